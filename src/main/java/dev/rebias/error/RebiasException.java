@@ -1,0 +1,19 @@
+package dev.rebias.error;
+
+/** Something failed while rebias was at work (a full disk, an unwritable folder). Exit code 1; the subclasses have their own. */
+public class RebiasException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    public RebiasException(String message) {
+        super(message);
+    }
+
+    public RebiasException(String message, Throwable cause) {
+        super(message, cause);
+    }
+
+    /** The exit code of the command line (DESIGN.md section 10). */
+    public int exitCode() {
+        return 1;
+    }
+}
