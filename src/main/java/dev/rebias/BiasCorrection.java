@@ -1,0 +1,261 @@
+package dev.rebias;
+
+import dev.rebias.device.Device;
+import dev.rebias.device.Devices;
+import dev.rebias.device.Moments;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.model.BiasSites;
+import dev.rebias.model.BiasWriter;
+import dev.rebias.model.Graph;
+import dev.rebias.model.GraphInput;
+import dev.rebias.model.GraphReader;
+import dev.rebias.model.Layer;
+import dev.rebias.model.LayerPair;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.model.Pairing;
+import dev.rebias.model.SkippedLayer;
+import dev.rebias.samples.BoundSamples;
+import dev.rebias.samples.InputSpec;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Plan;
+import dev.rebias.sweep.Planner;
+import dev.rebias.sweep.Sweep;
+import dev.rebias.tensor.Shape;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Bias correction of one quantised model: measures, per layer and output channel, how far its outputs are off the float model's on average,
+ * and adds that to the layer's bias (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019,
+ * section 4.2 and appendix D).
+ *
+ * <p>Reading the models is done here once; {@link #correct} may then be called several times, with other samples or options. Not safe for use
+ * by several threads.
+ */
+public final class BiasCorrection {
+    private final OnnxModel quantizedModel;
+    private final Graph floating;
+    private final Graph quantized;
+    private final BiasSites sites;
+    private final Pairing pairing;
+    private final Map<String, String> floatInputs;
+
+    private BiasCorrection(OnnxModel floatModel, OnnxModel quantizedModel) {
+        this.quantizedModel = quantizedModel;
+        this.floating = GraphReader.read(floatModel);
+        this.quantized = GraphReader.read(quantizedModel);
+        this.sites = new BiasSites(quantizedModel);
+        this.pairing = writable(Pairing.of(floating, quantized));
+        this.floatInputs = matchInputs();
+    }
+
+    /**
+     * Reads a float model and the quantised model made from it.
+     *
+     * @throws UnsupportedException if a model uses what rebias does not handle, no layer of one pairs with a layer of the other, or their inputs
+     *     differ
+     */
+    public static BiasCorrection of(OnnxModel floatModel, OnnxModel quantizedModel) {
+        return new BiasCorrection(floatModel, quantizedModel);
+    }
+
+    /** The layers that can be corrected, and those that cannot, with reasons. */
+    public Pairing pairing() {
+        return pairing;
+    }
+
+    /** What the quantised model wants of samples, in the order of its inputs. */
+    public List<InputSpec> inputs() {
+        return quantized.inputs().stream().map(BiasCorrection::spec).toList();
+    }
+
+    /** The names of the quantised model's inputs, in order. */
+    public List<String> inputNames() {
+        return names(quantized.inputs());
+    }
+
+    /** How the bias of a paired layer is stored: {@code float}, {@code int32}, or {@code none} where it would be inserted. */
+    public String biasStorage(LayerPair pair) {
+        return sites.storage(pair.quantized());
+    }
+
+    private Pairing writable(Pairing all) {
+        List<LayerPair> pairs = new ArrayList<>();
+        List<SkippedLayer> skipped = new ArrayList<>(all.skipped());
+        for (LayerPair pair : all.pairs()) {
+            Layer q = pair.quantized();
+            sites.obstacle(q)
+                    .ifPresentOrElse(
+                            reason -> skipped.add(
+                                    new SkippedLayer(q.name(), q.fileOutput(), q.op().type(), q.channels(), reason)),
+                            () -> pairs.add(pair));
+        }
+        if (pairs.isEmpty()) {
+            String first = skipped.isEmpty()
+                    ? "it has no Conv, ConvTranspose, Gemm or MatMul with constant weights"
+                    : skipped.get(0).name() + ": " + skipped.get(0).reason();
+            throw new UnsupportedException("no layer of '" + quantized.file() + "' pairs with a layer of '"
+                    + floating.file() + "' (" + first + "): are they the same network?");
+        }
+        return new Pairing(pairs, skipped);
+    }
+
+    private Map<String, String> matchInputs() {
+        Map<String, String> matched = new LinkedHashMap<>();
+        List<GraphInput> fs = floating.inputs();
+        List<GraphInput> qs = quantized.inputs();
+        boolean byName =
+                fs.stream().allMatch(f -> qs.stream().anyMatch(q -> q.name().equals(f.name())));
+        if (!byName && fs.size() != qs.size()) {
+            throw new UnsupportedException("'" + floating.file() + "' has the inputs " + names(fs) + " but '"
+                    + quantized.file() + "' has " + names(qs) + ": are they the same network?");
+        }
+        for (int i = 0; i < fs.size(); i++) {
+            GraphInput f = fs.get(i);
+            GraphInput q = byName
+                    ? qs.stream()
+                            .filter(x -> x.name().equals(f.name()))
+                            .findFirst()
+                            .orElseThrow()
+                    : qs.get(i);
+            if (!compatible(f, q)) {
+                throw new UnsupportedException("input '" + f.name() + "' of '" + floating.file() + "' is " + f.type()
+                        + " " + Shape.text(f.shape()) + ", but '" + q.name() + "' of '" + quantized.file() + "' is "
+                        + q.type() + " " + Shape.text(q.shape()) + ": are they the same network?");
+            }
+            matched.put(f.name(), q.name());
+        }
+        return matched;
+    }
+
+    private static List<String> names(List<GraphInput> inputs) {
+        return inputs.stream().map(GraphInput::name).toList();
+    }
+
+    private static boolean compatible(GraphInput a, GraphInput b) {
+        if (a.type() != b.type() || a.shape().length != b.shape().length) {
+            return false;
+        }
+        for (int i = 1; i < a.shape().length; i++) {
+            if (a.shape()[i] != b.shape()[i] && a.shape()[i] >= 0 && b.shape()[i] >= 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /**
+     * Corrects the quantised model.
+     *
+     * @param samples calibration samples; one axis 0 entry each, all with equal weight
+     * @throws UnsupportedException if the samples do not fit the model, the model cannot be run on them, or a corrected bias does not fit its type
+     * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
+     */
+    public CorrectionResult correct(Samples samples, CorrectionOptions options) {
+        List<LayerPair> layers = pairing.pairs().stream()
+                .filter(p -> options.layers().test(p.name()))
+                .toList();
+        if (layers.isEmpty()) {
+            throw new UnsupportedException("no layer is left to correct: the selection excludes all "
+                    + pairing.pairs().size() + " of '" + quantized.file() + "'");
+        }
+        BoundSamples bound = samples.bind(inputs());
+        int batchSize = batchSize(options.batchSize(), bound.count());
+        Plan plan = Planner.plan(options.reference(), floating, quantized, floatInputs, layers);
+        List<float[]> steps =
+                layers.stream().map(p -> sites.steps(p.quantized())).toList();
+        Devices.Choice choice = Devices.open(options.device());
+        try (Device device = choice.device()) {
+            long start = System.nanoTime();
+            List<Moments> moments;
+            try (Sweep sweep = new Sweep(plan, device, steps)) {
+                moments = sweep.run(bound, batchSize, options.listener());
+            }
+            double seconds = (System.nanoTime() - start) / 1e9;
+            Map<Layer, float[]> corrections = new LinkedHashMap<>();
+            for (int i = 0; i < layers.size(); i++) {
+                corrections.put(layers.get(i).quantized(), moments.get(i).delta());
+            }
+            OnnxModel corrected = new OnnxModel(
+                    quantizedModel.name() + " (corrected)",
+                    quantizedModel.folder(),
+                    BiasWriter.write(sites, corrections));
+            return new CorrectionResult(
+                    corrected,
+                    options.reference(),
+                    device.info(),
+                    choice.why(),
+                    bound.count(),
+                    batchSize,
+                    results(layers, moments),
+                    device.transfers(),
+                    seconds,
+                    device.peakBytes());
+        }
+    }
+
+    private static InputSpec spec(GraphInput input) {
+        long[] shape = input.shape().clone();
+        if (shape.length > 0) {
+            shape[0] = -1;
+        }
+        return new InputSpec(input.name(), input.type(), shape);
+    }
+
+    /** The batch size that the model allows. */
+    private int batchSize(int wanted, int samples) {
+        for (GraphInput input : quantized.inputs()) {
+            if (input.shape().length > 0 && input.shape()[0] > 0) {
+                int fixed = Math.toIntExact(input.shape()[0]);
+                if (samples % fixed != 0) {
+                    throw new UnsupportedException("'" + quantized.file() + "' fixes its batch at " + fixed + ", and "
+                            + samples + " samples are no multiple of it: use --limit " + samples / fixed * fixed
+                            + ", or make the model's batch dimension dynamic");
+                }
+                return fixed;
+            }
+        }
+        return Math.min(wanted, samples);
+    }
+
+    private List<LayerResult> results(List<LayerPair> layers, List<Moments> moments) {
+        Map<String, Integer> order = new HashMap<>();
+        quantized.nodes().forEach(n -> order.putIfAbsent(n.fileOutput(), order.size()));
+        List<LayerResult> results = new ArrayList<>();
+        for (LayerPair pair : pairing.pairs()) {
+            Layer q = pair.quantized();
+            int i = layers.indexOf(pair);
+            boolean inserted = sites.storage(q).equals(BiasSites.NONE);
+            LayerResult.Status status = i < 0
+                    ? LayerResult.Status.SKIPPED
+                    : inserted ? LayerResult.Status.INSERTED : LayerResult.Status.CORRECTED;
+            results.add(new LayerResult(
+                    q.name(),
+                    q.fileOutput(),
+                    q.output(),
+                    q.op().type(),
+                    q.channels(),
+                    status,
+                    i < 0 ? Optional.of("left out by the selection of layers") : Optional.empty(),
+                    i < 0 ? Optional.empty() : Optional.of(moments.get(i))));
+        }
+        for (SkippedLayer s : pairing.skipped()) {
+            results.add(new LayerResult(
+                    s.name(),
+                    s.output(),
+                    s.output(),
+                    s.op(),
+                    s.channels(),
+                    LayerResult.Status.SKIPPED,
+                    Optional.of(s.reason()),
+                    Optional.empty()));
+        }
+        results.sort(Comparator.comparing(r -> order.getOrDefault(r.output(), Integer.MAX_VALUE)));
+        return results;
+    }
+}

@@ -1,0 +1,44 @@
+package dev.rebias;
+
+import dev.rebias.device.DeviceInfo;
+import dev.rebias.device.Transfers;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.sweep.Reference;
+import java.util.List;
+
+/**
+ * The outcome of a correction.
+ *
+ * @param model the quantised model with corrected biases; write it with {@link dev.rebias.model.ModelFile#write}
+ * @param reference where y_f came from
+ * @param device what computed it
+ * @param deviceChoice in one line, which device was chosen and why
+ * @param samples how many samples were used
+ * @param batchSize how many went through at a time
+ * @param layers every layer of the quantised model, in graph order
+ * @param transfers traffic between host and device
+ * @param sweepSeconds how long the sweep took
+ * @param peakDeviceBytes the most bytes of tensors alive on the device at once
+ */
+public record CorrectionResult(
+        OnnxModel model,
+        Reference reference,
+        DeviceInfo device,
+        String deviceChoice,
+        int samples,
+        int batchSize,
+        List<LayerResult> layers,
+        Transfers transfers,
+        double sweepSeconds,
+        long peakDeviceBytes) {
+    public CorrectionResult {
+        layers = List.copyOf(layers);
+    }
+
+    /** How many layers have another bias now. */
+    public long correctedLayers() {
+        return layers.stream()
+                .filter(l -> l.status() != LayerResult.Status.SKIPPED)
+                .count();
+    }
+}

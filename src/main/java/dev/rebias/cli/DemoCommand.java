@@ -1,0 +1,133 @@
+package dev.rebias.cli;
+
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
+import dev.rebias.CorrectionResult;
+import dev.rebias.error.UsageException;
+import dev.rebias.model.ModelFile;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.samples.BoundSamples;
+import dev.rebias.samples.Normalization;
+import dev.rebias.samples.Npz;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Reference;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.verify.Accuracy;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code rebias demo}: the whole job on the bundled examples, and what it does for their accuracy. */
+@Command(
+        name = "demo",
+        description = "Corrects the bundled examples and shows the accuracy it wins back.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class DemoCommand implements Callable<Integer> {
+    /** The launcher says with this property where the examples lie. */
+    private static final String HOME = "rebias.home";
+
+    private record Example(String title, String folder, String quantized, Normalization normalization) {}
+
+    private static final List<Example> EXAMPLES = List.of(
+            new Example(
+                    "PP-OCR text-line orientation, W4A8",
+                    "ocr-orientation",
+                    "w4a8.onnx",
+                    new Normalization(255, new float[] {0.5f}, new float[] {0.5f})),
+            new Example(
+                    "Fashion-MNIST MobileNet, W3A8",
+                    "fashion",
+                    "w3a8.onnx",
+                    new Normalization(255, new float[] {0.2860f}, new float[] {0.3530f})));
+
+    @Option(names = "--output", paramLabel = "FOLDER", description = "Keep the corrected models in this folder.")
+    private Optional<Path> output = Optional.empty();
+
+    @Option(
+            names = "--device",
+            paramLabel = "D",
+            defaultValue = "auto",
+            description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE}).")
+    private String device;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        Path examples = Path.of(System.getProperty(HOME, ".")).resolve("examples");
+        if (!Files.isDirectory(examples)) {
+            throw new UsageException(
+                    "the bundled examples are not at '" + examples + "': start the program with the launcher ./rebias");
+        }
+        output.ifPresent(DemoCommand::create);
+        for (Example example : EXAMPLES) {
+            run(example, examples.resolve(example.folder()));
+        }
+        return 0;
+    }
+
+    private static void create(Path folder) {
+        try {
+            Files.createDirectories(folder);
+        } catch (IOException e) {
+            throw new UsageException("folder '" + folder + "' cannot be made: " + e.getMessage(), e);
+        }
+    }
+
+    private void run(Example example, Path folder) {
+        OnnxModel floating = OnnxModel.read(folder.resolve("float.onnx"));
+        OnnxModel quantized = OnnxModel.read(folder.resolve(example.quantized()));
+        BiasCorrection correction = BiasCorrection.of(floating, quantized);
+        String input = correction.inputNames().get(0);
+        HostTensor labels = Npz.read(folder.resolve("test.npz"), "labels");
+        try (Samples calibration = Samples.open(folder.resolve("calibration.npz"), example.normalization());
+                Samples test = Samples.open(folder.resolve("test.npz"), example.normalization())) {
+            BoundSamples bound = test.bind(correction.inputs());
+            print(
+                    "%s: %d layers, %d calibration samples, %d test samples",
+                    example.title(),
+                    correction.pairing().pairs().size(),
+                    calibration.bind(correction.inputs()).count(),
+                    bound.count());
+            print("  %-28s %9s", "model", "accuracy");
+            print("  %-28s %7.2f %%", "float", 100 * Accuracy.top1(floating, input, bound, labels));
+            print("  %-28s %7.2f %%", "quantised", 100 * Accuracy.top1(quantized, input, bound, labels));
+            for (Reference reference : Reference.values()) {
+                String name = reference.name().toLowerCase(Locale.ROOT);
+                CorrectionResult result = correction.correct(
+                        calibration,
+                        CorrectionOptions.defaults().withReference(reference).withDevice(device));
+                double accuracy = Accuracy.top1(result.model(), input, bound, labels);
+                print(
+                        "  %-28s %7.2f %%   sweep %.2f s on %s",
+                        "corrected, reference " + name,
+                        100 * accuracy,
+                        result.sweepSeconds(),
+                        result.device().kind());
+                output.ifPresent(to -> keep(quantized, result, to.resolve(example.folder() + "-" + name + ".onnx")));
+            }
+        }
+    }
+
+    private void keep(OnnxModel quantized, CorrectionResult result, Path file) {
+        ModelFile.check(quantized, file, List.of(), true).write(result.model());
+        print("  %-28s %s", "", file);
+    }
+
+    private void print(String format, Object... values) {
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(String.format(Locale.ROOT, format, values));
+        out.flush();
+    }
+}

@@ -1,0 +1,44 @@
+package dev.rebias.device;
+
+import dev.rebias.op.Op;
+import dev.rebias.tensor.HostTensor;
+import java.util.List;
+
+/**
+ * Something that holds tensors and runs operations on them. Calls may return before the device has done the work; whatever reads a result
+ * on the host waits for it. Closing a device frees all that is left on it.
+ */
+public interface Device extends AutoCloseable {
+    DeviceInfo info();
+
+    /** Copies a tensor to the device; on a device that works in host memory it may be the same memory, so the host must not write to it. */
+    Tensor upload(HostTensor values);
+
+    /** Copies a tensor's values to the host. */
+    HostTensor download(Tensor tensor);
+
+    /**
+     * Makes an operation ready to run.
+     *
+     * @param operands for a {@link dev.rebias.op.LayerOp} data (variable), weights (constant) and bias (constant [channels] or
+     *     absent); for an {@link dev.rebias.op.IntegerLayer} as it says there; for an {@link dev.rebias.op.OnnxOp} its inputs, then its captures
+     * @throws dev.rebias.error.UnsupportedException if the device cannot run it
+     */
+    PreparedOp prepare(Op op, List<Operand> operands);
+
+    /**
+     * A new accumulator of a layer's errors.
+     *
+     * @param channels the layer's output channels
+     * @param steps where the layer's bias is stored as integers, the size of one step per channel ([channels]); else empty
+     */
+    ErrorMoments errorMoments(int channels, float[] steps);
+
+    Transfers transfers();
+
+    /** The most bytes of tensors that have been alive at once. */
+    long peakBytes();
+
+    @Override
+    void close();
+}

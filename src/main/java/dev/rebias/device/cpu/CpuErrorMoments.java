@@ -1,0 +1,156 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.Moments;
+import dev.rebias.device.Tensor;
+import dev.rebias.tensor.Shape;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.Optional;
+import java.util.stream.IntStream;
+
+/**
+ * Error moments in Java loops: one pass over error and output. A sample is one unit of work: its sums are formed on their own, in memory
+ * order, by whichever core is free, and then added to the totals in sample order; so neither threads nor batch sizes change a bit.
+ */
+final class CpuErrorMoments implements ErrorMoments {
+    /** Per channel and sample: sum e, sum e^2, sum y_f, sum y_f^2. */
+    private static final int SUMS = 4;
+
+    private final int channels;
+    private final float[] steps;
+    private final double[][] totals;
+    private final double[] squaredSampleMeans;
+    private long samples;
+    private long count;
+    private Optional<float[]> delta = Optional.empty();
+
+    CpuErrorMoments(int channels, float[] steps) {
+        this.channels = channels;
+        this.steps = steps.clone();
+        this.totals = new double[SUMS][channels];
+        this.squaredSampleMeans = new double[channels];
+    }
+
+    @Override
+    public void addError(Tensor error, Tensor output, int channelAxis, int batch) {
+        add(error, output, channelAxis, batch, false);
+    }
+
+    @Override
+    public void addOutputs(Tensor reference, Tensor output, int channelAxis, int batch) {
+        add(reference, output, channelAxis, batch, true);
+    }
+
+    private void add(Tensor first, Tensor output, int channelAxis, int batch, boolean difference) {
+        long[] shape = output.shape();
+        if (!Arrays.equals(first.shape(), shape) || shape[channelAxis] != channels) {
+            throw new IllegalArgumentException("error moments over " + channels + " channels along axis " + channelAxis
+                    + " got tensors of shape " + Shape.text(first.shape()) + " and " + Shape.text(shape));
+        }
+        // Axis 0 may hold several rows per sample; where it is no multiple of the batch, its rows do not belong to
+        // samples one by one.
+        int rows = Math.toIntExact(shape[0]);
+        int units = channelAxis > 0 && rows % batch == 0 ? batch : 1;
+        int outer = Math.toIntExact(Shape.elements(shape, 0, channelAxis)) / units;
+        int inner = Math.toIntExact(Shape.elements(shape, channelAxis + 1, shape.length));
+        FloatBuffer a = ((CpuTensor) first).floats();
+        FloatBuffer q = ((CpuTensor) output).floats();
+        double[][][] parts = new double[units][][];
+        IntStream.range(0, units)
+                .parallel()
+                .forEach(unit -> parts[unit] = sums(a, q, unit * outer, outer, inner, difference));
+        long positions = (long) outer * inner;
+        for (double[][] part : parts) {
+            for (int c = 0; c < channels; c++) {
+                for (int s = 0; s < SUMS; s++) {
+                    totals[s][c] += part[s][c];
+                }
+                double mean = part[0][c] / positions;
+                squaredSampleMeans[c] += mean * mean * batch / units;
+            }
+        }
+        samples += batch;
+        count += positions * units;
+    }
+
+    /** The sums of one sample: rows [first, first + outer) of channels x inner values. */
+    private double[][] sums(FloatBuffer a, FloatBuffer q, int first, int outer, int inner, boolean difference) {
+        double[][] sums = new double[SUMS][channels];
+        float[] x = new float[inner];
+        float[] y = new float[inner];
+        for (int row = first; row < first + outer; row++) {
+            for (int c = 0; c < channels; c++) {
+                int at = (row * channels + c) * inner;
+                a.get(at, x);
+                q.get(at, y);
+                double e1 = 0;
+                double e2 = 0;
+                double f1 = 0;
+                double f2 = 0;
+                for (int i = 0; i < inner; i++) {
+                    double e = difference ? (double) x[i] - y[i] : x[i];
+                    double f = difference ? x[i] : (double) y[i] + x[i];
+                    e1 += e;
+                    e2 += e * e;
+                    f1 += f;
+                    f2 += f * f;
+                }
+                sums[0][c] += e1;
+                sums[1][c] += e2;
+                sums[2][c] += f1;
+                sums[3][c] += f2;
+            }
+        }
+        return sums;
+    }
+
+    @Override
+    public void solve() {
+        float[] d = new float[channels];
+        for (int c = 0; c < channels; c++) {
+            double mean = totals[0][c] / count;
+            d[c] = (float) (steps.length == 0 ? mean : Math.rint(mean / steps[c]) * steps[c]);
+        }
+        delta = Optional.of(d);
+    }
+
+    private float[] solved() {
+        return delta.orElseThrow(() -> new IllegalStateException("error moments are used before they were solved"));
+    }
+
+    @Override
+    public void correct(Tensor output, int channelAxis) {
+        float[] d = solved();
+        long[] shape = output.shape();
+        int outer = Math.toIntExact(Shape.elements(shape, 0, channelAxis));
+        int inner = Math.toIntExact(Shape.elements(shape, channelAxis + 1, shape.length));
+        FloatBuffer y = ((CpuTensor) output).writableFloats();
+        IntStream.range(0, outer).parallel().forEach(row -> {
+            for (int c = 0; c < channels; c++) {
+                int at = (row * channels + c) * inner;
+                for (int i = at; i < at + inner; i++) {
+                    y.put(i, y.get(i) + d[c]);
+                }
+            }
+        });
+    }
+
+    @Override
+    public Moments read() {
+        return new Moments(
+                samples,
+                count,
+                totals[0].clone(),
+                totals[1].clone(),
+                squaredSampleMeans.clone(),
+                totals[2].clone(),
+                totals[3].clone(),
+                solved().clone());
+    }
+
+    @Override
+    public void close() {
+        // Only Java arrays: nothing to free.
+    }
+}

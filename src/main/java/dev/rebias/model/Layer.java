@@ -1,0 +1,57 @@
+package dev.rebias.model;
+
+import dev.rebias.op.LayerOp;
+import dev.rebias.tensor.ElementType;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A layer of one model: a node with constant weights, together with what is corrected as one with it (the Add that holds a MatMul's bias,
+ * a folded BatchNormalization): {@code output = op(data, weights) + bias}.
+ *
+ * @param name the node's name
+ * @param op the operation
+ * @param data the tensor it is applied to
+ * @param weightShape the shape of the weights
+ * @param weights as multiplied by (dequantised, BatchNormalization folded in), row-major, in double precision
+ * @param integers where data and weights are both dequantised integers, these; else empty
+ * @param bias one value per output channel, zeros where there is none
+ * @param output the pre-activation tensor, at which errors are measured
+ * @param fileOutput the output of the node in the file, the name under which users know the layer's result
+ * @param nodes the graph's nodes that the layer stands for, its own first
+ */
+public record Layer(
+        String name,
+        LayerOp op,
+        String data,
+        long[] weightShape,
+        double[] weights,
+        Optional<Integers> integers,
+        double[] bias,
+        String output,
+        String fileOutput,
+        List<Node> nodes) {
+    public Layer {
+        nodes = List.copyOf(nodes);
+    }
+
+    /**
+     * Data and weights of a layer as integers: {@code op(data, weights) = op(q - zero, steps) * scale[c]}.
+     *
+     * @param data the tensor of the data's integers q
+     * @param type UINT8 or INT8
+     * @param zero their zero point
+     * @param steps the weights' integers (zero point subtracted), row-major
+     * @param scale the data's scale times the weights', per output channel
+     */
+    public record Integers(String data, ElementType type, long zero, double[] steps, double[] scale) {}
+
+    public int channels() {
+        return bias.length;
+    }
+
+    /** The node with the weights. */
+    public Node node() {
+        return nodes.get(0);
+    }
+}

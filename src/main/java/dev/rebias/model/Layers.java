@@ -1,0 +1,182 @@
+package dev.rebias.model;
+
+import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerOp;
+import dev.rebias.op.OnnxOp;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+
+/** Finds a graph's layers, and what follows each. */
+final class Layers {
+    /** The name of an Add that rebias itself put behind a MatMul ends with this. */
+    static final String INSERTED_ADD = "/bias_correction";
+
+    /** The furthest that an 8-bit value can be from its zero point. */
+    private static final double MAX_STEPS = 255;
+
+    private final Graph graph;
+    private final Map<String, List<Node>> consumers;
+    private final Map<String, Node> producers = new HashMap<>();
+
+    Layers(Graph graph) {
+        this.graph = graph;
+        this.consumers = graph.consumers();
+        graph.nodes().forEach(n -> n.outputs().forEach(o -> producers.put(o, n)));
+    }
+
+    /** The layers in graph order, each its node alone. */
+    List<Layer> all() {
+        List<Layer> layers = new ArrayList<>();
+        for (Node node : graph.nodes()) {
+            if (node.op() instanceof LayerOp op) {
+                String weights = node.inputs().get(1);
+                long[] shape = graph.constants().get(weights).shape();
+                double[] bias =
+                        node.inputs().size() > 2 ? graph.doubles(node.inputs().get(2)) : new double[op.channels(shape)];
+                layers.add(new Layer(
+                        node.name(),
+                        op,
+                        node.inputs().get(0),
+                        shape,
+                        graph.doubles(weights),
+                        integers(op, node.inputs().get(0), weights, shape),
+                        bias,
+                        node.outputs().get(0),
+                        node.fileOutput(),
+                        List.of(node)));
+            }
+        }
+        return layers;
+    }
+
+    /** Data and weights as integers, where both come from a DequantizeLinear, the data's with one scale for all. */
+    private Optional<Layer.Integers> integers(LayerOp op, String data, String weights, long[] weightShape) {
+        Dequantized w = graph.dequantized().get(weights);
+        Node dequantize = producers.get(data);
+        if (w == null || dequantize == null || !dequantize.op().type().equals("DequantizeLinear")) {
+            return Optional.empty();
+        }
+        HostTensor dataScale = graph.constants().get(dequantize.inputs().get(1));
+        HostTensor zero = dequantize.inputs().size() < 3
+                ? null
+                : graph.constants().get(dequantize.inputs().get(2));
+        // Without a zero point the type of the integers is not known here; such nodes are rare, and run dequantised.
+        if (dataScale == null
+                || dataScale.elements() != 1
+                || zero == null
+                || zero.elements() != 1
+                || !(zero.type() == ElementType.UINT8 || zero.type() == ElementType.INT8)) {
+            return Optional.empty();
+        }
+        byte bits = zero.bytes().get(0);
+        long zeroPoint = zero.type() == ElementType.UINT8 ? Byte.toUnsignedInt(bits) : bits;
+        int axis = op.weightChannelAxis(weightShape.length);
+        int inner = Math.toIntExact(Shape.elements(weightShape, axis + 1, weightShape.length));
+        double[] scale = new double[op.channels(weightShape)];
+        double[] steps = w.steps();
+        double[] reach = new double[scale.length];
+        for (int i = 0; i < steps.length; i++) {
+            // Where the weights are scaled along another axis than the output channels, there is no factor per channel.
+            int c = i / inner % Math.toIntExact(weightShape[axis]);
+            double factor = (double) w.scale(i) * dataScale.floats().get(0);
+            if (scale[c] != 0 && scale[c] != factor) {
+                return Optional.empty();
+            }
+            scale[c] = factor;
+            reach[c] += MAX_STEPS * Math.abs(steps[i]);
+        }
+        boolean exact = Arrays.stream(reach).allMatch(r -> r < IntegerLayer.EXACT);
+        return exact && weightShape[axis] == scale.length
+                ? Optional.of(new Layer.Integers(dequantize.inputs().get(0), zero.type(), zeroPoint, steps, scale))
+                : Optional.empty();
+    }
+
+    /** The node that uses a tensor, if there is just one and the tensor is not an output of the model. */
+    private Optional<Node> onlyConsumer(String tensor) {
+        List<Node> nodes = consumers.getOrDefault(tensor, List.of());
+        return nodes.size() == 1 && !graph.outputs().contains(tensor) ? Optional.of(nodes.get(0)) : Optional.empty();
+    }
+
+    private Optional<Node> onlyConsumer(String tensor, String type) {
+        return onlyConsumer(tensor)
+                .filter(n -> n.op() instanceof OnnxOp && n.op().type().equals(type));
+    }
+
+    /** The Add directly behind a MatMul whose other operand is a bias: FLOAT, one value, or one per channel along the last axis. */
+    Optional<Node> biasAdd(Layer layer) {
+        return onlyConsumer(layer.output(), "Add")
+                .filter(add -> addedBias(add, layer.channels()).isPresent());
+    }
+
+    private Optional<HostTensor> addedBias(Node add, int channels) {
+        return add.inputs().stream()
+                .map(graph.constants()::get)
+                .filter(Objects::nonNull)
+                .filter(c -> c.type() == ElementType.FLOAT)
+                .filter(c -> c.elements() == 1
+                        || (c.elements() == channels && c.rank() > 0 && c.shape()[c.rank() - 1] == channels))
+                .findFirst();
+    }
+
+    /** A MatMul together with the Add behind it. */
+    Layer withBias(Layer layer, Node add) {
+        HostTensor added = addedBias(add, layer.channels()).orElseThrow();
+        double[] bias = layer.bias().clone();
+        for (int c = 0; c < bias.length; c++) {
+            bias[c] += added.floats().get(added.elements() == 1 ? 0 : c);
+        }
+        List<Node> nodes = new ArrayList<>(layer.nodes());
+        nodes.add(add);
+        return new Layer(
+                layer.name(),
+                layer.op(),
+                layer.data(),
+                layer.weightShape(),
+                layer.weights(),
+                layer.integers(),
+                bias,
+                add.outputs().get(0),
+                layer.fileOutput(),
+                nodes);
+    }
+
+    /** Whether a bias is added behind the layer's output quantiser: QuantizeLinear, DequantizeLinear, Add of a constant. */
+    boolean biasFollowsQuantiser(Layer layer) {
+        return behindQuantiser(layer.output())
+                .flatMap(tensor -> onlyConsumer(tensor, "Add"))
+                .filter(add -> addedBias(add, layer.channels()).isPresent())
+                .isPresent();
+    }
+
+    /** The dequantised form of a tensor that goes into a quantiser and nowhere else. */
+    private Optional<String> behindQuantiser(String tensor) {
+        return onlyConsumer(tensor, "QuantizeLinear")
+                .flatMap(q -> onlyConsumer(q.outputs().get(0), "DequantizeLinear"))
+                .map(dq -> dq.outputs().get(0));
+    }
+
+    /** The BatchNormalization (of inference, with constant statistics) directly behind a layer. */
+    Optional<Node> batchNormalization(Layer layer) {
+        return onlyConsumer(layer.output(), "BatchNormalization")
+                .filter(bn -> BatchNormalization.isFoldable(bn, graph, layer.channels()));
+    }
+
+    /** The BatchNormalization that a quantised model has kept behind a layer: directly, or behind its output quantiser. */
+    Optional<Node> keptBatchNormalization(Layer layer) {
+        return batchNormalization(layer)
+                .or(() -> behindQuantiser(layer.output()).flatMap(t -> onlyConsumer(t, "BatchNormalization")));
+    }
+
+    /** A layer together with the BatchNormalization behind it. */
+    Layer folded(Layer layer, Node batchNormalization) {
+        return BatchNormalization.fold(layer, batchNormalization, graph);
+    }
+}

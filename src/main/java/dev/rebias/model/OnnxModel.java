@@ -1,0 +1,89 @@
+package dev.rebias.model;
+
+import ai.onnx.proto.OnnxMl.ModelProto;
+import com.google.protobuf.InvalidProtocolBufferException;
+import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.error.UsageException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * An ONNX model as the protobuf message of its file, and where the file is.
+ *
+ * @param name what messages call it: the file's path, or a name given by the program
+ * @param folder the folder that external data is relative to; empty for a model made in memory
+ * @param proto the message, with every field that the file has, known or not
+ */
+public record OnnxModel(String name, Optional<Path> folder, ModelProto proto) {
+    /**
+     * Reads a file.
+     *
+     * @throws UsageException if there is no such file
+     * @throws UnsupportedException if it is not an ONNX model, is damaged, or is of a kind that rebias does not handle
+     */
+    public static OnnxModel read(Path file) {
+        if (!Files.isRegularFile(file)) {
+            throw new UsageException(
+                    Files.exists(file)
+                            ? "model '" + file + "' is not a file"
+                            : "model file '" + file + "' does not exist: check the path");
+        }
+        byte[] bytes;
+        try {
+            bytes = Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new RebiasException("cannot read model file '" + file + "': " + e.getMessage(), e);
+        } catch (OutOfMemoryError e) {
+            throw new UnsupportedException(
+                    "model file '" + file + "' is too large to read whole: store its weights as external data");
+        }
+        ModelProto proto;
+        try {
+            proto = ModelProto.parseFrom(bytes);
+        } catch (InvalidProtocolBufferException e) {
+            throw new UnsupportedException(
+                    "'" + file + "' is not an ONNX model, or is cut short (" + bytes.length
+                            + " bytes, not a protobuf message): export or copy it again",
+                    e);
+        }
+        Path parent = file.toAbsolutePath().getParent();
+        return of(file.toString(), Optional.of(parent), proto);
+    }
+
+    /** Takes a model that the program made; its tensors must be in the message. Throws as {@link #read} does. */
+    public static OnnxModel of(String name, ModelProto proto) {
+        return of(name, Optional.empty(), proto);
+    }
+
+    private static OnnxModel of(String name, Optional<Path> folder, ModelProto proto) {
+        if (!proto.hasGraph()
+                || proto.getOpsetImportCount() == 0
+                || proto.getGraph().getNodeCount() == 0) {
+            throw new UnsupportedException(
+                    "'" + name + "' is not an ONNX model: it has no graph with nodes and operator sets");
+        }
+        long opset = opset(proto);
+        if (opset != 0 && opset < 7) {
+            throw new UnsupportedException("'" + name + "' uses ONNX opset " + opset
+                    + ", rebias reads 7 and newer: convert it with onnx.version_converter");
+        }
+        if (proto.getFunctionsCount() > 0) {
+            throw new UnsupportedException(
+                    "'" + name + "' defines " + proto.getFunctionsCount()
+                            + " local functions, whose layers rebias does not see: inline them first (onnx.inliner.inline_local_functions)");
+        }
+        return new OnnxModel(name, folder, proto);
+    }
+
+    /** The version of ONNX's own operator set, 0 where the model does not import it. */
+    static long opset(ModelProto proto) {
+        return proto.getOpsetImportList().stream()
+                .filter(o -> o.getDomain().isEmpty() || o.getDomain().equals("ai.onnx"))
+                .mapToLong(o -> o.getVersion())
+                .max()
+                .orElse(0);
+    }
+}

@@ -1,0 +1,159 @@
+package dev.rebias.model;
+
+import ai.onnx.proto.OnnxMl.AttributeProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import dev.rebias.op.Attributes;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.function.ToIntFunction;
+
+/**
+ * Writes an operator of the QOperator format (QLinearConv, QLinearMatMul, QGemm) out as what it computes: dequantise the data, a float op
+ * with dequantised weights and bias, quantise the result. The float op's output is the layer's pre-activation.
+ */
+final class QOperators {
+    static final Set<String> TYPES = Set.of("QLinearConv", "QLinearMatMul", "QGemm");
+
+    /** Input positions of the operator: data x, weights w and output y, each with scale and zero point behind it, and the bias. */
+    private record Slots(int x, int w, int y, int bias) {}
+
+    private final NodeProto node;
+    private final String prefix;
+    private final List<NodeProto> nodes = new ArrayList<>();
+
+    private QOperators(NodeProto node) {
+        this.node = node;
+        this.prefix = node.getOutput(0);
+    }
+
+    /** The input that holds the int32 bias; -1 where the operator has none. */
+    static int biasInput(String type) {
+        return slots(type).bias();
+    }
+
+    private static Slots slots(String type) {
+        return switch (type) {
+            case "QLinearConv" -> new Slots(0, 3, 6, 8);
+            case "QLinearMatMul" -> new Slots(0, 3, 6, -1);
+            case "QGemm" -> new Slots(0, 3, 7, 6);
+            default -> throw new IllegalArgumentException(type);
+        };
+    }
+
+    /**
+     * The nodes that compute the same as this one, in order; the last makes this one's output.
+     *
+     * @param rank gives the rank of a constant tensor, or -1 where it is not a constant; then the node is returned as it is
+     */
+    static List<NodeProto> lower(NodeProto node, ToIntFunction<String> rank) {
+        Slots slots = slots(node.getOpType());
+        int weightRank = rank.applyAsInt(node.getInput(slots.w()));
+        return weightRank < 2 ? List.of(node) : new QOperators(node).lower(slots, weightRank);
+    }
+
+    private List<NodeProto> lower(Slots slots, int weightRank) {
+        boolean gemm = node.getOpType().equals("QGemm");
+        boolean transB = Attributes.integer(node, "transB", 0) != 0;
+        int channelAxis = node.getOpType().equals("QLinearConv") || (gemm && transB) ? 0 : weightRank - 1;
+        String x = add("DequantizeLinear", "x", input(slots.x()), input(slots.x() + 1), input(slots.x() + 2));
+        String scale = along(channelAxis, weightRank, input(slots.w() + 1), "w_scale");
+        String zero = along(channelAxis, weightRank, toFloat(input(slots.w() + 2), "w_zero"), "w_zero_axis");
+        String w = add("Mul", "w", add("Sub", "w_steps", toFloat(input(slots.w()), "w_float"), zero), scale);
+        List<String> operands = new ArrayList<>(List.of(x, w));
+        if (slots.bias() >= 0 && !input(slots.bias()).isEmpty()) {
+            // int32 bias: zero point 0, one step = s_x * s_w (for QGemm times alpha), per channel where the weights'
+            // scale is
+            String step = add("Mul", "b_step", input(slots.x() + 1), input(slots.w() + 1));
+            if (gemm && Attributes.real(node, "alpha", 1) != 1) {
+                step = add("Mul", "b_step_alpha", step, constant(Attributes.real(node, "alpha", 1)));
+            }
+            operands.add(add("Mul", "b", toFloat(input(slots.bias()), "b_float"), step));
+        }
+        String type = gemm ? "Gemm" : node.getOpType().substring("QLinear".length());
+        boolean floatOutput = gemm && input(slots.y()).isEmpty();
+        NodeProto.Builder layer = NodeProto.newBuilder()
+                .setName(node.getName())
+                .setOpType(type)
+                .addAllInput(operands)
+                .addAllAttribute(node.getAttributeList())
+                .addOutput(floatOutput ? node.getOutput(0) : name("y"));
+        nodes.add(layer.build());
+        if (!floatOutput) {
+            nodes.add(NodeProto.newBuilder()
+                    .setName(name("quantize"))
+                    .setOpType("QuantizeLinear")
+                    .addInput(name("y"))
+                    .addInput(input(slots.y()))
+                    .addInput(input(slots.y() + 1))
+                    .addOutput(node.getOutput(0))
+                    .build());
+        }
+        return nodes;
+    }
+
+    private String input(int slot) {
+        return slot < node.getInputCount() ? node.getInput(slot) : "";
+    }
+
+    private String name(String part) {
+        return prefix + "/" + part;
+    }
+
+    private String add(String type, String part, String... inputs) {
+        nodes.add(NodeProto.newBuilder()
+                .setOpType(type)
+                .setName(name(part))
+                .addAllInput(List.of(inputs))
+                .addOutput(name(part))
+                .build());
+        return name(part);
+    }
+
+    private String toFloat(String tensor, String part) {
+        nodes.add(NodeProto.newBuilder()
+                .setOpType("Cast")
+                .setName(name(part))
+                .addInput(tensor)
+                .addAttribute(AttributeProto.newBuilder()
+                        .setName("to")
+                        .setType(AttributeProto.AttributeType.INT)
+                        .setI(TensorProto.DataType.FLOAT.getNumber()))
+                .addOutput(name(part))
+                .build());
+        return name(part);
+    }
+
+    /** A scalar or vector reshaped so that it broadcasts along one axis of the weights. */
+    private String along(int axis, int rank, String tensor, String part) {
+        TensorProto.Builder shape = TensorProto.newBuilder()
+                .setDataType(TensorProto.DataType.INT64.getNumber())
+                .addDims(rank);
+        for (int i = 0; i < rank; i++) {
+            shape.addInt64Data(i == axis ? -1 : 1);
+        }
+        return add("Reshape", part + "_reshaped", tensor, constant(part + "_shape", shape));
+    }
+
+    private String constant(float value) {
+        return constant(
+                "alpha",
+                TensorProto.newBuilder()
+                        .setDataType(TensorProto.DataType.FLOAT.getNumber())
+                        .addFloatData(value));
+    }
+
+    private String constant(String part, TensorProto.Builder value) {
+        nodes.add(NodeProto.newBuilder()
+                .setOpType("Constant")
+                .setName(name(part))
+                .addAttribute(AttributeProto.newBuilder()
+                        .setName("value")
+                        .setType(AttributeProto.AttributeType.TENSOR)
+                        .setT(value))
+                .addOutput(name(part))
+                .build());
+        return name(part);
+    }
+}

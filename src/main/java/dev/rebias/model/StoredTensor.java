@@ -1,0 +1,119 @@
+package dev.rebias.model;
+
+import ai.onnx.proto.OnnxMl.TensorProto;
+import com.google.protobuf.ByteString;
+import dev.rebias.tensor.ElementType;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
+
+/** Values of FLOAT and INT32 tensors as a file stores them: raw_data (little endian) or the typed field. */
+final class StoredTensor {
+    private static final Set<ElementType> INTEGERS =
+            Set.of(ElementType.INT8, ElementType.UINT8, ElementType.INT16, ElementType.UINT16, ElementType.INT32);
+
+    private StoredTensor() {}
+
+    static float[] floats(TensorProto tensor) {
+        if (tensor.hasRawData()) {
+            float[] out = new float[tensor.getRawData().size() / Float.BYTES];
+            raw(tensor).asFloatBuffer().get(out);
+            return out;
+        }
+        float[] out = new float[tensor.getFloatDataCount()];
+        for (int i = 0; i < out.length; i++) {
+            out[i] = tensor.getFloatData(i);
+        }
+        return out;
+    }
+
+    static int[] ints(TensorProto tensor) {
+        if (tensor.hasRawData()) {
+            int[] out = new int[tensor.getRawData().size() / Integer.BYTES];
+            raw(tensor).asIntBuffer().get(out);
+            return out;
+        }
+        return tensor.getInt32DataList().stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    /** The values of an integer tensor of up to 32 bits; empty for other types. */
+    static Optional<long[]> integers(TensorProto tensor) {
+        Optional<ElementType> type =
+                ElementType.ofOnnxCode(tensor.getDataType()).filter(INTEGERS::contains);
+        return type.map(t -> {
+            if (!tensor.hasRawData()) {
+                return tensor.getInt32DataList().stream()
+                        .mapToLong(Integer::longValue)
+                        .toArray();
+            }
+            ByteBuffer bytes = raw(tensor);
+            long[] out = new long[bytes.remaining() / t.bytes()];
+            for (int i = 0; i < out.length; i++) {
+                out[i] = switch (t) {
+                    case INT8 -> bytes.get(i);
+                    case UINT8 -> Byte.toUnsignedInt(bytes.get(i));
+                    case INT16 -> bytes.getShort(2 * i);
+                    case UINT16 -> Short.toUnsignedInt(bytes.getShort(2 * i));
+                    default -> bytes.getInt(4 * i);
+                };
+            }
+            return out;
+        });
+    }
+
+    private static ByteBuffer raw(TensorProto tensor) {
+        return tensor.getRawData().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** The tensor with other values, in the field that held the old ones; its shape becomes [n] where the number of values changes. */
+    static TensorProto with(TensorProto tensor, float[] values) {
+        TensorProto.Builder out = emptied(tensor, values.length);
+        if (tensor.getFloatDataCount() > 0) {
+            for (float v : values) {
+                out.addFloatData(v);
+            }
+        } else {
+            ByteBuffer bytes = ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+            bytes.asFloatBuffer().put(values);
+            out.setRawData(ByteString.copyFrom(bytes));
+        }
+        return out.build();
+    }
+
+    /** The same for INT32. */
+    static TensorProto with(TensorProto tensor, int[] values) {
+        TensorProto.Builder out = emptied(tensor, values.length);
+        if (tensor.getInt32DataCount() > 0) {
+            IntStream.of(values).forEach(out::addInt32Data);
+        } else {
+            ByteBuffer bytes =
+                    ByteBuffer.allocate(values.length * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+            bytes.asIntBuffer().put(values);
+            out.setRawData(ByteString.copyFrom(bytes));
+        }
+        return out.build();
+    }
+
+    private static TensorProto.Builder emptied(TensorProto tensor, int values) {
+        TensorProto.Builder out = tensor.toBuilder()
+                .clearRawData()
+                .clearFloatData()
+                .clearInt32Data()
+                .clearDataLocation()
+                .clearExternalData();
+        long old = tensor.getDimsList().stream().mapToLong(Long::longValue).reduce(1, Math::multiplyExact);
+        return old == values ? out : out.clearDims().addAllDims(List.of((long) values));
+    }
+
+    /** A tensor of zeros, shape [n], to be filled by {@code with}. */
+    static TensorProto blank(String name, TensorProto.DataType type, int n) {
+        return TensorProto.newBuilder()
+                .setName(name)
+                .setDataType(type.getNumber())
+                .addDims(n)
+                .build();
+    }
+}

@@ -1,0 +1,29 @@
+package dev.rebias.op;
+
+import ai.onnx.proto.OnnxMl.NodeProto;
+
+/**
+ * An operation with weights: {@code y = op(x, W) + b}, linear in the weights W, with one bias value per output channel.
+ *
+ * <p>Its operands are always three: the data x, the weights W and a bias of shape [channels], which may be absent.
+ */
+public sealed interface LayerOp extends Op permits Convolution, TransposedConvolution, Gemm, MatMul {
+    /** The number of output channels that weights of this shape give. */
+    int channels(long[] weightShape);
+
+    /** The axis of the weights along which output channels lie, for weights of this rank (grouped transposed convolutions: see there). */
+    int weightChannelAxis(int weightRank);
+
+    /** The axis of the output along which output channels lie, for an output of this rank. */
+    int channelAxis(int outputRank);
+
+    /**
+     * The shape of the output.
+     *
+     * @throws dev.rebias.error.UnsupportedException if data and weights do not fit each other
+     */
+    long[] outputShape(long[] dataShape, long[] weightShape);
+
+    /** The ONNX node that computes {@code op(data, weights) + bias}; {@link MatMul}'s node takes no bias, an Add follows it. */
+    NodeProto toNode(String data, String weights, String bias, String output);
+}

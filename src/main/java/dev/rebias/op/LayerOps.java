@@ -1,0 +1,30 @@
+package dev.rebias.op;
+
+import ai.onnx.proto.OnnxMl.NodeProto;
+import java.util.Set;
+
+/** Parses the nodes that can be layers. */
+public final class LayerOps {
+    private LayerOps() {}
+
+    /** Whether a node's op has weights, and so could be a layer: Conv, ConvTranspose, Gemm or MatMul of ONNX's own domain. */
+    public static boolean hasWeights(NodeProto node) {
+        return (node.getDomain().isEmpty() || node.getDomain().equals("ai.onnx"))
+                && Set.of("Conv", "ConvTranspose", "Gemm", "MatMul").contains(node.getOpType());
+    }
+
+    /**
+     * The operation of a node that {@linkplain #hasWeights has weights}, these being of that shape.
+     *
+     * @throws dev.rebias.error.UnsupportedException if its attributes do not fit the weights
+     */
+    public static LayerOp parse(NodeProto node, long[] weightShape) {
+        return switch (node.getOpType()) {
+            case "Conv" -> Convolution.of(node, weightShape);
+            case "ConvTranspose" -> TransposedConvolution.of(node, weightShape);
+            case "Gemm" -> Gemm.of(node);
+            case "MatMul" -> new MatMul();
+            default -> throw new IllegalArgumentException(node.getOpType() + " has no weights");
+        };
+    }
+}

@@ -1,0 +1,92 @@
+package dev.rebias.op;
+
+import ai.onnx.proto.OnnxMl.NodeProto;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.tensor.Shape;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * ONNX ConvTranspose: data [N,C,spatial..], weights [C,M/group,kernel..], output [N,M,spatial..]. Output channel m belongs to group
+ * {@code m / (M/group)} and lies at index {@code m % (M/group)} of the weights' axis 1.
+ *
+ * @param outputPadding added to one side of the output, one entry per spatial dimension
+ * @param outputShape the spatial output sizes where the node states them; then pads are derived from it; else empty
+ */
+public record TransposedConvolution(Window window, long group, List<Long> outputPadding, List<Long> outputShape)
+        implements LayerOp {
+    public TransposedConvolution {
+        outputPadding = List.copyOf(outputPadding);
+        outputShape = List.copyOf(outputShape);
+    }
+
+    static TransposedConvolution of(NodeProto node, long[] weightShape) {
+        Window window = Window.of(node, weightShape);
+        return new TransposedConvolution(
+                window,
+                Attributes.integer(node, "group", 1),
+                Attributes.integers(node, "output_padding")
+                        .orElse(Collections.nCopies(window.kernel().size(), 0L)),
+                Attributes.integers(node, "output_shape").orElse(List.of()));
+    }
+
+    @Override
+    public String type() {
+        return "ConvTranspose";
+    }
+
+    @Override
+    public int channels(long[] weightShape) {
+        return Math.toIntExact(weightShape[1] * group);
+    }
+
+    @Override
+    public int weightChannelAxis(int weightRank) {
+        return 1;
+    }
+
+    @Override
+    public int channelAxis(int outputRank) {
+        return 1;
+    }
+
+    @Override
+    public long[] outputShape(long[] data, long[] weights) {
+        if (data.length != weights.length || data[1] != weights[0]) {
+            throw new UnsupportedException("ConvTranspose with weights " + Shape.text(weights)
+                    + " does not fit data of shape " + Shape.text(data));
+        }
+        long[] out = data.clone();
+        out[1] = weights[1] * group;
+        int n = window.kernel().size();
+        for (int i = 0; i < n; i++) {
+            long stride = window.strides().get(i);
+            if (!outputShape.isEmpty()) {
+                out[i + 2] = outputShape.get(outputShape.size() - n + i);
+            } else {
+                long full = stride * (data[i + 2] - 1) + outputPadding.get(i) + window.extent(i);
+                out[i + 2] = switch (window.autoPad()) {
+                    case NOTSET -> full - window.totalPad(i);
+                    case VALID -> full;
+                    case SAME_UPPER, SAME_LOWER -> data[i + 2] * stride;
+                };
+            }
+        }
+        return out;
+    }
+
+    @Override
+    public NodeProto toNode(String data, String weights, String bias, String output) {
+        NodeProto.Builder node =
+                NodeProto.newBuilder().setOpType("ConvTranspose").addInput(data).addInput(weights);
+        if (!bias.isEmpty()) {
+            node.addInput(bias);
+        }
+        window.addTo(node);
+        node.addAttribute(Attributes.of("group", group)).addAttribute(Attributes.of("output_padding", outputPadding));
+        if (!outputShape.isEmpty()) {
+            node.addAttribute(Attributes.of("output_shape", outputShape));
+        }
+        return node.addOutput(output).build();
+    }
+}

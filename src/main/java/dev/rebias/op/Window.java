@@ -1,0 +1,72 @@
+package dev.rebias.op;
+
+import ai.onnx.proto.OnnxMl.NodeProto;
+import dev.rebias.error.UnsupportedException;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * How a convolution's kernel moves over the spatial dimensions: ONNX's attributes kernel_shape, strides, dilations, pads (all begins,
+ * then all ends) and auto_pad, with their defaults filled in. Every list has one entry per spatial dimension, pads two.
+ */
+public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations, List<Long> pads, AutoPad autoPad) {
+
+    /** ONNX's auto_pad: NOTSET means that pads says it all. */
+    public enum AutoPad {
+        NOTSET,
+        VALID,
+        SAME_UPPER,
+        SAME_LOWER
+    }
+
+    public Window {
+        kernel = List.copyOf(kernel);
+        strides = List.copyOf(strides);
+        dilations = List.copyOf(dilations);
+        pads = List.copyOf(pads);
+        int n = kernel.size();
+        if (strides.size() != n || dilations.size() != n || pads.size() != 2 * n) {
+            throw new UnsupportedException("a window over " + n + " spatial dimensions has " + strides.size()
+                    + " strides, " + dilations.size() + " dilations and " + pads.size() + " pads");
+        }
+    }
+
+    /** Reads the attributes of a Conv or ConvTranspose node whose weights have this shape. */
+    static Window of(NodeProto node, long[] weightShape) {
+        int n = weightShape.length - 2;
+        if (n < 1) {
+            throw new UnsupportedException("node '" + node.getName() + "' (" + node.getOpType()
+                    + ") has weights of rank " + weightShape.length + "; a convolution's weights have rank 3 or more");
+        }
+        List<Long> kernel = java.util.Arrays.stream(weightShape).skip(2).boxed().toList();
+        List<Long> ones = Collections.nCopies(n, 1L);
+        String pad = Attributes.text(node, "auto_pad", "NOTSET");
+        return new Window(
+                kernel,
+                Attributes.integers(node, "strides").orElse(ones),
+                Attributes.integers(node, "dilations").orElse(ones),
+                Attributes.integers(node, "pads").orElse(Collections.nCopies(2 * n, 0L)),
+                pad.isEmpty() ? AutoPad.NOTSET : AutoPad.valueOf(pad));
+    }
+
+    void addTo(NodeProto.Builder node) {
+        node.addAttribute(Attributes.of("kernel_shape", kernel));
+        node.addAttribute(Attributes.of("strides", strides));
+        node.addAttribute(Attributes.of("dilations", dilations));
+        if (autoPad == AutoPad.NOTSET) {
+            node.addAttribute(Attributes.of("pads", pads));
+        } else {
+            node.addAttribute(Attributes.of("auto_pad", autoPad.name()));
+        }
+    }
+
+    /** The extent of the dilated kernel along spatial dimension i. */
+    long extent(int i) {
+        return (kernel.get(i) - 1) * dilations.get(i) + 1;
+    }
+
+    /** Begin plus end padding along spatial dimension i. */
+    long totalPad(int i) {
+        return pads.get(i) + pads.get(kernel.size() + i);
+    }
+}

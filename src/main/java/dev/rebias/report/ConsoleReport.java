@@ -1,0 +1,89 @@
+package dev.rebias.report;
+
+import dev.rebias.CorrectionResult;
+import dev.rebias.LayerResult;
+import dev.rebias.device.Moments;
+import java.util.Locale;
+import java.util.OptionalDouble;
+
+/** The report as a table of text, one line per layer. */
+public final class ConsoleReport {
+    private static final int NAME_WIDTH = 36;
+
+    private ConsoleReport() {}
+
+    /** The whole report, lines ended by line breaks. */
+    public static String write(CorrectionResult result, Timings timings) {
+        StringBuilder out = new StringBuilder();
+        out.append(line(
+                "%-" + NAME_WIDTH + "s %-13s %5s  %9s    %9s  %13s  %5s  %9s  %s",
+                "layer",
+                "op",
+                "chan.",
+                "MSE",
+                "",
+                "SQNR dB",
+                "bias^2",
+                "max|delta|",
+                "status"));
+        result.layers().forEach(layer -> out.append(line(layer)));
+        out.append(line(
+                "%d of %d layers corrected against the %s reference, %d samples in batches of %d, on %s (%s)",
+                result.correctedLayers(),
+                result.layers().size(),
+                result.reference().name().toLowerCase(Locale.ROOT),
+                result.samples(),
+                result.batchSize(),
+                result.device().kind(),
+                result.device().name()));
+        out.append(line(
+                "load %.2f s, sweep %.2f s, write %.2f s; at most %.1f MB of tensors at once; bytes to the device %d, back %d",
+                timings.loadSeconds(),
+                timings.sweepSeconds(),
+                timings.writeSeconds(),
+                result.peakDeviceBytes() / 1e6,
+                result.transfers().hostToDeviceBytes(),
+                result.transfers().deviceToHostBytes()));
+        return out.toString();
+    }
+
+    private static String line(LayerResult layer) {
+        String name = shortened(layer.name());
+        String status = layer.status().name().toLowerCase(Locale.ROOT);
+        if (layer.moments().isEmpty()) {
+            return line(
+                    "%-" + NAME_WIDTH + "s %-13s %5s  %s: %s",
+                    name,
+                    layer.op(),
+                    layer.channels() == 0 ? "" : layer.channels(),
+                    status,
+                    layer.reason().orElse(""));
+        }
+        Moments m = layer.moments().get();
+        return line(
+                "%-" + NAME_WIDTH + "s %-13s %5d  %9.3g -> %9.3g  %5s -> %5s  %5.1f%%  %9.3g  %s",
+                name,
+                layer.op(),
+                layer.channels(),
+                m.mseBefore(),
+                m.mseAfter(),
+                decibels(Decibels.sqnr(m.signalPower(), m.mseBefore())),
+                decibels(Decibels.sqnr(m.signalPower(), m.mseAfter())),
+                100 * m.biasShare(),
+                m.maxAbsDelta(),
+                status);
+    }
+
+    private static String decibels(OptionalDouble value) {
+        return value.isPresent() ? line("%.1f", value.getAsDouble()).strip() : "-";
+    }
+
+    /** The end of a long name, which tells layers apart better than its beginning. */
+    private static String shortened(String name) {
+        return name.length() <= NAME_WIDTH ? name : "..." + name.substring(name.length() - NAME_WIDTH + 3);
+    }
+
+    private static String line(String format, Object... values) {
+        return String.format(Locale.ROOT, format, values).stripTrailing() + System.lineSeparator();
+    }
+}

@@ -1,0 +1,93 @@
+package dev.rebias.report;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.rebias.CorrectionResult;
+import dev.rebias.LayerResult;
+import dev.rebias.Version;
+import dev.rebias.device.Moments;
+import dev.rebias.error.RebiasException;
+import java.nio.charset.StandardCharsets;
+import java.util.Locale;
+import java.util.OptionalDouble;
+
+/** The report in JSON, its primary form (DESIGN.md section 9). Numbers that do not exist (the SQNR of a layer without error) are null. */
+public final class JsonReport {
+    private static final ObjectMapper MAPPER = new ObjectMapper();
+
+    private JsonReport() {}
+
+    /**
+     * Writes the report.
+     *
+     * @param perChannel whether each layer also gets the standard errors of its corrections
+     * @return UTF-8, ending with a line break
+     */
+    public static byte[] write(CorrectionResult result, Timings timings, boolean perChannel) {
+        ObjectNode root = MAPPER.createObjectNode();
+        root.put("rebias", Version.current());
+        root.put("reference", result.reference().name().toLowerCase(Locale.ROOT));
+        root.putObject("device")
+                .put("kind", result.device().kind())
+                .put("name", result.device().name())
+                .put("emulated", result.device().emulated());
+        root.put("samples", result.samples());
+        root.put("batchSize", result.batchSize());
+        ArrayNode layers = root.putArray("layers");
+        result.layers().forEach(layer -> write(layer, layers.addObject(), perChannel));
+        root.putObject("transfers")
+                .put("hostToDeviceBytes", result.transfers().hostToDeviceBytes())
+                .put("deviceToHostBytes", result.transfers().deviceToHostBytes())
+                .put("synchronisations", result.transfers().synchronisations());
+        root.putObject("timings")
+                .put("loadSeconds", timings.loadSeconds())
+                .put("sweepSeconds", timings.sweepSeconds())
+                .put("writeSeconds", timings.writeSeconds())
+                .put("totalSeconds", timings.totalSeconds());
+        root.putObject("memory")
+                .put("peakDeviceBytes", result.peakDeviceBytes())
+                .put("spilledBytes", 0);
+        try {
+            String text = MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(root) + "\n";
+            return text.getBytes(StandardCharsets.UTF_8);
+        } catch (JsonProcessingException e) {
+            throw new RebiasException("the report cannot be written as JSON: " + e.getMessage(), e);
+        }
+    }
+
+    private static void write(LayerResult layer, ObjectNode to, boolean perChannel) {
+        to.put("name", layer.name());
+        to.put("output", layer.output());
+        to.put("op", layer.op());
+        to.put("channels", layer.channels());
+        to.put("status", layer.status().name().toLowerCase(Locale.ROOT));
+        to.put("reason", layer.reason().orElse(null));
+        if (layer.moments().isEmpty()) {
+            to.putNull("delta");
+            return;
+        }
+        Moments m = layer.moments().get();
+        ArrayNode delta = to.putArray("delta");
+        for (float d : m.delta()) {
+            delta.add(d);
+        }
+        if (perChannel) {
+            ArrayNode errors = to.putArray("standardError");
+            for (int c = 0; c < m.channels(); c++) {
+                m.standardError(c).ifPresentOrElse(errors::add, errors::addNull);
+            }
+        }
+        to.put("mseBefore", m.mseBefore());
+        to.put("mseAfter", m.mseAfter());
+        put(to, "sqnrBefore", Decibels.sqnr(m.signalPower(), m.mseBefore()));
+        put(to, "sqnrAfter", Decibels.sqnr(m.signalPower(), m.mseAfter()));
+        to.put("biasShare", m.biasShare());
+        to.put("maxAbsDelta", m.maxAbsDelta());
+    }
+
+    private static void put(ObjectNode to, String name, OptionalDouble value) {
+        value.ifPresentOrElse(v -> to.put(name, v), () -> to.putNull(name));
+    }
+}

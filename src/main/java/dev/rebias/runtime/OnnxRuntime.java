@@ -1,0 +1,154 @@
+package dev.rebias.runtime;
+
+import ai.onnxruntime.OnnxJavaType;
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OnnxValue;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
+import ai.onnxruntime.OrtSession;
+import ai.onnxruntime.TensorInfo;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Map;
+
+/** The process's one ONNX Runtime environment, and what is made from it. Safe for use by several threads. */
+public final class OnnxRuntime {
+    private static final Map<ElementType, OnnxJavaType> JAVA_TYPES = new EnumMap<>(Map.ofEntries(
+            Map.entry(ElementType.FLOAT, OnnxJavaType.FLOAT),
+            Map.entry(ElementType.DOUBLE, OnnxJavaType.DOUBLE),
+            Map.entry(ElementType.INT8, OnnxJavaType.INT8),
+            Map.entry(ElementType.UINT8, OnnxJavaType.UINT8),
+            Map.entry(ElementType.INT16, OnnxJavaType.INT16),
+            Map.entry(ElementType.INT32, OnnxJavaType.INT32),
+            Map.entry(ElementType.INT64, OnnxJavaType.INT64),
+            Map.entry(ElementType.BOOL, OnnxJavaType.BOOL),
+            Map.entry(ElementType.FLOAT16, OnnxJavaType.FLOAT16),
+            Map.entry(ElementType.BFLOAT16, OnnxJavaType.BFLOAT16)));
+
+    private OnnxRuntime() {}
+
+    /** Holds the environment; made on first use, because loading the native library takes a while. */
+    private static final class Holder {
+        static final OrtEnvironment ENVIRONMENT;
+        static final boolean GLOBAL_THREADS;
+
+        static {
+            OrtEnvironment environment;
+            boolean global;
+            try {
+                // A session with a thread pool of its own takes 30 ms to make, one on the global pool about 1 ms.
+                // Closing the options is left to the environment: it reads them for as long as it lives.
+                environment = OrtEnvironment.getEnvironment(
+                        OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL, "rebias", new OrtEnvironment.ThreadingOptions());
+                global = true;
+            } catch (IllegalStateException alreadyMade) {
+                // The host program made the environment first, and there is one per process: its thread pools are used
+                // as they are.
+                environment = OrtEnvironment.getEnvironment();
+                global = false;
+            }
+            ENVIRONMENT = environment;
+            GLOBAL_THREADS = global;
+        }
+    }
+
+    public static OrtEnvironment environment() {
+        return Holder.ENVIRONMENT;
+    }
+
+    public static String version() {
+        return environment().getVersion();
+    }
+
+    /** Makes a session from a serialised model that runs a QDQ graph as it is written, in float, not as integer kernels. */
+    public static OrtSession session(byte[] model, OrtSession.SessionOptions.OptLevel optimisation)
+            throws OrtException {
+        try (OrtSession.SessionOptions options = options(optimisation)) {
+            return environment().createSession(model, options);
+        }
+    }
+
+    /** The same from a file, whose external data is found beside it. */
+    public static OrtSession session(Path model, OrtSession.SessionOptions.OptLevel optimisation) throws OrtException {
+        try (OrtSession.SessionOptions options = options(optimisation)) {
+            return environment().createSession(model.toString(), options);
+        }
+    }
+
+    private static OrtSession.SessionOptions options(OrtSession.SessionOptions.OptLevel optimisation)
+            throws OrtException {
+        environment(); // the native library must be loaded before there can be options
+        OrtSession.SessionOptions options = new OrtSession.SessionOptions();
+        try {
+            if (Holder.GLOBAL_THREADS) {
+                options.disablePerSessionThreads();
+            }
+            options.setOptimizationLevel(optimisation);
+            options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
+            // Hundreds of sessions live at once; an arena for each would keep every peak it ever had.
+            options.setCPUArenaAllocator(false);
+            options.setMemoryPatternOptimization(false);
+            options.addConfigEntry("session.disable_quant_qdq", "1");
+            return options;
+        } catch (OrtException | RuntimeException e) {
+            options.close();
+            throw e;
+        }
+    }
+
+    /** A view of a host tensor as ONNX Runtime sees it; no copy. */
+    public static OnnxTensor view(HostTensor tensor) throws OrtException {
+        OnnxJavaType type = JAVA_TYPES.get(tensor.type());
+        if (type == null) {
+            throw new UnsupportedException(
+                    "tensors of type " + tensor.type() + " cannot be given to ONNX Runtime from Java");
+        }
+        return OnnxTensor.createTensor(environment(), tensor.bytes(), tensor.shape(), type);
+    }
+
+    /**
+     * Copies an ONNX Runtime value to a host tensor.
+     *
+     * @throws UnsupportedException if it is not a tensor, or of a type that rebias does not handle
+     */
+    public static HostTensor copy(String name, OnnxValue value) {
+        ElementType type = elementType(name, value);
+        OnnxTensor tensor = (OnnxTensor) value;
+        HostTensor out = HostTensor.zeros(type, tensor.getInfo().getShape());
+        // getByteBuffer is itself a copy out of native memory; a heap buffer, which native code could not read in
+        // place.
+        ByteBuffer bytes = tensor.getByteBuffer().order(ByteOrder.nativeOrder());
+        out.bytes().put(bytes);
+        return out;
+    }
+
+    /** The element type of an ONNX Runtime value. Throws as {@link #copy} does. */
+    public static ElementType elementType(String name, OnnxValue value) {
+        if (!(value instanceof OnnxTensor tensor)) {
+            throw new UnsupportedException("'" + name + "' is a " + value.getType() + "; rebias handles tensors only");
+        }
+        TensorInfo info = tensor.getInfo();
+        // ONNX Runtime's Java enum counts in an order of its own, so types are matched by name.
+        String type = info.onnxType.name().substring("ONNX_TENSOR_ELEMENT_DATA_TYPE_".length());
+        return Arrays.stream(ElementType.values())
+                .filter(t -> t.name().equals(type))
+                .findFirst()
+                .orElseThrow(() -> new UnsupportedException("tensor '" + name + "' " + Shape.text(info.getShape())
+                        + " holds " + info.onnxType + ", which rebias does not handle"));
+    }
+
+    /** ONNX Runtime's message in one line, without its codes and source positions. */
+    public static String reason(OrtException e) {
+        String message = e.getMessage() == null ? e.toString() : e.getMessage();
+        String line = message.strip().replaceAll("\\s*\\R\\s*", " ");
+        return line.replaceFirst("^Error code - \\S+ - message: ", "").replaceFirst("^/\\S+:\\d+ \\S+ ", "");
+    }
+}

@@ -1,0 +1,87 @@
+package dev.rebias.samples;
+
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+
+/** Reads the samples of a stored array as a stream, and turns them into an input's values. */
+final class ArrayReader implements SampleReader {
+    private final StoredArray array;
+    private final InputSpec input;
+    private final Normalization normalization;
+    private final InputStream elements;
+    private long position;
+
+    ArrayReader(StoredArray array, InputSpec input, Normalization normalization) {
+        this.array = array;
+        this.input = input;
+        this.normalization = normalization;
+        try {
+            this.elements = array.elements();
+        } catch (IOException e) {
+            throw StoredArray.failure(array.where(), e);
+        }
+    }
+
+    @Override
+    public HostTensor next(int n) {
+        long[] shape = array.shape();
+        shape[0] = n;
+        int bytes = Math.toIntExact(Shape.elements(shape) * array.type().bytes());
+        ByteBuffer raw;
+        try {
+            byte[] read = elements.readNBytes(bytes);
+            if (read.length < bytes) {
+                throw new EOFException("it ends early");
+            }
+            raw = ByteBuffer.wrap(read).order(ByteOrder.LITTLE_ENDIAN);
+        } catch (IOException e) {
+            throw StoredArray.failure(array.where(), e);
+        }
+        HostTensor out = HostTensor.zeros(input.type(), shape);
+        if (input.type() == ElementType.FLOAT) {
+            convert(raw, out);
+        } else {
+            out.bytes().put(raw);
+        }
+        position += n;
+        return out;
+    }
+
+    private void convert(ByteBuffer raw, HostTensor out) {
+        long[] shape = out.shape();
+        int channels = shape.length > 1 ? Math.toIntExact(shape[1]) : 1;
+        int inner = shape.length > 1 ? Math.toIntExact(Shape.elements(shape, 2, shape.length)) : 1;
+        int perSample = Math.toIntExact(Shape.elements(shape, 1, shape.length));
+        FloatBuffer to = out.floats();
+        for (int i = 0; to.hasRemaining(); i++) {
+            float x =
+                    switch (array.type()) {
+                        case UINT8 -> Byte.toUnsignedInt(raw.get(i));
+                        case FLOAT -> raw.getFloat(Float.BYTES * i);
+                        default -> (float) raw.getDouble(Double.BYTES * i);
+                    };
+            if (!Float.isFinite(x)) {
+                throw new UnsupportedException(array.where() + " holds " + x + " in sample "
+                        + (position + i / perSample) + " (counted from 0): samples must be finite numbers");
+            }
+            to.put(normalization.apply(x, inner == 0 ? 0 : i / inner % channels));
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            elements.close();
+        } catch (IOException e) {
+            throw StoredArray.failure(array.where(), e);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+package dev.rebias.samples;
+
+import dev.rebias.tensor.HostTensor;
+import java.util.List;
+
+/** The samples, batch by batch, from the first to the last; the last batch may be shorter. */
+public final class Batches implements AutoCloseable {
+    private final List<SampleReader> readers;
+    private final int count;
+    private final int batchSize;
+    private int position;
+
+    Batches(List<SampleReader> readers, int count, int batchSize) {
+        this.readers = readers;
+        this.count = count;
+        this.batchSize = batchSize;
+    }
+
+    public boolean hasNext() {
+        return position < count;
+    }
+
+    /**
+     * Reads the next batch.
+     *
+     * @return a tensor for each bound input, axis 0 being the samples
+     * @throws dev.rebias.error.UnsupportedException if the file is damaged, or holds a value that is not finite
+     */
+    public List<HostTensor> next() {
+        int n = Math.min(batchSize, count - position);
+        position += n;
+        return readers.stream().map(r -> r.next(n)).toList();
+    }
+
+    @Override
+    public void close() {
+        readers.forEach(SampleReader::close);
+    }
+}

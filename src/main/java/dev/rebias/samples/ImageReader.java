@@ -1,0 +1,127 @@
+package dev.rebias.samples;
+
+import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import java.awt.color.ColorSpace;
+import java.awt.image.BufferedImage;
+import java.awt.image.DataBuffer;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Stream;
+import javax.imageio.ImageIO;
+
+/**
+ * Reads a folder of images, in the order of their file names, as [n, channels, height, width]: red, green, blue for 3 channels, luminance (ITU-R
+ * BT.601 weights) for 1. Images are not resized.
+ */
+final class ImageReader implements SampleReader {
+    private static final List<String> SUFFIXES = List.of(".png", ".jpg", ".jpeg", ".bmp", ".gif");
+
+    private final List<Path> files;
+    private final int channels;
+    private final int height;
+    private final int width;
+    private final Normalization normalization;
+    private int position;
+
+    /** Takes the size from the input, and where that leaves it open, from the first image. */
+    ImageReader(List<Path> files, InputSpec input, Normalization normalization) {
+        this.files = files;
+        this.normalization = normalization;
+        this.channels = Math.toIntExact(input.shape()[1]);
+        BufferedImage first = read(files.get(0));
+        this.height = input.shape()[2] < 0 ? first.getHeight() : Math.toIntExact(input.shape()[2]);
+        this.width = input.shape()[3] < 0 ? first.getWidth() : Math.toIntExact(input.shape()[3]);
+    }
+
+    /** The image files in a folder, by name. */
+    static List<Path> files(Path folder) {
+        try (Stream<Path> list = Files.list(folder)) {
+            return list.filter(f -> SUFFIXES.stream()
+                            .anyMatch(f.getFileName().toString().toLowerCase(Locale.ROOT)::endsWith))
+                    .sorted()
+                    .toList();
+        } catch (IOException e) {
+            throw new RebiasException("folder '" + folder + "' cannot be listed: " + e.getMessage(), e);
+        }
+    }
+
+    /** Checks that an input can be filled with images. */
+    static void check(Path folder, InputSpec input, Normalization normalization) {
+        boolean fits = input.type() == ElementType.FLOAT
+                && input.shape().length == 4
+                && (input.shape()[1] == 1 || input.shape()[1] == 3);
+        if (!fits) {
+            throw new UnsupportedException("images in '" + folder + "' cannot fill input '" + input.name() + "' ("
+                    + input.type() + " " + input.shapeText()
+                    + "): that takes FLOAT [N,1 or 3,height,width]; save the samples as an .npz instead");
+        }
+        if (!normalization.fits(input.shape()[1])) {
+            throw new UnsupportedException("mean and std have another number of values than input '" + input.name()
+                    + "' " + input.shapeText() + " has channels");
+        }
+    }
+
+    private static BufferedImage read(Path file) {
+        try {
+            BufferedImage image = ImageIO.read(file.toFile());
+            if (image == null) {
+                throw new UnsupportedException(
+                        "'" + file + "' is not an image that rebias reads (PNG, JPEG, BMP, GIF): remove or convert it");
+            }
+            return image;
+        } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
+            // Damaged files make the decoders throw all of these.
+            throw new UnsupportedException(
+                    "image '" + file + "' is damaged (" + e.getMessage() + "): copy it again or remove it", e);
+        }
+    }
+
+    @Override
+    public HostTensor next(int n) {
+        HostTensor out = HostTensor.zeros(ElementType.FLOAT, n, channels, height, width);
+        FloatBuffer to = out.floats();
+        for (int i = 0; i < n; i++, position++) {
+            BufferedImage image = read(files.get(position));
+            if (image.getHeight() != height || image.getWidth() != width) {
+                throw new UnsupportedException("image '" + files.get(position) + "' is " + image.getWidth() + " x "
+                        + image.getHeight() + " pixels, wanted are " + width + " x " + height + ": resize it");
+            }
+            put(image, to, i);
+        }
+        return out;
+    }
+
+    private void put(BufferedImage image, FloatBuffer to, int sample) {
+        boolean grey = image.getColorModel().getColorSpace().getType() == ColorSpace.TYPE_GRAY
+                && image.getRaster().getTransferType() == DataBuffer.TYPE_BYTE;
+        for (int y = 0; y < height; y++) {
+            for (int x = 0; x < width; x++) {
+                // getRGB would pass a grey image through the linear grey colour space and change its values.
+                int rgb = grey ? image.getRaster().getSample(x, y, 0) * 0x010101 : image.getRGB(x, y);
+                int r = rgb >> 16 & 255;
+                int g = rgb >> 8 & 255;
+                int b = rgb & 255;
+                for (int c = 0; c < channels; c++) {
+                    float value = channels == 1 ? luminance(r, g, b) : c == 0 ? r : c == 1 ? g : b;
+                    to.put(((sample * channels + c) * height + y) * width + x, normalization.apply(value, c));
+                }
+            }
+        }
+    }
+
+    private static float luminance(int r, int g, int b) {
+        return r == g && g == b ? r : Math.round(0.299f * r + 0.587f * g + 0.114f * b);
+    }
+
+    @Override
+    public void close() {
+        // Every image file is closed as soon as it has been read.
+    }
+}

@@ -1,0 +1,51 @@
+package dev.rebias.samples;
+
+import dev.rebias.error.UsageException;
+
+/**
+ * How stored values become a FLOAT input's values: {@code (x / scale - mean[c]) / std[c]} in float32, c being the position along axis 1 of the
+ * array (channels). mean and std hold one value for all channels, or one for each.
+ */
+public record Normalization(float scale, float[] mean, float[] std) {
+    /** Leaves values as they are. */
+    public static final Normalization NONE = new Normalization(1, new float[] {0}, new float[] {1});
+
+    /**
+     * Checks the values.
+     *
+     * @throws UsageException if one is not finite, the scale or a std is 0, or there is no mean or std
+     */
+    public Normalization {
+        mean = mean.clone();
+        std = std.clone();
+        if (!Float.isFinite(scale) || scale == 0) {
+            throw new UsageException("scale " + scale + " is not possible: it must be a number other than 0");
+        }
+        for (float m : mean) {
+            if (!Float.isFinite(m)) {
+                throw new UsageException("mean " + m + " is not possible: it must be a finite number");
+            }
+        }
+        for (float s : std) {
+            if (!Float.isFinite(s) || s == 0) {
+                throw new UsageException("std " + s + " is not possible: it must be a finite number other than 0");
+            }
+        }
+        if (mean.length == 0 || std.length == 0) {
+            throw new UsageException("mean and std need at least one value");
+        }
+    }
+
+    boolean isPerChannel() {
+        return mean.length > 1 || std.length > 1;
+    }
+
+    /** Whether there is one mean and std for all channels, or one for each of so many. */
+    boolean fits(long channels) {
+        return (mean.length == 1 || mean.length == channels) && (std.length == 1 || std.length == channels);
+    }
+
+    float apply(float x, int channel) {
+        return (x / scale - mean[mean.length == 1 ? 0 : channel]) / std[std.length == 1 ? 0 : channel];
+    }
+}

@@ -1,0 +1,83 @@
+package dev.rebias.samples;
+
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.error.UsageException;
+import dev.rebias.tensor.HostTensor;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+
+/** NumPy archives (.npz): zip files of .npy arrays, stored or deflated. */
+public final class Npz implements AutoCloseable {
+    private static final String SUFFIX = ".npy";
+
+    private final Path file;
+    private final ZipFile zip;
+
+    private Npz(Path file, ZipFile zip) {
+        this.file = file;
+        this.zip = zip;
+    }
+
+    static Npz open(Path file) {
+        try {
+            return new Npz(file, new ZipFile(file.toFile()));
+        } catch (IOException e) {
+            throw StoredArray.failure("'" + file + "'", e);
+        }
+    }
+
+    /**
+     * Reads one array whole.
+     *
+     * @throws UsageException if there is no such file
+     * @throws UnsupportedException if it is damaged, or has no such array
+     */
+    public static HostTensor read(Path file, String array) {
+        if (!Files.exists(file)) {
+            throw new UsageException("file '" + file + "' does not exist: check the path");
+        }
+        try (Npz npz = open(file)) {
+            Map<String, StoredArray> arrays = npz.arrays();
+            if (!arrays.containsKey(array)) {
+                throw new UnsupportedException("'" + file + "' holds the arrays " + List.copyOf(arrays.keySet())
+                        + ", but none named '" + array + "'");
+            }
+            return arrays.get(array).whole();
+        }
+    }
+
+    /** The arrays by name, in the archive's order. */
+    Map<String, StoredArray> arrays() {
+        Map<String, StoredArray> arrays = new LinkedHashMap<>();
+        for (ZipEntry entry : Collections.list(zip.entries())) {
+            if (!entry.isDirectory()) {
+                String name = entry.getName().endsWith(SUFFIX)
+                        ? entry.getName().substring(0, entry.getName().length() - SUFFIX.length())
+                        : entry.getName();
+                arrays.put(
+                        name,
+                        StoredArray.open(
+                                "array '" + name + "' of '" + file + "'",
+                                entry.getSize(),
+                                () -> zip.getInputStream(entry)));
+            }
+        }
+        return arrays;
+    }
+
+    @Override
+    public void close() {
+        try {
+            zip.close();
+        } catch (IOException e) {
+            throw StoredArray.failure("'" + file + "'", e);
+        }
+    }
+}

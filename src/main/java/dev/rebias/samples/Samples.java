@@ -1,0 +1,227 @@
+package dev.rebias.samples;
+
+import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.error.UsageException;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Supplier;
+
+/**
+ * Calibration samples: arrays by name (a NumPy archive, or tensors in memory), one array without a name (.npy), or a folder of images. Axis 0 of
+ * every array counts the samples.
+ */
+public final class Samples implements AutoCloseable {
+    private static final Set<ElementType> CONVERTIBLE =
+            Set.of(ElementType.UINT8, ElementType.FLOAT, ElementType.DOUBLE);
+
+    /** An array as far as binding needs to know it. */
+    private record Source(String where, ElementType type, long[] shape, ReaderMaker maker) {}
+
+    @FunctionalInterface
+    private interface ReaderMaker {
+        SampleReader make(InputSpec input);
+    }
+
+    private final String where;
+    private final Map<String, Source> arrays;
+    private final Optional<Path> images;
+    private final Normalization normalization;
+    private final Optional<Npz> archive;
+    private final int limit;
+
+    private Samples(
+            String where,
+            Map<String, Source> arrays,
+            Optional<Path> images,
+            Normalization normalization,
+            Optional<Npz> archive,
+            int limit) {
+        this.where = where;
+        this.arrays = arrays;
+        this.images = images;
+        this.normalization = normalization;
+        this.archive = archive;
+        this.limit = limit;
+    }
+
+    /**
+     * Opens samples: an .npz archive, an .npy array, or a folder of images, told apart by what they are, not by their names.
+     *
+     * @throws UsageException if there is nothing at that path
+     * @throws UnsupportedException if it is none of these, or damaged
+     */
+    public static Samples open(Path path, Normalization normalization) {
+        if (!Files.exists(path)) {
+            throw new UsageException("samples '" + path + "' do not exist: check the path");
+        }
+        String where = "'" + path + "'";
+        if (Files.isDirectory(path)) {
+            return new Samples(where, Map.of(), Optional.of(path), normalization, Optional.empty(), Integer.MAX_VALUE);
+        }
+        byte[] start;
+        long size;
+        try (InputStream in = Files.newInputStream(path)) {
+            start = in.readNBytes(8);
+            size = Files.size(path);
+        } catch (IOException e) {
+            throw new RebiasException("samples '" + path + "' cannot be read: " + e.getMessage(), e);
+        }
+        if (NpyHeader.startsWithMagic(start)) {
+            StoredArray array = StoredArray.open(where, size, () -> Files.newInputStream(path));
+            return new Samples(
+                    where,
+                    Map.of("", source(array, normalization)),
+                    Optional.empty(),
+                    normalization,
+                    Optional.empty(),
+                    Integer.MAX_VALUE);
+        }
+        if (start.length >= 2 && start[0] == 'P' && start[1] == 'K') {
+            Npz npz = Npz.open(path);
+            try {
+                Map<String, Source> arrays = new LinkedHashMap<>();
+                npz.arrays().forEach((name, array) -> arrays.put(name, source(array, normalization)));
+                return new Samples(where, arrays, Optional.empty(), normalization, Optional.of(npz), Integer.MAX_VALUE);
+            } catch (RuntimeException e) {
+                npz.close();
+                throw e;
+            }
+        }
+        throw new UnsupportedException("samples '" + path
+                + "' are neither a NumPy archive (.npz), nor an array (.npy), nor a folder of images");
+    }
+
+    /** Takes arrays by input name, in memory; their values are used as they are. */
+    public static Samples of(Map<String, HostTensor> tensors) {
+        Map<String, Source> arrays = new LinkedHashMap<>();
+        tensors.forEach((name, t) -> arrays.put(
+                name, new Source("array '" + name + "'", t.type(), t.shape(), input -> new MemoryReader(name, t))));
+        return new Samples(
+                "samples in memory", arrays, Optional.empty(), Normalization.NONE, Optional.empty(), Integer.MAX_VALUE);
+    }
+
+    private static Source source(StoredArray array, Normalization normalization) {
+        return new Source(
+                array.where(), array.type(), array.shape(), input -> new ArrayReader(array, input, normalization));
+    }
+
+    /**
+     * The first n samples only. They share this object's files: close this one.
+     *
+     * @throws UsageException if n is less than 1
+     */
+    public Samples limit(int n) {
+        if (n < 1) {
+            throw new UsageException("a limit of " + n + " samples is not possible: it must be 1 or more");
+        }
+        return new Samples(where, arrays, images, normalization, archive, Math.min(limit, n));
+    }
+
+    /**
+     * Checks the samples against a model's inputs; reads headers only.
+     *
+     * @throws UnsupportedException if names, ranks, sizes or types do not fit, the arrays have different numbers of samples, or none
+     */
+    public BoundSamples bind(List<InputSpec> inputs) {
+        if (images.isPresent()) {
+            return bindImages(images.get(), inputs);
+        }
+        List<Supplier<SampleReader>> readers = new ArrayList<>();
+        long count = -1;
+        String first = "";
+        for (InputSpec input : inputs) {
+            Source source = find(input, inputs);
+            check(source, input);
+            long n = source.shape()[0];
+            if (count >= 0 && n != count) {
+                throw new UnsupportedException(source.where() + " has " + n + " samples, but " + first + " has " + count
+                        + ": every input needs as many");
+            }
+            count = n;
+            first = source.where();
+            readers.add(() -> source.maker().make(input));
+        }
+        if (count < 1) {
+            throw new UnsupportedException(where + " holds no samples: give at least one");
+        }
+        return new BoundSamples(readers, (int) Math.min(count, limit));
+    }
+
+    private BoundSamples bindImages(Path folder, List<InputSpec> inputs) {
+        List<Path> files = ImageReader.files(folder);
+        if (files.isEmpty()) {
+            throw new UnsupportedException("folder '" + folder + "' holds no images (png, jpg, bmp, gif)");
+        }
+        if (inputs.size() != 1) {
+            throw new UnsupportedException("a folder of images fills one input, the model has " + inputs.size()
+                    + ": save the samples as an .npz");
+        }
+        ImageReader.check(folder, inputs.get(0), normalization);
+        return new BoundSamples(
+                List.of(() -> new ImageReader(files, inputs.get(0), normalization)), Math.min(files.size(), limit));
+    }
+
+    private Source find(InputSpec input, List<InputSpec> inputs) {
+        if (arrays.containsKey(input.name())) {
+            return arrays.get(input.name());
+        }
+        if (arrays.size() == 1 && inputs.size() == 1) {
+            return arrays.values().iterator().next();
+        }
+        String held = arrays.containsKey("") ? "one array" : "the arrays " + List.copyOf(arrays.keySet());
+        throw new UnsupportedException(where + " holds " + held + ", but the model has the inputs "
+                + inputs.stream().map(InputSpec::name).toList() + ": '" + input.name()
+                + "' is missing; name the arrays as the inputs");
+    }
+
+    private void check(Source source, InputSpec input) {
+        long[] shape = source.shape();
+        boolean fits = shape.length == input.shape().length && shape.length > 0;
+        for (int i = 1; fits && i < shape.length; i++) {
+            fits = input.shape()[i] < 0 || input.shape()[i] == shape[i];
+        }
+        if (!fits) {
+            throw new UnsupportedException(source.where() + " has shape " + Shape.text(shape)
+                    + ", but the model's input '" + input.name() + "' wants " + input.shapeText());
+        }
+        if (Shape.elements(shape, 1, shape.length) == 0) {
+            throw new UnsupportedException(
+                    source.where() + " has shape " + Shape.text(shape) + ": its samples are empty");
+        }
+        boolean convertible =
+                input.type() == ElementType.FLOAT && archiveOrFile() && CONVERTIBLE.contains(source.type());
+        if (!convertible && source.type() != input.type()) {
+            throw new UnsupportedException(source.where() + " holds " + source.type() + ", but the model's input '"
+                    + input.name() + "' wants " + input.type()
+                    + (input.type() == ElementType.FLOAT ? " (from uint8, float32 or float64)" : ""));
+        }
+        if (input.type() == ElementType.FLOAT
+                && normalization.isPerChannel()
+                && (shape.length < 2 || !normalization.fits(shape[1]))) {
+            throw new UnsupportedException("mean and std have another number of values than " + source.where() + " "
+                    + Shape.text(shape) + " has channels (axis 1)");
+        }
+    }
+
+    /** Arrays from files are converted; tensors in memory are taken as they are. */
+    private boolean archiveOrFile() {
+        return archive.isPresent() || arrays.containsKey("");
+    }
+
+    @Override
+    public void close() {
+        archive.ifPresent(Npz::close);
+    }
+}

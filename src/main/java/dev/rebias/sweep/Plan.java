@@ -1,0 +1,40 @@
+package dev.rebias.sweep;
+
+import dev.rebias.model.LayerPair;
+import java.util.List;
+
+/**
+ * What a sweep does.
+ *
+ * @param reference where y_f comes from
+ * @param layers the layers to be corrected
+ * @param inputs the tensors that samples fill, in the order of the quantised model's inputs
+ * @param segments the work between barriers
+ * @param tensors how many tensors there are
+ */
+public record Plan(
+        Reference reference, List<LayerPair> layers, List<Integer> inputs, List<Segment> segments, int tensors) {
+    public Plan {
+        layers = List.copyOf(layers);
+        inputs = List.copyOf(inputs);
+        segments = List.copyOf(segments);
+    }
+
+    /**
+     * The steps between two barriers.
+     *
+     * @param steps in order
+     * @param releases for each step, the tensors that nothing uses after it
+     * @param solved the layers whose corrections are known at the barrier that ends this segment
+     */
+    public record Segment(List<Step> steps, List<List<Integer>> releases, List<Solved> solved) {
+        public Segment {
+            steps = List.copyOf(steps);
+            releases = List.copyOf(releases);
+            solved = List.copyOf(solved);
+        }
+    }
+
+    /** A layer, and the tensor that waits at the barrier for its correction. */
+    public record Solved(int layer, int output) {}
+}

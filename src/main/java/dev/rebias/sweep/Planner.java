@@ -1,0 +1,284 @@
+package dev.rebias.sweep;
+
+import dev.rebias.device.Operand;
+import dev.rebias.model.Graph;
+import dev.rebias.model.Layer;
+import dev.rebias.model.LayerPair;
+import dev.rebias.model.Node;
+import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerOp;
+import dev.rebias.tensor.HostTensor;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * Makes the plan of a sweep. A tensor's level is the number of barriers before it can exist with all corrections in it: an output of a
+ * corrected layer is one level above its input. The steps of one level are a segment, so layers that don't depend on each other share a
+ * barrier. Float nodes run just before the first layer that needs them; nodes that no layer needs do not run at all.
+ */
+public final class Planner {
+    private final Reference reference;
+    private final List<LayerPair> layers;
+    private final Graph floating;
+    private final Graph quantized;
+    private int tensors;
+    private final Map<String, Integer> quantizedTensors = new HashMap<>();
+    private final Map<String, Integer> floatTensors = new HashMap<>();
+    private final Map<String, Runnable> floatProducers = new HashMap<>();
+    private final TreeMap<Integer, List<Step>> steps = new TreeMap<>();
+    private final TreeMap<Integer, List<Plan.Solved>> solved = new TreeMap<>();
+    private int level;
+
+    private Planner(Reference reference, Graph floating, Graph quantized, List<LayerPair> layers) {
+        this.reference = reference;
+        this.floating = floating;
+        this.quantized = quantized;
+        this.layers = layers;
+    }
+
+    /**
+     * Plans a sweep.
+     *
+     * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
+     * @param layers the layers to be corrected, in the quantised model's graph order
+     */
+    public static Plan plan(
+            Reference reference,
+            Graph floating,
+            Graph quantized,
+            Map<String, String> floatInputs,
+            List<LayerPair> layers) {
+        return new Planner(reference, floating, quantized, layers).plan(floatInputs);
+    }
+
+    private Plan plan(Map<String, String> floatInputs) {
+        List<Integer> inputs = new ArrayList<>();
+        quantized.inputs().forEach(input -> inputs.add(newTensor(quantizedTensors, input.name())));
+        floatInputs.forEach((f, q) -> floatTensors.put(f, quantizedTensors.get(q)));
+        if (reference == Reference.NETWORK) {
+            planFloat();
+        }
+        planQuantized();
+        return new Plan(reference, layers, inputs, segments(), tensors);
+    }
+
+    private int newTensor(Map<String, Integer> names, String name) {
+        names.put(name, tensors);
+        return tensors++;
+    }
+
+    private void planQuantized() {
+        IdentityHashMap<Node, Integer> layerOfNode = new IdentityHashMap<>();
+        Set<Node> joined = Collections.newSetFromMap(new IdentityHashMap<>());
+        for (int i = 0; i < layers.size(); i++) {
+            Layer layer = layers.get(i).quantized();
+            layerOfNode.put(layer.node(), i);
+            joined.addAll(layer.nodes().subList(1, layer.nodes().size()));
+        }
+        Set<String> needed = neededByLayers();
+        List<List<Node>> byLevel = byLevel(layerOfNode);
+        // Level by level, so that a float node is planned in the first segment that needs it.
+        for (level = 0; level < byLevel.size(); level++) {
+            for (Node node : byLevel.get(level)) {
+                if (layerOfNode.containsKey(node)) {
+                    planLayer(layerOfNode.get(node));
+                } else if (!joined.contains(node) && node.outputs().stream().anyMatch(needed::contains)) {
+                    add(run("quantised model", node, quantized, quantizedTensors));
+                }
+            }
+        }
+    }
+
+    private List<List<Node>> byLevel(IdentityHashMap<Node, Integer> layerOfNode) {
+        Map<String, Integer> levels = new HashMap<>();
+        List<List<Node>> byLevel = new ArrayList<>();
+        for (Node node : quantized.nodes()) {
+            int own = node.inputs().stream()
+                    .mapToInt(i -> levels.getOrDefault(i, 0))
+                    .max()
+                    .orElse(0);
+            node.outputs().forEach(o -> levels.putIfAbsent(o, own));
+            if (layerOfNode.containsKey(node)) {
+                levels.put(layers.get(layerOfNode.get(node)).quantized().output(), own + 1);
+            }
+            while (byLevel.size() <= own) {
+                byLevel.add(new ArrayList<>());
+            }
+            byLevel.get(own).add(node);
+        }
+        return byLevel;
+    }
+
+    /** The tensors of the quantised model from which a layer's input follows. */
+    private Set<String> neededByLayers() {
+        Set<String> needed = new HashSet<>();
+        layers.forEach(pair -> needed.add(pair.quantized().data()));
+        List<Node> nodes = quantized.nodes();
+        for (int i = nodes.size() - 1; i >= 0; i--) {
+            if (nodes.get(i).outputs().stream().anyMatch(needed::contains)) {
+                needed.addAll(nodes.get(i).inputs());
+            }
+        }
+        return needed;
+    }
+
+    private void planLayer(int index) {
+        Layer q = layers.get(index).quantized();
+        Layer f = layers.get(index).floating();
+        int data = quantizedTensors.get(q.data());
+        int output = newTensor(quantizedTensors, q.output());
+        String name = "quantised layer '" + q.name() + "'";
+        add(q.integers()
+                .map(integers -> integerLayer(name, q, integers, output))
+                .orElseGet(() -> layer(name, q.op(), q.weightShape(), q.weights(), q.bias(), data, output)));
+        int compared;
+        if (reference == Reference.LAYER) {
+            // e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted (DESIGN.md section 3)
+            compared = tensors++;
+            add(layer(
+                    "error of layer '" + q.name() + "'",
+                    q.op(),
+                    q.weightShape(),
+                    difference(f.weights(), q.weights()),
+                    difference(f.bias(), q.bias()),
+                    data,
+                    compared));
+        } else {
+            compared = floatTensor(f.output());
+        }
+        add(new Step.Measure(index, compared, output));
+        solved.computeIfAbsent(level, k -> new ArrayList<>()).add(new Plan.Solved(index, output));
+    }
+
+    private void planFloat() {
+        IdentityHashMap<Node, Layer> layerOfNode = new IdentityHashMap<>();
+        Set<Node> joined = Collections.newSetFromMap(new IdentityHashMap<>());
+        for (LayerPair pair : layers) {
+            Layer layer = pair.floating();
+            layerOfNode.put(layer.node(), layer);
+            joined.addAll(layer.nodes().subList(1, layer.nodes().size()));
+        }
+        for (Node node : floating.nodes()) {
+            if (layerOfNode.containsKey(node)) {
+                Layer f = layerOfNode.get(node);
+                floatProducers.put(f.output(), () -> {
+                    int data = floatTensor(f.data());
+                    add(layer(
+                            "float layer '" + f.name() + "'",
+                            f.op(),
+                            f.weightShape(),
+                            f.weights(),
+                            f.bias(),
+                            data,
+                            newTensor(floatTensors, f.output())));
+                });
+            } else if (!joined.contains(node)) {
+                Runnable producer = () -> {
+                    node.inputs().stream().filter(i -> isVariable(i, floating)).forEach(this::floatTensor);
+                    add(run("float model", node, floating, floatTensors));
+                };
+                node.outputs().forEach(o -> floatProducers.put(o, producer));
+            }
+        }
+    }
+
+    /** The number of a tensor of the float network, after planning whatever makes it. */
+    private int floatTensor(String name) {
+        if (!floatTensors.containsKey(name)) {
+            floatProducers.get(name).run();
+        }
+        return floatTensors.get(name);
+    }
+
+    private static boolean isVariable(String input, Graph graph) {
+        return !input.isEmpty() && !graph.constants().containsKey(input);
+    }
+
+    private Step.Run run(String model, Node node, Graph graph, Map<String, Integer> names) {
+        List<Operand> operands = new ArrayList<>();
+        List<Integer> inputs = new ArrayList<>();
+        for (String input : node.inputs()) {
+            if (input.isEmpty()) {
+                operands.add(new Operand.Absent());
+            } else if (isVariable(input, graph)) {
+                operands.add(new Operand.Variable());
+                inputs.add(names.get(input));
+            } else {
+                operands.add(new Operand.Constant(graph.constants().get(input)));
+            }
+        }
+        List<Integer> outputs = new ArrayList<>();
+        node.outputs().stream().filter(o -> !o.isEmpty()).forEach(o -> outputs.add(newTensor(names, o)));
+        return new Step.Run("node '" + node.name() + "' of the " + model, node.op(), operands, inputs, outputs);
+    }
+
+    private static Step.Run layer(
+            String name, LayerOp op, long[] weightShape, double[] weights, double[] bias, int data, int output) {
+        List<Operand> operands = List.of(
+                new Operand.Variable(),
+                new Operand.Constant(HostTensor.of(toFloats(weights), weightShape)),
+                new Operand.Constant(HostTensor.of(toFloats(bias), bias.length)));
+        return new Step.Run(name, op, operands, List.of(data), List.of(output));
+    }
+
+    private Step.Run integerLayer(String name, Layer q, Layer.Integers integers, int output) {
+        List<Operand> operands = List.of(
+                new Operand.Variable(),
+                new Operand.Constant(HostTensor.of(toFloats(integers.steps()), q.weightShape())),
+                new Operand.Constant(HostTensor.of(toFloats(integers.scale()), q.channels())),
+                new Operand.Constant(HostTensor.of(toFloats(q.bias()), q.channels())));
+        IntegerLayer op = new IntegerLayer(q.op(), integers.type(), integers.zero());
+        return new Step.Run(name, op, operands, List.of(quantizedTensors.get(integers.data())), List.of(output));
+    }
+
+    private static float[] toFloats(double[] values) {
+        float[] out = new float[values.length];
+        for (int i = 0; i < out.length; i++) {
+            out[i] = (float) values[i];
+        }
+        return out;
+    }
+
+    private static double[] difference(double[] a, double[] b) {
+        double[] out = new double[a.length];
+        for (int i = 0; i < out.length; i++) {
+            out[i] = a[i] - b[i];
+        }
+        return out;
+    }
+
+    private void add(Step step) {
+        steps.computeIfAbsent(level, k -> new ArrayList<>()).add(step);
+    }
+
+    private List<Plan.Segment> segments() {
+        // Where each tensor is used last; the plan is final, so one walk from behind tells.
+        Set<Integer> usedLater = new HashSet<>();
+        List<Plan.Segment> segments = new ArrayList<>();
+        for (int k : steps.descendingKeySet()) {
+            List<Step> all = steps.get(k);
+            List<Plan.Solved> waiting = solved.getOrDefault(k, List.of()).stream()
+                    .map(s -> usedLater.contains(s.output()) ? s : new Plan.Solved(s.layer(), -1))
+                    .toList();
+            List<List<Integer>> releases = new ArrayList<>();
+            for (int i = all.size() - 1; i >= 0; i--) {
+                Set<Integer> touched = new HashSet<>(all.get(i).uses());
+                if (all.get(i) instanceof Step.Run run) {
+                    touched.addAll(run.outputs());
+                }
+                List<Integer> last =
+                        touched.stream().filter(usedLater::add).sorted().toList();
+                releases.add(0, last);
+            }
+            segments.add(0, new Plan.Segment(all, releases, waiting));
+        }
+        return segments;
+    }
+}

@@ -1,0 +1,46 @@
+package dev.rebias.sweep;
+
+import dev.rebias.device.Operand;
+import dev.rebias.op.Op;
+import java.util.List;
+
+/** One thing that a segment does for every batch. Tensors are known by number; a plan numbers them from 0. */
+sealed interface Step {
+    /** The tensors that it uses. */
+    List<Integer> uses();
+
+    /**
+     * Runs an operation.
+     *
+     * @param name for messages: the node and the model it is from
+     * @param inputs the tensors for the variable operands, in order
+     * @param outputs the tensors it makes, in order; outputs that a node leaves out are not counted
+     */
+    record Run(String name, Op op, List<Operand> operands, List<Integer> inputs, List<Integer> outputs)
+            implements Step {
+        public Run {
+            operands = List.copyOf(operands);
+            inputs = List.copyOf(inputs);
+            outputs = List.copyOf(outputs);
+        }
+
+        @Override
+        public List<Integer> uses() {
+            return inputs;
+        }
+    }
+
+    /**
+     * Adds to a layer's error moments.
+     *
+     * @param layer the layer's position among the pairs
+     * @param compared the error itself (reference {@code layer}), or the float network's output ({@code network})
+     * @param output the quantised layer's output
+     */
+    record Measure(int layer, int compared, int output) implements Step {
+        @Override
+        public List<Integer> uses() {
+            return List.of(compared, output);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+package dev.rebias.architecture;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+
+/** The boundaries of DESIGN.md section 5: who may know whom. */
+@AnalyzeClasses(packages = "dev.rebias", importOptions = ImportOption.DoNotIncludeTests.class)
+final class BoundariesTest {
+    @ArchTest
+    static final ArchRule DEPENDENCIES_POINT_ONE_WAY = layeredArchitecture()
+            .consideringOnlyDependenciesInLayers()
+            .layer("front door")
+            .definedBy("dev.rebias")
+            .layer("cli")
+            .definedBy("dev.rebias.cli..")
+            .layer("report")
+            .definedBy("dev.rebias.report..")
+            .layer("verify")
+            .definedBy("dev.rebias.verify..")
+            .layer("sweep")
+            .definedBy("dev.rebias.sweep..")
+            .layer("model")
+            .definedBy("dev.rebias.model..")
+            .layer("samples")
+            .definedBy("dev.rebias.samples..")
+            .layer("device")
+            .definedBy("dev.rebias.device..")
+            .layer("op")
+            .definedBy("dev.rebias.op..")
+            .layer("runtime")
+            .definedBy("dev.rebias.runtime..")
+            .layer("files")
+            .definedBy("dev.rebias.files..")
+            .layer("tensor")
+            .definedBy("dev.rebias.tensor..")
+            .whereLayer("cli")
+            .mayNotBeAccessedByAnyLayer()
+            .whereLayer("report")
+            .mayOnlyBeAccessedByLayers("cli")
+            .whereLayer("verify")
+            .mayOnlyBeAccessedByLayers("cli")
+            .whereLayer("front door")
+            .mayOnlyBeAccessedByLayers("cli", "report", "verify")
+            .whereLayer("sweep")
+            .mayOnlyBeAccessedByLayers("front door", "cli", "report")
+            .whereLayer("model")
+            .mayOnlyBeAccessedByLayers("sweep", "front door", "cli", "verify")
+            .whereLayer("device")
+            .mayOnlyBeAccessedByLayers("sweep", "front door", "report", "verify", "cli")
+            .whereLayer("samples")
+            .mayOnlyBeAccessedByLayers("sweep", "front door", "cli", "verify")
+            .whereLayer("op")
+            .mayOnlyBeAccessedByLayers("model", "device", "sweep", "front door", "cli")
+            .whereLayer("files")
+            .mayOnlyBeAccessedByLayers("model", "cli")
+            .whereLayer("runtime")
+            .mayOnlyBeAccessedByLayers("model", "device", "verify");
+
+    @ArchTest
+    static final ArchRule NO_CYCLES =
+            slices().matching("dev.rebias.(*)..").should().beFreeOfCycles();
+
+    @ArchTest
+    static final ArchRule ONLY_THE_CUDA_DEVICE_KNOWS_CUDA = noClasses()
+            .that()
+            .resideOutsideOfPackage("dev.rebias.device.cuda..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("org.bytedeco.cuda..");
+
+    @ArchTest
+    static final ArchRule ONLY_THE_COMMAND_LINE_PRINTS_AND_EXITS = noClasses()
+            .that()
+            .resideOutsideOfPackage("dev.rebias.cli..")
+            .should()
+            .accessField(System.class, "out")
+            .orShould()
+            .accessField(System.class, "err")
+            .orShould()
+            .callMethod(System.class, "exit", int.class)
+            .orShould()
+            .callMethod(System.class, "getenv", String.class);
+}
