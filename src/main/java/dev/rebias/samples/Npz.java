@@ -53,6 +53,16 @@ public final class Npz implements AutoCloseable {
         }
     }
 
+    /** The names of a file's arrays. Throws as {@link #read} does. */
+    public static List<String> names(Path file) {
+        if (!Files.exists(file)) {
+            throw new UsageException("file '" + file + "' does not exist: check the path");
+        }
+        try (Npz npz = open(file)) {
+            return List.copyOf(npz.arrays().keySet());
+        }
+    }
+
     /** The arrays by name, in the archive's order. */
     Map<String, StoredArray> arrays() {
         Map<String, StoredArray> arrays = new LinkedHashMap<>();

@@ -1,0 +1,78 @@
+package dev.rebias.golden;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
+import dev.rebias.CorrectionResult;
+import dev.rebias.LayerResult;
+import dev.rebias.device.Moments;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Reference;
+import java.util.HashMap;
+import java.util.Map;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/**
+ * Corrections against golden ones from an independent double-precision implementation. A correction is right when, per layer, RMS(delta -
+ * golden) <= 3 x spread + 1e-3 x sqrt(MSE before), spread being how far the golden correction itself moves by rounding.
+ */
+final class GoldenTest {
+    private static final int[] BATCH_SIZES = {1, 7, 64, 1000};
+    private static final double MSE_TOLERANCE = 1e-3;
+
+    @ParameterizedTest
+    @EnumSource(ReferencePair.class)
+    void correctionsMeetTheGoldenCorrectionsForBothReferencesAndAllBatchSizes(ReferencePair pair) {
+        BiasCorrection correction = pair.correction();
+        for (Reference reference : Reference.values()) {
+            for (int batchSize : BATCH_SIZES) {
+                CorrectionResult result;
+                try (Samples samples = pair.samples()) {
+                    CorrectionOptions options = CorrectionOptions.defaults()
+                            .withDevice("cpu")
+                            .withReference(reference)
+                            .withBatchSize(batchSize);
+                    result = correction.correct(samples, options);
+                }
+                compare(pair, reference, batchSize, result);
+            }
+        }
+    }
+
+    private static void compare(ReferencePair pair, Reference reference, int batchSize, CorrectionResult result) {
+        Map<String, LayerResult> layers = new HashMap<>();
+        result.layers().forEach(l -> layers.put(l.output(), l));
+        double worst = 0;
+        double worstMse = 0;
+        String worstLayer = "";
+        for (String name : pair.goldenLayers(reference)) {
+            ReferencePair.Golden golden = pair.golden(reference, name);
+            assertThat(layers).as("layers of %s", pair).containsKey(name);
+            Moments m = layers.get(name).moments().orElseThrow();
+            double squared = 0;
+            for (int c = 0; c < m.channels(); c++) {
+                squared += Math.pow(m.delta()[c] - golden.delta()[c], 2);
+            }
+            double bound = 3 * golden.spread() + 1e-3 * Math.sqrt(golden.mseBefore());
+            double used = Math.sqrt(squared / m.channels()) / bound;
+            if (!(used <= worst)) {
+                worst = used;
+                worstLayer = name;
+            }
+            double before = Math.abs(m.mseBefore() / golden.mseBefore() - 1);
+            double after = Math.abs(m.mseAfter() / golden.mseAfter() - 1);
+            worstMse = Math.max(worstMse, Math.max(before, after));
+        }
+        System.out.printf(
+                "%s, reference %s, batch size %d: worst correction at %.1f %% of its bound (%s), MSE off by at most %.1e%n",
+                pair, reference, batchSize, 100 * worst, worstLayer, worstMse);
+        assertThat(worst)
+                .as("%s %s %d: share of the bound at %s", pair, reference, batchSize, worstLayer)
+                .isLessThanOrEqualTo(1);
+        assertThat(worstMse)
+                .as("%s %s %d: relative error of the MSE", pair, reference, batchSize)
+                .isLessThanOrEqualTo(MSE_TOLERANCE);
+    }
+}

@@ -1,0 +1,191 @@
+package dev.rebias.oracle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
+import dev.rebias.CorrectionResult;
+import dev.rebias.LayerResult;
+import dev.rebias.device.Moments;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Reference;
+import dev.rebias.tensor.HostTensor;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Corrections of small networks of every topology, against the naive definition. */
+final class ToyCorrectionTest {
+    private static final int SAMPLES = 13;
+    private static final double TOLERANCE = 1e-5;
+
+    static CorrectionResult correct(
+            ModelProto floating,
+            ModelProto quantized,
+            Map<String, NaiveTensor> samples,
+            Reference reference,
+            int batchSize) {
+        BiasCorrection correction =
+                BiasCorrection.of(OnnxModel.of("float", floating), OnnxModel.of("quantised", quantized));
+        Map<String, HostTensor> tensors = new HashMap<>();
+        samples.forEach((name, t) -> {
+            float[] values = new float[t.values().length];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = (float) t.values()[i];
+            }
+            tensors.put(
+                    name,
+                    HostTensor.of(
+                            values, Arrays.stream(t.shape()).asLongStream().toArray()));
+        });
+        try (Samples in = Samples.of(tensors)) {
+            return correction.correct(
+                    in,
+                    CorrectionOptions.defaults()
+                            .withDevice("cpu")
+                            .withReference(reference)
+                            .withBatchSize(batchSize));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Toy.class)
+    void correctionsAgreeWithTheDefinition(Toy toy) {
+        ModelProto floating = toy.model();
+        ModelProto quantized = RoundedWeights.of(floating, 4);
+        Map<String, NaiveTensor> samples = Toy.samples(floating, SAMPLES, 7);
+        for (Reference reference : Reference.values()) {
+            Map<String, NaiveCorrection.LayerCorrection> expected =
+                    NaiveCorrection.correct(floating, quantized, samples, reference == Reference.NETWORK);
+            for (int batchSize : List.of(1, 4, 100)) {
+                compare(
+                        toy + " " + reference + " batch " + batchSize,
+                        expected,
+                        correct(floating, quantized, samples, reference, batchSize));
+            }
+        }
+    }
+
+    private static void compare(
+            String what, Map<String, NaiveCorrection.LayerCorrection> expected, CorrectionResult result) {
+        assertThat(result.correctedLayers()).as(what).isEqualTo(expected.size());
+        double worst = 0;
+        for (LayerResult layer : result.layers()) {
+            Moments m = layer.moments().orElseThrow();
+            NaiveCorrection.LayerCorrection e = expected.get(layer.output());
+            assertThat(e.mseBefore())
+                    .as("%s: the rounded weights must give an error at all", what)
+                    .isPositive();
+            for (int c = 0; c < m.channels(); c++) {
+                worst = Math.max(worst, Math.abs(m.delta()[c] - e.delta()[c]));
+            }
+            worst = Math.max(worst, Math.abs(m.mseBefore() - e.mseBefore()));
+            worst = Math.max(worst, Math.abs(m.mseAfter() - e.mseAfter()));
+        }
+        System.out.printf("%s: worst difference %.1e, %.1f %% of the bound%n", what, worst, 100 * worst / TOLERANCE);
+        assertThat(worst).as(what).isLessThan(TOLERANCE);
+    }
+
+    @ParameterizedTest
+    @EnumSource(Toy.class)
+    void identicalModelsGiveZero(Toy toy) {
+        ModelProto model = toy.model();
+        for (Reference reference : Reference.values()) {
+            CorrectionResult result = correct(model, model, Toy.samples(model, SAMPLES, 7), reference, 4);
+            for (LayerResult layer : result.layers()) {
+                assertThat(layer.moments().orElseThrow().delta())
+                        .as(layer.name())
+                        .containsOnly(0f);
+                assertThat(layer.moments().orElseThrow().mseBefore()).isZero();
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Toy.class)
+    void anInjectedBiasErrorComesBack(Toy toy) {
+        ModelProto model = toy.model();
+        Map<String, float[]> injected = new HashMap<>();
+        ModelProto shifted = shifted(model, injected);
+        if (!List.of(Toy.WITHOUT_BIAS, Toy.MATMUL_ALONE, Toy.DILATED, Toy.STRIDED, Toy.ASYMMETRIC_PADDING)
+                .contains(toy)) {
+            assertThat(injected).as("layers with a bias").isNotEmpty();
+        }
+        CorrectionResult result = correct(model, shifted, Toy.samples(model, SAMPLES, 7), Reference.LAYER, 4);
+        for (LayerResult layer : result.layers()) {
+            float[] delta = layer.moments().orElseThrow().delta();
+            float[] expected = injected.getOrDefault(layer.output(), new float[delta.length]);
+            for (int c = 0; c < delta.length; c++) {
+                assertThat((double) delta[c])
+                        .as("%s channel %d", layer.name(), c)
+                        .isCloseTo(-expected[c], within(TOLERANCE));
+            }
+        }
+    }
+
+    /** The model with an error added to every bias; the error as it takes effect, by the output of the layer's node. */
+    private static ModelProto shifted(ModelProto model, Map<String, float[]> injected) {
+        ModelProto.Builder shifted = model.toBuilder();
+        for (TensorProto.Builder t : shifted.getGraphBuilder().getInitializerBuilderList()) {
+            List<NodeProto> users = NaiveCorrection.layers(model).stream()
+                    .filter(layer -> biasOf(model, layer).equals(t.getName()))
+                    .toList();
+            for (int c = 0; c < t.getFloatDataCount() && !users.isEmpty(); c++) {
+                t.setFloatData(c, t.getFloatData(c) + 0.1f * (c + 1));
+            }
+            for (NodeProto layer : users) {
+                float[] error = new float[t.getFloatDataCount()];
+                for (int c = 0; c < error.length; c++) {
+                    error[c] = (float) NaiveNetwork.real(layer, "beta", 1) * 0.1f * (c + 1);
+                }
+                injected.put(layer.getOutput(0), error);
+            }
+        }
+        return shifted.build();
+    }
+
+    private static String biasOf(ModelProto model, NodeProto layer) {
+        if (layer.getInputCount() > 2) {
+            return layer.getInput(2);
+        }
+        return model.getGraph().getNodeList().stream()
+                .filter(n -> n.getOpType().equals("Add")
+                        && layer.getOpType().equals("MatMul")
+                        && n.getInputList().contains(layer.getOutput(0)))
+                .map(n -> n.getInput(n.getInput(0).equals(layer.getOutput(0)) ? 1 : 0))
+                .findFirst()
+                .orElse("");
+    }
+
+    @Test
+    void aBatchNormalizationThatTheQuantisedModelHasFoldedIsFoldedInTheFloatModel() {
+        ModelProto floating = Toy.BATCH_NORMALIZATION.model();
+        ModelProto.Builder folded = floating.toBuilder().clearGraph();
+        folded.setGraph(floating.getGraph().toBuilder().clearNode());
+        for (NodeProto node : floating.getGraph().getNodeList()) {
+            if (node.getOpType().equals("ConvTranspose")) {
+                // The folded layer ends at the BatchNormalization's output; its weights here are any others.
+                folded.getGraphBuilder().addNode(node.toBuilder().setOutput(0, "n"));
+            } else if (!node.getOpType().equals("BatchNormalization")) {
+                folded.getGraphBuilder().addNode(node);
+            }
+        }
+        ModelProto quantized = RoundedWeights.of(folded.build(), 4);
+        Map<String, NaiveTensor> samples = Toy.samples(floating, SAMPLES, 7);
+        for (Reference reference : Reference.values()) {
+            compare(
+                    "folded " + reference,
+                    NaiveCorrection.correct(floating, quantized, samples, reference == Reference.NETWORK),
+                    correct(floating, quantized, samples, reference, 4));
+        }
+    }
+}
