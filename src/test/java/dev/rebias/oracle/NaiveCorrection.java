@@ -7,10 +7,26 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 
 /** Bias correction as DESIGN.md section 3 defines it, evaluated without any short cut. */
 final class NaiveCorrection {
     private static final Set<String> LAYERS = Set.of("Conv", "ConvTranspose", "Gemm", "MatMul");
+
+    /** Nodes that give integers, or hand values through. */
+    private static final Set<String> EXACT = Set.of(
+            "QuantizeLinear",
+            "Shape",
+            "Slice",
+            "Cast",
+            "Concat",
+            "Reshape",
+            "Transpose",
+            "Squeeze",
+            "Identity",
+            "Resize",
+            "Relu",
+            "Clip");
 
     /** What a layer's correction is: delta per channel, and the mean squared error without and with it, both evaluated. */
     record LayerCorrection(double[] delta, double mseBefore, double mseAfter) {}
@@ -18,12 +34,15 @@ final class NaiveCorrection {
     private final ModelProto floating;
     private final ModelProto quantized;
     private final boolean network;
+    private final UnaryOperator<NaiveTensor> disturbance;
     private final Map<String, LayerCorrection> results = new LinkedHashMap<>();
 
-    private NaiveCorrection(ModelProto floating, ModelProto quantized, boolean network) {
+    private NaiveCorrection(
+            ModelProto floating, ModelProto quantized, boolean network, UnaryOperator<NaiveTensor> disturbance) {
         this.floating = floating;
         this.quantized = quantized;
         this.network = network;
+        this.disturbance = disturbance;
     }
 
     /**
@@ -34,7 +53,20 @@ final class NaiveCorrection {
      */
     static Map<String, LayerCorrection> correct(
             ModelProto floating, ModelProto quantized, Map<String, NaiveTensor> inputs, boolean network) {
-        NaiveCorrection correction = new NaiveCorrection(floating, quantized, network);
+        return correct(floating, quantized, inputs, network, UnaryOperator.identity());
+    }
+
+    /**
+     * The same with every float that a node of the quantised model computes passed through a disturbance, to see how far rounding alone moves
+     * corrections.
+     */
+    static Map<String, LayerCorrection> correct(
+            ModelProto floating,
+            ModelProto quantized,
+            Map<String, NaiveTensor> inputs,
+            boolean network,
+            UnaryOperator<NaiveTensor> disturbance) {
+        NaiveCorrection correction = new NaiveCorrection(floating, quantized, network, disturbance);
         correction.run(inputs);
         return correction.results;
     }
@@ -56,17 +88,12 @@ final class NaiveCorrection {
     }
 
     /** The node behind a layer that belongs to it: the Add of a MatMul's constant bias, or a BatchNormalization; else null. */
-    private static NodeProto companion(ModelProto model, NodeProto layer, Map<String, NaiveTensor> tensors) {
+    private static NodeProto companion(ModelProto model, NodeProto layer, Map<String, NaiveTensor> constants) {
         String type = layer.getOpType().equals("MatMul") ? "Add" : "BatchNormalization";
         for (NodeProto node : model.getGraph().getNodeList()) {
             if (node.getOpType().equals(type) && node.getInputList().contains(layer.getOutput(0))) {
                 String other = node.getInput(node.getInput(0).equals(layer.getOutput(0)) ? 1 : 0);
-                boolean constant = model.getGraph().getInitializerList().stream()
-                                .anyMatch(t -> t.getName().equals(other))
-                        || model.getGraph().getNodeList().stream()
-                                .anyMatch(n -> n.getOpType().equals("Constant")
-                                        && n.getOutput(0).equals(other));
-                if (constant && tensors.get(other).rank() <= 1) {
+                if (constants.containsKey(other) && constants.get(other).rank() <= 1) {
                     return node;
                 }
             }
@@ -75,8 +102,9 @@ final class NaiveCorrection {
     }
 
     private void run(Map<String, NaiveTensor> inputs) {
-        Map<String, NaiveTensor> floatTensors = new NaiveNetwork(floating).run(inputs);
-        Map<String, NaiveTensor> plain = new NaiveNetwork(quantized).run(inputs);
+        Map<String, NaiveTensor> floatConstants = new NaiveNetwork(floating).constants();
+        Map<String, NaiveTensor> constants = new NaiveNetwork(quantized).constants();
+        Map<String, NaiveTensor> floatTensors = network ? new NaiveNetwork(floating).run(inputs) : floatConstants;
         List<NodeProto> floatLayers = layers(floating);
         List<NodeProto> quantizedLayers = layers(quantized);
         if (floatLayers.size() != quantizedLayers.size()) {
@@ -87,15 +115,18 @@ final class NaiveCorrection {
         Map<String, Integer> measured = new LinkedHashMap<>();
         Map<String, NodeProto> normalizations = new LinkedHashMap<>();
         for (int i = 0; i < quantizedLayers.size(); i++) {
-            NodeProto behind = companion(quantized, quantizedLayers.get(i), plain);
+            NodeProto behind = companion(quantized, quantizedLayers.get(i), constants);
             boolean add = behind != null && behind.getOpType().equals("Add");
             measured.put(add ? behind.getOutput(0) : quantizedLayers.get(i).getOutput(0), i);
-            NodeProto floatBehind = companion(floating, floatLayers.get(i), floatTensors);
+            NodeProto floatBehind = companion(floating, floatLayers.get(i), floatConstants);
             if (floatBehind != null && (floatBehind.getOpType().equals("Add") || behind == null)) {
                 normalizations.put(floatLayers.get(i).getOutput(0), floatBehind);
             }
         }
-        new NaiveNetwork(quantized).run(inputs, (node, output, tensors) -> {
+        new NaiveNetwork(quantized).run(inputs, (node, exact, tensors) -> {
+            boolean computed = !EXACT.contains(node.getOpType())
+                    && node.getInputList().stream().anyMatch(i -> !i.isEmpty() && !constants.containsKey(i));
+            NaiveTensor output = computed ? disturbance.apply(exact) : exact;
             Integer index = measured.get(node.getOutput(0));
             if (index == null) {
                 return output;

@@ -31,14 +31,26 @@ final class NaiveNetwork {
         return run(inputs, (node, output, tensors) -> output);
     }
 
+    /** The tensors that depend on no input. */
+    Map<String, NaiveTensor> constants() {
+        return evaluate(Map.of(), (node, output, tensors) -> output, true);
+    }
+
     /** All tensors by name. */
     Map<String, NaiveTensor> run(Map<String, NaiveTensor> inputs, Hook hook) {
+        return evaluate(inputs, hook, false);
+    }
+
+    private Map<String, NaiveTensor> evaluate(Map<String, NaiveTensor> inputs, Hook hook, boolean onlyKnown) {
         Map<String, NaiveTensor> tensors = new HashMap<>();
         for (TensorProto t : model.getGraph().getInitializerList()) {
             tensors.put(t.getName(), NaiveTensor.of(t));
         }
         tensors.putAll(inputs);
         for (NodeProto node : model.getGraph().getNodeList()) {
+            if (onlyKnown && node.getInputList().stream().anyMatch(i -> !i.isEmpty() && !tensors.containsKey(i))) {
+                continue;
+            }
             List<NaiveTensor> in = new ArrayList<>();
             for (String name : node.getInputList()) {
                 in.add(
