@@ -29,10 +29,11 @@ public interface Device extends AutoCloseable {
     /**
      * A new accumulator of a layer's errors.
      *
-     * @param channels the layer's output channels
+     * @param bias the quantised layer's bias before the correction, one value per output channel
+     * @param referenceBias the float layer's bias
      * @param steps where the layer's bias is stored as integers, the size of one step per channel ([channels]); else empty
      */
-    ErrorMoments errorMoments(int channels, float[] steps);
+    ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps);
 
     Transfers transfers();
 

@@ -3,11 +3,11 @@ package dev.rebias.op;
 import dev.rebias.tensor.ElementType;
 
 /**
- * A layer's operation on quantised data and weights, as an integer engine computes it: {@code y = op(q - zero, steps) * scale[c] + bias[c]}.
+ * A layer's operation on quantised data and weights, as an integer engine computes it: {@code y = op(q - zero, steps) * scale[c]}.
  * The sum is one of integers, so any engine gives the same, while sums of dequantised values depend on the order in which they are added; and
  * where an image is flat, a last bit on the rounding boundary of the next quantiser moves thousands of activations together.
  *
- * <p>Operands: q ([..] of {@code dataType}), the weights' integers as FLOAT, scale [channels], bias [channels].
+ * <p>Operands: q ([..] of {@code dataType}), the weights' integers as FLOAT, scale [channels]. It has no bias.
  *
  * @param op the operation
  * @param dataType UINT8 or INT8

@@ -17,6 +17,20 @@ public record OnnxOp(NodeProto node, List<String> captures, List<OperatorSetIdPr
         opsets = List.copyOf(opsets);
     }
 
+    /** An Add of two operands, with broadcasting. */
+    public static OnnxOp add() {
+        NodeProto node = NodeProto.newBuilder()
+                .setOpType("Add")
+                .addInput("a")
+                .addInput("b")
+                .addOutput("sum")
+                .build();
+        return new OnnxOp(
+                node,
+                List.of(),
+                List.of(OperatorSetIdProto.newBuilder().setVersion(13).build()));
+    }
+
     @Override
     public String type() {
         return node.getOpType();

@@ -7,8 +7,10 @@ import dev.rebias.model.LayerPair;
 import dev.rebias.model.Node;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
+import dev.rebias.op.OnnxOp;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -134,10 +136,13 @@ public final class Planner {
         Layer f = layers.get(index).floating();
         int data = quantizedTensors.get(q.data());
         int output = newTensor(quantizedTensors, q.output());
+        // No layer runs with its bias: error moments add it in double precision, and the quantised layer's is added
+        // together with the
+        // correction, in one rounding, so that a corrected model gives the same bits when it is corrected again.
         String name = "quantised layer '" + q.name() + "'";
         add(q.integers()
                 .map(integers -> integerLayer(name, q, integers, output))
-                .orElseGet(() -> layer(name, q.op(), q.weightShape(), q.weights(), q.bias(), data, output)));
+                .orElseGet(() -> layer(name, q.op(), q.weightShape(), q.weights(), data, output)));
         int compared;
         if (reference == Reference.LAYER) {
             // e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted (DESIGN.md section 3)
@@ -147,11 +152,10 @@ public final class Planner {
                     q.op(),
                     q.weightShape(),
                     difference(f.weights(), q.weights()),
-                    difference(f.bias(), q.bias()),
                     data,
                     compared));
         } else {
-            compared = floatTensor(f.output());
+            compared = floatTensor(withoutBias(f));
         }
         add(new Step.Measure(index, compared, output));
         solved.computeIfAbsent(level, k -> new ArrayList<>()).add(new Plan.Solved(index, output));
@@ -168,16 +172,14 @@ public final class Planner {
         for (Node node : floating.nodes()) {
             if (layerOfNode.containsKey(node)) {
                 Layer f = layerOfNode.get(node);
-                floatProducers.put(f.output(), () -> {
+                floatProducers.put(withoutBias(f), () -> {
                     int data = floatTensor(f.data());
-                    add(layer(
-                            "float layer '" + f.name() + "'",
-                            f.op(),
-                            f.weightShape(),
-                            f.weights(),
-                            f.bias(),
-                            data,
-                            newTensor(floatTensors, f.output())));
+                    int sum = newTensor(floatTensors, withoutBias(f));
+                    add(layer("float layer '" + f.name() + "'", f.op(), f.weightShape(), f.weights(), data, sum));
+                });
+                floatProducers.put(f.output(), () -> {
+                    int sum = floatTensor(withoutBias(f));
+                    add(addBias(f, sum, newTensor(floatTensors, f.output())));
                 });
             } else if (!joined.contains(node)) {
                 Runnable producer = () -> {
@@ -219,21 +221,38 @@ public final class Planner {
         return new Step.Run("node '" + node.name() + "' of the " + model, node.op(), operands, inputs, outputs);
     }
 
-    private static Step.Run layer(
-            String name, LayerOp op, long[] weightShape, double[] weights, double[] bias, int data, int output) {
+    /** The name under which a float layer's output without its bias is known; no tensor of a model can have it. */
+    private static String withoutBias(Layer f) {
+        return f.output() + "\n";
+    }
+
+    private static Step.Run layer(String name, LayerOp op, long[] weightShape, double[] weights, int data, int output) {
         List<Operand> operands = List.of(
                 new Operand.Variable(),
                 new Operand.Constant(HostTensor.of(toFloats(weights), weightShape)),
-                new Operand.Constant(HostTensor.of(toFloats(bias), bias.length)));
+                new Operand.Absent());
         return new Step.Run(name, op, operands, List.of(data), List.of(output));
+    }
+
+    private static Step.Run addBias(Layer f, int sum, int output) {
+        // [channels, 1, ..]: broadcasts along the channels of convolutions; matrix products have them last
+        long[] shape = new long[f.weightShape().length - f.op().channelAxis(f.weightShape().length)];
+        Arrays.fill(shape, 1);
+        shape[0] = f.channels();
+        Operand bias = new Operand.Constant(HostTensor.of(toFloats(f.bias()), shape));
+        return new Step.Run(
+                "bias of float layer '" + f.name() + "'",
+                OnnxOp.add(),
+                List.of(new Operand.Variable(), bias),
+                List.of(sum),
+                List.of(output));
     }
 
     private Step.Run integerLayer(String name, Layer q, Layer.Integers integers, int output) {
         List<Operand> operands = List.of(
                 new Operand.Variable(),
                 new Operand.Constant(HostTensor.of(toFloats(integers.steps()), q.weightShape())),
-                new Operand.Constant(HostTensor.of(toFloats(integers.scale()), q.channels())),
-                new Operand.Constant(HostTensor.of(toFloats(q.bias()), q.channels())));
+                new Operand.Constant(HostTensor.of(toFloats(integers.scale()), q.channels())));
         IntegerLayer op = new IntegerLayer(q.op(), integers.type(), integers.zero());
         return new Step.Run(name, op, operands, List.of(quantizedTensors.get(integers.data())), List.of(output));
     }

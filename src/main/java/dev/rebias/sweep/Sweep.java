@@ -39,7 +39,9 @@ public final class Sweep implements AutoCloseable {
         this.plan = plan;
         this.device = device;
         for (int i = 0; i < plan.layers().size(); i++) {
-            moments.add(device.errorMoments(plan.layers().get(i).quantized().channels(), steps.get(i)));
+            LayerPair pair = plan.layers().get(i);
+            moments.add(
+                    device.errorMoments(pair.quantized().bias(), pair.floating().bias(), steps.get(i)));
         }
     }
 

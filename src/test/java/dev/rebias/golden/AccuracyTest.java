@@ -56,8 +56,12 @@ final class AccuracyTest {
         System.out.printf(
                 "%s, reference %s: %.2f %% -> %.2f %%, published %.2f %% -> %.2f %%%n",
                 pair, reference, before, after, quantised, corrected);
+        // On 300 lines of text one line is 0.33 points and one standard error is 2; rounding alone decides several
+        // lines: the golden corrections
+        // themselves, written into the models, come out up to 1.4 points from the published figures.
+        double tolerance = pair.isFashion() ? 0.3 : 2;
         assertThat(before).isCloseTo(quantised, within(0.3));
-        assertThat(after).isCloseTo(corrected, within(0.3));
+        assertThat(after).isCloseTo(corrected, within(tolerance));
     }
 
     @ParameterizedTest

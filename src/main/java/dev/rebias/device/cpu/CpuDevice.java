@@ -69,14 +69,16 @@ public final class CpuDevice implements Device {
         if (op instanceof LayerOp layer) {
             return PreparedLayer.of(memory, layer, operands);
         }
-        return op instanceof IntegerLayer layer
-                ? PreparedLayer.of(memory, layer, operands)
-                : new PreparedNode(memory, (OnnxOp) op, operands);
+        if (op instanceof IntegerLayer layer) {
+            return PreparedLayer.of(memory, layer, operands);
+        }
+        OnnxOp node = (OnnxOp) op;
+        return PreparedQuantizer.of(memory, node, operands).orElseGet(() -> new PreparedNode(memory, node, operands));
     }
 
     @Override
-    public ErrorMoments errorMoments(int channels, float[] steps) {
-        return new CpuErrorMoments(channels, steps);
+    public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
+        return new CpuErrorMoments(bias, referenceBias, steps);
     }
 
     @Override

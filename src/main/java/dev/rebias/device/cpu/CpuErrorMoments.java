@@ -18,15 +18,19 @@ final class CpuErrorMoments implements ErrorMoments {
     private static final int SUMS = 4;
 
     private final int channels;
+    private final double[] bias;
+    private final double[] referenceBias;
     private final float[] steps;
     private final double[][] totals;
     private final double[] squaredSampleMeans;
     private long samples;
     private long count;
-    private Optional<float[]> delta = Optional.empty();
+    private Optional<double[]> delta = Optional.empty();
 
-    CpuErrorMoments(int channels, float[] steps) {
-        this.channels = channels;
+    CpuErrorMoments(double[] bias, double[] referenceBias, float[] steps) {
+        this.bias = bias.clone();
+        this.referenceBias = referenceBias.clone();
+        this.channels = bias.length;
         this.steps = steps.clone();
         this.totals = new double[SUMS][channels];
         this.squaredSampleMeans = new double[channels];
@@ -84,13 +88,16 @@ final class CpuErrorMoments implements ErrorMoments {
                 int at = (row * channels + c) * inner;
                 a.get(at, x);
                 q.get(at, y);
+                double shift = referenceBias[c] - bias[c];
+                double b = referenceBias[c];
                 double e1 = 0;
                 double e2 = 0;
                 double f1 = 0;
                 double f2 = 0;
                 for (int i = 0; i < inner; i++) {
-                    double e = difference ? (double) x[i] - y[i] : x[i];
-                    double f = difference ? x[i] : (double) y[i] + x[i];
+                    double sum = difference ? x[i] : (double) x[i] + y[i];
+                    double e = (difference ? (double) x[i] - y[i] : x[i]) + shift;
+                    double f = sum + b;
                     e1 += e;
                     e2 += e * e;
                     f1 += f;
@@ -107,21 +114,26 @@ final class CpuErrorMoments implements ErrorMoments {
 
     @Override
     public void solve() {
-        float[] d = new float[channels];
+        double[] d = new double[channels];
         for (int c = 0; c < channels; c++) {
             double mean = totals[0][c] / count;
-            d[c] = (float) (steps.length == 0 ? mean : Math.rint(mean / steps[c]) * steps[c]);
+            // A float bias holds b + delta rounded; delta is what it really moves by.
+            d[c] = steps.length == 0 ? (float) (bias[c] + mean) - bias[c] : Math.rint(mean / steps[c]) * steps[c];
         }
         delta = Optional.of(d);
     }
 
-    private float[] solved() {
+    private double[] solved() {
         return delta.orElseThrow(() -> new IllegalStateException("error moments are used before they were solved"));
     }
 
     @Override
     public void correct(Tensor output, int channelAxis) {
-        float[] d = solved();
+        double[] d = solved();
+        float[] corrected = new float[channels];
+        for (int c = 0; c < channels; c++) {
+            corrected[c] = (float) (bias[c] + d[c]);
+        }
         long[] shape = output.shape();
         int outer = Math.toIntExact(Shape.elements(shape, 0, channelAxis));
         int inner = Math.toIntExact(Shape.elements(shape, channelAxis + 1, shape.length));
@@ -130,7 +142,7 @@ final class CpuErrorMoments implements ErrorMoments {
             for (int c = 0; c < channels; c++) {
                 int at = (row * channels + c) * inner;
                 for (int i = at; i < at + inner; i++) {
-                    y.put(i, y.get(i) + d[c]);
+                    y.put(i, y.get(i) + corrected[c]);
                 }
             }
         });
@@ -138,6 +150,11 @@ final class CpuErrorMoments implements ErrorMoments {
 
     @Override
     public Moments read() {
+        double[] d = solved();
+        float[] rounded = new float[channels];
+        for (int c = 0; c < channels; c++) {
+            rounded[c] = (float) d[c];
+        }
         return new Moments(
                 samples,
                 count,
@@ -146,7 +163,7 @@ final class CpuErrorMoments implements ErrorMoments {
                 squaredSampleMeans.clone(),
                 totals[2].clone(),
                 totals[3].clone(),
-                solved().clone());
+                rounded);
     }
 
     @Override

@@ -11,7 +11,6 @@ import dev.rebias.device.Tensor;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
-import dev.rebias.op.MatMul;
 import dev.rebias.runtime.OnnxRuntime;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
@@ -40,7 +39,7 @@ final class PreparedLayer implements PreparedOp {
         this.op = op;
         this.weightShape = weightShape;
         try {
-            session = OnnxRuntime.session(model.output("y").serialise(), OrtSession.SessionOptions.OptLevel.BASIC_OPT);
+            session = OnnxRuntime.session(model.output("y").serialise(), OrtSession.SessionOptions.OptLevel.NO_OPT);
         } catch (OrtException e) {
             throw new UnsupportedException(
                     op.type() + " with weights " + Shape.text(weightShape) + " cannot be run: " + OnnxRuntime.reason(e),
@@ -54,11 +53,14 @@ final class PreparedLayer implements PreparedOp {
         OneNodeModel model = new OneNodeModel(OneNodeModel.opset(OPSET))
                 .input("x", ElementType.FLOAT)
                 .constant("w", weights);
-        bias.ifPresent(b -> model.constant("b", b));
-        if (bias.isPresent() && op instanceof MatMul) {
-            model.node(op.toNode("x", "w", "", "product")).node(binary("Add", "product", "b", "y"));
+        if (bias.isPresent()) {
+            // Added behind the sum, as error moments add it to outputs that are stored without: equal layers give equal
+            // bits.
+            model.constant("b", alongChannels(op, weights, bias.get()))
+                    .node(op.toNode("x", "w", "", "sum"))
+                    .node(binary("Add", "sum", "b", "y"));
         } else {
-            model.node(op.toNode("x", "w", bias.isPresent() ? "b" : "", "y"));
+            model.node(op.toNode("x", "w", "", "y"));
         }
         return new PreparedLayer(memory, op, weights.shape(), model);
     }
@@ -83,9 +85,7 @@ final class PreparedLayer implements PreparedOp {
                 .node(op.toNode("difference", "w", "", "sum"))
                 .constant(
                         "scale", alongChannels(op, steps, constant(operands, 2).orElseThrow()))
-                .constant("b", alongChannels(op, steps, constant(operands, 3).orElseThrow()))
-                .node(binary("Mul", "sum", "scale", "scaled"))
-                .node(binary("Add", "scaled", "b", "y"));
+                .node(binary("Mul", "sum", "scale", "y"));
         return new PreparedLayer(memory, op, steps.shape(), model);
     }
 

@@ -1,0 +1,123 @@
+package dev.rebias.sweep;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.rebias.device.Device;
+import dev.rebias.device.DeviceInfo;
+import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.Moments;
+import dev.rebias.device.Operand;
+import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.Transfers;
+import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.golden.ReferencePair;
+import dev.rebias.model.Graph;
+import dev.rebias.model.GraphReader;
+import dev.rebias.model.LayerPair;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.model.Pairing;
+import dev.rebias.op.OnnxOp;
+import dev.rebias.op.Op;
+import dev.rebias.samples.BoundSamples;
+import dev.rebias.samples.InputSpec;
+import dev.rebias.samples.Samples;
+import dev.rebias.tensor.HostTensor;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** A sweep is one pass of each network: nothing is evaluated twice, and nothing is left on the device. */
+final class SweepCostTest {
+    private static final int SAMPLES = 20;
+    private static final int BATCH = 8;
+    private static final int BATCHES = 3;
+
+    /** A device that counts how often each prepared operation runs. */
+    private static final class CountingDevice implements Device {
+        private final CpuDevice device = new CpuDevice();
+        private final List<AtomicInteger> layerRuns = new ArrayList<>();
+        private final List<AtomicInteger> otherRuns = new ArrayList<>();
+
+        @Override
+        public PreparedOp prepare(Op op, List<Operand> operands) {
+            PreparedOp prepared = device.prepare(op, operands);
+            AtomicInteger runs = new AtomicInteger();
+            (op instanceof OnnxOp ? otherRuns : layerRuns).add(runs);
+            return new PreparedOp() {
+                @Override
+                public List<Tensor> run(List<Tensor> variables) {
+                    runs.incrementAndGet();
+                    return prepared.run(variables);
+                }
+
+                @Override
+                public void close() {
+                    prepared.close();
+                }
+            };
+        }
+
+        @Override
+        public DeviceInfo info() {
+            return device.info();
+        }
+
+        @Override
+        public Tensor upload(HostTensor values) {
+            return device.upload(values);
+        }
+
+        @Override
+        public HostTensor download(Tensor tensor) {
+            throw new AssertionError("a sweep brings no tensor back to the host");
+        }
+
+        @Override
+        public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
+            return device.errorMoments(bias, referenceBias, steps);
+        }
+
+        @Override
+        public Transfers transfers() {
+            return device.transfers();
+        }
+
+        @Override
+        public long peakBytes() {
+            return device.peakBytes();
+        }
+
+        @Override
+        public void close() {
+            device.close();
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"FASHION_W3A8, LAYER", "FASHION_W3A8, NETWORK", "OCR_W4A8, LAYER", "OCR_W4A8, NETWORK"})
+    void everyLayerIsEvaluatedOncePerBatchAndSideAndNothingIsLeftBehind(ReferencePair pair, Reference reference) {
+        Graph floating = GraphReader.read(OnnxModel.read(pair.floatFile()));
+        Graph quantized = GraphReader.read(pair.quantizedModel());
+        List<LayerPair> layers = Pairing.of(floating, quantized).pairs();
+        String input = quantized.inputs().get(0).name();
+        Plan plan = Planner.plan(reference, floating, quantized, Map.of(input, input), layers);
+        List<float[]> steps = layers.stream().map(l -> new float[0]).toList();
+        CountingDevice device = new CountingDevice();
+        List<Moments> moments;
+        try (Samples samples = pair.samples().limit(SAMPLES);
+                Sweep sweep = new Sweep(plan, device, steps)) {
+            InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
+            BoundSamples bound = samples.bind(List.of(spec));
+            moments = sweep.run(bound, BATCH, (done, total) -> {});
+        }
+        assertThat(moments).hasSameSizeAs(layers).allMatch(m -> m.samples() == SAMPLES);
+        // The quantised layer, and its error or its float counterpart.
+        assertThat(device.layerRuns).hasSize(2 * layers.size()).allMatch(runs -> runs.get() == BATCHES);
+        assertThat(device.otherRuns).isNotEmpty().allMatch(runs -> runs.get() == BATCHES);
+        assertThat(device.device.liveTensors()).isZero();
+    }
+}
