@@ -19,7 +19,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -63,7 +63,7 @@ final class CorrectCommand implements Callable<Integer> {
     private int batchSize;
 
     @Option(names = "--limit", paramLabel = "N", description = "Use only the first N samples.")
-    private OptionalInt limit = OptionalInt.empty();
+    private Optional<Integer> limit = Optional.empty();
 
     @Mixin
     private SampleOptions sampleOptions;
@@ -107,7 +107,7 @@ final class CorrectCommand implements Callable<Integer> {
         ModelFile outputFile = ModelFile.check(quantized, output, inputs(), force);
         BiasCorrection correction = BiasCorrection.of(pair.readFloat(), quantized);
         try (Samples all = Samples.open(samplesPath, sampleOptions.normalization())) {
-            Samples samples = limit.isPresent() ? all.limit(limit.getAsInt()) : all;
+            Samples samples = limit.map(all::limit).orElse(all);
             double loaded = seconds(start);
             CorrectionResult result;
             try (Progress progress = new Progress("correcting", quiet)) {

@@ -73,7 +73,10 @@ public final class OutputFile {
             Files.write(temporary, bytes);
             move(temporary, absolute);
         } catch (IOException e) {
-            RebiasException failure = new RebiasException("cannot write '" + path + "': " + e.getMessage(), e);
+            RebiasException failure = new RebiasException(
+                    "cannot write '" + path + "' (" + e.getMessage()
+                            + "): check that its folder can be written to and has space",
+                    e);
             remove(temporary, failure);
             throw failure;
         }

@@ -31,6 +31,9 @@ import java.util.Set;
  * exactly as it would read it.
  */
 final class Constants {
+    /** From this IR version on an initializer need not be a graph input as well. */
+    private static final long INITIALIZERS_ALONE = 4;
+
     private final OnnxModel model;
     private final Map<String, TensorProto> initializers = new HashMap<>();
     private final Map<String, NodeProto> producers = new LinkedHashMap<>();
@@ -122,7 +125,7 @@ final class Constants {
                         .forEach(n -> graph.addNode(loaded(n, external)));
         names.forEach(name -> graph.addOutput(ValueInfoProto.newBuilder().setName(name)));
         return ModelProto.newBuilder()
-                .setIrVersion(model.proto().getIrVersion())
+                .setIrVersion(Math.max(INITIALIZERS_ALONE, model.proto().getIrVersion()))
                 .addAllOpsetImport(model.proto().getOpsetImportList())
                 .setGraph(graph)
                 .build();

@@ -6,12 +6,16 @@ import static org.assertj.core.api.Assertions.within;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
+import ai.onnx.proto.OnnxMl.TensorShapeProto;
+import ai.onnx.proto.OnnxMl.TypeProto;
+import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Moments;
 import dev.rebias.model.OnnxModel;
+import dev.rebias.runtime.WholeModel;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.HostTensor;
@@ -130,6 +134,50 @@ final class ToyCorrectionTest {
                         .isCloseTo(-expected[c], within(TOLERANCE));
             }
         }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Toy.class)
+    void theCorrectedModelNeedsNoSecondCorrection(Toy toy) {
+        ModelProto floating = toy.model();
+        ModelProto quantized = RoundedWeights.of(floating, 4);
+        Map<String, NaiveTensor> samples = Toy.samples(floating, SAMPLES, 7);
+        // Before IR version 4 every initializer had to be an input too, so new biases become Constant nodes.
+        for (int irVersion : List.of(3, 7)) {
+            ModelProto old = irVersion < 4
+                    ? withInitializersAsInputs(quantized).toBuilder()
+                            .setIrVersion(irVersion)
+                            .build()
+                    : quantized;
+            CorrectionResult first = correct(floating, old, samples, Reference.NETWORK, 4);
+            ModelProto written = first.model().proto();
+            new WholeModel("written", written.toByteArray()).close();
+            CorrectionResult second = correct(floating, written, samples, Reference.NETWORK, 4);
+            assertThat(second.layers()).hasSameSizeAs(first.layers());
+            for (int i = 0; i < first.layers().size(); i++) {
+                Moments one = first.layers().get(i).moments().orElseThrow();
+                Moments two = second.layers().get(i).moments().orElseThrow();
+                assertThat(two.maxAbsDelta())
+                        .as(first.layers().get(i).name())
+                        .isLessThanOrEqualTo(1e-6 * Math.max(1e-3, one.maxAbsDelta()));
+                assertThat(two.mseBefore()).isCloseTo(one.mseAfter(), within(1e-6));
+            }
+        }
+    }
+
+    private static ModelProto withInitializersAsInputs(ModelProto model) {
+        ModelProto.Builder old = model.toBuilder();
+        for (TensorProto t : model.getGraph().getInitializerList()) {
+            TensorShapeProto.Builder shape = TensorShapeProto.newBuilder();
+            t.getDimsList().forEach(d -> shape.addDimBuilder().setDimValue(d));
+            TypeProto.Tensor.Builder type =
+                    TypeProto.Tensor.newBuilder().setElemType(t.getDataType()).setShape(shape);
+            old.getGraphBuilder()
+                    .addInput(ValueInfoProto.newBuilder()
+                            .setName(t.getName())
+                            .setType(TypeProto.newBuilder().setTensorType(type)));
+        }
+        return old.build();
     }
 
     /** The model with an error added to every bias; the error as it takes effect, by the output of the layer's node. */

@@ -1,0 +1,194 @@
+package dev.rebias.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.StringStringEntryProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
+import dev.rebias.CorrectionResult;
+import dev.rebias.golden.ReferencePair;
+import dev.rebias.model.ModelFile;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.samples.Samples;
+import dev.rebias.verify.Verification;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands as a user types them. */
+final class CommandLineTest {
+    @TempDir
+    Path folder;
+
+    private static String run(int exitCode, String... arguments) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        PrintStream realOut = System.out;
+        System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
+        try {
+            assertThat(Main.run(arguments)).isEqualTo(exitCode);
+        } finally {
+            System.setOut(realOut);
+        }
+        return out.toString(StandardCharsets.UTF_8);
+    }
+
+    private String[] correct(Path quantized, String... more) {
+        List<String> arguments = new ArrayList<>(List.of(
+                "correct",
+                "--float",
+                "examples/fashion/float.onnx",
+                "--quantized",
+                quantized.toString(),
+                "--samples",
+                "examples/fashion/calibration.npz",
+                "--scale",
+                "255",
+                "--mean",
+                "0.2860",
+                "--std",
+                "0.3530",
+                "--limit",
+                "16",
+                "--output",
+                folder.resolve("c.onnx").toString()));
+        arguments.addAll(List.of(more));
+        return arguments.toArray(String[]::new);
+    }
+
+    @Test
+    void correctWritesTheModelTheReportAndWhatItDid() throws IOException {
+        Path report = folder.resolve("r.json");
+        String said = run(
+                0,
+                correct(
+                        Path.of("examples/fashion/w3a8.onnx"),
+                        "--report",
+                        report.toString(),
+                        "--per-channel",
+                        "--verify",
+                        "--exclude",
+                        "^/fc"));
+        assertThat(said).contains("device: cpu", "16 of 17 layers corrected", "wrote ", "verified: 16 layers");
+        assertThat(OnnxModel.read(folder.resolve("c.onnx")).proto().getGraph().getNodeCount())
+                .isPositive();
+        JsonNode json = new ObjectMapper().readTree(report.toFile());
+        assertThat(json.get("reference").asText()).isEqualTo("layer");
+        assertThat(json.get("samples").asInt()).isEqualTo(16);
+        assertThat(json.get("device").get("emulated").asBoolean()).isFalse();
+        assertThat(json.get("layers")).hasSize(17);
+        JsonNode first = json.get("layers").get(0);
+        assertThat(first.get("status").asText()).isEqualTo("corrected");
+        assertThat(first.get("delta")).hasSize(first.get("channels").asInt());
+        assertThat(first.get("standardError")).hasSize(first.get("channels").asInt());
+        assertThat(first.get("mseAfter").asDouble())
+                .isLessThanOrEqualTo(first.get("mseBefore").asDouble());
+        JsonNode last = json.get("layers").get(16);
+        assertThat(last.get("status").asText()).isEqualTo("skipped");
+        assertThat(last.get("reason").asText()).isNotEmpty();
+        assertThat(last.get("delta").isNull()).isTrue();
+        assertThat(json.get("timings").get("sweepSeconds").asDouble()).isPositive();
+        assertThat(json.get("memory").get("peakDeviceBytes").asLong()).isPositive();
+    }
+
+    @Test
+    void quietPrintsNothing() {
+        assertThat(run(0, correct(Path.of("examples/fashion/w3a8.onnx"), "--quiet")))
+                .isEmpty();
+    }
+
+    @Test
+    void inspectTellsWhatWouldBeCorrectedAndWhy() {
+        String said = run(
+                0,
+                "inspect",
+                "--float",
+                "examples/ocr-orientation/float.onnx",
+                "--quantized",
+                "examples/ocr-orientation/w4a8.onnx",
+                "--exclude",
+                "MatMul");
+        assertThat(said)
+                .contains(
+                        "input x FLOAT [N,3,?,?]",
+                        "bias none",
+                        "left out by the selection",
+                        "53 of 54 layers would be corrected");
+    }
+
+    @Test
+    void verificationFailsWhereTheFileLacksTheCorrections() {
+        ReferencePair pair = ReferencePair.FASHION_W3A8;
+        BiasCorrection correction = pair.correction();
+        try (Samples all = pair.samples()) {
+            Samples samples = all.limit(64);
+            CorrectionResult result = correction.correct(samples, CorrectionOptions.defaults());
+            assertThat(Verification.of(
+                                    result.model(), result, correction.inputNames(), samples.bind(correction.inputs()))
+                            .passed())
+                    .isTrue();
+            assertThat(Verification.of(
+                                    pair.quantizedModel(),
+                                    result,
+                                    correction.inputNames(),
+                                    samples.bind(correction.inputs()))
+                            .passed())
+                    .isFalse();
+        }
+    }
+
+    @Test
+    void externalDataIsReadAndGoesWithTheModelToAnotherFolder() throws IOException {
+        Path source = Files.createDirectory(folder.resolve("source"));
+        ModelProto.Builder model = ReferencePair.FASHION_W3A8.quantizedModel().proto().toBuilder();
+        ByteArrayOutputStream data = new ByteArrayOutputStream();
+        for (TensorProto.Builder t : model.getGraphBuilder().getInitializerBuilderList()) {
+            if (t.getRawData().size() > 64) {
+                t.setDataLocation(TensorProto.DataLocation.EXTERNAL)
+                        .addExternalData(StringStringEntryProto.newBuilder()
+                                .setKey("location")
+                                .setValue("weights.bin"))
+                        .addExternalData(StringStringEntryProto.newBuilder()
+                                .setKey("offset")
+                                .setValue(Integer.toString(data.size())))
+                        .addExternalData(StringStringEntryProto.newBuilder()
+                                .setKey("length")
+                                .setValue(Integer.toString(t.getRawData().size())));
+                data.write(t.getRawData().toByteArray());
+                t.clearRawData();
+            }
+        }
+        Files.write(source.resolve("weights.bin"), data.toByteArray());
+        Files.write(source.resolve("q.onnx"), model.build().toByteArray());
+        String said = run(0, correct(source.resolve("q.onnx"), "--verify"));
+        assertThat(said).contains("17 of 17 layers corrected", "verified: 17 layers");
+        assertThat(folder.resolve("weights.bin")).hasBinaryContent(data.toByteArray());
+
+        OnnxModel external = OnnxModel.read(source.resolve("q.onnx"));
+        BiasCorrection plain = ReferencePair.FASHION_W3A8.correction();
+        BiasCorrection withData = BiasCorrection.of(OnnxModel.read(ReferencePair.FASHION_W3A8.floatFile()), external);
+        try (Samples all = ReferencePair.FASHION_W3A8.samples()) {
+            Samples samples = all.limit(16);
+            CorrectionResult a = plain.correct(samples, CorrectionOptions.defaults());
+            CorrectionResult b = withData.correct(samples, CorrectionOptions.defaults());
+            for (int i = 0; i < a.layers().size(); i++) {
+                assertThat(b.layers().get(i).moments().orElseThrow().delta())
+                        .isEqualTo(a.layers().get(i).moments().orElseThrow().delta());
+            }
+            // In the same folder nothing is copied, and the data file is left alone.
+            ModelFile.check(external, source.resolve("c.onnx"), List.of(), false)
+                    .write(b.model());
+        }
+        assertThat(source.resolve("weights.bin")).hasBinaryContent(data.toByteArray());
+    }
+}
