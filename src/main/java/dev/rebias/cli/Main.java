@@ -45,7 +45,15 @@ public final class Main implements Runnable {
     }
 
     public static void main(String[] args) {
-        System.exit(run(args));
+        int exitCode;
+        try {
+            exitCode = run(args);
+        } catch (OutOfMemoryError e) {
+            System.err.println("rebias: out of memory (" + e.getMessage()
+                    + "): use fewer samples (--limit), or a machine with more");
+            exitCode = FAILURE;
+        }
+        System.exit(exitCode);
     }
 
     /** Runs the program and gives its exit code, without ending the process. */

@@ -1,0 +1,24 @@
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
+import dev.rebias.model.ModelFile;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.samples.Normalization;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Reference;
+import java.nio.file.Path;
+import java.util.List;
+
+/** Bias correction from a Java program. */
+class CorrectModel {
+    public static void main(String[] args) {
+        OnnxModel floating = OnnxModel.read(Path.of("examples/fashion/float.onnx"));
+        OnnxModel quantized = OnnxModel.read(Path.of("examples/fashion/w3a8.onnx"));
+        Normalization pixels = new Normalization(255, new float[] {0.2860f}, new float[] {0.3530f});
+        try (Samples samples = Samples.open(Path.of("examples/fashion/calibration.npz"), pixels)) {
+            var options = CorrectionOptions.defaults().withReference(Reference.NETWORK);
+            var result = BiasCorrection.of(floating, quantized).correct(samples, options);
+            ModelFile.check(quantized, Path.of(args[0]), List.of(), false).write(result.model());
+            System.out.println(result.correctedLayers() + " layers corrected with " + result.samples() + " samples");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+package dev.rebias.oracle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.onnx.proto.OnnxMl.GraphProto;
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import com.google.protobuf.ByteString;
+import dev.rebias.CorrectionResult;
+import dev.rebias.LayerResult;
+import dev.rebias.runtime.WholeModel;
+import dev.rebias.sweep.Reference;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+/** The QOperator format: QLinearConv and QGemm compute what the same layers written as QDQ do, and get the same corrections. */
+final class QOperatorTest {
+    private static final float DATA_SCALE = 0.03f;
+    private static final int SAMPLES = 9;
+
+    private final Random random = new Random(11);
+    private final List<TensorProto> initializers = new ArrayList<>();
+    private final List<NodeProto> operators = new ArrayList<>();
+    private final List<NodeProto> qdq = new ArrayList<>();
+
+    private String tensor(String name, TensorProto.DataType type, byte[] raw, int... dims) {
+        TensorProto.Builder t = TensorProto.newBuilder()
+                .setName(name)
+                .setDataType(type.getNumber())
+                .setRawData(ByteString.copyFrom(raw));
+        for (int d : dims) {
+            t.addDims(d);
+        }
+        initializers.add(t.build());
+        return name;
+    }
+
+    private String floats(String name, float[] values, int... dims) {
+        TensorProto.Builder t =
+                TensorProto.newBuilder().setName(name).setDataType(TensorProto.DataType.FLOAT.getNumber());
+        for (int d : dims) {
+            t.addDims(d);
+        }
+        for (float v : values) {
+            t.addFloatData(v);
+        }
+        initializers.add(t.build());
+        return name;
+    }
+
+    private static NodeProto node(String type, String output, String... inputs) {
+        return NodeProto.newBuilder()
+                .setOpType(type)
+                .setName(output)
+                .addAllInput(List.of(inputs))
+                .addOutput(output)
+                .build();
+    }
+
+    /** Adds a layer of both forms; the data and the result are uint8 tensors. */
+    private void layer(String name, String type, String data, int out, int in, int kernel) {
+        boolean conv = type.equals("Conv");
+        int[] dims = conv ? new int[] {out, in, kernel, kernel} : new int[] {out, in};
+        byte[] weights = new byte[NaiveTensor.size(dims)];
+        random.nextBytes(weights);
+        String w = tensor(name + "_w", TensorProto.DataType.INT8, weights, dims);
+        float[] scales = new float[out];
+        for (int c = 0; c < out; c++) {
+            scales[c] = 0.001f * (c + 1);
+        }
+        String ws = floats(name + "_ws", scales, out);
+        String wz = tensor(name + "_wz", TensorProto.DataType.INT8, new byte[out], out);
+        TensorProto.Builder bias = TensorProto.newBuilder()
+                .setName(name + "_b")
+                .setDataType(TensorProto.DataType.INT32.getNumber())
+                .addDims(out);
+        float[] steps = new float[out];
+        for (int c = 0; c < out; c++) {
+            bias.addInt32Data(random.nextInt(2000) - 1000);
+            steps[c] = scales[c] * DATA_SCALE;
+        }
+        initializers.add(bias.build());
+        String bs = floats(name + "_bs", steps, out);
+        NodeProto.Builder operator = NodeProto.newBuilder().setName(name).addOutput(name);
+        if (conv) {
+            operator.setOpType("QLinearConv").addAllInput(List.of(data, "s", "z", w, ws, wz, "s", "z", name + "_b"));
+        } else {
+            operator.setOpType("QGemm")
+                    .setDomain("com.microsoft")
+                    .addAllInput(List.of(data, "s", "z", w, ws, wz, name + "_b", "s", "z"));
+            operator.addAttribute(GraphBuilder.integer("transB", 1));
+        }
+        operators.add(operator.build());
+        qdq.add(node("DequantizeLinear", name + "_x", data, "s", "z"));
+        NodeProto axis0 = node("DequantizeLinear", name + "_wf", w, ws, wz).toBuilder()
+                .addAttribute(GraphBuilder.integer("axis", 0))
+                .build();
+        qdq.add(axis0);
+        qdq.add(axis0.toBuilder()
+                .clearInput()
+                .addInput(name + "_b")
+                .addInput(bs)
+                .setName(name + "_bf")
+                .setOutput(0, name + "_bf")
+                .build());
+        NodeProto.Builder plain = node(type, name + "_y", name + "_x", name + "_wf", name + "_bf").toBuilder();
+        if (!conv) {
+            plain.addAttribute(GraphBuilder.integer("transB", 1));
+        }
+        qdq.add(plain.build());
+        qdq.add(node("QuantizeLinear", name, name + "_y", "s", "z"));
+    }
+
+    private ModelProto model(ModelProto inputsAndOutputs, List<NodeProto> nodes) {
+        GraphProto.Builder graph = inputsAndOutputs.getGraph().toBuilder()
+                .clearNode()
+                .clearInitializer()
+                .addAllInitializer(initializers)
+                .addAllNode(nodes);
+        return inputsAndOutputs.toBuilder()
+                .setGraph(graph)
+                .addOpsetImport(OperatorSetIdProto.newBuilder()
+                        .setDomain("com.microsoft")
+                        .setVersion(1))
+                .build();
+    }
+
+    @Test
+    void operatorsAreCorrectedAsTheSameLayersInQdqForm() {
+        GraphBuilder g = new GraphBuilder(21);
+        String a = g.node(
+                "Conv",
+                "a_y",
+                List.of(g.input("x", 3, 6, 6), g.weights("fa", 0.15, 4, 3, 3, 3), g.weights("ga", 0.3, 4)));
+        String flat = g.node("Flatten", "flat", List.of(a));
+        ModelProto floating = g.build(g.node(
+                "Gemm",
+                "c_y",
+                List.of(flat, g.weights("fc", 0.1, 5, 64), g.weights("gc", 0.3, 5)),
+                GraphBuilder.integer("transB", 1)));
+
+        floats("s", new float[] {DATA_SCALE});
+        tensor("z", TensorProto.DataType.UINT8, new byte[] {(byte) 128});
+        NodeProto first = node("QuantizeLinear", "x_q", "x", "s", "z");
+        operators.add(first);
+        qdq.add(first);
+        layer("a", "Conv", "x_q", 4, 3, 3);
+        NodeProto flatten = node("Flatten", "flat", "a");
+        operators.add(flatten);
+        qdq.add(flatten);
+        layer("c", "Gemm", "flat", 5, 64, 1);
+        NodeProto last = node("DequantizeLinear", "c_y", "c", "s", "z");
+        operators.add(last);
+        ModelProto operatorModel = model(floating, operators);
+        // The float form's last tensor is the pre-activation itself.
+        ModelProto qdqModel = model(floating, qdq);
+
+        Map<String, NaiveTensor> samples = Toy.samples(floating, SAMPLES, 3);
+        for (Reference reference : Reference.values()) {
+            Map<String, NaiveCorrection.LayerCorrection> expected =
+                    NaiveCorrection.correct(floating, qdqModel, samples, reference == Reference.NETWORK);
+            CorrectionResult result = ToyCorrectionTest.correct(floating, operatorModel, samples, reference, 4);
+            assertThat(result.correctedLayers()).isEqualTo(2);
+            for (LayerResult layer : result.layers()) {
+                double[] delta = expected.get(layer.output() + "_y").delta();
+                for (int c = 0; c < delta.length; c++) {
+                    assertThat((double) layer.moments().orElseThrow().delta()[c])
+                            .isCloseTo(delta[c], within(1e-5));
+                }
+            }
+            // The written operators keep int32 biases that ONNX Runtime takes, moved by whole steps.
+            ModelProto written = result.model().proto();
+            new WholeModel("written", written.toByteArray()).close();
+            assertThat(written.getGraph().getNodeList())
+                    .isEqualTo(operatorModel.getGraph().getNodeList());
+            CorrectionResult second = ToyCorrectionTest.correct(floating, written, samples, reference, 4);
+            assertThat(second.layers()).allMatch(l -> l.moments().orElseThrow().maxAbsDelta() == 0);
+        }
+    }
+}
