@@ -4,6 +4,7 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.error.QualityGateException;
+import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
 import dev.rebias.model.ModelFile;
@@ -14,13 +15,17 @@ import dev.rebias.report.Timings;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import dev.rebias.verify.Verification;
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -102,17 +107,19 @@ final class CorrectCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         long start = System.nanoTime();
-        List<OutputFile> reportFiles = checkReports();
         OnnxModel quantized = pair.readQuantized();
-        ModelFile outputFile = ModelFile.check(quantized, output, inputs(), force);
-        BiasCorrection correction = BiasCorrection.of(pair.readFloat(), quantized);
+        OnnxModel floating = pair.readFloat();
+        List<Path> inputs = inputs(floating, quantized);
+        ModelFile outputFile = ModelFile.check(quantized, output, inputs, force);
+        List<OutputFile> reportFiles = checkReports(inputs);
+        Predicate<String> layers = pair.layers();
+        BiasCorrection correction = BiasCorrection.of(floating, quantized);
         try (Samples all = Samples.open(samplesPath, sampleOptions.normalization())) {
             Samples samples = limit.map(all::limit).orElse(all);
             double loaded = seconds(start);
             CorrectionResult result;
             try (Progress progress = new Progress("correcting", quiet)) {
-                CorrectionOptions options =
-                        new CorrectionOptions(reference, batchSize, device, pair.layers(), progress);
+                CorrectionOptions options = new CorrectionOptions(reference, batchSize, device, layers, progress);
                 result = correction.correct(samples, options);
             }
             long writing = System.nanoTime();
@@ -134,14 +141,24 @@ final class CorrectCommand implements Callable<Integer> {
         return 0;
     }
 
-    private List<Path> inputs() {
+    /** Everything that is read and must not be written over: models with their external data, samples, images. */
+    private List<Path> inputs(OnnxModel floating, OnnxModel quantized) {
         List<Path> inputs = new ArrayList<>(pair.inputs());
+        inputs.addAll(floating.externalFiles());
+        inputs.addAll(quantized.externalFiles());
         inputs.add(samplesPath);
+        if (Files.isDirectory(samplesPath)) {
+            try (Stream<Path> images = Files.list(samplesPath)) {
+                images.forEach(inputs::add);
+            } catch (IOException e) {
+                throw new RebiasException("folder '" + samplesPath + "' cannot be listed: " + e.getMessage(), e);
+            }
+        }
         return inputs;
     }
 
-    private List<OutputFile> checkReports() {
-        List<Path> taken = inputs();
+    private List<OutputFile> checkReports(List<Path> inputs) {
+        List<Path> taken = new ArrayList<>(inputs);
         taken.add(output);
         List<OutputFile> files = new ArrayList<>();
         for (Path report : reports) {
@@ -149,6 +166,7 @@ final class CorrectCommand implements Callable<Integer> {
                 throw new UsageException("report '" + report + "' has an unknown format: name it .json");
             }
             files.add(OutputFile.check(report, taken, force));
+            taken.add(report);
         }
         return files;
     }

@@ -7,6 +7,7 @@ import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.function.Predicate;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -27,13 +28,14 @@ final class InspectCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        Predicate<String> layers = pair.layers();
         BiasCorrection correction = pair.read();
         PrintWriter out = spec.commandLine().getOut();
         correction
                 .inputs()
                 .forEach(input -> out.println("input " + input.name() + " " + input.type() + " " + input.shapeText()));
         List<LayerPair> chosen = correction.pairing().pairs().stream()
-                .filter(p -> pair.layers().test(p.name()))
+                .filter(p -> layers.test(p.name()))
                 .toList();
         for (LayerPair p : correction.pairing().pairs()) {
             print(

@@ -28,8 +28,9 @@ public final class OutputFile {
     public static OutputFile check(Path path, Collection<Path> inputs, boolean force) {
         for (Path input : inputs) {
             if (isSame(path, input)) {
-                throw new UsageException("output '" + path
-                        + "' is also an input: choose another name, rebias never writes over what it reads");
+                throw new UsageException(
+                        "output '" + path
+                                + "' is also an input, or another output: choose another name, rebias never writes over what it reads");
             }
         }
         Path folder = path.toAbsolutePath().getParent();

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
@@ -86,7 +87,13 @@ final class ExternalData {
         Path folder = model.folder()
                 .orElseThrow(() -> new UnsupportedException(
                         "'" + model.name() + "' was made in memory but has external data in '" + location + "'"));
-        Path file = folder.resolve(location).normalize();
+        Path file;
+        try {
+            file = folder.resolve(location).normalize();
+        } catch (InvalidPathException e) {
+            throw new UnsupportedException(
+                    "'" + model.name() + "' names external data at an impossible path: " + e.getReason(), e);
+        }
         if (location.isEmpty() || !file.startsWith(folder.normalize())) {
             throw new UnsupportedException("'" + model.name() + "' names external data outside its own folder ('"
                     + location + "'): the ONNX format does not allow that");

@@ -68,6 +68,14 @@ public final class GraphReader {
         Set<String> known = inputs.stream().map(GraphInput::name).collect(Collectors.toCollection(HashSet::new));
         for (Raw raw : rawNodes(folding)) {
             check(raw, known, folding);
+            for (String output : raw.node().getOutputList()) {
+                if (known.contains(output)
+                        || (folding.contains(output) && !raw.node().getOpType().equals("Constant"))) {
+                    throw new UnsupportedException(
+                            "tensor '" + output + "' of '" + model.name() + "' is made twice, the second time by node "
+                                    + describe(raw.node()) + ": the model is damaged");
+                }
+            }
             if (!folding.offer(raw.node(), raw.captures())) {
                 variable.add(raw);
                 known.addAll(raw.node().getOutputList());
@@ -194,7 +202,13 @@ public final class GraphReader {
         if (product && w.rank() != 2) {
             throw new NotALayer("its weights have shape " + Shape.text(w.shape()) + ", not two dimensions");
         }
-        LayerOp op = LayerOps.parse(node, w.shape());
+        LayerOp op;
+        try {
+            op = LayerOps.parse(node, w.shape());
+        } catch (UnsupportedException e) {
+            throw new UnsupportedException(
+                    "node " + describe(node) + " of '" + model.name() + "': " + e.getMessage(), e);
+        }
         List<String> operands = new ArrayList<>(List.of(data, weights));
         if (node.getInputCount() > 2 && !node.getInput(2).isEmpty()) {
             operands.add(bias(node, op.channels(w.shape())));

@@ -32,6 +32,8 @@ public final class ModelFile {
      */
     public static ModelFile check(OnnxModel model, Path output, Collection<Path> inputs, boolean force) {
         OutputFile file = OutputFile.check(output, inputs, force);
+        List<Path> taken = new ArrayList<>(inputs);
+        taken.add(output);
         List<OutputFile> copies = new ArrayList<>();
         List<Path> sources = new ArrayList<>();
         Path folder = output.toAbsolutePath().normalize().getParent();
@@ -41,7 +43,7 @@ public final class ModelFile {
             Path target = folder.resolve(location);
             if (!source.equals(target)) {
                 sources.add(source);
-                copies.add(OutputFile.check(target, inputs, force));
+                copies.add(OutputFile.check(target, taken, force));
             }
         }
         return new ModelFile(file, copies, sources);

@@ -8,6 +8,7 @@ import dev.rebias.error.UsageException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -56,6 +57,14 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto) {
     /** Takes a model that the program made; its tensors must be in the message. Throws as {@link #read} does. */
     public static OnnxModel of(String name, ModelProto proto) {
         return of(name, Optional.empty(), proto);
+    }
+
+    /** The files that hold the model's external data; they are as much its input as its own file. */
+    public List<Path> externalFiles() {
+        ExternalData external = new ExternalData(this);
+        return ExternalData.files(proto.getGraph()).stream()
+                .map(external::resolve)
+                .toList();
     }
 
     private static OnnxModel of(String name, Optional<Path> folder, ModelProto proto) {

@@ -3,6 +3,7 @@ package dev.rebias.model;
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Attributes;
 import java.util.ArrayList;
 import java.util.List;
@@ -49,6 +50,11 @@ final class QOperators {
      */
     static List<NodeProto> lower(NodeProto node, ToIntFunction<String> rank) {
         Slots slots = slots(node.getOpType());
+        int needed = Math.min(slots.y(), slots.bias() < 0 ? slots.y() : slots.bias());
+        if (node.getInputCount() < needed) {
+            throw new UnsupportedException("node '" + node.getName() + "' (" + node.getOpType() + ") has "
+                    + node.getInputCount() + " inputs, it needs " + needed);
+        }
         int weightRank = rank.applyAsInt(node.getInput(slots.w()));
         return weightRank < 2 ? List.of(node) : new QOperators(node).lower(slots, weightRank);
     }

@@ -3,6 +3,7 @@ package dev.rebias.op;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.Shape;
+import java.util.Arrays;
 
 /**
  * ONNX Conv: data [N,C,spatial..], weights [M,C/group,kernel..], output [N,M,spatial..]; 1, 2 or 3 spatial dimensions,
@@ -49,6 +50,10 @@ public record Convolution(Window window, long group) implements LayerOp {
                 case VALID -> Math.floorDiv(in - window.extent(i), stride) + 1;
                 case SAME_UPPER, SAME_LOWER -> (in + stride - 1) / stride;
             };
+        }
+        if (Arrays.stream(out).skip(2).anyMatch(d -> d < 1)) {
+            throw new UnsupportedException("Conv with weights " + Shape.text(weights)
+                    + " does not fit into data of shape " + Shape.text(data));
         }
         return out;
     }

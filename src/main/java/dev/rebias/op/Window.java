@@ -2,6 +2,7 @@ package dev.rebias.op;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
 import dev.rebias.error.UnsupportedException;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 
@@ -25,6 +26,9 @@ public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations
         dilations = List.copyOf(dilations);
         pads = List.copyOf(pads);
         int n = kernel.size();
+        if (strides.stream().anyMatch(s -> s < 1) || dilations.stream().anyMatch(d -> d < 1)) {
+            throw new UnsupportedException("strides " + strides + " and dilations " + dilations + " must be 1 or more");
+        }
         if (strides.size() != n || dilations.size() != n || pads.size() != 2 * n) {
             throw new UnsupportedException("a window over " + n + " spatial dimensions has " + strides.size()
                     + " strides, " + dilations.size() + " dilations and " + pads.size() + " pads");
@@ -38,15 +42,26 @@ public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations
             throw new UnsupportedException("node '" + node.getName() + "' (" + node.getOpType()
                     + ") has weights of rank " + weightShape.length + "; a convolution's weights have rank 3 or more");
         }
-        List<Long> kernel = java.util.Arrays.stream(weightShape).skip(2).boxed().toList();
+        List<Long> kernel = Arrays.stream(weightShape).skip(2).boxed().toList();
         List<Long> ones = Collections.nCopies(n, 1L);
+        List<Long> stated = Attributes.integers(node, "kernel_shape").orElse(kernel);
+        if (!stated.equals(kernel)) {
+            throw new UnsupportedException("its kernel_shape " + stated + " is not that of its weights, " + kernel);
+        }
         String pad = Attributes.text(node, "auto_pad", "NOTSET");
         return new Window(
                 kernel,
                 Attributes.integers(node, "strides").orElse(ones),
                 Attributes.integers(node, "dilations").orElse(ones),
                 Attributes.integers(node, "pads").orElse(Collections.nCopies(2 * n, 0L)),
-                pad.isEmpty() ? AutoPad.NOTSET : AutoPad.valueOf(pad));
+                autoPad(pad));
+    }
+
+    private static AutoPad autoPad(String name) {
+        return Arrays.stream(AutoPad.values())
+                .filter(p -> p.name().equals(name.isEmpty() ? "NOTSET" : name))
+                .findFirst()
+                .orElseThrow(() -> new UnsupportedException("auto_pad '" + name + "' is none that ONNX knows"));
     }
 
     void addTo(NodeProto.Builder node) {

@@ -55,6 +55,12 @@ public final class OnnxRuntime {
                 environment = OrtEnvironment.getEnvironment();
                 global = false;
             }
+            try {
+                // Nothing that runs here may call home.
+                environment.setTelemetry(false);
+            } catch (OrtException e) {
+                throw new UnsupportedException("ONNX Runtime's telemetry cannot be switched off: " + reason(e), e);
+            }
             ENVIRONMENT = environment;
             GLOBAL_THREADS = global;
         }
@@ -149,6 +155,8 @@ public final class OnnxRuntime {
     public static String reason(OrtException e) {
         String message = e.getMessage() == null ? e.toString() : e.getMessage();
         String line = message.strip().replaceAll("\\s*\\R\\s*", " ");
-        return line.replaceFirst("^Error code - \\S+ - message: ", "").replaceFirst("^/\\S+:\\d+ \\S+ ", "");
+        return line.replaceFirst("^Error code - \\S+ - message: ", "")
+                .replaceFirst("^Exception during initialization: ", "")
+                .replaceFirst("^\\S+\\.(cc|h):\\d+ (\\S+ )?", "");
     }
 }

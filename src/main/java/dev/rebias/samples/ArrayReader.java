@@ -72,7 +72,13 @@ final class ArrayReader implements SampleReader {
                 throw new UnsupportedException(array.where() + " holds " + x + " in sample "
                         + (position + i / perSample) + " (counted from 0): samples must be finite numbers");
             }
-            to.put(normalization.apply(x, inner == 0 ? 0 : i / inner % channels));
+            float value = normalization.apply(x, inner == 0 ? 0 : i / inner % channels);
+            if (!Float.isFinite(value)) {
+                throw new UnsupportedException(
+                        array.where() + ": value " + x + " in sample " + (position + i / perSample) + " becomes "
+                                + value + " with this scale, mean and std: check them");
+            }
+            to.put(value);
         }
     }
 

@@ -2,8 +2,10 @@ package dev.rebias.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.FunctionProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.SparseTensorProto;
 import ai.onnx.proto.OnnxMl.StringStringEntryProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
@@ -56,6 +58,7 @@ final class BadInputTest {
         samples(cases);
         options(cases);
         outputs(cases);
+        lessObvious(cases);
         return cases.stream();
     }
 
@@ -346,6 +349,76 @@ final class BadInputTest {
                     a.put("--report", d.resolve("x.json").toString());
                 },
                 "x.json"));
+    }
+
+    private static void lessObvious(List<Case> cases) {
+        cases.add(new Case(
+                "output is the quantised model's external data",
+                2,
+                (d, a) -> {
+                    Files.write(d.resolve("weights.bin"), new byte[144]);
+                    external("weights.bin").apply(d, a);
+                    a.put("--output", d.resolve("weights.bin").toString());
+                    a.put("--force", "");
+                },
+                "weights.bin",
+                "also an input"));
+        cases.add(new Case(
+                "output is one of the images",
+                2,
+                (d, a) -> {
+                    Files.createDirectory(d.resolve("images"));
+                    ImageIO.write(
+                            new BufferedImage(28, 28, BufferedImage.TYPE_BYTE_GRAY),
+                            "png",
+                            d.resolve("images/a.png").toFile());
+                    a.put("--samples", d.resolve("images").toString());
+                    a.put("--output", d.resolve("images/a.png").toString());
+                    a.put("--force", "");
+                },
+                "a.png",
+                "also an input"));
+        cases.add(option("--scale", "1e-40", 4, "Infinity", "scale, mean and std"));
+        cases.add(new Case(
+                "tensor that two nodes make",
+                4,
+                model(m -> m.getGraphBuilder().addNode(m.getGraphBuilder().getNode(4))),
+                "made twice"));
+        cases.add(new Case(
+                "padding of an unknown kind",
+                4,
+                attribute("auto_pad", a -> a.setS(ByteString.copyFromUtf8("SOMEHOW"))),
+                "SOMEHOW",
+                "q.onnx"));
+        cases.add(new Case(
+                "strides of zero", 4, attribute("strides", a -> a.addInts(0).addInts(0)), "strides [0, 0]", "q.onnx"));
+        cases.add(new Case(
+                "kernel_shape that is not the weights'",
+                4,
+                attribute("kernel_shape", a -> a.addInts(7).addInts(7)),
+                "kernel_shape [7, 7]",
+                "q.onnx"));
+        cases.add(new Case("external data at an impossible path", 4, external("a\0b"), "impossible path"));
+    }
+
+    private static Breaking attribute(String name, Consumer<AttributeProto.Builder> value) {
+        return model(m -> {
+            NodeProto.Builder conv = m.getGraphBuilder().getNodeBuilderList().stream()
+                    .filter(n -> n.getOpType().equals("Conv"))
+                    .findFirst()
+                    .orElseThrow();
+            for (int i = conv.getAttributeCount() - 1; i >= 0; i--) {
+                if (conv.getAttribute(i).getName().equals(name)) {
+                    conv.removeAttribute(i);
+                }
+            }
+            boolean text = name.equals("auto_pad");
+            AttributeProto.Builder attribute = AttributeProto.newBuilder()
+                    .setName(name)
+                    .setType(text ? AttributeProto.AttributeType.STRING : AttributeProto.AttributeType.INTS);
+            value.accept(attribute);
+            conv.addAttribute(attribute);
+        });
     }
 
     private static Case option(String option, String value, int exitCode, String... says) {
