@@ -43,7 +43,8 @@ final class ImageReader implements SampleReader {
     /** The image files in a folder, by name. */
     static List<Path> files(Path folder) {
         try (Stream<Path> list = Files.list(folder)) {
-            return list.filter(f -> SUFFIXES.stream()
+            return list.filter(Files::isRegularFile)
+                    .filter(f -> SUFFIXES.stream()
                             .anyMatch(f.getFileName().toString().toLowerCase(Locale.ROOT)::endsWith))
                     .sorted()
                     .toList();
@@ -99,12 +100,14 @@ final class ImageReader implements SampleReader {
     }
 
     private void put(BufferedImage image, FloatBuffer to, int sample) {
+        int transfer = image.getRaster().getTransferType();
         boolean grey = image.getColorModel().getColorSpace().getType() == ColorSpace.TYPE_GRAY
-                && image.getRaster().getTransferType() == DataBuffer.TYPE_BYTE;
+                && (transfer == DataBuffer.TYPE_BYTE || transfer == DataBuffer.TYPE_USHORT);
+        int shift = transfer == DataBuffer.TYPE_USHORT ? 8 : 0; // 16-bit images are read as their upper 8 bits
         for (int y = 0; y < height; y++) {
             for (int x = 0; x < width; x++) {
                 // getRGB would pass a grey image through the linear grey colour space and change its values.
-                int rgb = grey ? image.getRaster().getSample(x, y, 0) * 0x010101 : image.getRGB(x, y);
+                int rgb = grey ? (image.getRaster().getSample(x, y, 0) >> shift) * 0x010101 : image.getRGB(x, y);
                 int r = rgb >> 16 & 255;
                 int g = rgb >> 8 & 255;
                 int b = rgb & 255;

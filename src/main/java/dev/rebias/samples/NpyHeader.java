@@ -105,6 +105,8 @@ record NpyHeader(ElementType type, boolean fortranOrder, long[] shape, long byte
                 bytes);
         try {
             header.dataBytes();
+            // One dimension of 0 hides that the others overflow.
+            Shape.elements(header.shape, Math.min(1, header.shape.length), header.shape.length);
         } catch (ArithmeticException e) {
             throw new UnsupportedException(where + " claims the impossible shape " + Shape.text(header.shape), e);
         }

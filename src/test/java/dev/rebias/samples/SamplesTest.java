@@ -229,6 +229,23 @@ final class SamplesTest {
     }
 
     @Test
+    void sixteenBitGreyImagesAreReadAsTheirUpperEightBits() throws IOException {
+        BufferedImage image = new BufferedImage(W, H, BufferedImage.TYPE_USHORT_GRAY);
+        for (int i = 0; i < W * H; i++) {
+            image.getRaster().setSample(i % W, i / W, 0, ((12 * i) << 8) | 0x33);
+        }
+        ImageIO.write(image, "png", folder.resolve("deep.png").toFile());
+        InputSpec grey = new InputSpec("x", ElementType.FLOAT, new long[] {-1, 1, -1, -1});
+        try (Samples samples = Samples.open(folder, Normalization.NONE);
+                Batches batches = samples.bind(List.of(grey)).batches(1)) {
+            HostTensor values = batches.next().get(0);
+            for (int i = 0; i < W * H; i++) {
+                assertThat(values.floats().get(i)).isEqualTo(12 * i);
+            }
+        }
+    }
+
+    @Test
     void inputsWithDifferentNumbersOfSamplesAreRefused() {
         InputSpec a = new InputSpec("a", ElementType.FLOAT, new long[] {-1, 2});
         InputSpec b = new InputSpec("b", ElementType.FLOAT, new long[] {-1, 2});
