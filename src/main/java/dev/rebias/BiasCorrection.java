@@ -174,7 +174,7 @@ public final class BiasCorrection {
             long start = System.nanoTime();
             List<Moments> moments;
             try (Sweep sweep = new Sweep(plan, device, steps)) {
-                moments = sweep.run(bound, batchSize, options.listener());
+                moments = sweep.run(bound, batchSize, options.perChannel(), options.listener());
             }
             double seconds = (System.nanoTime() - start) / 1e9;
             Map<Layer, float[]> corrections = new LinkedHashMap<>();
@@ -194,6 +194,7 @@ public final class BiasCorrection {
                     batchSize,
                     results(layers, moments),
                     device.transfers(),
+                    device.warnings(),
                     seconds,
                     device.peakBytes());
         }

@@ -12,10 +12,16 @@ import java.util.function.Predicate;
  * @param batchSize samples per batch, at least 1; default 32; a model that fixes its batch dimension has the last word
  * @param device {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:N}; default {@code auto}
  * @param layers which layers to correct, by name; default all
+ * @param perChannel whether results tell of single channels (means, standard errors) too; default no
  * @param listener hears of progress; default nobody
  */
 public record CorrectionOptions(
-        Reference reference, int batchSize, String device, Predicate<String> layers, SweepListener listener) {
+        Reference reference,
+        int batchSize,
+        String device,
+        Predicate<String> layers,
+        boolean perChannel,
+        SweepListener listener) {
     public CorrectionOptions {
         if (batchSize < 1) {
             throw new UsageException("batch size " + batchSize + " is not possible: it must be 1 or more");
@@ -23,26 +29,30 @@ public record CorrectionOptions(
     }
 
     public static CorrectionOptions defaults() {
-        return new CorrectionOptions(Reference.LAYER, 32, "auto", name -> true, (done, total) -> {});
+        return new CorrectionOptions(Reference.LAYER, 32, "auto", name -> true, false, (done, total) -> {});
     }
 
     public CorrectionOptions withReference(Reference newReference) {
-        return new CorrectionOptions(newReference, batchSize, device, layers, listener);
+        return new CorrectionOptions(newReference, batchSize, device, layers, perChannel, listener);
     }
 
     public CorrectionOptions withBatchSize(int newBatchSize) {
-        return new CorrectionOptions(reference, newBatchSize, device, layers, listener);
+        return new CorrectionOptions(reference, newBatchSize, device, layers, perChannel, listener);
     }
 
     public CorrectionOptions withDevice(String newDevice) {
-        return new CorrectionOptions(reference, batchSize, newDevice, layers, listener);
+        return new CorrectionOptions(reference, batchSize, newDevice, layers, perChannel, listener);
     }
 
     public CorrectionOptions withLayers(Predicate<String> newLayers) {
-        return new CorrectionOptions(reference, batchSize, device, newLayers, listener);
+        return new CorrectionOptions(reference, batchSize, device, newLayers, perChannel, listener);
+    }
+
+    public CorrectionOptions withPerChannel(boolean newPerChannel) {
+        return new CorrectionOptions(reference, batchSize, device, layers, newPerChannel, listener);
     }
 
     public CorrectionOptions withListener(SweepListener newListener) {
-        return new CorrectionOptions(reference, batchSize, device, layers, newListener);
+        return new CorrectionOptions(reference, batchSize, device, layers, perChannel, newListener);
     }
 }

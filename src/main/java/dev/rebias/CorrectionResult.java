@@ -17,6 +17,7 @@ import java.util.List;
  * @param batchSize how many went through at a time
  * @param layers every layer of the quantised model, in graph order
  * @param transfers traffic between host and device
+ * @param warnings what the user should know about how it was done, one sentence each
  * @param sweepSeconds how long the sweep took
  * @param peakDeviceBytes the most bytes of tensors alive on the device at once
  */
@@ -29,10 +30,12 @@ public record CorrectionResult(
         int batchSize,
         List<LayerResult> layers,
         Transfers transfers,
+        List<String> warnings,
         double sweepSeconds,
         long peakDeviceBytes) {
     public CorrectionResult {
         layers = List.copyOf(layers);
+        warnings = List.copyOf(warnings);
     }
 
     /** How many layers have another bias now. */

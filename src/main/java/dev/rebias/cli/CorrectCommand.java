@@ -119,7 +119,13 @@ final class CorrectCommand implements Callable<Integer> {
             double loaded = seconds(start);
             CorrectionResult result;
             try (Progress progress = new Progress("correcting", quiet)) {
-                CorrectionOptions options = new CorrectionOptions(reference, batchSize, device, layers, progress);
+                CorrectionOptions options = CorrectionOptions.defaults()
+                        .withReference(reference)
+                        .withBatchSize(batchSize)
+                        .withDevice(device)
+                        .withLayers(layers)
+                        .withPerChannel(perChannel || verify)
+                        .withListener(progress);
                 result = correction.correct(samples, options);
             }
             long writing = System.nanoTime();

@@ -21,7 +21,8 @@ public interface Device extends AutoCloseable {
      * Makes an operation ready to run.
      *
      * @param operands for a {@link dev.rebias.op.LayerOp} data (variable), weights (constant) and bias (constant [channels] or
-     *     absent); for an {@link dev.rebias.op.IntegerLayer} as it says there; for an {@link dev.rebias.op.OnnxOp} its inputs, then its captures
+     *     absent); for an {@link dev.rebias.op.IntegerLayer} as it says there; for an {@link
+     *     dev.rebias.op.ElementwiseGroup} the group's; for an {@link dev.rebias.op.OnnxOp} its inputs, then its captures
      * @throws dev.rebias.error.UnsupportedException if the device cannot run it
      */
     PreparedOp prepare(Op op, List<Operand> operands);
@@ -36,6 +37,9 @@ public interface Device extends AutoCloseable {
     ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps);
 
     Transfers transfers();
+
+    /** What the user should know about how the work was done here, one sentence each: operations that ran elsewhere than on the device. */
+    List<String> warnings();
 
     /** The most bytes of tensors that have been alive at once. */
     long peakBytes();

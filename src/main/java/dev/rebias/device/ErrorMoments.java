@@ -29,11 +29,20 @@ public interface ErrorMoments extends AutoCloseable {
      */
     void solve();
 
-    /** Adds the corrected bias, bias[c] + delta[c], to a layer's stored output, in place. Only after {@link #solve()}. */
-    void correct(Tensor output, int channelAxis);
+    /**
+     * The bias with the correction in it, bias[c] + delta[c], as FLOAT. Only after {@link #solve()}.
+     *
+     * @param shape the shape it takes to broadcast along the channels of the layer's output: [channels, 1, ..]
+     * @return a tensor that lives as long as these moments do
+     */
+    Tensor correctedBias(long... shape);
 
-    /** Reads the results on the host. Only after {@link #solve()}. */
-    Moments read();
+    /**
+     * Reads the results on the host. Only after {@link #solve()}.
+     *
+     * @param perChannel whether also statistics of single channels are wanted, which are more bytes to bring back
+     */
+    Moments read(boolean perChannel);
 
     @Override
     void close();

@@ -2,6 +2,7 @@ package dev.rebias.model;
 
 import dev.rebias.op.LayerOp;
 import dev.rebias.tensor.ElementType;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -48,6 +49,15 @@ public record Layer(
 
     public int channels() {
         return bias.length;
+    }
+
+    /** The shape in which the bias broadcasts along the output's channels: [channels, 1, ..], and [channels] where they are the last axis. */
+    public long[] biasShape() {
+        int rank = weightShape.length;
+        long[] shape = new long[rank - op.channelAxis(rank)];
+        Arrays.fill(shape, 1);
+        shape[0] = channels();
+        return shape;
     }
 
     /** The node with the weights. */

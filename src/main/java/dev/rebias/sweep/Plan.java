@@ -24,7 +24,7 @@ public record Plan(
      * The steps between two barriers.
      *
      * @param steps in order
-     * @param releases for each step, the tensors that nothing uses after it
+     * @param releases for each step, the tensors of the batch that nothing uses after it
      * @param solved the layers whose corrections are known at the barrier that ends this segment
      */
     public record Segment(List<Step> steps, List<List<Integer>> releases, List<Solved> solved) {
@@ -35,6 +35,11 @@ public record Plan(
         }
     }
 
-    /** A layer, and the tensor that waits at the barrier for its correction. */
-    public record Solved(int layer, int output) {}
+    /**
+     * A layer whose correction is known at a barrier.
+     *
+     * @param layer its position among the pairs
+     * @param bias the number of the tensor that is its corrected bias from there on, the same for all batches; -1 if nothing needs it
+     */
+    public record Solved(int layer, int bias) {}
 }

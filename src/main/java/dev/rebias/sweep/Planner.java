@@ -10,7 +10,6 @@ import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -36,6 +35,10 @@ public final class Planner {
     private final Map<String, Runnable> floatProducers = new HashMap<>();
     private final TreeMap<Integer, List<Step>> steps = new TreeMap<>();
     private final TreeMap<Integer, List<Plan.Solved>> solved = new TreeMap<>();
+    private final Set<String> neededByLayers = new HashSet<>();
+    /** The tensors that are corrected biases: the same for all batches, and not theirs to release. */
+    private final Set<Integer> biases = new HashSet<>();
+
     private int level;
 
     private Planner(Reference reference, Graph floating, Graph quantized, List<LayerPair> layers) {
@@ -84,14 +87,14 @@ public final class Planner {
             layerOfNode.put(layer.node(), i);
             joined.addAll(layer.nodes().subList(1, layer.nodes().size()));
         }
-        Set<String> needed = neededByLayers();
+        neededByLayers.addAll(neededByLayers());
         List<List<Node>> byLevel = byLevel(layerOfNode);
         // Level by level, so that a float node is planned in the first segment that needs it.
         for (level = 0; level < byLevel.size(); level++) {
             for (Node node : byLevel.get(level)) {
                 if (layerOfNode.containsKey(node)) {
                     planLayer(layerOfNode.get(node));
-                } else if (!joined.contains(node) && node.outputs().stream().anyMatch(needed::contains)) {
+                } else if (!joined.contains(node) && node.outputs().stream().anyMatch(neededByLayers::contains)) {
                     add(run("quantised model", node, quantized, quantizedTensors));
                 }
             }
@@ -135,7 +138,7 @@ public final class Planner {
         Layer q = layers.get(index).quantized();
         Layer f = layers.get(index).floating();
         int data = quantizedTensors.get(q.data());
-        int output = newTensor(quantizedTensors, q.output());
+        int output = tensors++;
         // No layer runs with its bias: error moments add it in double precision, and the quantised layer's is added
         // together with the
         // correction, in one rounding, so that a corrected model gives the same bits when it is corrected again.
@@ -158,7 +161,19 @@ public final class Planner {
             compared = floatTensor(withoutBias(f));
         }
         add(new Step.Measure(index, compared, output));
-        solved.computeIfAbsent(level, k -> new ArrayList<>()).add(new Plan.Solved(index, output));
+        int bias = -1;
+        if (neededByLayers.contains(q.output())) {
+            bias = tensors++;
+            biases.add(bias);
+            Step.Run add = new Step.Run(
+                    "corrected bias of layer '" + q.name() + "'",
+                    OnnxOp.add(),
+                    List.of(new Operand.Variable(), new Operand.Variable()),
+                    List.of(output, bias),
+                    List.of(newTensor(quantizedTensors, q.output())));
+            steps.computeIfAbsent(level + 1, k -> new ArrayList<>()).add(add);
+        }
+        solved.computeIfAbsent(level, k -> new ArrayList<>()).add(new Plan.Solved(index, bias));
     }
 
     private void planFloat() {
@@ -235,11 +250,7 @@ public final class Planner {
     }
 
     private static Step.Run addBias(Layer f, int sum, int output) {
-        // [channels, 1, ..]: broadcasts along the channels of convolutions; matrix products have them last
-        long[] shape = new long[f.weightShape().length - f.op().channelAxis(f.weightShape().length)];
-        Arrays.fill(shape, 1);
-        shape[0] = f.channels();
-        Operand bias = new Operand.Constant(HostTensor.of(toFloats(f.bias()), shape));
+        Operand bias = new Operand.Constant(HostTensor.of(toFloats(f.bias()), f.biasShape()));
         return new Step.Run(
                 "bias of float layer '" + f.name() + "'",
                 OnnxOp.add(),
@@ -282,21 +293,21 @@ public final class Planner {
         Set<Integer> usedLater = new HashSet<>();
         List<Plan.Segment> segments = new ArrayList<>();
         for (int k : steps.descendingKeySet()) {
-            List<Step> all = steps.get(k);
-            List<Plan.Solved> waiting = solved.getOrDefault(k, List.of()).stream()
-                    .map(s -> usedLater.contains(s.output()) ? s : new Plan.Solved(s.layer(), -1))
-                    .toList();
+            List<Step> all = Fusion.fuse(steps.get(k), usedLater);
             List<List<Integer>> releases = new ArrayList<>();
             for (int i = all.size() - 1; i >= 0; i--) {
                 Set<Integer> touched = new HashSet<>(all.get(i).uses());
                 if (all.get(i) instanceof Step.Run run) {
                     touched.addAll(run.outputs());
                 }
-                List<Integer> last =
-                        touched.stream().filter(usedLater::add).sorted().toList();
+                List<Integer> last = touched.stream()
+                        .filter(usedLater::add)
+                        .filter(t -> !biases.contains(t))
+                        .sorted()
+                        .toList();
                 releases.add(0, last);
             }
-            segments.add(0, new Plan.Segment(all, releases, waiting));
+            segments.add(0, new Plan.Segment(all, releases, solved.getOrDefault(k, List.of())));
         }
         return segments;
     }

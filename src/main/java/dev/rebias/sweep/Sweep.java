@@ -19,7 +19,7 @@ import java.util.List;
 
 /**
  * Runs a plan: segment by segment, and in each segment batch by batch. A batch's tensors that a later segment needs wait at the barrier (the
- * frontier); the corrections found there are added to them, in place, when the batch comes by again. So every step runs once per batch.
+ * frontier), and are given the corrections found there when the batch comes by again. So every step runs once per batch.
  */
 public final class Sweep implements AutoCloseable {
     private final Plan plan;
@@ -27,6 +27,8 @@ public final class Sweep implements AutoCloseable {
     private final List<ErrorMoments> moments = new ArrayList<>();
     /** For every batch, its tensors by number; null where there is none (any more). */
     private final List<Tensor[]> frontier = new ArrayList<>();
+    /** The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments. */
+    private final Tensor[] shared;
     /** For every batch, how many samples it has. */
     private final List<Integer> sizes = new ArrayList<>();
 
@@ -38,6 +40,7 @@ public final class Sweep implements AutoCloseable {
     public Sweep(Plan plan, Device device, List<float[]> steps) {
         this.plan = plan;
         this.device = device;
+        this.shared = new Tensor[plan.tensors()];
         for (int i = 0; i < plan.layers().size(); i++) {
             LayerPair pair = plan.layers().get(i);
             moments.add(
@@ -48,10 +51,11 @@ public final class Sweep implements AutoCloseable {
     /**
      * Sweeps all samples.
      *
+     * @param perChannel whether statistics of single channels are wanted
      * @return for each layer of the plan, its error statistics and its correction
      * @throws UnsupportedException if a model cannot be run on these samples, or computes values that are not numbers
      */
-    public List<Moments> run(BoundSamples samples, int batchSize, SweepListener listener) {
+    public List<Moments> run(BoundSamples samples, int batchSize, boolean perChannel, SweepListener listener) {
         int batches = (samples.count() + batchSize - 1) / batchSize;
         long total = (long) batches * plan.segments().size();
         for (int k = 0; k < plan.segments().size(); k++) {
@@ -59,23 +63,26 @@ public final class Sweep implements AutoCloseable {
             try (Segment prepared = new Segment(segment)) {
                 if (k == 0) {
                     try (Batches source = samples.batches(batchSize)) {
-                        while (source.hasNext()) {
-                            enter(source.next());
-                            prepared.run(frontier.size() - 1);
-                            listener.progress(frontier.size(), total);
+                        // One batch ahead, so that its way to the device and the work on the one before can overlap.
+                        enter(source.next());
+                        for (int b = 0; b < batches; b++) {
+                            if (source.hasNext()) {
+                                enter(source.next());
+                            }
+                            prepared.run(b);
+                            listener.progress(b + 1, total);
                         }
                     }
                 } else {
-                    for (int b = 0; b < frontier.size(); b++) {
-                        correct(plan.segments().get(k - 1), b);
+                    for (int b = 0; b < batches; b++) {
                         prepared.run(b);
                         listener.progress((long) k * batches + b + 1, total);
                     }
                 }
             }
-            segment.solved().forEach(s -> moments.get(s.layer()).solve());
+            segment.solved().forEach(this::solve);
         }
-        return read();
+        return read(perChannel);
     }
 
     private void enter(List<HostTensor> batch) {
@@ -87,12 +94,12 @@ public final class Sweep implements AutoCloseable {
         }
     }
 
-    private void correct(Plan.Segment before, int batch) {
-        for (Plan.Solved solved : before.solved()) {
-            if (solved.output() >= 0) {
-                Tensor output = frontier.get(batch)[solved.output()];
-                moments.get(solved.layer()).correct(output, channelAxis(solved.layer(), output));
-            }
+    private void solve(Plan.Solved solved) {
+        ErrorMoments m = moments.get(solved.layer());
+        m.solve();
+        if (solved.bias() >= 0) {
+            long[] shape = plan.layers().get(solved.layer()).quantized().biasShape();
+            shared[solved.bias()] = m.correctedBias(shape);
         }
     }
 
@@ -101,21 +108,27 @@ public final class Sweep implements AutoCloseable {
         return op.channelAxis(output.shape().length);
     }
 
-    private List<Moments> read() {
+    private List<Moments> read(boolean perChannel) {
         List<Moments> results = new ArrayList<>();
         for (int i = 0; i < moments.size(); i++) {
-            Moments m = moments.get(i).read();
+            Moments m = moments.get(i).read(perChannel);
             for (int c = 0; c < m.channels(); c++) {
-                if (!Float.isFinite(m.delta()[c]) || !Double.isFinite(m.squaredError()[c])) {
-                    throw new UnsupportedException(
-                            "layer '" + plan.layers().get(i).name() + "', channel " + c
-                                    + ": its outputs on these samples are not finite (" + m.delta()[c]
-                                    + "): check the models' weights and the samples' scale");
+                if (!Float.isFinite(m.delta()[c])) {
+                    throw notFinite(i, "channel " + c, m.delta()[c]);
                 }
+            }
+            if (!Double.isFinite(m.mseBefore())) {
+                throw notFinite(i, "mean squared error", m.mseBefore());
             }
             results.add(m);
         }
         return results;
+    }
+
+    private UnsupportedException notFinite(int layer, String what, double value) {
+        return new UnsupportedException("layer '" + plan.layers().get(layer).name() + "', " + what
+                + ": its outputs on these samples are not finite (" + value
+                + "): check the models' weights and the samples' scale");
     }
 
     /** A segment's operations, prepared while its batches run. */
@@ -144,7 +157,9 @@ public final class Sweep implements AutoCloseable {
         }
 
         private void run(Step.Run step, Tensor[] tensors) {
-            List<Tensor> inputs = step.inputs().stream().map(i -> tensors[i]).toList();
+            List<Tensor> inputs = step.inputs().stream()
+                    .map(i -> shared[i] == null ? tensors[i] : shared[i])
+                    .toList();
             List<Tensor> outputs;
             try {
                 outputs = prepared.computeIfAbsent(step, s -> device.prepare(step.op(), step.operands()))

@@ -45,7 +45,7 @@ public record Verification(int layers, int unseen, double worst, String worstLay
      * Runs a written model on the calibration samples.
      *
      * @param written the model as it was read back from its file
-     * @param result the correction that it came from
+     * @param result the correction that it came from, with statistics of single channels
      * @param inputs the model's input names, in the order in which the samples are bound
      * @throws UnsupportedException if ONNX Runtime rejects the model
      */
@@ -77,8 +77,9 @@ public record Verification(int layers, int unseen, double worst, String worstLay
     private static double distance(Moments m, double[] means) {
         double squared = 0;
         double delta = 0;
+        Moments.PerChannel channels = m.perChannel().orElseThrow();
         for (int c = 0; c < m.channels(); c++) {
-            double expected = (m.reference()[c] - m.error()[c]) / m.count() + m.delta()[c];
+            double expected = channels.meanReference()[c] - channels.meanError()[c] + m.delta()[c];
             squared += (means[c] - expected) * (means[c] - expected);
             delta += (double) m.delta()[c] * m.delta()[c];
         }

@@ -132,7 +132,8 @@ final class CommandLineTest {
         BiasCorrection correction = pair.correction();
         try (Samples all = pair.samples()) {
             Samples samples = all.limit(64);
-            CorrectionResult result = correction.correct(samples, CorrectionOptions.defaults());
+            CorrectionResult result =
+                    correction.correct(samples, CorrectionOptions.defaults().withPerChannel(true));
             assertThat(Verification.of(
                                     result.model(), result, correction.inputNames(), samples.bind(correction.inputs()))
                             .passed())

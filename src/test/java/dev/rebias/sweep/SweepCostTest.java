@@ -17,7 +17,8 @@ import dev.rebias.model.GraphReader;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
-import dev.rebias.op.OnnxOp;
+import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerOp;
 import dev.rebias.op.Op;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
@@ -46,7 +47,7 @@ final class SweepCostTest {
         public PreparedOp prepare(Op op, List<Operand> operands) {
             PreparedOp prepared = device.prepare(op, operands);
             AtomicInteger runs = new AtomicInteger();
-            (op instanceof OnnxOp ? otherRuns : layerRuns).add(runs);
+            (op instanceof LayerOp || op instanceof IntegerLayer ? layerRuns : otherRuns).add(runs);
             return new PreparedOp() {
                 @Override
                 public List<Tensor> run(List<Tensor> variables) {
@@ -87,6 +88,11 @@ final class SweepCostTest {
         }
 
         @Override
+        public List<String> warnings() {
+            return device.warnings();
+        }
+
+        @Override
         public long peakBytes() {
             return device.peakBytes();
         }
@@ -112,7 +118,7 @@ final class SweepCostTest {
                 Sweep sweep = new Sweep(plan, device, steps)) {
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
             BoundSamples bound = samples.bind(List.of(spec));
-            moments = sweep.run(bound, BATCH, (done, total) -> {});
+            moments = sweep.run(bound, BATCH, false, (done, total) -> {});
         }
         assertThat(moments).hasSameSizeAs(layers).allMatch(m -> m.samples() == SAMPLES);
         // The quantised layer, and its error or its float counterpart.

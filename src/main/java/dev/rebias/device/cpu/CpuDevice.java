@@ -10,6 +10,7 @@ import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
@@ -72,18 +73,26 @@ public final class CpuDevice implements Device {
         if (op instanceof IntegerLayer layer) {
             return PreparedLayer.of(memory, layer, operands);
         }
+        if (op instanceof ElementwiseGroup group) {
+            return new PreparedGroup(this, group, operands);
+        }
         OnnxOp node = (OnnxOp) op;
         return PreparedQuantizer.of(memory, node, operands).orElseGet(() -> new PreparedNode(memory, node, operands));
     }
 
     @Override
     public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
-        return new CpuErrorMoments(bias, referenceBias, steps);
+        return new CpuErrorMoments(this, bias, referenceBias, steps);
     }
 
     @Override
     public Transfers transfers() {
         return new Transfers(0, 0, 0);
+    }
+
+    @Override
+    public List<String> warnings() {
+        return List.of();
     }
 
     @Override

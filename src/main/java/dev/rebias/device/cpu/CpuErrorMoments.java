@@ -3,6 +3,8 @@ package dev.rebias.device.cpu;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
@@ -17,6 +19,7 @@ final class CpuErrorMoments implements ErrorMoments {
     /** Per channel and sample: sum e, sum e^2, sum y_f, sum y_f^2. */
     private static final int SUMS = 4;
 
+    private final CpuDevice device;
     private final int channels;
     private final double[] bias;
     private final double[] referenceBias;
@@ -26,8 +29,10 @@ final class CpuErrorMoments implements ErrorMoments {
     private long samples;
     private long count;
     private Optional<double[]> delta = Optional.empty();
+    private Optional<Tensor> correctedBias = Optional.empty();
 
-    CpuErrorMoments(double[] bias, double[] referenceBias, float[] steps) {
+    CpuErrorMoments(CpuDevice device, double[] bias, double[] referenceBias, float[] steps) {
+        this.device = device;
         this.bias = bias.clone();
         this.referenceBias = referenceBias.clone();
         this.channels = bias.length;
@@ -128,46 +133,56 @@ final class CpuErrorMoments implements ErrorMoments {
     }
 
     @Override
-    public void correct(Tensor output, int channelAxis) {
-        double[] d = solved();
-        float[] corrected = new float[channels];
-        for (int c = 0; c < channels; c++) {
-            corrected[c] = (float) (bias[c] + d[c]);
-        }
-        long[] shape = output.shape();
-        int outer = Math.toIntExact(Shape.elements(shape, 0, channelAxis));
-        int inner = Math.toIntExact(Shape.elements(shape, channelAxis + 1, shape.length));
-        FloatBuffer y = ((CpuTensor) output).writableFloats();
-        IntStream.range(0, outer).parallel().forEach(row -> {
+    public Tensor correctedBias(long... shape) {
+        if (correctedBias.isEmpty()) {
+            double[] d = solved();
+            HostTensor corrected = HostTensor.zeros(ElementType.FLOAT, shape);
             for (int c = 0; c < channels; c++) {
-                int at = (row * channels + c) * inner;
-                for (int i = at; i < at + inner; i++) {
-                    y.put(i, y.get(i) + corrected[c]);
-                }
+                corrected.floats().put(c, (float) (bias[c] + d[c]));
             }
-        });
+            correctedBias = Optional.of(device.upload(corrected));
+        }
+        return correctedBias.get();
     }
 
     @Override
-    public Moments read() {
+    public Moments read(boolean perChannel) {
         double[] d = solved();
+        double mseBefore = 0;
+        double mseAfter = 0;
+        double squaredBias = 0;
+        double signalPower = 0;
+        double[] meanError = new double[channels];
+        double[] meanReference = new double[channels];
+        double[] sampleMeans = new double[channels];
         float[] rounded = new float[channels];
         for (int c = 0; c < channels; c++) {
+            double mean = totals[0][c] / count;
+            double squares = totals[1][c] / count;
+            mseBefore += squares / channels;
+            // Written as variance + (mean - delta)^2: the same in exact arithmetic, and never negative in this one.
+            mseAfter += (Math.max(0, squares - mean * mean) + (mean - d[c]) * (mean - d[c])) / channels;
+            squaredBias += mean * mean / channels;
+            signalPower += totals[3][c] / count / channels;
+            meanError[c] = mean;
+            meanReference[c] = totals[2][c] / count;
+            sampleMeans[c] = squaredSampleMeans[c] / samples;
             rounded[c] = (float) d[c];
         }
         return new Moments(
                 samples,
-                count,
-                totals[0].clone(),
-                totals[1].clone(),
-                squaredSampleMeans.clone(),
-                totals[2].clone(),
-                totals[3].clone(),
-                rounded);
+                mseBefore,
+                mseAfter,
+                squaredBias,
+                signalPower,
+                rounded,
+                perChannel
+                        ? Optional.of(new Moments.PerChannel(meanError, meanReference, sampleMeans))
+                        : Optional.empty());
     }
 
     @Override
     public void close() {
-        // Only Java arrays: nothing to free.
+        correctedBias.ifPresent(Tensor::close);
     }
 }

@@ -48,14 +48,6 @@ final class CpuTensor implements Tensor {
         return storage.map(HostTensor::floats).orElseGet(value::getFloatBuffer);
     }
 
-    /** The elements in place, to be changed. */
-    FloatBuffer writableFloats() {
-        requireOpen();
-        return storage.map(HostTensor::floats)
-                .orElseThrow(() -> new IllegalStateException(
-                        this + " lies in ONNX Runtime's memory and cannot be changed in place"));
-    }
-
     private void requireOpen() {
         if (closed) {
             throw new IllegalStateException(this + " is used after it was closed");

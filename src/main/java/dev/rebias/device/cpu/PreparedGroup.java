@@ -1,0 +1,68 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.device.Operand;
+import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Tensor;
+import dev.rebias.op.ElementwiseGroup;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** A group of elementwise operations, run one member after another. */
+final class PreparedGroup implements PreparedOp {
+    private final ElementwiseGroup group;
+    private final List<Operand> operands;
+    private final List<PreparedOp> members = new ArrayList<>();
+
+    PreparedGroup(CpuDevice device, ElementwiseGroup group, List<Operand> operands) {
+        this.group = group;
+        this.operands = List.copyOf(operands);
+        for (ElementwiseGroup.Member member : group.members()) {
+            List<Operand> own = member.inputs().stream().map(this::operand).toList();
+            members.add(device.prepare(member.op(), own));
+        }
+    }
+
+    private Operand operand(int value) {
+        if (value == ElementwiseGroup.Member.ABSENT) {
+            return new Operand.Absent();
+        }
+        return value < operands.size() ? operands.get(value) : new Operand.Variable();
+    }
+
+    @Override
+    public List<Tensor> run(List<Tensor> variables) {
+        Tensor[] values = new Tensor[operands.size() + members.size()];
+        int next = 0;
+        for (int i = 0; i < operands.size(); i++) {
+            if (operands.get(i) instanceof Operand.Variable) {
+                values[i] = variables.get(next++);
+            }
+        }
+        try {
+            for (int i = 0; i < members.size(); i++) {
+                List<Tensor> inputs = group.members().get(i).inputs().stream()
+                        .filter(v -> operand(v) instanceof Operand.Variable)
+                        .map(v -> values[v])
+                        .toList();
+                values[operands.size() + i] = members.get(i).run(inputs).get(0);
+            }
+        } catch (RuntimeException e) {
+            closeMembers(values, List.of());
+            throw e;
+        }
+        closeMembers(values, group.outputs());
+        return group.outputs().stream().map(o -> values[o]).toList();
+    }
+
+    private void closeMembers(Tensor[] values, List<Integer> kept) {
+        Arrays.stream(values, operands.size(), values.length)
+                .filter(v -> v != null && kept.stream().noneMatch(k -> values[k] == v))
+                .forEach(Tensor::close);
+    }
+
+    @Override
+    public void close() {
+        members.forEach(PreparedOp::close);
+    }
+}

@@ -1,0 +1,146 @@
+package dev.rebias.sweep;
+
+import dev.rebias.device.Operand;
+import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.ElementwiseGroup.Member;
+import dev.rebias.op.OnnxOp;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/**
+ * Joins elementwise steps of a segment that follow from each other into groups, of which a device makes one pass over memory: adding the
+ * corrected bias, the activation function, quantising and dequantising, adding the other branch.
+ */
+final class Fusion {
+    /** A kernel's arguments and registers are finite; longer chains than this are cut. */
+    private static final int MEMBERS = 16;
+
+    private static final int OPERANDS = 16;
+
+    /** A place in the segment's order: one step, or a group that is still growing. */
+    private static final class Slot {
+        private final List<Step> steps = new ArrayList<>();
+        private final boolean group;
+
+        Slot(Step step, boolean group) {
+            this.steps.add(step);
+            this.group = group;
+        }
+    }
+
+    private Fusion() {}
+
+    /**
+     * Groups what can be grouped.
+     *
+     * @param steps a segment's steps, in order
+     * @param usedLater the tensors that later segments use
+     */
+    static List<Step> fuse(List<Step> steps, Set<Integer> usedLater) {
+        List<Slot> slots = new ArrayList<>();
+        Map<Integer, Integer> madeBy = new HashMap<>();
+        for (Step step : steps) {
+            int slot = slots.size();
+            if (step instanceof Step.Run run && run.op() instanceof OnnxOp op && ElementwiseGroup.admits(op)) {
+                // All of its inputs must exist where the group stands, so only the latest of their makers can be
+                // joined.
+                int latest = run.inputs().stream()
+                        .mapToInt(i -> madeBy.getOrDefault(i, -1))
+                        .max()
+                        .orElse(-1);
+                if (latest >= 0 && joins(slots.get(latest), run)) {
+                    slot = latest;
+                    slots.get(latest).steps.add(run);
+                } else {
+                    slots.add(new Slot(run, true));
+                }
+            } else {
+                slots.add(new Slot(step, false));
+            }
+            if (step instanceof Step.Run run) {
+                for (int output : run.outputs()) {
+                    madeBy.put(output, slot);
+                }
+            }
+        }
+        return slots.stream()
+                .map(slot -> slot.steps.size() == 1 ? slot.steps.get(0) : join(slot, slots, usedLater))
+                .toList();
+    }
+
+    private static boolean joins(Slot slot, Step.Run run) {
+        int operands = slot.steps.stream()
+                .mapToInt(s -> ((Step.Run) s).operands().size())
+                .sum();
+        return slot.group
+                && slot.steps.size() < MEMBERS
+                && operands + run.operands().size() <= OPERANDS + slot.steps.size();
+    }
+
+    private static Step.Run join(Slot slot, List<Slot> slots, Set<Integer> usedLater) {
+        List<Step.Run> runs = slot.steps.stream().map(s -> (Step.Run) s).toList();
+        Set<Integer> inside = runs.stream().flatMap(r -> r.outputs().stream()).collect(Collectors.toSet());
+        // The operands: every constant, and every tensor from outside once.
+        List<Operand> operands = new ArrayList<>();
+        List<Integer> inputs = new ArrayList<>();
+        Map<Integer, Integer> numbers = new HashMap<>();
+        Map<Integer, List<Integer>> memberInputs = new HashMap<>();
+        for (int i = 0; i < runs.size(); i++) {
+            Step.Run run = runs.get(i);
+            List<Integer> values = new ArrayList<>();
+            int variable = 0;
+            for (Operand operand : run.operands()) {
+                if (operand instanceof Operand.Constant) {
+                    values.add(operands.size());
+                    operands.add(operand);
+                } else if (operand instanceof Operand.Absent) {
+                    values.add(Member.ABSENT);
+                } else {
+                    int tensor = run.inputs().get(variable++);
+                    if (!inside.contains(tensor) && !numbers.containsKey(tensor)) {
+                        numbers.put(tensor, operands.size());
+                        operands.add(operand);
+                        inputs.add(tensor);
+                    }
+                    // A tensor from inside is numbered below, when it is known how many operands there are.
+                    values.add(inside.contains(tensor) ? -2 - tensor : numbers.get(tensor));
+                }
+            }
+            memberInputs.put(i, values);
+        }
+        for (int i = 0; i < runs.size(); i++) {
+            numbers.put(runs.get(i).outputs().get(0), operands.size() + i);
+        }
+        List<Member> members = new ArrayList<>();
+        for (int i = 0; i < runs.size(); i++) {
+            List<Integer> values = memberInputs.get(i).stream()
+                    .map(v -> v < Member.ABSENT ? numbers.get(-2 - v) : v)
+                    .toList();
+            members.add(new Member((OnnxOp) runs.get(i).op(), values));
+        }
+        Set<Integer> usedElsewhere = new HashSet<>(usedLater);
+        slots.stream()
+                .filter(s -> s != slot)
+                .flatMap(s -> s.steps.stream())
+                .forEach(step -> usedElsewhere.addAll(step.uses()));
+        List<Integer> outputs = runs.stream()
+                .map(r -> r.outputs().get(0))
+                .filter(usedElsewhere::contains)
+                .toList();
+        String name = runs.get(0).name() + " to " + runs.get(runs.size() - 1).name();
+        return new Step.Run(
+                name,
+                new ElementwiseGroup(
+                        operands.size(),
+                        members,
+                        outputs.stream().map(numbers::get).toList()),
+                operands,
+                inputs,
+                outputs);
+    }
+}
