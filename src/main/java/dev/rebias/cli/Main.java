@@ -45,6 +45,8 @@ public final class Main implements Runnable {
     }
 
     public static void main(String[] args) {
+        fromEnvironment("rebias.cache", "REBIAS_CACHE");
+        fromEnvironment("rebias.kernels", "REBIAS_KERNELS");
         int exitCode;
         try {
             exitCode = run(args);
@@ -54,6 +56,14 @@ public final class Main implements Runnable {
             exitCode = FAILURE;
         }
         System.exit(exitCode);
+    }
+
+    /** A setting's system property from its environment variable, unless it is set already. */
+    private static void fromEnvironment(String property, String variable) {
+        String value = System.getenv(variable);
+        if (value != null && System.getProperty(property) == null) {
+            System.setProperty(property, value);
+        }
     }
 
     /** Runs the program and gives its exit code, without ending the process. */

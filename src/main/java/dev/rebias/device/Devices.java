@@ -1,8 +1,13 @@
 package dev.rebias.device;
 
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.device.cuda.CudaCards;
+import dev.rebias.device.cuda.CudaDevice;
+import dev.rebias.device.cuda.CudaLibraries;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.error.UsageException;
+import java.util.List;
+import java.util.Optional;
 
 /** Opens the device that was asked for. */
 public final class Devices {
@@ -18,7 +23,7 @@ public final class Devices {
     /**
      * Opens a device.
      *
-     * @param name {@code auto} (a GPU if this build can use one, else the CPU), {@code cpu}, {@code cuda} or {@code cuda:N}
+     * @param name {@code auto} (the first GPU if there is one that can be used, else the CPU), {@code cpu}, {@code cuda} or {@code cuda:N}
      * @throws DeviceUnavailableException if the device that was named cannot be used; there is no fall-back from a named device
      * @throws UsageException if the name is none of these
      */
@@ -27,11 +32,21 @@ public final class Devices {
             return new Choice(new CpuDevice(), "cpu, as asked for");
         }
         if (name.equals("auto")) {
-            return new Choice(new CpuDevice(), "cpu: this build of rebias has no CUDA device");
+            Optional<String> missing = CudaLibraries.missing();
+            if (missing.isPresent()) {
+                return new Choice(new CpuDevice(), "cpu: no GPU can be used here, " + missing.get());
+            }
+            List<CudaCards.Card> cards = CudaCards.all();
+            if (cards.isEmpty()) {
+                return new Choice(new CpuDevice(), "cpu: the NVIDIA driver knows no GPU");
+            }
+            return new Choice(
+                    CudaDevice.open(0), "cuda:0 (" + cards.get(0).name() + "), the first GPU of this machine");
         }
-        if (name.matches("cuda(:\\d+)?")) {
-            throw new DeviceUnavailableException("device '" + name
-                    + "' is not available: this build of rebias has no CUDA device; use --device cpu or auto");
+        if (name.matches("cuda(:\\d{1,3})?")) {
+            int ordinal = name.equals("cuda") ? 0 : Integer.parseInt(name.substring("cuda:".length()));
+            CudaDevice device = CudaDevice.open(ordinal);
+            return new Choice(device, "cuda:" + ordinal + " (" + device.info().name() + "), as asked for");
         }
         throw new UsageException("device '" + name + "' is unknown: use auto, cpu, cuda or cuda:N");
     }

@@ -71,7 +71,7 @@ public record ElementwiseGroup(int operands, List<Member> members, List<Integer>
     /** Whether an operation may be a member: of ONNX's own domain, with one output whose every element follows from one element of each input. */
     public static boolean admits(OnnxOp op) {
         NodeProto node = op.node();
-        return (node.getDomain().isEmpty() || node.getDomain().equals("ai.onnx"))
+        return op.standard()
                 && TYPES.contains(node.getOpType())
                 && node.getOutputCount() == 1
                 && op.captures().isEmpty();

@@ -19,16 +19,42 @@ public record OnnxOp(NodeProto node, List<String> captures, List<OperatorSetIdPr
 
     /** An Add of two operands, with broadcasting. */
     public static OnnxOp add() {
-        NodeProto node = NodeProto.newBuilder()
-                .setOpType("Add")
-                .addInput("a")
-                .addInput("b")
-                .addOutput("sum")
-                .build();
+        return plain("Add", 2);
+    }
+
+    /** A Mul of two operands, with broadcasting. */
+    public static OnnxOp multiply() {
+        return plain("Mul", 2);
+    }
+
+    /** A DequantizeLinear of data, scale and zero point. */
+    public static OnnxOp dequantizeLinear() {
+        return plain("DequantizeLinear", 3);
+    }
+
+    private static OnnxOp plain(String type, int inputs) {
+        NodeProto.Builder node = NodeProto.newBuilder().setOpType(type).addOutput("y");
+        for (int i = 0; i < inputs; i++) {
+            node.addInput("x" + i);
+        }
         return new OnnxOp(
-                node,
+                node.build(),
                 List.of(),
                 List.of(OperatorSetIdProto.newBuilder().setVersion(13).build()));
+    }
+
+    /** The version of ONNX's own operator set that the model imports. */
+    public long opset() {
+        return opsets.stream()
+                .filter(o -> o.getDomain().isEmpty() || o.getDomain().equals("ai.onnx"))
+                .mapToLong(OperatorSetIdProto::getVersion)
+                .findFirst()
+                .orElse(1);
+    }
+
+    /** Whether it is an operation of ONNX's own domain. */
+    public boolean standard() {
+        return node.getDomain().isEmpty() || node.getDomain().equals("ai.onnx");
     }
 
     @Override

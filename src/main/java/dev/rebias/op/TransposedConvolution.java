@@ -89,4 +89,23 @@ public record TransposedConvolution(Window window, long group, List<Long> output
         }
         return node.addOutput(output).build();
     }
+
+    /**
+     * The padding cut off before the output along spatial dimension i, for data of that size: ONNX's rule where output_shape or auto_pad fixes the
+     * output, else pads.
+     */
+    public long begin(int i, long in) {
+        int n = window.kernel().size();
+        boolean derived = !outputShape.isEmpty()
+                || window.autoPad() == Window.AutoPad.SAME_UPPER
+                || window.autoPad() == Window.AutoPad.SAME_LOWER;
+        if (!derived) {
+            return window.autoPad() == Window.AutoPad.VALID ? 0 : window.pads().get(i);
+        }
+        long stride = window.strides().get(i);
+        long out = outputShape.isEmpty() ? in * stride : outputShape.get(outputShape.size() - n + i);
+        long total = stride * (in - 1) + outputPadding.get(i) + window.extent(i) - out;
+        // With SAME_UPPER the odd element is cut off behind, else before.
+        return window.autoPad() == Window.AutoPad.SAME_UPPER ? total / 2 : total - total / 2;
+    }
 }

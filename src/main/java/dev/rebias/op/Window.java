@@ -57,7 +57,7 @@ public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations
                 autoPad(pad));
     }
 
-    private static AutoPad autoPad(String name) {
+    static AutoPad autoPad(String name) {
         return Arrays.stream(AutoPad.values())
                 .filter(p -> p.name().equals(name.isEmpty() ? "NOTSET" : name))
                 .findFirst()
@@ -76,12 +76,39 @@ public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations
     }
 
     /** The extent of the dilated kernel along spatial dimension i. */
-    long extent(int i) {
+    public long extent(int i) {
         return (kernel.get(i) - 1) * dilations.get(i) + 1;
     }
 
+    /** The padding before data of that size along spatial dimension i, of a window that moves over it (Conv, pooling). */
+    public long begin(int i, long in) {
+        return switch (autoPad) {
+            case NOTSET -> pads.get(i);
+            case VALID -> 0;
+            case SAME_UPPER -> same(i, in) / 2;
+            case SAME_LOWER -> same(i, in) - same(i, in) / 2;
+        };
+    }
+
+    /** The padding behind the data, as {@link #begin}. */
+    public long end(int i, long in) {
+        return switch (autoPad) {
+            case NOTSET -> pads.get(kernel.size() + i);
+            case VALID -> 0;
+            case SAME_UPPER -> same(i, in) - same(i, in) / 2;
+            case SAME_LOWER -> same(i, in) / 2;
+        };
+    }
+
+    /** The padding that gives ceil(in / stride) outputs. */
+    private long same(int i, long in) {
+        long stride = strides.get(i);
+        long outputs = (in + stride - 1) / stride;
+        return Math.max(0, (outputs - 1) * stride + extent(i) - in);
+    }
+
     /** Begin plus end padding along spatial dimension i. */
-    long totalPad(int i) {
+    public long totalPad(int i) {
         return pads.get(i) + pads.get(kernel.size() + i);
     }
 }

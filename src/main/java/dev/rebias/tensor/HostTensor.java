@@ -52,6 +52,13 @@ public final class HostTensor {
         return t;
     }
 
+    /** A scalar of one byte, UINT8 or INT8. */
+    public static HostTensor ofByte(ElementType type, long value) {
+        HostTensor t = zeros(type);
+        t.bytes().put(0, (byte) value);
+        return t;
+    }
+
     public ElementType type() {
         return type;
     }

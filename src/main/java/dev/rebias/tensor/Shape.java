@@ -25,6 +25,25 @@ public final class Shape {
         return elements(Arrays.copyOfRange(shape, from, to));
     }
 
+    /**
+     * The shape of two tensors together under ONNX's (numpy's) broadcasting.
+     *
+     * @throws IllegalArgumentException if they do not go together
+     */
+    public static long[] broadcast(long[] a, long[] b) {
+        int rank = Math.max(a.length, b.length);
+        long[] out = new long[rank];
+        for (int i = 1; i <= rank; i++) {
+            long x = i <= a.length ? a[a.length - i] : 1;
+            long y = i <= b.length ? b[b.length - i] : 1;
+            if (x != y && x != 1 && y != 1) {
+                throw new IllegalArgumentException("shapes " + text(a) + " and " + text(b) + " do not broadcast");
+            }
+            out[rank - i] = x == 1 ? y : x;
+        }
+        return out;
+    }
+
     /** The shape as messages show it: {@code [1,3,224,224]}. */
     public static String text(long... shape) {
         return Arrays.stream(shape).mapToObj(Long::toString).collect(Collectors.joining(",", "[", "]"));

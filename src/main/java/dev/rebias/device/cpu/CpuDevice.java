@@ -5,6 +5,7 @@ import ai.onnxruntime.OrtException;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
@@ -74,7 +75,7 @@ public final class CpuDevice implements Device {
             return PreparedLayer.of(memory, layer, operands);
         }
         if (op instanceof ElementwiseGroup group) {
-            return new PreparedGroup(this, group, operands);
+            return new MembersInTurn(this::prepare, group, operands);
         }
         OnnxOp node = (OnnxOp) op;
         return PreparedQuantizer.of(memory, node, operands).orElseGet(() -> new PreparedNode(memory, node, operands));

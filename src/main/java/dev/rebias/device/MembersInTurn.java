@@ -1,25 +1,30 @@
-package dev.rebias.device.cpu;
+package dev.rebias.device;
 
-import dev.rebias.device.Operand;
-import dev.rebias.device.PreparedOp;
-import dev.rebias.device.Tensor;
 import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.OnnxOp;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiFunction;
 
 /** A group of elementwise operations, run one member after another. */
-final class PreparedGroup implements PreparedOp {
+public final class MembersInTurn implements PreparedOp {
     private final ElementwiseGroup group;
     private final List<Operand> operands;
     private final List<PreparedOp> members = new ArrayList<>();
 
-    PreparedGroup(CpuDevice device, ElementwiseGroup group, List<Operand> operands) {
+    /**
+     * Prepares the members.
+     *
+     * @param prepare prepares one of them
+     */
+    public MembersInTurn(
+            BiFunction<OnnxOp, List<Operand>, PreparedOp> prepare, ElementwiseGroup group, List<Operand> operands) {
         this.group = group;
         this.operands = List.copyOf(operands);
         for (ElementwiseGroup.Member member : group.members()) {
             List<Operand> own = member.inputs().stream().map(this::operand).toList();
-            members.add(device.prepare(member.op(), own));
+            members.add(prepare.apply(member.op(), own));
         }
     }
 

@@ -1,0 +1,207 @@
+// Error moments: from a layer's error and output, the sums from which its correction follows (DESIGN.md section 3), and the correction itself.
+//
+// error_moments_warp, error_moments_block, error_moments_features
+//   in   a       float [rows, channels, inner]   the error (of the weights' difference), or the reference's output
+//        q       float [rows, channels, inner]   the quantised layer's output, both without biases
+//   out  parts   double [rows * chunks, channels, 4]   sum e, sum e^2, sum y_f, sum y_f^2 of each piece
+//   reads 8 bytes per element, once, 16 bytes at a time: at 2 TB/s 4 ms per 10^9 elements. What is written is 32 bytes per piece of up to 8192 elements.
+// error_moments_fold
+//   adds the parts to totals double [5, channels], samples one after another: a sample's sums do not depend on the batch it came in.
+// error_moments_solve
+//   turns totals into the correction. One block; channels are few.
+//
+// A piece never spans samples or channels, and its order of summation follows from its length alone, so results are the same for every batch size.
+// Sums are double: e^2 of a million positions keeps 9 digits.
+#include "rebias.cuh"
+
+// e = a + (b_f - b_q) where a is the error; (a + b_f) - (q + b_q) where it is the reference's output. y_f = e + y_q.
+struct Sums {
+    double e, ee, f, ff;
+};
+
+struct Bias {
+    double reference, shift;
+    bool difference;
+};
+
+__device__ __forceinline__ void add(Sums& s, float a, float q, const Bias& b) {
+    double x = a;
+    double y = q;
+    double e = (b.difference ? x - y : x) + b.shift;
+    double f = (b.difference ? x : x + y) + b.reference;
+    s.e += e;
+    s.ee += e * e;
+    s.f += f;
+    s.ff += f * f;
+}
+
+// The part of one of `threads` threads in a piece: single elements up to the first multiple of 16 bytes, vectors, single elements behind the last.
+__device__ __forceinline__ Sums sum_piece(const float* __restrict__ a, const float* __restrict__ q, long long start, int length, int thread, int threads,
+                                          const Bias& b) {
+    Sums s = {0, 0, 0, 0};
+    int head = (int)((4 - (start & 3)) & 3);
+    head = head < length ? head : length;
+    int vectors = (length - head) / 4;
+    a += start;
+    q += start;
+    for (int i = thread; i < head; i += threads) add(s, a[i], q[i], b);
+    const float4* a4 = reinterpret_cast<const float4*>(a + head);
+    const float4* q4 = reinterpret_cast<const float4*>(q + head);
+    for (int i = thread; i < vectors; i += threads) {
+        float4 x = a4[i];
+        float4 y = q4[i];
+        add(s, x.x, y.x, b);
+        add(s, x.y, y.y, b);
+        add(s, x.z, y.z, b);
+        add(s, x.w, y.w, b);
+    }
+    for (int i = head + 4 * vectors + thread; i < length; i += threads) add(s, a[i], q[i], b);
+    return s;
+}
+
+__device__ __forceinline__ Sums sum_warp(Sums s) {
+    for (int delta = WARP / 2; delta > 0; delta /= 2) {
+        s.e += __shfl_down_sync(ALL_LANES, s.e, delta);
+        s.ee += __shfl_down_sync(ALL_LANES, s.ee, delta);
+        s.f += __shfl_down_sync(ALL_LANES, s.f, delta);
+        s.ff += __shfl_down_sync(ALL_LANES, s.ff, delta);
+    }
+    return s;
+}
+
+__device__ __forceinline__ void store(double* __restrict__ parts, long long at, const Sums& s) {
+    parts[4 * at] = s.e;
+    parts[4 * at + 1] = s.ee;
+    parts[4 * at + 2] = s.f;
+    parts[4 * at + 3] = s.ff;
+}
+
+// Where a piece lies: piece = (row * channels + channel) * chunks + chunk.
+struct Piece {
+    long long start, part;
+    int length, channel;
+};
+
+__device__ __forceinline__ Piece piece_of(long long piece, int channels, long long inner, int chunks) {
+    int chunk = (int)(piece % chunks);
+    long long line = piece / chunks;
+    long long row = line / channels;
+    long long rest = inner - (long long)chunk * CHUNK;
+    Piece p;
+    p.channel = (int)(line % channels);
+    p.start = line * inner + (long long)chunk * CHUNK;
+    p.length = (int)(rest < CHUNK ? rest : CHUNK);
+    p.part = (row * chunks + chunk) * channels + p.channel;
+    return p;
+}
+
+// Short pieces: one warp each, 8 warps per block.
+extern "C" __global__ void __launch_bounds__(256) error_moments_warp(const float* __restrict__ a, const float* __restrict__ q,
+                                                                     const double* __restrict__ bias, const double* __restrict__ reference_bias,
+                                                                     double* __restrict__ parts, long long pieces, int channels, long long inner,
+                                                                     int chunks, int difference) {
+    long long piece = (long long)blockIdx.x * (256 / WARP) + threadIdx.x / WARP;
+    if (piece >= pieces) return;
+    Piece p = piece_of(piece, channels, inner, chunks);
+    Bias b = {reference_bias[p.channel], reference_bias[p.channel] - bias[p.channel], difference != 0};
+    Sums s = sum_warp(sum_piece(a, q, p.start, p.length, threadIdx.x % WARP, WARP, b));
+    if (threadIdx.x % WARP == 0) store(parts, p.part, s);
+}
+
+// Long pieces: one block each.
+extern "C" __global__ void __launch_bounds__(256) error_moments_block(const float* __restrict__ a, const float* __restrict__ q,
+                                                                      const double* __restrict__ bias, const double* __restrict__ reference_bias,
+                                                                      double* __restrict__ parts, int channels, long long inner, int chunks,
+                                                                      int difference) {
+    __shared__ double warps[256 / WARP][4];
+    Piece p = piece_of(blockIdx.x, channels, inner, chunks);
+    Bias b = {reference_bias[p.channel], reference_bias[p.channel] - bias[p.channel], difference != 0};
+    Sums s = sum_warp(sum_piece(a, q, p.start, p.length, threadIdx.x, 256, b));
+    if (threadIdx.x % WARP == 0) {
+        double* mine = warps[threadIdx.x / WARP];
+        mine[0] = s.e;
+        mine[1] = s.ee;
+        mine[2] = s.f;
+        mine[3] = s.ff;
+    }
+    __syncthreads();
+    if (threadIdx.x < 4) {
+        double total = 0;
+        for (int w = 0; w < 256 / WARP; w++) total += warps[w][threadIdx.x];
+        parts[4 * p.part + threadIdx.x] = total;
+    }
+}
+
+// Channels last (inner = 1): one thread per channel and run of rows; neighbouring threads read neighbouring channels.
+//   a, q: float [units, rows, channels]; a unit's rows are cut into chunks of FEATURE_ROWS.
+extern "C" __global__ void __launch_bounds__(256) error_moments_features(const float* __restrict__ a, const float* __restrict__ q,
+                                                                         const double* __restrict__ bias,
+                                                                         const double* __restrict__ reference_bias, double* __restrict__ parts,
+                                                                         long long units, long long rows, int channels, int chunks, int difference) {
+    long long i = (long long)blockIdx.x * 256 + threadIdx.x;
+    if (i >= units * chunks * channels) return;
+    int channel = (int)(i % channels);
+    int chunk = (int)(i / channels % chunks);
+    long long unit = i / channels / chunks;
+    Bias b = {reference_bias[channel], reference_bias[channel] - bias[channel], difference != 0};
+    Sums s = {0, 0, 0, 0};
+    long long end = (long long)(chunk + 1) * FEATURE_ROWS;
+    end = end < rows ? end : rows;
+    for (long long row = (long long)chunk * FEATURE_ROWS; row < end; row++) {
+        long long at = (unit * rows + row) * channels + channel;
+        add(s, a[at], q[at], b);
+    }
+    store(parts, i, s);
+}
+
+// parts [units, per_unit, channels, 4] -> totals [5, channels]: the four sums, and the sum over samples of the squared mean of e within one.
+//   positions: values per unit and channel; weight: samples per unit (1, but where a batch cannot be told apart).
+extern "C" __global__ void __launch_bounds__(256) error_moments_fold(const double* __restrict__ parts, double* __restrict__ totals, long long units,
+                                                                     int per_unit, int channels, double positions, double weight) {
+    int c = blockIdx.x * 256 + threadIdx.x;
+    if (c >= channels) return;
+    double total[5];
+    for (int s = 0; s < 5; s++) total[s] = totals[(long long)s * channels + c];
+    for (long long unit = 0; unit < units; unit++) {
+        double own[4] = {0, 0, 0, 0};
+        for (int p = 0; p < per_unit; p++) {
+            long long at = ((unit * per_unit + p) * channels + c) * 4;
+            for (int s = 0; s < 4; s++) own[s] += parts[at + s];
+        }
+        for (int s = 0; s < 4; s++) total[s] += own[s];
+        double mean = own[0] / positions;
+        total[4] += mean * mean * weight;
+    }
+    for (int s = 0; s < 5; s++) totals[(long long)s * channels + c] = total[s];
+}
+
+// totals -> delta float [channels]; corrected float [channels]: bias + delta; result double [4]: MSE before, MSE after, squared bias, power of y_f,
+// each a mean over channels.
+//   steps: float [channels], the step of an integer bias, or null: delta is then what the float bias really moves by.
+extern "C" __global__ void __launch_bounds__(256) error_moments_solve(const double* __restrict__ totals, const double* __restrict__ bias,
+                                                                      const float* __restrict__ steps, float* __restrict__ delta,
+                                                                      float* __restrict__ corrected, double* __restrict__ result, int channels,
+                                                                      double count) {
+    __shared__ double lanes[256][4];
+    double own[4] = {0, 0, 0, 0};
+    for (int c = threadIdx.x; c < channels; c += 256) {
+        double mean = totals[c] / count;
+        double squares = totals[(long long)channels + c] / count;
+        double d = steps ? rint(mean / steps[c]) * (double)steps[c] : (double)(float)(bias[c] + mean) - bias[c];
+        double variance = squares - mean * mean;
+        delta[c] = (float)d;
+        corrected[c] = (float)(bias[c] + d);
+        own[0] += squares;
+        // variance + (mean - delta)^2 is E[e^2] - 2 delta E[e] + delta^2, and never negative in floating point.
+        own[1] += (variance > 0 ? variance : 0) + (mean - d) * (mean - d);
+        own[2] += mean * mean;
+        own[3] += totals[3ll * channels + c] / count;
+    }
+    for (int s = 0; s < 4; s++) lanes[threadIdx.x][s] = own[s];
+    __syncthreads();
+    if (threadIdx.x < 4) {
+        double total = 0;
+        for (int t = 0; t < 256; t++) total += lanes[t][threadIdx.x];
+        result[threadIdx.x] = total / channels;
+    }
+}

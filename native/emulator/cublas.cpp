@@ -1,0 +1,151 @@
+// libcublas.so.13: matrix products of float32, column-major as cuBLAS has them.
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "emulator.h"
+
+using namespace emulator;
+
+namespace {
+
+constexpr int NOT_INITIALISED = 1;
+constexpr int INVALID = 7;
+constexpr int EXECUTION_FAILED = 13;
+
+struct Handle {
+    Stream* stream = nullptr;
+    int math = 0;
+};
+
+struct Matrix {
+    const float* at;
+    bool transposed;
+    int64_t leading;
+    int64_t stride;
+
+    float get(int64_t batch, int64_t row, int64_t column) const {
+        const float* m = at + batch * stride;
+        return transposed ? m[column + row * leading] : m[row + column * leading];
+    }
+
+    size_t bytes(int64_t rows, int64_t columns, int64_t batches) const {
+        int64_t outer = transposed ? rows : columns;
+        int64_t inner = transposed ? columns : rows;
+        return static_cast<size_t>((batches - 1) * stride + (outer - 1) * leading + inner) * sizeof(float);
+    }
+};
+
+int product(Handle* handle, const char* function, int transpose_a, int transpose_b, int m, int n, int k, const float* alpha, Matrix a, Matrix b,
+            const float* beta, float* c, int ldc, int64_t stride_c, int batches) {
+    if (!alive(handle, "cuBLAS handle", function)) return NOT_INITIALISED;
+    a.transposed = transpose_a != 0;
+    b.transposed = transpose_b != 0;
+    bool fits = m >= 0 && n >= 0 && k >= 0 && batches >= 0 && ldc >= std::max(1, m) && a.leading >= std::max(1, a.transposed ? k : m) &&
+                b.leading >= std::max(1, b.transposed ? n : k);
+    if (!fits) {
+        violation(INVALID_VALUE, "%s: m %d, n %d, k %d do not fit leading dimensions %ld, %ld, %d", function, m, n, k, a.leading, b.leading, ldc);
+        return INVALID;
+    }
+    if (handle->math == 3) {
+        violation(INVALID_VALUE, "%s: TF32 is switched on, which nobody asked for", function);
+        return INVALID;
+    }
+    if (!handle->stream || !alive(handle->stream, "stream", function)) {
+        violation(INVALID_HANDLE, "%s: the handle has no stream of its own", function);
+        return EXECUTION_FAILED;
+    }
+    if (m == 0 || n == 0 || batches == 0) return 0;
+    float scale = *alpha;
+    float keep = *beta;
+    std::string name = function;
+    enqueue(handle->stream, function, [=] {
+        bool there = require_device(a.at, a.bytes(m, k, batches), (name + ", A").c_str()) &&
+                     require_device(b.at, b.bytes(k, n, batches), (name + ", B").c_str()) &&
+                     require_device(c, static_cast<size_t>((batches - 1) * stride_c + int64_t{n - 1} * ldc + m) * sizeof(float), (name + ", C").c_str());
+        if (!there) return;
+        // A as rows, so that sums run along memory.
+        std::vector<float> rows(static_cast<size_t>(m) * k);
+        for (int64_t batch = 0; batch < batches; batch++) {
+            for (int64_t i = 0; i < m; i++) {
+                for (int64_t p = 0; p < k; p++) rows[static_cast<size_t>(i * k + p)] = a.get(batch, i, p);
+            }
+            parallel(n, [&](int64_t j) {
+                std::vector<float> column(static_cast<size_t>(k));
+                for (int64_t p = 0; p < k; p++) column[static_cast<size_t>(p)] = b.get(batch, p, j);
+                for (int64_t i = 0; i < m; i++) {
+                    float sum = 0;
+                    for (int64_t p = 0; p < k; p++) sum += rows[static_cast<size_t>(i * k + p)] * column[static_cast<size_t>(p)];
+                    float* to = c + batch * stride_c + i + j * ldc;
+                    *to = scale * sum + (keep == 0 ? 0 : keep * *to);
+                }
+            });
+        }
+    });
+    return 0;
+}
+
+}  // namespace
+
+#define ENTER(function)                                                \
+    std::lock_guard<std::recursive_mutex> guard(lock());               \
+    if (int ordered = called(#function, EXECUTION_FAILED)) return ordered; \
+    if (sticky()) return EXECUTION_FAILED
+
+EXPORT const char* cublasGetStatusString(int status) {
+    switch (status) {
+        case 0: return "CUBLAS_STATUS_SUCCESS";
+        case NOT_INITIALISED: return "CUBLAS_STATUS_NOT_INITIALIZED";
+        case INVALID: return "CUBLAS_STATUS_INVALID_VALUE";
+        case EXECUTION_FAILED: return "CUBLAS_STATUS_EXECUTION_FAILED";
+        default: return "CUBLAS_STATUS unknown";
+    }
+}
+
+EXPORT int cublasCreate_v2(Handle** handle) {
+    ENTER(cublasCreate_v2);
+    *handle = new Handle();
+    born(*handle, "cuBLAS handle");
+    return 0;
+}
+
+EXPORT int cublasDestroy_v2(Handle* handle) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    int ordered = called("cublasDestroy_v2", NOT_INITIALISED);
+    if (!died(handle, "cuBLAS handle", "cublasDestroy")) return NOT_INITIALISED;
+    delete handle;
+    return ordered;
+}
+
+EXPORT int cublasGetVersion_v2(Handle*, int* version) {
+    ENTER(cublasGetVersion_v2);
+    *version = 130200;
+    return 0;
+}
+
+EXPORT int cublasSetStream_v2(Handle* handle, Stream* stream) {
+    ENTER(cublasSetStream_v2);
+    if (!alive(handle, "cuBLAS handle", "cublasSetStream") || !alive(stream, "stream", "cublasSetStream")) return NOT_INITIALISED;
+    handle->stream = stream;
+    return 0;
+}
+
+EXPORT int cublasSetMathMode(Handle* handle, int mode) {
+    ENTER(cublasSetMathMode);
+    if (!alive(handle, "cuBLAS handle", "cublasSetMathMode")) return NOT_INITIALISED;
+    handle->math = mode;
+    return 0;
+}
+
+EXPORT int cublasSgemm_v2(Handle* handle, int ta, int tb, int m, int n, int k, const float* alpha, const float* a, int lda, const float* b, int ldb,
+                          const float* beta, float* c, int ldc) {
+    ENTER(cublasSgemm_v2);
+    return product(handle, "cublasSgemm", ta, tb, m, n, k, alpha, {a, false, lda, 0}, {b, false, ldb, 0}, beta, c, ldc, 0, 1);
+}
+
+EXPORT int cublasSgemmStridedBatched(Handle* handle, int ta, int tb, int m, int n, int k, const float* alpha, const float* a, int lda, int64_t stride_a,
+                                     const float* b, int ldb, int64_t stride_b, const float* beta, float* c, int ldc, int64_t stride_c, int batches) {
+    ENTER(cublasSgemmStridedBatched);
+    return product(handle, "cublasSgemmStridedBatched", ta, tb, m, n, k, alpha, {a, false, lda, stride_a}, {b, false, ldb, stride_b}, beta, c, ldc,
+                   stride_c, batches);
+}

@@ -1,0 +1,174 @@
+// Device and pinned memory. Every allocation stands between pages that cannot be touched and is filled with 0xff: floats are NaN until somebody writes them.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+#include "emulator.h"
+
+namespace emulator {
+namespace {
+
+constexpr size_t PAGE = 4096;
+// Poison is mapped copy-on-write from a file of this size, so that large allocations cost only what is touched of them.
+constexpr size_t POISON = 16 << 20;
+
+struct Allocation {
+    size_t bytes;
+    size_t mapped;
+};
+
+std::map<uintptr_t, Allocation>& device() {
+    static auto* it = new std::map<uintptr_t, Allocation>();
+    return *it;
+}
+
+std::map<uintptr_t, Allocation>& freed() {
+    static auto* it = new std::map<uintptr_t, Allocation>();
+    return *it;
+}
+
+std::map<uintptr_t, Allocation>& pinned() {
+    static auto* it = new std::map<uintptr_t, Allocation>();
+    return *it;
+}
+
+size_t used = 0;
+
+size_t total() {
+    static size_t it = [] {
+        const char* limit = getenv("EMULATOR_MEMORY");
+        return limit ? strtoull(limit, nullptr, 10) : size_t{4} << 30;
+    }();
+    return it;
+}
+
+int poison_file() {
+    static int it = [] {
+        int fd = memfd_create("emulator-poison", MFD_CLOEXEC);
+        std::vector<char> bytes(POISON, '\xff');
+        if (fd < 0 || write(fd, bytes.data(), POISON) != static_cast<ssize_t>(POISON)) abort();
+        return fd;
+    }();
+    return it;
+}
+
+uintptr_t map_poisoned(size_t bytes, size_t* mapped) {
+    size_t body = (bytes + PAGE - 1) / PAGE * PAGE;
+    *mapped = body + 2 * PAGE;
+    void* base = mmap(nullptr, *mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) return 0;
+    char* start = static_cast<char*>(base) + PAGE;
+    for (size_t at = 0; at < body; at += POISON) {
+        size_t piece = std::min(POISON, body - at);
+        void* got = mmap(start + at, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, poison_file(), 0);
+        if (got == MAP_FAILED) return 0;
+    }
+    return reinterpret_cast<uintptr_t>(start);
+}
+
+const std::pair<const uintptr_t, Allocation>* find(const std::map<uintptr_t, Allocation>& in, uintptr_t address) {
+    auto next = in.upper_bound(address);
+    if (next == in.begin()) return nullptr;
+    const auto& candidate = *std::prev(next);
+    return address < candidate.first + std::max<size_t>(candidate.second.mapped - 2 * PAGE, 1) ? &candidate : nullptr;
+}
+
+}  // namespace
+
+uintptr_t allocate(size_t bytes) {
+    if (bytes == 0 || used + bytes > total()) return 0;
+    size_t mapped;
+    uintptr_t at = map_poisoned(bytes, &mapped);
+    if (at == 0) return 0;
+    // Addresses come round again; what was freed there is forgotten then.
+    for (auto it = freed().begin(); it != freed().end();) {
+        bool overlaps = it->first < at + bytes && at < it->first + it->second.bytes;
+        it = overlaps ? freed().erase(it) : std::next(it);
+    }
+    device()[at] = {bytes, mapped};
+    used += bytes;
+    count("allocations");
+    born(reinterpret_cast<void*>(at), "device allocation");
+    return at;
+}
+
+bool release(uintptr_t address) {
+    auto found = device().find(address);
+    if (found == device().end()) {
+        bool twice = freed().count(address) > 0;
+        violation(INVALID_VALUE, "cuMemFree: %#zx %s", address, twice ? "was freed before" : "was never allocated");
+        return false;
+    }
+    munmap(reinterpret_cast<void*>(address - PAGE), found->second.mapped);
+    used -= found->second.bytes;
+    freed()[address] = found->second;
+    device().erase(found);
+    died(reinterpret_cast<void*>(address), "device allocation", "cuMemFree");
+    return true;
+}
+
+void memory_info(size_t* free_bytes, size_t* total_bytes) {
+    *free_bytes = total() - used;
+    *total_bytes = total();
+}
+
+bool in_device_memory(uintptr_t address, size_t bytes, std::string* why) {
+    char text[200];
+    if (const auto* a = find(device(), address)) {
+        if (address + bytes <= a->first + a->second.bytes) return true;
+        snprintf(text, sizeof text, "which ends %zu bytes past the end of an allocation of %zu bytes",
+                 address + bytes - a->first - a->second.bytes, a->second.bytes);
+    } else if (const auto* f = find(freed(), address)) {
+        snprintf(text, sizeof text, "in an allocation of %zu bytes that was freed", f->second.bytes);
+    } else if (const auto* p = find(pinned(), address)) {
+        snprintf(text, sizeof text, "in pinned host memory of %zu bytes, not in device memory", p->second.bytes);
+    } else {
+        snprintf(text, sizeof text, "which is not in device memory");
+    }
+    *why = text;
+    return false;
+}
+
+bool device_range(uintptr_t address, uintptr_t* begin, uintptr_t* end) {
+    const auto* a = find(device(), address);
+    if (!a) return false;
+    *begin = a->first;
+    *end = a->first + a->second.bytes;
+    return true;
+}
+
+bool require_device(const void* address, size_t bytes, const char* what) {
+    std::string why;
+    if (bytes == 0 || in_device_memory(reinterpret_cast<uintptr_t>(address), bytes, &why)) return true;
+    violation(ILLEGAL_ADDRESS, "%s: %zu bytes at %p, %s", what, bytes, address, why.c_str());
+    return false;
+}
+
+void* allocate_pinned(size_t bytes) {
+    size_t mapped;
+    uintptr_t at = map_poisoned(bytes, &mapped);
+    pinned()[at] = {bytes, mapped};
+    born(reinterpret_cast<void*>(at), "pinned allocation");
+    return reinterpret_cast<void*>(at);
+}
+
+bool release_pinned(void* address) {
+    auto found = pinned().find(reinterpret_cast<uintptr_t>(address));
+    if (found == pinned().end()) {
+        violation(INVALID_VALUE, "cuMemFreeHost: %p is no pinned memory", address);
+        return false;
+    }
+    munmap(static_cast<char*>(address) - PAGE, found->second.mapped);
+    pinned().erase(found);
+    return died(address, "pinned allocation", "cuMemFreeHost");
+}
+
+bool in_pinned_memory(const void* address, size_t bytes) {
+    const auto* a = find(pinned(), reinterpret_cast<uintptr_t>(address));
+    return a && reinterpret_cast<uintptr_t>(address) + bytes <= a->first + a->second.bytes;
+}
+
+}  // namespace emulator

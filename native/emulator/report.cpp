@@ -1,0 +1,191 @@
+// Faults, counters, violations, live objects, and the functions by which tests ask for them.
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <thread>
+#include <unordered_map>
+
+#include "emulator.h"
+
+namespace emulator {
+namespace {
+
+struct State {
+    std::recursive_mutex mutex;
+    std::map<std::string, int64_t> counters;
+    std::unordered_map<const void*, const char*> live;
+    std::string first_violation;
+    int sticky = 0;
+    int64_t calls = 0;
+    int64_t failing_call = -1;
+    std::string failing_function;
+    int64_t failing_nth = -1;
+    int failing_code = 0;
+    std::string failed;
+
+    State() {
+        // EMULATOR_FAIL=function:n[:code]
+        if (const char* fail = getenv("EMULATOR_FAIL")) {
+            char name[128] = "";
+            long nth = 0;
+            int code = 0;
+            if (sscanf(fail, "%127[^:]:%ld:%d", name, &nth, &code) >= 2) {
+                failing_function = name;
+                failing_nth = nth;
+                failing_code = code;
+            }
+        }
+    }
+
+    ~State() {
+        for (const auto& [object, kind] : live) {
+            fprintf(stderr, "emulator: %s %p was never destroyed\n", kind, object);
+        }
+    }
+};
+
+State& state() {
+    static State it;
+    return it;
+}
+
+}  // namespace
+
+std::recursive_mutex& lock() {
+    return state().mutex;
+}
+
+int called(const char* function, int otherwise) {
+    State& s = state();
+    s.calls++;
+    int64_t nth = ++s.counters[std::string("call:") + function];
+    bool fails = s.calls == s.failing_call || (s.failing_function == function && nth == s.failing_nth);
+    if (fails) {
+        s.failed = function;
+        return s.failing_code != 0 ? s.failing_code : otherwise;
+    }
+    return 0;
+}
+
+void count(const char* counter, int64_t by) {
+    state().counters[counter] += by;
+}
+
+void violation(int status, const char* format, ...) {
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    State& s = state();
+    if (s.first_violation.empty()) {
+        s.first_violation = text;
+        s.sticky = status;
+    }
+    fprintf(stderr, "emulator: %s\n", text);
+}
+
+int sticky() {
+    return state().sticky;
+}
+
+void born(const void* object, const char* kind) {
+    state().live[object] = kind;
+}
+
+bool alive(const void* object, const char* kind, const char* function) {
+    auto found = state().live.find(object);
+    if (found == state().live.end() || strcmp(found->second, kind) != 0) {
+        violation(INVALID_HANDLE, "%s: %p is no live %s", function, object, kind);
+        return false;
+    }
+    return true;
+}
+
+bool died(const void* object, const char* kind, const char* function) {
+    if (!alive(object, kind, function)) {
+        return false;
+    }
+    state().live.erase(object);
+    return true;
+}
+
+void parallel(int64_t n, const std::function<void(int64_t)>& body) {
+    unsigned cores = std::max(1u, std::min(4u, std::thread::hardware_concurrency()));
+    if (n < 2 || cores < 2) {
+        for (int64_t i = 0; i < n; i++) body(i);
+        return;
+    }
+    std::vector<std::thread> threads;
+    for (unsigned t = 1; t < cores; t++) {
+        threads.emplace_back([=, &body] {
+            for (int64_t i = n * t / cores; i < n * (t + 1) / cores; i++) body(i);
+        });
+    }
+    for (int64_t i = 0; i < n / cores; i++) body(i);
+    for (auto& thread : threads) thread.join();
+}
+
+}  // namespace emulator
+
+using namespace emulator;
+
+static int64_t copy(const std::string& text, char* to, int64_t size) {
+    if (size > 0) {
+        snprintf(to, static_cast<size_t>(size), "%s", text.c_str());
+    }
+    return static_cast<int64_t>(text.size());
+}
+
+// A counter by name: launches, synchronisations, allocations, hostToDeviceBytes, deviceToHostBytes, or call:<function>.
+EXPORT int64_t emulator_counter(const char* name) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    auto found = state().counters.find(name);
+    return found == state().counters.end() ? 0 : found->second;
+}
+
+// How many calls of any function there have been.
+EXPORT int64_t emulator_calls() {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    return state().calls;
+}
+
+// Lets the nth call from now on, of whichever function, fail; 0 calls it off. A code of 0 is the library's own plain failure.
+EXPORT void emulator_fail(int64_t nth, int code) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    state().failing_call = nth > 0 ? state().calls + nth : -1;
+    state().failing_code = code;
+    state().failed.clear();
+}
+
+// The function whose call failed as ordered, empty if none has.
+EXPORT int64_t emulator_failed(char* to, int64_t size) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    return copy(state().failed, to, size);
+}
+
+// The first breach of the rules, empty if there was none.
+EXPORT int64_t emulator_violation(char* to, int64_t size) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    return copy(state().first_violation, to, size);
+}
+
+// What is alive: one kind per line with its number.
+EXPORT int64_t emulator_live(char* to, int64_t size) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    std::map<std::string, int> kinds;
+    for (const auto& [object, kind] : state().live) kinds[kind]++;
+    std::string text;
+    for (const auto& [kind, n] : kinds) text += kind + ": " + std::to_string(n) + "\n";
+    return copy(text, to, size);
+}
+
+// Forgets counters and violations, as a new process would.
+EXPORT void emulator_reset() {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    state().counters.clear();
+    state().first_violation.clear();
+    state().sticky = 0;
+}

@@ -1,0 +1,110 @@
+package dev.rebias.device.cuda;
+
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.Shape;
+import java.util.Arrays;
+import java.util.Optional;
+
+/** Elements moved from one place to another: {@code cuda-kernels/copy.cu} and {@code pad.cu}. */
+final class Copies {
+    private Copies() {}
+
+    /**
+     * Copies elements along two walks of the same sizes.
+     *
+     * @return false if the tensors have too many dimensions for the kernel
+     */
+    static boolean copy(
+            CudaContext context,
+            DeviceTensor from,
+            long fromOffset,
+            long[] fromStrides,
+            DeviceTensor to,
+            long toOffset,
+            long[] toStrides,
+            long[] sizes) {
+        Optional<Walk> source = Walk.paired(sizes, fromStrides);
+        Optional<Walk> target = Walk.paired(sizes, toStrides);
+        if (source.isEmpty() || target.isEmpty()) {
+            return false;
+        }
+        long n = Shape.elements(sizes);
+        if (n > 0) {
+            String kernel = from.type() == ElementType.FLOAT ? "copy_4" : "copy_1";
+            context.arguments()
+                    .pointer(from.address())
+                    .pointer(to.address())
+                    .integer(n)
+                    .integer(fromOffset)
+                    .integer(toOffset)
+                    .walk(source.get())
+                    .walk(target.get())
+                    .over(context.kernel("copy.cu", kernel), kernel, n);
+        }
+        return true;
+    }
+
+    /** The part of a tensor that begins at {@code begins} and has that shape. */
+    static DeviceTensor window(CudaContext context, DeviceTensor from, long[] shape, long[] begins) {
+        long[] strides = Walk.dense(from.shape());
+        long offset = 0;
+        for (int i = 0; i < shape.length; i++) {
+            offset += begins[i] * strides[i];
+        }
+        try (Partial made = new Partial()) {
+            DeviceTensor to = made.keep(DeviceTensor.allocate(context, from.type(), shape));
+            copy(context, from, offset, strides, to, 0, Walk.dense(shape), shape);
+            made.complete();
+            return to;
+        }
+    }
+
+    /** A tensor of that shape with another inside, beginning at {@code begins}, and zeros around it. */
+    static DeviceTensor place(CudaContext context, DeviceTensor from, long[] shape, long[] begins) {
+        return pad(context, from, shape, begins, 0, 0f).orElseThrow();
+    }
+
+    /**
+     * ONNX Pad.
+     *
+     * @param begins how many elements come before the data, per axis; negative cuts
+     * @param mode 0 constant, 1 edge, 2 reflect
+     * @return empty if the tensor has too many dimensions for the kernel
+     */
+    static Optional<DeviceTensor> pad(
+            CudaContext context, DeviceTensor from, long[] shape, long[] begins, int mode, float value) {
+        long[] in = from.shape();
+        Optional<Walk> out = Walk.paired(shape, Walk.dense(shape));
+        Optional<Walk> source = Walk.paired(in, Walk.dense(in));
+        Optional<Walk> before = Walk.paired(in, begins);
+        if (out.isEmpty() || source.isEmpty() || before.isEmpty() || from.type() != ElementType.FLOAT) {
+            return Optional.empty();
+        }
+        try (Partial made = new Partial()) {
+            DeviceTensor to = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, shape));
+            if (to.elements() > 0) {
+                context.arguments()
+                        .pointer(from.address())
+                        .pointer(to.address())
+                        .integer(to.elements())
+                        .walk(out.get())
+                        .walk(source.get())
+                        .walk(before.get())
+                        .small(mode)
+                        .real(value)
+                        .over(context.kernel("pad.cu", "pad"), "pad", to.elements());
+            }
+            made.complete();
+            return Optional.of(to);
+        }
+    }
+
+    /** The strides with which a tensor is read as one of a larger shape: 0 along the axes that are broadcast. */
+    static long[] broadcastStrides(long[] shape, long[] to) {
+        long[] own = Walk.dense(shape);
+        long[] strides = new long[to.length];
+        int shift = to.length - shape.length;
+        Arrays.setAll(strides, i -> i < shift || shape[i - shift] == 1 ? 0 : own[i - shift]);
+        return strides;
+    }
+}

@@ -1,0 +1,139 @@
+package dev.rebias.device.cuda;
+
+import dev.rebias.device.Device;
+import dev.rebias.device.DeviceInfo;
+import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.MembersInTurn;
+import dev.rebias.device.Operand;
+import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.Transfers;
+import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.error.DeviceUnavailableException;
+import dev.rebias.op.Convolution;
+import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerOp;
+import dev.rebias.op.OnnxOp;
+import dev.rebias.op.Op;
+import dev.rebias.op.TransposedConvolution;
+import dev.rebias.tensor.HostTensor;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.IntStream;
+
+/** One NVIDIA GPU. Tensors of FLOAT, UINT8 and INT8 live in its memory, all others on the host. */
+public final class CudaDevice implements Device {
+    private final CudaContext context;
+    private final CpuDevice host = new CpuDevice();
+    private final HostFallback.Traffic traffic = new HostFallback.Traffic();
+    private final boolean emulated;
+
+    private CudaDevice(CudaContext context, boolean emulated) {
+        this.context = context;
+        this.emulated = emulated;
+    }
+
+    /**
+     * Takes a GPU into use.
+     *
+     * @throws DeviceUnavailableException if a library is missing, or there is no such GPU; it says which, and what to do about it
+     * @throws CudaException if the GPU fails
+     */
+    public static CudaDevice open(int ordinal) {
+        Optional<String> missing = CudaLibraries.missing();
+        if (missing.isPresent()) {
+            throw new DeviceUnavailableException("no GPU can be used: " + missing.get());
+        }
+        CudaCards.Card card = CudaCards.require(ordinal);
+        return new CudaDevice(new CudaContext(card), card.emulated());
+    }
+
+    @Override
+    public DeviceInfo info() {
+        return new DeviceInfo("cuda", context.name(), emulated);
+    }
+
+    @Override
+    public Tensor upload(HostTensor values) {
+        return CudaContext.onDevice(values.type()) ? context.upload(values) : new HostResident(host.upload(values));
+    }
+
+    @Override
+    public HostTensor download(Tensor tensor) {
+        return tensor instanceof DeviceTensor t ? context.download(t) : host.download(((HostResident) tensor).tensor());
+    }
+
+    @Override
+    public PreparedOp prepare(Op op, List<Operand> operands) {
+        if (op instanceof LayerOp layer) {
+            return PreparedLayer.of(this, context, layer, operands);
+        }
+        if (op instanceof IntegerLayer layer) {
+            return PreparedLayer.of(this, context, layer, operands);
+        }
+        if (op instanceof ElementwiseGroup group) {
+            return new PreparedElementwise(
+                    context, group, operands, new MembersInTurn(this::prepareNode, group, operands));
+        }
+        return prepareNode((OnnxOp) op, operands);
+    }
+
+    private PreparedOp prepareNode(OnnxOp op, List<Operand> operands) {
+        PreparedOp onHost = new HostFallback(context, host, traffic, op, operands);
+        if (!ElementwiseGroup.admits(op)) {
+            return new PreparedNode(context, op, operands, onHost);
+        }
+        List<Integer> inputs = IntStream.range(0, operands.size())
+                .map(i -> operands.get(i) instanceof Operand.Absent ? ElementwiseGroup.Member.ABSENT : i)
+                .boxed()
+                .toList();
+        ElementwiseGroup alone = new ElementwiseGroup(
+                operands.size(), List.of(new ElementwiseGroup.Member(op, inputs)), List.of(operands.size()));
+        return new PreparedElementwise(context, alone, operands, onHost);
+    }
+
+    /** The operation of a layer without its bias. */
+    static PreparedOp sum(CudaContext context, LayerOp op, HostTensor weights) {
+        return op instanceof Convolution || op instanceof TransposedConvolution
+                ? new PreparedConvolution(context, op, weights)
+                : new PreparedProduct(context, op, weights);
+    }
+
+    @Override
+    public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
+        return new CudaErrorMoments(context, bias, referenceBias, steps);
+    }
+
+    @Override
+    public Transfers transfers() {
+        Counters c = context.counters();
+        return new Transfers(c.hostToDeviceBytes, c.deviceToHostBytes, c.synchronisations);
+    }
+
+    @Override
+    public List<String> warnings() {
+        List<String> all = new ArrayList<>(traffic.warnings());
+        context.kernels().compiler().usedCache().problem().ifPresent(all::add);
+        if (emulated) {
+            all.add("this is the CUDA emulator, a test instrument: its figures say nothing about a GPU");
+        }
+        return all;
+    }
+
+    @Override
+    public long peakBytes() {
+        return context.pool().peak();
+    }
+
+    /** How many blocks of its memory are in use. */
+    public long liveBlocks() {
+        return context.pool().blocks();
+    }
+
+    @Override
+    public void close() {
+        context.close();
+    }
+}

@@ -1,0 +1,30 @@
+package dev.rebias.device.cuda;
+
+import dev.rebias.error.RebiasException;
+
+/** A CUDA, cuDNN, cuBLAS or NVRTC call failed. The message names the call, what it was for, and what may help. */
+public class CudaException extends RebiasException {
+    private static final long serialVersionUID = 1L;
+
+    public CudaException(String message) {
+        super(message);
+    }
+
+    /** The card's memory does not suffice; with less work at a time it may. */
+    public static final class OutOfMemory extends CudaException {
+        private static final long serialVersionUID = 1L;
+
+        public OutOfMemory(String message) {
+            super(message);
+        }
+    }
+
+    /** An error after which this process can do nothing more on the card. */
+    public static final class ContextLost extends CudaException {
+        private static final long serialVersionUID = 1L;
+
+        public ContextLost(String message) {
+            super(message);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+package dev.rebias.device.cuda;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Compiled kernels on disk, one file each, named by the hash of all that goes into it. A file is the SHA-256 of a cubin and the cubin: a damaged one is
+ * found out and compiled again. Files are written whole or not at all, so several processes may share a folder.
+ */
+final class KernelCache {
+    private static final int DIGEST = 32;
+
+    private final List<Path> readOnly;
+    private final Path folder;
+    private Optional<String> problem = Optional.empty();
+
+    /**
+     * A cache.
+     *
+     * @param readOnly folders that are looked into first
+     * @param folder where new files go; made when needed
+     */
+    KernelCache(List<Path> readOnly, Path folder) {
+        this.readOnly = List.copyOf(readOnly);
+        this.folder = folder;
+    }
+
+    /** The name of what comes out of these inputs. */
+    static String key(List<String> inputs) {
+        MessageDigest digest = sha256();
+        for (String input : inputs) {
+            byte[] bytes = input.getBytes(StandardCharsets.UTF_8);
+            // With its length, so that no two lists run together into the same bytes.
+            digest.update(
+                    ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).array());
+            digest.update(bytes);
+        }
+        return HexFormat.of().formatHex(digest.digest());
+    }
+
+    /** A cubin, if it is there and whole. */
+    Optional<byte[]> find(String key) {
+        for (Path place : readOnly) {
+            Optional<byte[]> found = read(place.resolve(key + ".cubin"));
+            if (found.isPresent()) {
+                return found;
+            }
+        }
+        return read(folder.resolve(key + ".cubin"));
+    }
+
+    private Optional<byte[]> read(Path file) {
+        if (!Files.isReadable(file)) {
+            return Optional.empty();
+        }
+        try {
+            byte[] all = Files.readAllBytes(file);
+            if (all.length <= DIGEST) {
+                return Optional.empty();
+            }
+            byte[] cubin = Arrays.copyOfRange(all, DIGEST, all.length);
+            boolean whole = MessageDigest.isEqual(sha256().digest(cubin), Arrays.copyOf(all, DIGEST));
+            return whole ? Optional.of(cubin) : Optional.empty();
+        } catch (IOException e) {
+            problem = Optional.of("'" + file + "' cannot be read (" + e.getMessage() + ")");
+            return Optional.empty();
+        }
+    }
+
+    /** Keeps a cubin. Where that is not possible, {@link #problem} tells. */
+    void keep(String key, byte[] cubin) {
+        try {
+            Files.createDirectories(folder);
+            Path temporary = Files.createTempFile(folder, key.substring(0, 8), ".part");
+            try {
+                Files.write(temporary, sha256().digest(cubin));
+                Files.write(temporary, cubin, java.nio.file.StandardOpenOption.APPEND);
+                Files.move(
+                        temporary,
+                        folder.resolve(key + ".cubin"),
+                        StandardCopyOption.ATOMIC_MOVE,
+                        StandardCopyOption.REPLACE_EXISTING);
+            } finally {
+                Files.deleteIfExists(temporary);
+            }
+        } catch (IOException e) {
+            problem = Optional.of("compiled kernels cannot be kept in '" + folder + "' ("
+                    + e.getClass().getSimpleName() + ": " + e.getMessage() + "), so every start compiles them again");
+        }
+    }
+
+    /** In one sentence, why the cache does not work as it should. */
+    Optional<String> problem() {
+        return problem;
+    }
+
+    private static MessageDigest sha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java platform has SHA-256", e);
+        }
+    }
+}

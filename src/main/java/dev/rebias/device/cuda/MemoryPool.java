@@ -1,0 +1,175 @@
+package dev.rebias.device.cuda;
+
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import org.bytedeco.cuda.global.cudart;
+
+/**
+ * Device memory, taken from the driver once and given out in blocks. A block that is given back may be given out again at once: all work that uses
+ * blocks is ordered by the compute stream, and uploads wait for it ({@link CudaContext#upload}).
+ *
+ * <p>With the system property {@code rebias.cuda.pool=none} every block is an allocation of its own, so that a memory checker sees its bounds.
+ */
+final class MemoryPool implements AutoCloseable {
+    /** Every block begins on a multiple of this, which suits all vector loads and cuDNN. */
+    private static final long ALIGNMENT = 256;
+
+    private final boolean single;
+    private final long base;
+    private final long capacity;
+    /** Free ranges: offset to length. */
+    private final TreeMap<Long, Long> free = new TreeMap<>();
+
+    private final Set<Long> ownAllocations = new HashSet<>();
+    private long used;
+    private long peak;
+    private long blocks;
+    private boolean closed;
+
+    /** A block of the pool. Closing it gives it back; closing it again does nothing. */
+    final class Block implements AutoCloseable {
+        private final long address;
+        private final long bytes;
+        private boolean released;
+
+        private Block(long address, long bytes) {
+            this.address = address;
+            this.bytes = bytes;
+        }
+
+        long address() {
+            if (released) {
+                throw new IllegalStateException("a block of " + bytes + " bytes is used after it was given back");
+            }
+            return address;
+        }
+
+        @Override
+        public void close() {
+            if (!released) {
+                released = true;
+                release(this);
+            }
+        }
+    }
+
+    /**
+     * Takes memory from the driver.
+     *
+     * @param bytes how much; ignored where every block is an allocation of its own
+     */
+    MemoryPool(long bytes, boolean single) {
+        this.single = single;
+        if (single) {
+            base = 0;
+            capacity = 0;
+            return;
+        }
+        capacity = bytes / ALIGNMENT * ALIGNMENT;
+        long[] address = new long[1];
+        Status.cuda(cudart.cuMemAlloc(address, capacity), "cuMemAlloc", "the memory pool of " + capacity + " bytes");
+        base = address[0];
+        free.put(0L, capacity);
+    }
+
+    /**
+     * Takes a block.
+     *
+     * @param bytes its size, at least 1
+     * @param purpose for what, for the message if there is not so much
+     * @throws CudaException.OutOfMemory if there is no free range so long
+     */
+    Block allocate(long bytes, String purpose) {
+        long size = (Math.max(bytes, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        long address = single ? own(Math.max(bytes, 1), purpose) : base + fit(size, purpose);
+        used += size;
+        peak = Math.max(peak, used);
+        blocks++;
+        return new Block(address, size);
+    }
+
+    private long own(long bytes, String purpose) {
+        long[] address = new long[1];
+        Status.cuda(cudart.cuMemAlloc(address, bytes), "cuMemAlloc", purpose + ", " + bytes + " bytes");
+        ownAllocations.add(address[0]);
+        return address[0];
+    }
+
+    /** The smallest free range that is long enough. */
+    private long fit(long size, String purpose) {
+        Map.Entry<Long, Long> best = null;
+        for (Map.Entry<Long, Long> range : free.entrySet()) {
+            if (range.getValue() >= size && (best == null || range.getValue() < best.getValue())) {
+                best = range;
+            }
+        }
+        if (best == null) {
+            long longest =
+                    free.values().stream().mapToLong(Long::longValue).max().orElse(0);
+            throw new CudaException.OutOfMemory("the card's memory does not suffice for " + purpose + ": requested "
+                    + size
+                    + " bytes, free " + (capacity - used) + " (longest piece " + longest + "), total " + capacity
+                    + "; use a smaller --batch-size or fewer samples (--limit)");
+        }
+        long offset = best.getKey();
+        long length = best.getValue();
+        free.remove(offset);
+        if (length > size) {
+            free.put(offset + size, length - size);
+        }
+        return offset;
+    }
+
+    private void release(Block block) {
+        used -= block.bytes;
+        blocks--;
+        if (closed) {
+            return;
+        }
+        if (single) {
+            ownAllocations.remove(block.address);
+            Status.cuda(cudart.cuMemFree(block.address), "cuMemFree");
+            return;
+        }
+        long offset = block.address - base;
+        long length = block.bytes;
+        Map.Entry<Long, Long> before = free.lowerEntry(offset);
+        if (before != null && before.getKey() + before.getValue() == offset) {
+            free.remove(before.getKey());
+            offset = before.getKey();
+            length += before.getValue();
+        }
+        Long after = free.remove(offset + length);
+        free.put(offset, after == null ? length : length + after);
+    }
+
+    /** Whether every block is an allocation of its own. */
+    boolean single() {
+        return single;
+    }
+
+    long peak() {
+        return peak;
+    }
+
+    /** How many blocks are out. */
+    long blocks() {
+        return blocks;
+    }
+
+    @Override
+    public void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        Resources memory = new Resources();
+        ownAllocations.forEach(a -> memory.add(() -> Status.cuda(cudart.cuMemFree(a), "cuMemFree")));
+        if (base != 0) {
+            memory.add(() -> Status.cuda(cudart.cuMemFree(base), "cuMemFree", "the memory pool"));
+        }
+        memory.close();
+    }
+}

@@ -1,0 +1,413 @@
+package dev.rebias.device.cuda;
+
+import dev.rebias.device.Tensor;
+import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.Attributes;
+import dev.rebias.op.OnnxOp;
+import dev.rebias.op.Pooling;
+import dev.rebias.op.Reduction;
+import dev.rebias.op.Resizing;
+import dev.rebias.op.Slicing;
+import dev.rebias.op.Views;
+import dev.rebias.op.Window;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.IntStream;
+
+/** The operations, besides layers and elementwise ones, that have a form for the card: one method each. */
+final class NodeForms {
+    /** A form: its output tensors, or nothing where these inputs or attributes are not among those it knows. */
+    @FunctionalInterface
+    interface Form {
+        Optional<List<Tensor>> run(OnnxOp op, Inputs inputs);
+    }
+
+    private static final Map<String, Form> FORMS = new HashMap<>();
+
+    static {
+        Views.TYPES.forEach(t -> FORMS.put(t, NodeForms::view));
+        Reduction.types().forEach(t -> FORMS.put(t, NodeForms::reduce));
+        FORMS.put("Shape", NodeForms::shape);
+        FORMS.put("Transpose", NodeForms::transpose);
+        FORMS.put("Slice", NodeForms::slice);
+        FORMS.put("Concat", NodeForms::concat);
+        FORMS.put("Expand", NodeForms::expand);
+        FORMS.put("Pad", NodeForms::pad);
+        FORMS.put("MaxPool", NodeForms::pool);
+        FORMS.put("AveragePool", NodeForms::pool);
+        FORMS.put("Softmax", NodeForms::softmax);
+        FORMS.put("Resize", NodeForms::resize);
+        FORMS.put("Upsample", NodeForms::resize);
+        FORMS.put("MatMul", NodeForms::multiply);
+    }
+
+    private NodeForms() {}
+
+    static Optional<Form> of(OnnxOp op) {
+        return op.standard() ? Optional.ofNullable(FORMS.get(op.type())) : Optional.empty();
+    }
+
+    private static Optional<List<Tensor>> view(OnnxOp op, Inputs inputs) {
+        long outputs =
+                op.node().getOutputList().stream().filter(o -> !o.isEmpty()).count();
+        if (!inputs.onDevice(0)
+                || outputs != 1
+                || (inputs.given(1)
+                        && inputs.integers(1).isEmpty()
+                        && !op.type().equals("Dropout"))) {
+            return Optional.empty();
+        }
+        DeviceTensor x = inputs.device(0);
+        return Optional.of(List.of(x.reshape(Views.shape(op, x.shape(), inputs.integers(1)))));
+    }
+
+    private static Optional<List<Tensor>> shape(OnnxOp op, Inputs inputs) {
+        long[] shape = inputs.device(0).shape();
+        int start = bound(Attributes.integer(op.node(), "start", 0), shape.length);
+        int end = bound(Attributes.integer(op.node(), "end", shape.length), shape.length);
+        long[] part = start < end ? Arrays.copyOfRange(shape, start, end) : new long[0];
+        return Optional.of(List.of(new HostResident(new CpuDevice().upload(HostTensor.of(part, part.length)))));
+    }
+
+    private static int bound(long axis, int rank) {
+        return (int) Math.max(0, Math.min(rank, axis < 0 ? axis + rank : axis));
+    }
+
+    private static Optional<List<Tensor>> transpose(OnnxOp op, Inputs inputs) {
+        DeviceTensor x = inputs.device(0);
+        long[] in = x.shape();
+        int[] order = Attributes.integers(op.node(), "perm")
+                .map(p -> p.stream().mapToInt(Math::toIntExact).toArray())
+                .orElseGet(() -> IntStream.range(0, in.length)
+                        .map(i -> in.length - 1 - i)
+                        .toArray());
+        long[] own = Walk.dense(in);
+        long[] out = Arrays.stream(order).mapToLong(i -> in[i]).toArray();
+        long[] strides = Arrays.stream(order).mapToLong(i -> own[i]).toArray();
+        return copied(inputs.context(), x, 0, strides, out);
+    }
+
+    private static Optional<List<Tensor>> slice(OnnxOp op, Inputs inputs) {
+        if (!inputs.onDevice(0)
+                || IntStream.range(1, inputs.count())
+                        .anyMatch(i -> inputs.given(i) && inputs.integers(i).isEmpty())) {
+            return Optional.empty();
+        }
+        DeviceTensor x = inputs.device(0);
+        Slicing slice = Slicing.of(
+                op, x.shape(), inputs.integers(1), inputs.integers(2), inputs.integers(3), inputs.integers(4));
+        long[] strides = Walk.dense(x.shape());
+        long offset = 0;
+        for (int i = 0; i < strides.length; i++) {
+            offset += slice.start()[i] * strides[i];
+            strides[i] *= slice.step()[i];
+        }
+        return copied(inputs.context(), x, offset, strides, slice.output());
+    }
+
+    private static Optional<List<Tensor>> expand(OnnxOp op, Inputs inputs) {
+        Optional<long[]> wanted = inputs.integers(1);
+        if (!inputs.onDevice(0) || wanted.isEmpty()) {
+            return Optional.empty();
+        }
+        DeviceTensor x = inputs.device(0);
+        long[] out = Shape.broadcast(x.shape(), wanted.get());
+        return copied(inputs.context(), x, 0, Copies.broadcastStrides(x.shape(), out), out);
+    }
+
+    private static Optional<List<Tensor>> copied(
+            CudaContext context, DeviceTensor x, long offset, long[] strides, long[] out) {
+        try (Partial made = new Partial()) {
+            DeviceTensor y = made.keep(DeviceTensor.allocate(context, x.type(), out));
+            if (!Copies.copy(context, x, offset, strides, y, 0, Walk.dense(out), out)) {
+                return Optional.empty();
+            }
+            made.complete();
+            return Optional.of(List.of(y));
+        }
+    }
+
+    private static Optional<List<Tensor>> concat(OnnxOp op, Inputs inputs) {
+        if (!IntStream.range(0, inputs.count()).allMatch(inputs::onDevice)) {
+            return Optional.empty();
+        }
+        List<DeviceTensor> parts =
+                IntStream.range(0, inputs.count()).mapToObj(inputs::device).toList();
+        long[] out = parts.get(0).shape();
+        int axis = (int) Attributes.integer(op.node(), "axis", 1);
+        axis = axis < 0 ? axis + out.length : axis;
+        out[axis] = 0;
+        for (DeviceTensor part : parts) {
+            out[axis] += part.shape()[axis];
+        }
+        long[] strides = Walk.dense(out);
+        try (Partial made = new Partial()) {
+            DeviceTensor y = made.keep(
+                    DeviceTensor.allocate(inputs.context(), parts.get(0).type(), out));
+            long offset = 0;
+            for (DeviceTensor part : parts) {
+                long[] shape = part.shape();
+                if (!Copies.copy(inputs.context(), part, 0, Walk.dense(shape), y, offset, strides, shape)) {
+                    return Optional.empty();
+                }
+                offset += shape[axis] * strides[axis];
+            }
+            made.complete();
+            return Optional.of(List.of(y));
+        }
+    }
+
+    private static Optional<List<Tensor>> pad(OnnxOp op, Inputs inputs) {
+        List<String> modes = List.of("constant", "edge", "reflect");
+        int mode = modes.indexOf(Attributes.text(op.node(), "mode", "constant"));
+        Optional<long[]> pads = Attributes.integers(op.node(), "pads")
+                .map(l -> l.stream().mapToLong(Long::longValue).toArray())
+                .or(() -> inputs.integers(1));
+        Optional<HostTensor> value = inputs.host(2);
+        if (mode < 0
+                || pads.isEmpty()
+                || inputs.given(3)
+                || (inputs.given(2) && value.isEmpty())
+                || !inputs.onDevice(0)) {
+            return Optional.empty();
+        }
+        DeviceTensor x = inputs.device(0);
+        long[] out = x.shape();
+        int rank = out.length;
+        for (int i = 0; i < rank; i++) {
+            out[i] += pads.get()[i] + pads.get()[rank + i];
+        }
+        float constant = value.map(v -> v.floats().get(0)).orElse(Attributes.real(op.node(), "value", 0));
+        return Copies.pad(inputs.context(), x, out, Arrays.copyOf(pads.get(), rank), mode, constant)
+                .map(List::of);
+    }
+
+    private static Optional<List<Tensor>> pool(OnnxOp op, Inputs inputs) {
+        Pooling pooling = Pooling.of(op);
+        Window window = pooling.window();
+        DeviceTensor x = inputs.device(0);
+        long[] in = x.shape();
+        boolean indices = op.node().getOutputCount() > 1;
+        if (in.length < 3 || in.length > 4 || indices || x.type() != ElementType.FLOAT) {
+            return Optional.empty();
+        }
+        long[] out = pooling.outputShape(in);
+        int n = in.length - 2;
+        int[] fields = new int[14];
+        int[] defaults = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1};
+        System.arraycopy(defaults, 0, fields, 0, fields.length);
+        for (int i = 0; i < n; i++) {
+            int d = 2 - n + i;
+            long size = in[i + 2];
+            long[] values = {
+                size,
+                out[i + 2],
+                window.kernel().get(i),
+                window.strides().get(i),
+                window.dilations().get(i),
+                window.begin(i, size),
+                size + window.end(i, size)
+            };
+            for (int f = 0; f < values.length; f++) {
+                fields[2 * f + d] = Math.toIntExact(values[f]);
+            }
+        }
+        CudaContext context = inputs.context();
+        try (Partial made = new Partial()) {
+            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
+            long elements = y.elements();
+            if (elements > 0) {
+                String kernel = pooling.maximum() ? "pool_max" : "pool_average";
+                Launch arguments = context.arguments()
+                        .pointer(x.address())
+                        .pointer(y.address())
+                        .integer(elements)
+                        .struct(fields);
+                if (!pooling.maximum()) {
+                    arguments.small(pooling.countPadding() ? 1 : 0);
+                }
+                arguments.over(context.kernel("pool.cu", kernel), kernel, elements);
+            }
+            made.complete();
+            return Optional.of(List.of(y));
+        }
+    }
+
+    private static Optional<List<Tensor>> reduce(OnnxOp op, Inputs inputs) {
+        DeviceTensor x = inputs.device(0);
+        Optional<Reduction> parsed = inputs.given(1) && inputs.integers(1).isEmpty()
+                ? Optional.empty()
+                : Reduction.of(op, x.shape(), inputs.integers(1));
+        if (parsed.isEmpty() || x.type() != ElementType.FLOAT) {
+            return Optional.empty();
+        }
+        Reduction r = parsed.get();
+        CudaContext context = inputs.context();
+        try (Partial made = new Partial()) {
+            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, r.output()));
+            long n = y.elements();
+            if (n > 0 && r.inner() == 1) {
+                context.arguments()
+                        .pointer(x.address())
+                        .pointer(y.address())
+                        .integer(n)
+                        .integer(r.length())
+                        .small(r.operation().code())
+                        .over(context.kernel("reduce.cu", "reduce_rows"), "reduce_rows", 32 * n);
+            } else if (n > 0) {
+                context.arguments()
+                        .pointer(x.address())
+                        .pointer(y.address())
+                        .integer(n)
+                        .integer(r.length())
+                        .integer(r.inner())
+                        .small(r.operation().code())
+                        .over(context.kernel("reduce.cu", "reduce_columns"), "reduce_columns", n);
+            }
+            made.complete();
+            return Optional.of(List.of(y));
+        }
+    }
+
+    private static Optional<List<Tensor>> softmax(OnnxOp op, Inputs inputs) {
+        DeviceTensor x = inputs.device(0);
+        long[] shape = x.shape();
+        boolean flattened = op.opset() < 13;
+        int axis = (int) Attributes.integer(op.node(), "axis", flattened ? 1 : -1);
+        axis = axis < 0 ? axis + shape.length : axis;
+        // Before operator set 13 everything from the axis on is one row.
+        long length = flattened ? Shape.elements(shape, axis, shape.length) : shape[axis];
+        long inner = flattened ? 1 : Shape.elements(shape, axis + 1, shape.length);
+        CudaContext context = inputs.context();
+        try (Partial made = new Partial()) {
+            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, shape));
+            if (y.elements() > 0) {
+                long rows = y.elements() / length;
+                Launch arguments = context.arguments()
+                        .pointer(x.address())
+                        .pointer(y.address())
+                        .integer(rows)
+                        .integer(length);
+                if (inner == 1) {
+                    arguments.over(context.kernel("softmax.cu", "softmax_rows"), "softmax_rows", 32 * rows);
+                } else {
+                    arguments
+                            .integer(inner)
+                            .over(context.kernel("softmax.cu", "softmax_columns"), "softmax_columns", rows);
+                }
+            }
+            made.complete();
+            return Optional.of(List.of(y));
+        }
+    }
+
+    private static Optional<List<Tensor>> resize(OnnxOp op, Inputs inputs) {
+        DeviceTensor x = inputs.device(0);
+        boolean old = op.type().equals("Upsample") || op.opset() < 11;
+        Optional<float[]> scales = inputs.host(old ? 1 : 2)
+                .filter(t -> t.elements() > 0 && t.type() == ElementType.FLOAT)
+                .map(HostTensor::toFloats);
+        Optional<Resizing> parsed =
+                Resizing.of(op, x.shape(), scales, scales.isPresent() || old ? Optional.empty() : inputs.integers(3));
+        if (parsed.isEmpty() || x.type() != ElementType.FLOAT) {
+            return Optional.empty();
+        }
+        Resizing r = parsed.get();
+        long[] in = x.shape();
+        long[] out = r.output();
+        int rank = in.length;
+        CudaContext context = inputs.context();
+        try (Partial made = new Partial();
+                DeviceTensor tables = context.upload(tables(r))) {
+            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
+            if (y.elements() > 0) {
+                long rows = tables.address();
+                long rowWeights = rows + 2 * Integer.BYTES * out[rank - 2];
+                long columns = rowWeights + Float.BYTES * out[rank - 2];
+                long columnWeights = columns + 2 * Integer.BYTES * out[rank - 1];
+                context.arguments()
+                        .pointer(x.address())
+                        .pointer(y.address())
+                        .integer(y.elements())
+                        .small(in[rank - 2])
+                        .small(in[rank - 1])
+                        .small(out[rank - 2])
+                        .small(out[rank - 1])
+                        .pointer(rows)
+                        .pointer(rowWeights)
+                        .pointer(columns)
+                        .pointer(columnWeights)
+                        .over(context.kernel("resize.cu", "resize"), "resize", y.elements());
+            }
+            made.complete();
+            return Optional.of(List.of(y));
+        }
+    }
+
+    /** Both dimensions' tables behind each other: inputs, weights; inputs, weights. */
+    private static HostTensor tables(Resizing r) {
+        long entries = 3L * (r.rows().weights().length + r.columns().weights().length);
+        HostTensor all = HostTensor.zeros(ElementType.UINT8, entries * Integer.BYTES);
+        ByteBuffer bytes = all.bytes();
+        for (Resizing.Taps taps : List.of(r.rows(), r.columns())) {
+            for (int input : taps.inputs()) {
+                bytes.putInt(input);
+            }
+            for (float weight : taps.weights()) {
+                bytes.putFloat(weight);
+            }
+        }
+        return all;
+    }
+
+    /** MatMul of two tensors: the second a matrix, or both stacks of as many matrices. */
+    private static Optional<List<Tensor>> multiply(OnnxOp op, Inputs inputs) {
+        if (!inputs.onDevice(0) || !inputs.onDevice(1)) {
+            return Optional.empty();
+        }
+        DeviceTensor a = inputs.device(0);
+        DeviceTensor b = inputs.device(1);
+        long[] left = a.shape();
+        long[] right = b.shape();
+        boolean matrix = right.length == 2;
+        boolean stacks = left.length == right.length
+                && left.length > 2
+                && Arrays.equals(left, 0, left.length - 2, right, 0, right.length - 2);
+        if (left.length < 2 || !(matrix || stacks) || left[left.length - 1] != right[right.length - 2]) {
+            return Optional.empty();
+        }
+        long[] out = left.clone();
+        out[out.length - 1] = right[right.length - 1];
+        long k = left[left.length - 1];
+        long m = out[out.length - 1];
+        long batches = stacks ? Shape.elements(left, 0, left.length - 2) : 1;
+        CudaContext context = inputs.context();
+        try (Partial made = new Partial()) {
+            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
+            if (y.elements() > 0) {
+                long n = y.elements() / batches / m;
+                PreparedProduct.multiply(
+                        context,
+                        context.one(),
+                        new PreparedProduct.Factor(a.address(), false),
+                        new PreparedProduct.Factor(b.address(), false),
+                        y.address(),
+                        n,
+                        k,
+                        m,
+                        batches,
+                        n * k,
+                        k * m);
+            }
+            made.complete();
+            return Optional.of(List.of(y));
+        }
+    }
+}

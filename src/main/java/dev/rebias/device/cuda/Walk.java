@@ -1,0 +1,66 @@
+package dev.rebias.device.cuda;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A walk over a tensor's elements, as {@code cuda-kernels/rebias.cuh} has it: sizes and strides of {@link #RANK} dimensions, outermost first, in elements.
+ */
+record Walk(List<Long> sizes, List<Long> strides) {
+    static final int RANK = 6;
+
+    Walk {
+        sizes = List.copyOf(sizes);
+        strides = List.copyOf(strides);
+    }
+
+    /** A walk of these dimensions, those of size 1 left out; empty if more than {@link #RANK} remain. */
+    static Optional<Walk> of(long[] sizes, long[] strides) {
+        List<Long> n = new ArrayList<>();
+        List<Long> s = new ArrayList<>();
+        for (int i = 0; i < sizes.length; i++) {
+            if (sizes[i] != 1) {
+                n.add(sizes[i]);
+                s.add(strides[i]);
+            }
+        }
+        if (n.size() > RANK) {
+            return Optional.empty();
+        }
+        return Optional.of(padded(n, s));
+    }
+
+    /** Two walks of the same sizes that keep their dimensions paired; empty if the rank is above {@link #RANK}. */
+    static Optional<Walk> paired(long[] sizes, long[] strides) {
+        if (sizes.length > RANK) {
+            return Optional.empty();
+        }
+        List<Long> n = new ArrayList<>();
+        List<Long> s = new ArrayList<>();
+        for (int i = 0; i < sizes.length; i++) {
+            n.add(sizes[i]);
+            s.add(strides[i]);
+        }
+        return Optional.of(padded(n, s));
+    }
+
+    private static Walk padded(List<Long> n, List<Long> s) {
+        while (n.size() < RANK) {
+            n.add(0, 1L);
+            s.add(0, 0L);
+        }
+        return new Walk(n, s);
+    }
+
+    /** The strides of a dense tensor. */
+    static long[] dense(long[] shape) {
+        long[] strides = new long[shape.length];
+        long step = 1;
+        for (int i = shape.length - 1; i >= 0; i--) {
+            strides[i] = step;
+            step *= shape[i];
+        }
+        return strides;
+    }
+}

@@ -1,0 +1,66 @@
+package dev.rebias.op;
+
+import dev.rebias.tensor.Shape;
+import java.util.Optional;
+
+/**
+ * ONNX Slice of data of a certain shape, as a walk: element (i, j, ..) of the output lies at {@code offset + i * step[0] * stride[0] + ..} of the data.
+ *
+ * @param start per axis, the first index
+ * @param step per axis, the distance between indices; not 0
+ * @param output the output's shape
+ */
+public record Slicing(long[] start, long[] step, long[] output) {
+    /**
+     * Parses a node.
+     *
+     * @param starts values of the input starts; where the operator set has attributes instead (before 10), empty, and likewise the others
+     */
+    public static Slicing of(
+            OnnxOp op,
+            long[] data,
+            Optional<long[]> starts,
+            Optional<long[]> ends,
+            Optional<long[]> axes,
+            Optional<long[]> steps) {
+        long[] from = starts.orElseGet(() -> attribute(op, "starts").orElseThrow());
+        long[] to = ends.orElseGet(() -> attribute(op, "ends").orElseThrow());
+        long[] named = axes.or(() -> attribute(op, "axes")).orElseGet(() -> first(from.length));
+        long[] start = new long[data.length];
+        long[] step = new long[data.length];
+        long[] output = data.clone();
+        java.util.Arrays.fill(step, 1);
+        for (int i = 0; i < named.length; i++) {
+            int axis = (int) (named[i] < 0 ? named[i] + data.length : named[i]);
+            long size = data[axis];
+            long s = steps.isPresent() ? steps.get()[i] : 1;
+            long begin = from[i] < 0 ? from[i] + size : from[i];
+            // INT64_MIN stays below every index when the size is added.
+            long end = to[i] < 0 ? Math.max(to[i] + size, s < 0 ? -1 : 0) : to[i];
+            begin = Math.max(0, Math.min(begin, s < 0 ? size - 1 : size));
+            end = Math.max(s < 0 ? -1 : 0, Math.min(end, size));
+            step[axis] = s;
+            start[axis] = begin;
+            output[axis] = Math.max(0, s > 0 ? (end - begin + s - 1) / s : (end - begin + s + 1) / s);
+        }
+        return new Slicing(start, step, output);
+    }
+
+    private static Optional<long[]> attribute(OnnxOp op, String name) {
+        return Attributes.integers(op.node(), name)
+                .map(l -> l.stream().mapToLong(Long::longValue).toArray());
+    }
+
+    private static long[] first(int n) {
+        long[] axes = new long[n];
+        for (int i = 0; i < n; i++) {
+            axes[i] = i;
+        }
+        return axes;
+    }
+
+    @Override
+    public String toString() {
+        return "slice to " + Shape.text(output);
+    }
+}
