@@ -54,6 +54,7 @@ struct Fiber {
     int thread = -1;
     int line = 0;
     unsigned mask = 0;
+    unsigned index[3] = {0, 0, 0};
 };
 
 struct Word {  // the last accesses to four bytes of shared memory
@@ -77,7 +78,7 @@ struct Block {
     unsigned arrived[MAX_THREADS / WARP];
     int phase[MAX_THREADS];
     double slots[2][MAX_THREADS];
-    bool gone[MAX_THREADS];
+    unsigned gone[MAX_THREADS / WARP];  // a bit for each lane that has ended
     std::vector<Word> words;
     bool aborted = false;
 };
@@ -127,11 +128,16 @@ void suspend(State state, int line, unsigned mask) {
 void worker() {
     for (;;) {
         while (block.next < block.threads) {
-            current->thread = block.next++;
+            const unsigned* size = block.grid.block;
+            unsigned t = static_cast<unsigned>(block.next++);
+            current->thread = static_cast<int>(t);
+            current->index[0] = t % size[0];
+            current->index[1] = t / size[0] % size[1];
+            current->index[2] = t / size[0] / size[1];
             running = true;
             block.kernel->run(block.packed);
             running = false;
-            block.gone[current->thread] = true;
+            block.gone[current->thread / WARP] |= 1u << (current->thread % WARP);
             block.exited++;
         }
         current->state = FREE;
@@ -346,9 +352,7 @@ struct Index {
 };
 
 EXPORT Index emulator_thread_index() {
-    unsigned t = static_cast<unsigned>(thread());
-    const unsigned* b = block.grid.block;
-    return {t % b[0], t / b[0] % b[1], t / b[0] / b[1]};
+    return {current->index[0], current->index[1], current->index[2]};
 }
 
 EXPORT Index emulator_block_index() {
@@ -376,8 +380,8 @@ EXPORT double emulator_shuffle(unsigned mask, double value, int source, int line
     if (!(mask >> lane & 1) || (mask & ~there)) {
         BREACH(LAUNCH_FAILED, "line %d: shuffles with mask %#x, which names lanes that are not there or leaves out its own", line, mask);
     }
-    for (int i = 0; i < WARP; i++) {
-        if ((mask >> i & 1) && block.gone[warp + i]) BREACH(LAUNCH_FAILED, "line %d: shuffles with lane %d, which has ended", line, i);
+    if (unsigned gone = mask & block.gone[warp / WARP]) {
+        BREACH(LAUNCH_FAILED, "line %d: shuffles with lane %d, which has ended", line, __builtin_ctz(gone));
     }
     int phase = block.phase[me]++ & 1;
     block.slots[phase][me] = value;

@@ -29,9 +29,12 @@ void emulator_access(const void* address, size_t bytes, int write);
 #define gridDim (emulator_grid_size())
 #define __syncthreads() emulator_barrier(__LINE__)
 #define __syncwarp() ((void)emulator_shuffle(~0u, 0, 0, __LINE__))
-#define __shfl_down_sync(mask, value, delta) \
-    ((decltype(value))emulator_shuffle(mask, (double)(value), (int)(threadIdx.x % 32 + (delta)), __LINE__))
-#define __shfl_xor_sync(mask, value, lanes) ((decltype(value))emulator_shuffle(mask, (double)(value), (int)(threadIdx.x % 32 ^ (lanes)), __LINE__))
+template <typename T>
+__attribute__((no_sanitize("thread"))) inline T emulator_shuffle_of(unsigned mask, T value, unsigned source, int line) {
+    return (T)emulator_shuffle(mask, (double)value, (int)source, line);
+}
+#define __shfl_down_sync(mask, value, delta) emulator_shuffle_of(mask, value, threadIdx.x % 32 + (delta), __LINE__)
+#define __shfl_xor_sync(mask, value, lanes) emulator_shuffle_of(mask, value, threadIdx.x % 32 ^ (lanes), __LINE__)
 
 // Vectors that are read and written at once. Copying one says so, with its address, because the compiler may take the copy apart.
 template <typename T, size_t N>

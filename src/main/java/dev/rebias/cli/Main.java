@@ -16,7 +16,13 @@ import picocli.CommandLine.Spec;
         name = "rebias",
         description =
                 "Repairs quantised neural networks: measures each layer's systematic error and folds it into its bias.",
-        subcommands = {DemoCommand.class, CorrectCommand.class, InspectCommand.class},
+        subcommands = {
+            DemoCommand.class,
+            CorrectCommand.class,
+            InspectCommand.class,
+            DoctorCommand.class,
+            KernelsCommand.class
+        },
         mixinStandardHelpOptions = true,
         versionProvider = Main.VersionText.class,
         sortOptions = false)

@@ -45,12 +45,47 @@ final class GraphBuilder {
 
     /** An initializer of random floats around zero. */
     String weights(String name, double deviation, int... dims) {
-        TensorProto.Builder t = TensorProto.newBuilder().setName(name).setDataType(1);
+        graph.addInitializer(noise(deviation, dims).setName(name));
+        return name;
+    }
+
+    /** A Constant node of random floats around zero, as Paddle's exporter writes all weights. */
+    String constant(String name, double deviation, int... dims) {
+        return constant(name, noise(deviation, dims).build());
+    }
+
+    /** A Constant node. */
+    String constant(String name, TensorProto value) {
+        return node(
+                "Constant",
+                name,
+                List.of(),
+                AttributeProto.newBuilder()
+                        .setName("value")
+                        .setType(AttributeProto.AttributeType.TENSOR)
+                        .setT(value)
+                        .build());
+    }
+
+    private TensorProto.Builder noise(double deviation, int... dims) {
+        TensorProto.Builder t = TensorProto.newBuilder().setDataType(1);
         for (int d : dims) {
             t.addDims(d);
         }
         for (int i = 0; i < NaiveTensor.size(dims); i++) {
             t.addFloatData((float) (random.nextGaussian() * deviation));
+        }
+        return t;
+    }
+
+    /** An initializer of given floats. */
+    String floats(String name, int[] dims, float... values) {
+        TensorProto.Builder t = TensorProto.newBuilder().setName(name).setDataType(1);
+        for (int d : dims) {
+            t.addDims(d);
+        }
+        for (float v : values) {
+            t.addFloatData(v);
         }
         graph.addInitializer(t);
         return name;
@@ -96,6 +131,17 @@ final class GraphBuilder {
                 .addInput(sizes)
                 .addAllOutput(List.of(outputs))
                 .addAttribute(integer("axis", axis)));
+    }
+
+    /** A Split whose sizes are an attribute, as before opset 13. */
+    void splitByAttribute(String input, int axis, AttributeProto sizes, String... outputs) {
+        graph.addNode(NodeProto.newBuilder()
+                .setOpType("Split")
+                .setName("split_node")
+                .addInput(input)
+                .addAllOutput(List.of(outputs))
+                .addAttribute(integer("axis", axis))
+                .addAttribute(sizes));
     }
 
     static AttributeProto integer(String name, long value) {

@@ -2,11 +2,13 @@ package dev.rebias.oracle;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /** The operations with weights, as the ONNX operator specification writes them down. */
 final class NaiveLayers {
     private NaiveLayers() {}
 
+    /** What a layer's node gives; b is null where it has no bias. */
     static NaiveTensor run(NodeProto node, NaiveTensor x, NaiveTensor w, NaiveTensor b) {
         return switch (node.getOpType()) {
             case "Conv" -> conv(node, x, w, b);
@@ -17,77 +19,36 @@ final class NaiveLayers {
         };
     }
 
-    /** Begins of the padding, then ends. */
-    private static int[] pads(NodeProto node, int[] in, int[] kernel, int[] strides, int[] dilations) {
-        int n = kernel.length;
-        String auto = NaiveNetwork.text(node, "auto_pad", "NOTSET");
-        if (auto.equals("NOTSET")) {
-            return NaiveNetwork.ints(node, "pads", new int[2 * n]);
-        }
-        int[] pads = new int[2 * n];
-        for (int d = 0; d < n && !auto.equals("VALID"); d++) {
-            int out = (in[d] + strides[d] - 1) / strides[d];
-            int total = Math.max(0, (out - 1) * strides[d] + (kernel[d] - 1) * dilations[d] + 1 - in[d]);
-            pads[d] = auto.equals("SAME_UPPER") ? total / 2 : total - total / 2;
-            pads[n + d] = total - pads[d];
-        }
-        return pads;
-    }
-
-    private static int[] filled(int n) {
-        int[] ones = new int[n];
-        Arrays.fill(ones, 1);
-        return ones;
-    }
-
     private static NaiveTensor conv(NodeProto node, NaiveTensor x, NaiveTensor w, NaiveTensor b) {
-        int n = x.rank() - 2;
-        int[] in = Arrays.copyOfRange(x.shape(), 2, n + 2);
-        int[] kernel = Arrays.copyOfRange(w.shape(), 2, n + 2);
-        int[] strides = NaiveNetwork.ints(node, "strides", filled(n));
-        int[] dilations = NaiveNetwork.ints(node, "dilations", filled(n));
-        int[] pads = pads(node, in, kernel, strides, dilations);
+        NaiveWindow window = new NaiveWindow(node, x, Arrays.copyOfRange(w.shape(), 2, w.rank()));
         int group = (int) NaiveNetwork.integer(node, "group", 1);
-        int batch = x.shape()[0];
+        int samples = x.shape()[0];
         int channels = x.shape()[1];
         int outputs = w.shape()[0];
-        int[] outShape = x.shape().clone();
-        outShape[1] = outputs;
-        int[] out = new int[n];
-        for (int d = 0; d < n; d++) {
-            out[d] = (in[d] + pads[d] + pads[n + d] - (kernel[d] - 1) * dilations[d] - 1) / strides[d] + 1;
-            outShape[d + 2] = out[d];
-        }
-        NaiveTensor y = NaiveTensor.zeros(outShape);
-        int inSize = NaiveTensor.size(in);
-        int outSize = NaiveTensor.size(out);
-        int taps = NaiveTensor.size(kernel);
         int perGroup = channels / group;
-        int[] position = new int[n];
-        int[] tap = new int[n];
-        for (int o = 0; o < outSize; o++) {
-            unravel(o, out, position);
-            for (int t = 0; t < taps; t++) {
-                unravel(t, kernel, tap);
-                int from = 0;
-                boolean inside = true;
-                for (int d = 0; d < n; d++) {
-                    int at = position[d] * strides[d] - pads[d] + tap[d] * dilations[d];
-                    inside &= at >= 0 && at < in[d];
-                    from = from * in[d] + at;
-                }
-                if (!inside) {
-                    continue;
-                }
-                for (int i = 0; i < batch; i++) {
-                    for (int m = 0; m < outputs; m++) {
-                        int firstChannel = m / (outputs / group) * perGroup;
-                        double sum = 0;
-                        for (int c = 0; c < perGroup; c++) {
-                            sum += w.values()[(m * perGroup + c) * taps + t]
-                                    * x.values()[(i * channels + firstChannel + c) * inSize + from];
-                        }
-                        y.values()[(i * outputs + m) * outSize + o] += sum;
+        int taps = window.taps();
+        int inSize = x.span(2, x.rank());
+        int outSize = window.positions();
+        // For each tap the output positions where it lies inside the input, and the input positions under it.
+        int[][] to = new int[taps][];
+        int[][] from = new int[taps][];
+        for (int t = 0; t < taps; t++) {
+            int tap = t;
+            to[t] = IntStream.range(0, outSize)
+                    .filter(o -> window.source(o, tap) >= 0)
+                    .toArray();
+            from[t] = Arrays.stream(to[t]).map(o -> window.source(o, tap)).toArray();
+        }
+        NaiveTensor y = NaiveTensor.zeros(window.shape(samples, outputs));
+        for (int i = 0; i < samples; i++) {
+            for (int m = 0; m < outputs; m++) {
+                int firstChannel = m / (outputs / group) * perGroup;
+                int plane = (i * outputs + m) * outSize;
+                for (int c = 0; c < perGroup; c++) {
+                    int source = (i * channels + firstChannel + c) * inSize;
+                    for (int t = 0; t < taps; t++) {
+                        double weight = w.values()[(m * perGroup + c) * taps + t];
+                        accumulate(y.values(), plane, to[t], x.values(), source, from[t], weight);
                     }
                 }
             }
@@ -95,16 +56,25 @@ final class NaiveLayers {
         return addBias(y, b);
     }
 
+    /** y[plane + to[k]] += weight * x[source + from[k]] for every k. */
+    private static void accumulate(double[] y, int plane, int[] to, double[] x, int source, int[] from, double weight) {
+        for (int k = 0; k < to.length; k++) {
+            y[plane + to[k]] += weight * x[source + from[k]];
+        }
+    }
+
     private static NaiveTensor convTranspose(NodeProto node, NaiveTensor x, NaiveTensor w, NaiveTensor b) {
         int n = x.rank() - 2;
         int[] in = Arrays.copyOfRange(x.shape(), 2, n + 2);
         int[] kernel = Arrays.copyOfRange(w.shape(), 2, n + 2);
-        int[] strides = NaiveNetwork.ints(node, "strides", filled(n));
-        int[] dilations = NaiveNetwork.ints(node, "dilations", filled(n));
-        int[] pads = NaiveNetwork.ints(node, "pads", new int[2 * n]);
+        int[] strides = NaiveNetwork.ints(node, "strides", NaiveWindow.ones(n));
+        int[] dilations = NaiveNetwork.ints(node, "dilations", NaiveWindow.ones(n));
+        int[] pads = NaiveNetwork.ints(node, "pads", new int[2 * n]).clone();
         int[] extra = NaiveNetwork.ints(node, "output_padding", new int[n]);
+        int[] wanted = NaiveNetwork.ints(node, "output_shape", new int[0]);
+        String auto = NaiveNetwork.text(node, "auto_pad", "NOTSET");
         int group = (int) NaiveNetwork.integer(node, "group", 1);
-        int batch = x.shape()[0];
+        int samples = x.shape()[0];
         int channels = x.shape()[1];
         int perGroup = w.shape()[1];
         int outputs = perGroup * group;
@@ -112,7 +82,14 @@ final class NaiveLayers {
         outShape[1] = outputs;
         int[] out = new int[n];
         for (int d = 0; d < n; d++) {
-            out[d] = strides[d] * (in[d] - 1) + extra[d] + (kernel[d] - 1) * dilations[d] + 1 - pads[d] - pads[n + d];
+            int full = strides[d] * (in[d] - 1) + extra[d] + (kernel[d] - 1) * dilations[d] + 1;
+            if (wanted.length > 0 || auto.startsWith("SAME")) {
+                out[d] = wanted.length > 0 ? wanted[d] : in[d] * strides[d];
+                int total = Math.max(0, full - out[d]);
+                pads[d] = auto.equals("SAME_UPPER") ? total / 2 : total - total / 2;
+                pads[n + d] = total - pads[d];
+            }
+            out[d] = full - pads[d] - pads[n + d];
             outShape[d + 2] = out[d];
         }
         NaiveTensor y = NaiveTensor.zeros(outShape);
@@ -135,7 +112,7 @@ final class NaiveLayers {
                 if (!inside) {
                     continue;
                 }
-                for (int i = 0; i < batch; i++) {
+                for (int i = 0; i < samples; i++) {
                     for (int c = 0; c < channels; c++) {
                         double value = x.values()[(i * channels + c) * inSize + p];
                         int firstOutput = c / (channels / group) * perGroup;
@@ -170,32 +147,45 @@ final class NaiveLayers {
     private static NaiveTensor gemm(NodeProto node, NaiveTensor a, NaiveTensor w, NaiveTensor c) {
         double alpha = NaiveNetwork.real(node, "alpha", 1);
         double beta = NaiveNetwork.real(node, "beta", 1);
-        NaiveTensor x = NaiveNetwork.integer(node, "transA", 0) != 0 ? NaiveOps.transpose(a, 1, 0) : a;
-        NaiveTensor y = matMul(x, NaiveNetwork.integer(node, "transB", 0) != 0 ? NaiveOps.transpose(w, 1, 0) : w);
+        NaiveTensor x = NaiveNetwork.integer(node, "transA", 0) != 0 ? NaiveShapes.transpose(a, 1, 0) : a;
+        NaiveTensor y = matMul(x, NaiveNetwork.integer(node, "transB", 0) != 0 ? NaiveShapes.transpose(w, 1, 0) : w);
         NaiveTensor scaled = NaiveOps.map(y, v -> alpha * v);
         return c == null ? scaled : NaiveOps.binary(scaled, NaiveOps.map(c, v -> beta * v), Double::sum);
     }
 
-    static NaiveTensor matMul(NaiveTensor a, NaiveTensor b) {
+    /** The matrix product over the last two dimensions; those before them are broadcast. */
+    static NaiveTensor matMul(NaiveTensor left, NaiveTensor right) {
+        NaiveTensor a = left.rank() == 1 ? left.reshape(1, left.shape()[0]) : left;
+        NaiveTensor b = right.rank() == 1 ? right.reshape(right.shape()[0], 1) : right;
         int rows = a.shape()[a.rank() - 2];
         int inner = a.shape()[a.rank() - 1];
         int columns = b.shape()[b.rank() - 1];
-        int batches = a.span(0, a.rank() - 2);
-        int otherBatches = b.span(0, b.rank() - 2);
-        int[] shape = a.shape().clone();
-        shape[shape.length - 1] = columns;
+        int[] batchesOfA = Arrays.copyOf(a.shape(), a.rank() - 2);
+        int[] batchesOfB = Arrays.copyOf(b.shape(), b.rank() - 2);
+        int[] batches = NaiveOps.broadcast(batchesOfA, batchesOfB);
+        int[] shape = Arrays.copyOf(batches, batches.length + 2);
+        shape[batches.length] = rows;
+        shape[batches.length + 1] = columns;
         NaiveTensor y = NaiveTensor.zeros(shape);
-        for (int i = 0; i < batches; i++) {
-            int other = otherBatches == 1 ? 0 : i;
+        for (int i = 0; i < NaiveTensor.size(batches); i++) {
+            int ofA = NaiveOps.source(i, batches, batchesOfA);
+            int ofB = NaiveOps.source(i, batches, batchesOfB);
             for (int r = 0; r < rows; r++) {
-                for (int c = 0; c < columns; c++) {
-                    double sum = 0;
-                    for (int k = 0; k < inner; k++) {
-                        sum += a.values()[(i * rows + r) * inner + k] * b.values()[(other * inner + k) * columns + c];
+                for (int k = 0; k < inner; k++) {
+                    double factor = a.values()[(ofA * rows + r) * inner + k];
+                    for (int c = 0; c < columns; c++) {
+                        y.values()[(i * rows + r) * columns + c] +=
+                                factor * b.values()[(ofB * inner + k) * columns + c];
                     }
-                    y.values()[(i * rows + r) * columns + c] = sum;
                 }
             }
+        }
+        if (left.rank() == 1 || right.rank() == 1) {
+            return y.reshape(IntStream.range(0, shape.length)
+                    .filter(d -> !(left.rank() == 1 && d == batches.length))
+                    .filter(d -> !(right.rank() == 1 && d == batches.length + 1))
+                    .map(d -> shape[d])
+                    .toArray());
         }
         return y;
     }

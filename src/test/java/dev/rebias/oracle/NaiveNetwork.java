@@ -3,9 +3,10 @@ package dev.rebias.oracle;
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
+import ai.onnx.proto.OnnxMl.TensorProto.DataType;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -13,7 +14,7 @@ import java.util.Optional;
 
 /** Evaluates an ONNX model in double precision, node after node. */
 final class NaiveNetwork {
-    /** Sees every node's output before anything uses it, and may replace it. */
+    /** Sees every node's output before anything uses it, and may replace it; the parts of a Split it does not see. */
     @FunctionalInterface
     interface Hook {
         NaiveTensor after(NodeProto node, NaiveTensor output, Map<String, NaiveTensor> tensors);
@@ -24,9 +25,14 @@ final class NaiveNetwork {
 
     NaiveNetwork(ModelProto model) {
         this.model = model;
-        this.opset = model.getOpsetImport(0).getVersion();
+        this.opset = model.getOpsetImportList().stream()
+                .filter(o -> o.getDomain().isEmpty() || o.getDomain().equals("ai.onnx"))
+                .mapToLong(OperatorSetIdProto::getVersion)
+                .findFirst()
+                .orElseThrow();
     }
 
+    /** All tensors by name. */
     Map<String, NaiveTensor> run(Map<String, NaiveTensor> inputs) {
         return run(inputs, (node, output, tensors) -> output);
     }
@@ -60,7 +66,10 @@ final class NaiveNetwork {
                                         .orElseThrow(() -> new IllegalArgumentException(name)));
             }
             if (node.getOpType().equals("Split")) {
-                split(node, in, tensors);
+                List<NaiveTensor> parts = NaiveShapes.split(node, in);
+                for (int i = 0; i < parts.size(); i++) {
+                    tensors.put(node.getOutput(i), parts.get(i));
+                }
             } else {
                 tensors.put(node.getOutput(0), hook.after(node, run(node, in), tensors));
             }
@@ -73,153 +82,87 @@ final class NaiveNetwork {
         return switch (node.getOpType()) {
             case "Conv", "ConvTranspose", "Gemm", "MatMul" ->
                 NaiveLayers.run(node, x, in.get(1), in.size() > 2 ? in.get(2) : null);
-            case "Constant" -> NaiveTensor.of(find(node, "value").orElseThrow().getT());
-            case "Identity" -> x;
-            // Integers stay integers here only if the cast truncates.
-            case "Cast" -> integer(node, "to", 1) == 1 ? x : NaiveOps.map(x, v -> v < 0 ? Math.ceil(v) : Math.floor(v));
-            case "Relu" -> NaiveOps.map(x, v -> Math.max(0, v));
-            case "Sigmoid" -> NaiveOps.map(x, v -> 1 / (1 + Math.exp(-v)));
-            case "Tanh" -> NaiveOps.map(x, Math::tanh);
-            case "Sqrt" -> NaiveOps.map(x, Math::sqrt);
-            case "HardSigmoid" ->
-                NaiveOps.map(
-                        x, v -> Math.max(0, Math.min(1, real(node, "alpha", 0.2f) * v + real(node, "beta", 0.5f))));
-            case "Clip" ->
-                NaiveOps.map(
-                        x,
-                        v -> Math.max(in.get(1).values()[0], Math.min(in.get(2).values()[0], v)));
-            case "Add" -> NaiveOps.binary(x, in.get(1), Double::sum);
-            case "Sub" -> NaiveOps.binary(x, in.get(1), (a, b) -> a - b);
-            case "Mul" -> NaiveOps.binary(x, in.get(1), (a, b) -> a * b);
-            case "Div" -> NaiveOps.binary(x, in.get(1), (a, b) -> a / b);
-            case "Pow" -> NaiveOps.binary(x, in.get(1), Math::pow);
-            case "BatchNormalization" -> batchNormalization(node, in);
-            case "QuantizeLinear" -> quantize(node, in);
-            case "DequantizeLinear" -> dequantize(node, in);
-            case "GlobalAveragePool" -> {
-                NaiveTensor flat = NaiveOps.mean(x.reshape(x.shape()[0], x.shape()[1], x.span(2, x.rank())), 2);
-                int[] shape = x.shape().clone();
-                Arrays.fill(shape, 2, shape.length, 1);
-                yield flat.reshape(shape);
+            case "Constant" -> constant(node);
+            case "Identity", "Dropout" -> x;
+            case "Cast" -> NaiveOps.cast(x, DataType.forNumber((int) integer(node, "to", 1)));
+            case "Relu",
+                    "LeakyRelu",
+                    "HardSigmoid",
+                    "HardSwish",
+                    "Sigmoid",
+                    "Tanh",
+                    "Erf",
+                    "Exp",
+                    "Log",
+                    "Sqrt",
+                    "Reciprocal",
+                    "Floor",
+                    "Ceil",
+                    "Round",
+                    "Neg",
+                    "Abs",
+                    "Not" -> NaiveOps.unary(node, x);
+            case "Add",
+                    "Sub",
+                    "Mul",
+                    "Div",
+                    "Pow",
+                    "Min",
+                    "Max",
+                    "Equal",
+                    "Less",
+                    "LessOrEqual",
+                    "Greater",
+                    "GreaterOrEqual",
+                    "And",
+                    "Or" -> NaiveOps.binary(node, in);
+            case "Where" -> NaiveOps.where(x, in.get(1), in.get(2));
+            case "Clip" -> NaiveOps.clip(node, in);
+            case "Softmax" -> NaiveOps.softmax(node, x, opset);
+            case "BatchNormalization" -> NaiveOps.batchNormalization(node, in);
+            case "LayerNormalization" -> NaiveOps.layerNormalization(node, in);
+            case "QuantizeLinear" -> NaiveQuantizers.quantize(node, in);
+            case "DequantizeLinear" -> NaiveQuantizers.dequantize(node, in);
+            case "GlobalAveragePool", "GlobalMaxPool" -> NaivePooling.global(node, x);
+            case "MaxPool", "AveragePool" -> NaivePooling.pool(node, x);
+            case "ReduceMean", "ReduceSum", "ReduceMax" -> NaivePooling.reduce(node, in);
+            case "Resize", "Upsample" -> NaivePooling.resize(node, in, opset);
+            case "Concat" -> NaiveShapes.concat(in, (int) integer(node, "axis", 0));
+            case "Transpose" -> NaiveShapes.transpose(node, x);
+            case "Shape" -> {
+                NaiveTensor shape = NaiveTensor.integers(x.shape());
+                int start = (int) integer(node, "start", 0);
+                yield NaiveShapes.slice(shape, 0, start, (int) integer(node, "end", x.rank()), 1);
             }
-            case "MaxPool" -> NaiveOps.pool(node, x, true);
-            case "AveragePool" -> NaiveOps.pool(node, x, false);
-            case "Resize" -> NaiveOps.resize(node, x, in.get(2).values());
-            case "Softmax" -> NaiveOps.softmax(x, (int) integer(node, "axis", -1));
-            case "ReduceMean" -> NaiveOps.mean(x, ints(node, "axes", null)[0]);
-            case "Concat" -> NaiveOps.concat(in, (int) integer(node, "axis", 0));
-            case "Transpose" -> NaiveOps.transpose(x, ints(node, "perm", null));
-            case "Shape" ->
-                new NaiveTensor(Arrays.stream(x.shape()).asDoubleStream().toArray(), x.rank());
-            case "Flatten" -> x.reshape(x.shape()[0], x.span(1, x.rank()));
-            case "Reshape" -> reshape(x, in.get(1).toInts());
-            case "Squeeze" ->
-                squeeze(x, opset < 13 ? ints(node, "axes", null) : in.get(1).toInts());
-            case "Slice" -> slice(in);
+            case "Flatten" -> NaiveShapes.flatten(node, x);
+            case "Reshape" -> NaiveShapes.reshape(node, x, in.get(1).toInts());
+            case "Squeeze" -> NaiveShapes.squeeze(node, in);
+            case "Unsqueeze" -> NaiveShapes.unsqueeze(node, in);
+            case "Slice" -> NaiveShapes.slice(node, in);
+            case "Gather" -> NaiveShapes.gather(x, in.get(1), (int) integer(node, "axis", 0));
+            case "Expand" -> NaiveShapes.expand(x, in.get(1).toInts());
+            case "Range" -> NaiveShapes.range(x, in.get(1), in.get(2));
+            case "ConstantOfShape" -> NaiveShapes.constantOfShape(node, x.toInts());
+            case "Pad" -> NaiveShapes.pad(node, in);
             default -> throw new IllegalArgumentException("the oracle does not know " + node.getOpType());
         };
     }
 
-    private static NaiveTensor reshape(NaiveTensor x, int[] wanted) {
-        int[] shape = wanted.clone();
-        int open = -1;
-        int known = 1;
-        for (int d = 0; d < shape.length; d++) {
-            shape[d] = shape[d] == 0 ? x.shape()[d] : shape[d];
-            open = shape[d] < 0 ? d : open;
-            known *= shape[d] < 0 ? 1 : shape[d];
-        }
-        if (open >= 0) {
-            shape[open] = x.values().length / known;
-        }
-        return x.reshape(shape);
-    }
-
-    private static NaiveTensor squeeze(NaiveTensor x, int[] axes) {
-        List<Integer> shape = new ArrayList<>();
-        for (int d = 0; d < x.rank(); d++) {
-            int axis = d;
-            if (Arrays.stream(axes).noneMatch(a -> (a < 0 ? a + x.rank() : a) == axis)) {
-                shape.add(x.shape()[d]);
+    private static NaiveTensor constant(NodeProto node) {
+        AttributeProto a = node.getAttribute(0);
+        return switch (a.getName()) {
+            case "value" -> NaiveTensor.of(a.getT());
+            case "value_float" -> new NaiveTensor(new double[] {a.getF()});
+            case "value_floats" -> {
+                double[] v = a.getFloatsList().stream()
+                        .mapToDouble(Float::doubleValue)
+                        .toArray();
+                yield new NaiveTensor(v, v.length);
             }
-        }
-        return x.reshape(shape.stream().mapToInt(Integer::intValue).toArray());
-    }
-
-    private static NaiveTensor slice(List<NaiveTensor> in) {
-        NaiveTensor y = in.get(0);
-        int[] starts = in.get(1).toInts();
-        int[] ends = in.get(2).toInts();
-        for (int i = 0; i < starts.length; i++) {
-            int axis = in.size() > 3 ? in.get(3).toInts()[i] : i;
-            int step = in.size() > 4 ? in.get(4).toInts()[i] : 1;
-            y = NaiveOps.slice(y, axis, starts[i], ends[i], step);
-        }
-        return y;
-    }
-
-    private static void split(NodeProto node, List<NaiveTensor> in, Map<String, NaiveTensor> tensors) {
-        int axis = (int) integer(node, "axis", 0);
-        int[] sizes = in.get(1).toInts();
-        int at = 0;
-        for (int i = 0; i < sizes.length; i++) {
-            tensors.put(node.getOutput(i), NaiveOps.slice(in.get(0), axis, at, at + sizes[i], 1));
-            at += sizes[i];
-        }
-    }
-
-    static NaiveTensor batchNormalization(NodeProto node, List<NaiveTensor> in) {
-        NaiveTensor x = in.get(0);
-        double epsilon = real(node, "epsilon", 1e-5f);
-        NaiveTensor y = NaiveTensor.zeros(x.shape());
-        int inner = x.span(2, x.rank());
-        for (int i = 0; i < x.values().length; i++) {
-            int c = i / inner % x.shape()[1];
-            double normal = (x.values()[i] - in.get(3).values()[c])
-                    / Math.sqrt(in.get(4).values()[c] + epsilon);
-            y.values()[i] = in.get(1).values()[c] * normal + in.get(2).values()[c];
-        }
-        return y;
-    }
-
-    private NaiveTensor quantize(NodeProto node, List<NaiveTensor> in) {
-        // The type of the result is the zero point's.
-        boolean unsigned = typeOf(node.getInput(2)) == 2;
-        NaiveTensor y = NaiveTensor.zeros(in.get(0).shape());
-        for (int i = 0; i < y.values().length; i++) {
-            int c = channel(node, in.get(0), in.get(1), i);
-            double q = Math.rint(in.get(0).values()[i] / in.get(1).values()[c])
-                    + in.get(2).values()[c];
-            y.values()[i] = unsigned ? Math.max(0, Math.min(255, q)) : Math.max(-128, Math.min(127, q));
-        }
-        return y;
-    }
-
-    private NaiveTensor dequantize(NodeProto node, List<NaiveTensor> in) {
-        NaiveTensor y = NaiveTensor.zeros(in.get(0).shape());
-        for (int i = 0; i < y.values().length; i++) {
-            int c = channel(node, in.get(0), in.get(1), i);
-            double zero = in.size() > 2 ? in.get(2).values()[c] : 0;
-            y.values()[i] = (in.get(0).values()[i] - zero) * in.get(1).values()[c];
-        }
-        return y;
-    }
-
-    private static int channel(NodeProto node, NaiveTensor x, NaiveTensor scale, int i) {
-        if (scale.values().length == 1) {
-            return 0;
-        }
-        int axis = (int) integer(node, "axis", 1);
-        int a = axis < 0 ? axis + x.rank() : axis;
-        return i / x.span(a + 1, x.rank()) % x.shape()[a];
-    }
-
-    private int typeOf(String stored) {
-        return model.getGraph().getInitializerList().stream()
-                .filter(t -> t.getName().equals(stored))
-                .mapToInt(TensorProto::getDataType)
-                .findFirst()
-                .orElseThrow();
+            case "value_int" -> new NaiveTensor(DataType.INT64, new double[] {a.getI()});
+            case "value_ints" -> NaiveTensor.integers(ints(node, "value_ints"));
+            default -> throw new IllegalArgumentException("Constant with " + a.getName());
+        };
     }
 
     static Optional<AttributeProto> find(NodeProto node, String name) {
@@ -244,5 +187,11 @@ final class NaiveNetwork {
         return find(node, name)
                 .map(a -> a.getIntsList().stream().mapToInt(Long::intValue).toArray())
                 .orElse(otherwise);
+    }
+
+    /** A list that the specification demands. */
+    static int[] ints(NodeProto node, String name) {
+        return Optional.ofNullable(ints(node, name, null))
+                .orElseThrow(() -> new IllegalArgumentException(node.getName() + " lacks " + name));
     }
 }

@@ -11,29 +11,38 @@ import java.util.Set;
 final class RoundedWeights {
     private RoundedWeights() {}
 
+    /** Rounds weights in initializers and in Constant nodes, per tensor. */
     static ModelProto of(ModelProto model, int bits) {
         Set<String> weights = new HashSet<>();
         for (NodeProto layer : NaiveCorrection.layers(model)) {
             weights.add(layer.getInput(1));
         }
+        int steps = (1 << (bits - 1)) - 1;
         ModelProto.Builder rounded = model.toBuilder();
         GraphProto.Builder graph = rounded.getGraphBuilder();
         for (TensorProto.Builder t : graph.getInitializerBuilderList()) {
             if (weights.contains(t.getName())) {
-                round(t, (1 << (bits - 1)) - 1);
+                round(t, steps);
+            }
+        }
+        for (NodeProto.Builder node : graph.getNodeBuilderList()) {
+            if (node.getOpType().equals("Constant") && weights.contains(node.getOutput(0))) {
+                round(node.getAttributeBuilder(0).getTBuilder(), steps);
             }
         }
         return rounded.build();
     }
 
     private static void round(TensorProto.Builder t, int steps) {
-        float max = 0;
-        for (float v : t.getFloatDataList()) {
+        double[] values = NaiveTensor.of(t.build()).values();
+        double max = 0;
+        for (double v : values) {
             max = Math.max(max, Math.abs(v));
         }
-        float scale = max / steps;
-        for (int i = 0; i < t.getFloatDataCount(); i++) {
-            t.setFloatData(i, (float) (Math.rint(t.getFloatData(i) / scale) * scale));
+        double scale = max / steps;
+        t.clearRawData().clearFloatData();
+        for (double v : values) {
+            t.addFloatData((float) (Math.rint(v / scale) * scale));
         }
     }
 }

@@ -232,6 +232,46 @@ enum Toy {
                     integer("transB", 1)));
         }
     },
+    SMOOTH {
+        @Override
+        ModelProto model(GraphBuilder g) {
+            String a = g.node("Sigmoid", "s", List.of(conv(g, "c1", g.input("x", 3, 6, 6), 3, 5, 3)));
+            String b = g.node("Tanh", "t", List.of(conv(g, "c2", a, 5, 4, 3)));
+            return g.build(conv(g, "c3", b, 4, 3, 1));
+        }
+    },
+    SEVERAL_CONSUMERS {
+        @Override
+        ModelProto model(GraphBuilder g) {
+            // Neither the BatchNormalization nor the Add is the only one that reads the layer: both are nodes of their
+            // own.
+            String c = conv(g, "c1", g.input("x", 3, 4, 4), 3, 4, 3);
+            String n = normalization(g, "n", c, 4);
+            String flat = g.node("Flatten", "flat", List.of(g.node("Add", "sum", List.of(c, n))));
+            String m = g.node("MatMul", "m", List.of(flat, g.weights("wm", 0.2, 64, 5)));
+            String shifted = g.node("Add", "shifted", List.of(m, g.constant("shift_m", 0.3, 5)));
+            return g.build(g.node("Mul", "product", List.of(m, shifted)));
+        }
+    },
+    CONSTANT_NODES {
+        @Override
+        ModelProto model(GraphBuilder g) {
+            String a = g.node(
+                    "Conv",
+                    "a",
+                    List.of(g.input("x", 3, 5, 5), g.constant("wa", 0.4, 4, 3, 3, 3), g.weights("ba", 0.3, 4)));
+            String b = g.node(
+                    "Conv",
+                    "b",
+                    List.of(
+                            g.node("Relu", "r", List.of(a)),
+                            g.constant("wb", 0.4, 3, 4, 1, 1),
+                            g.constant("bb", 0.3, 3)));
+            String flat = g.node("Flatten", "flat", List.of(b));
+            String m = g.node("MatMul", "m", List.of(flat, g.constant("wm", 0.4, 27, 4)));
+            return g.build(g.node("Add", "m_biased", List.of(m, g.constant("bm", 0.3, 4))));
+        }
+    },
     BATCH_NORMALIZATION {
         @Override
         ModelProto model(GraphBuilder g) {
@@ -240,15 +280,7 @@ enum Toy {
                     "t",
                     List.of(conv(g, "c1", g.input("x", 3, 4, 4), 3, 4, 3), g.weights("wt", 0.4, 4, 3, 2, 2)),
                     integer("group", 2));
-            String n = g.node(
-                    "BatchNormalization",
-                    "n",
-                    List.of(
-                            x,
-                            g.positive("scale", 6),
-                            g.weights("shift", 0.5, 6),
-                            g.weights("mean", 0.5, 6),
-                            g.positive("variance", 6)));
+            String n = normalization(g, "n", x, 6);
             return g.build(conv(g, "c2", g.node("Relu", "r", List.of(n)), 6, 2, 1));
         }
     };
@@ -266,6 +298,18 @@ enum Toy {
                 name,
                 List.of(x, g.weights(name + "_w", 0.4, out, in, kernel, kernel), g.weights(name + "_b", 0.3, out)),
                 list("pads", pad, pad, pad, pad));
+    }
+
+    private static String normalization(GraphBuilder g, String name, String x, int channels) {
+        return g.node(
+                "BatchNormalization",
+                name,
+                List.of(
+                        x,
+                        g.positive("scale", channels),
+                        g.weights("shift", 0.5, channels),
+                        g.weights("mean", 0.5, channels),
+                        g.positive("variance", channels)));
     }
 
     /** Normally distributed samples for a model's inputs. */

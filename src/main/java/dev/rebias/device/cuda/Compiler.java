@@ -39,11 +39,9 @@ final class Compiler {
      * @throws DeviceUnavailableException if NVRTC is not there
      */
     Compiler(String architecture, KernelCache cache) {
-        CudaLibraries.Library library = CudaLibraries.compiler();
-        if (!library.found()) {
-            throw new DeviceUnavailableException(
-                    library.name() + " was not found (" + library.problem().orElseThrow() + "): " + library.remedy());
-        }
+        CudaLibraries.compilerMissing().ifPresent(problem -> {
+            throw new DeviceUnavailableException("kernels cannot be compiled: " + problem);
+        });
         this.architecture = architecture;
         this.cache = cache;
         this.version = version();

@@ -72,7 +72,9 @@ final class CudaContext implements AutoCloseable {
             kernels = new Kernels(new Compiler(card.architecture(), Compiler.cache()));
             resources.add(kernels::close);
             boolean single = "none".equals(System.getProperty("rebias.cuda.pool"));
-            pool = new MemoryPool(single ? 0 : (long) (freeMemory() * POOL_SHARE), single);
+            pool = single
+                    ? MemoryPool.single(() -> synchronise(compute))
+                    : MemoryPool.of((long) (freeMemory() * POOL_SHARE));
             resources.add(pool::close);
             events = new Events();
             resources.add(events::close);
@@ -80,6 +82,9 @@ final class CudaContext implements AutoCloseable {
             resources.add(ring::close);
             launch = new Launch(compute);
             resources.add(launch::close);
+            // First of all when it ends: nothing is given back under work that is still to be done.
+            resources.add(() -> synchronise(uploads));
+            resources.add(() -> synchronise(compute));
         } catch (RuntimeException e) {
             try {
                 resources.close();
@@ -93,6 +98,11 @@ final class CudaContext implements AutoCloseable {
     private void stream(CUstream_st stream) {
         Status.cuda(cudart.cuStreamCreate(stream, cudart.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
         resources.add(() -> Status.cuda(cudart.cuStreamDestroy(stream), "cuStreamDestroy"));
+    }
+
+    private void synchronise(CUstream_st stream) {
+        counters.synchronisations++;
+        Status.cuda(cudart.cuStreamSynchronize(stream), "cuStreamSynchronize");
     }
 
     private static long freeMemory() {
@@ -201,8 +211,7 @@ final class CudaContext implements AutoCloseable {
         /** The bytes, after waiting for them if nothing has yet. */
         ByteBuffer get() {
             if (seen < ticket) {
-                counters.synchronisations++;
-                Status.cuda(cudart.cuStreamSynchronize(compute), "cuStreamSynchronize");
+                synchronise(compute);
                 seen = sent;
             }
             return new BytePointer(memory).capacity(bytes).asByteBuffer().order(ByteOrder.nativeOrder());

@@ -10,13 +10,16 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.error.DeviceUnavailableException;
+import dev.rebias.op.Attributes;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
+import dev.rebias.op.LayerOps;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
 import dev.rebias.op.TransposedConvolution;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -81,6 +84,10 @@ public final class CudaDevice implements Device {
     }
 
     private PreparedOp prepareNode(OnnxOp op, List<Operand> operands) {
+        Optional<PreparedOp> layer = layer(op, operands);
+        if (layer.isPresent()) {
+            return layer.get();
+        }
         PreparedOp onHost = new HostFallback(context, host, traffic, op, operands);
         if (!ElementwiseGroup.admits(op)) {
             return new PreparedNode(context, op, operands, onHost);
@@ -92,6 +99,32 @@ public final class CudaDevice implements Device {
         ElementwiseGroup alone = new ElementwiseGroup(
                 operands.size(), List.of(new ElementwiseGroup.Member(op, inputs)), List.of(operands.size()));
         return new PreparedElementwise(context, alone, operands, onHost);
+    }
+
+    /** A node with weights that nobody corrects: the same as a layer, if its weights and its bias are constants of the usual shapes. */
+    private Optional<PreparedOp> layer(OnnxOp op, List<Operand> operands) {
+        if (!LayerOps.hasWeights(op.node())
+                || !(operands.get(0) instanceof Operand.Variable)
+                || !(operands.get(1) instanceof Operand.Constant weights)
+                || weights.value().type() != ElementType.FLOAT) {
+            return Optional.empty();
+        }
+        boolean matrix = op.type().equals("Gemm") || op.type().equals("MatMul");
+        if (matrix && weights.value().rank() != 2) {
+            return Optional.empty();
+        }
+        LayerOp layer = LayerOps.parse(op.node(), weights.value().shape());
+        Operand bias = operands.size() > 2 ? operands.get(2) : new Operand.Absent();
+        boolean usable = bias instanceof Operand.Absent
+                || (bias instanceof Operand.Constant b
+                        && b.value().elements()
+                                == layer.channels(weights.value().shape())
+                        && Attributes.real(op.node(), "beta", 1) == 1f);
+        if (!usable) {
+            return Optional.empty();
+        }
+        List<Operand> three = List.of(operands.get(0), weights, bias);
+        return Optional.of(PreparedLayer.of(this, context, layer, three));
     }
 
     /** The operation of a layer without its bias. */

@@ -1,9 +1,15 @@
 package dev.rebias.device.cuda;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.cuda.global.cudnn;
@@ -31,33 +37,60 @@ public final class CudaLibraries {
         public boolean found() {
             return problem.isEmpty();
         }
+
+        private Library with(Optional<String> newProblem) {
+            return new Library(name, file, newProblem, remedy);
+        }
     }
 
     private static final class Holder {
-        private static final List<Library> ALL = List.of(
-                load(
-                        "NVIDIA driver",
-                        "libcuda.so.1",
-                        cudart.class,
-                        "install NVIDIA's driver, release 580 or later (in a container: start it with --gpus all)"),
-                load(
-                        "NVRTC, the kernel compiler",
-                        "libnvrtc.so.13",
-                        nvrtc.class,
-                        "install " + NEEDED
-                                + "'s NVRTC, e.g. 'apt-get install cuda-nvrtc-13-0' from NVIDIA's repository"),
-                load(
-                        "cuBLAS",
-                        "libcublas.so.13",
-                        cublas.class,
-                        "install " + NEEDED
-                                + "'s cuBLAS, e.g. 'apt-get install libcublas-13-0' from NVIDIA's repository"),
-                load(
-                        "cuDNN",
-                        "libcudnn_cnn.so.9",
-                        cudnn.class,
-                        "install cuDNN 9 for " + NEEDED
-                                + ", e.g. 'apt-get install cudnn9-cuda-13' from NVIDIA's repository"));
+        private static final List<Library> ALL = find();
+    }
+
+    private static List<Library> find() {
+        Library driver = new Library(
+                "NVIDIA driver",
+                "libcuda.so.1",
+                Optional.empty(),
+                "install NVIDIA's driver, release 580 or later (in a container: start it with --gpus all)");
+        Library runtime = fromPackage("CUDA runtime", "libcudart.so.13", "cuda-cudart-13-0");
+        Library compiler = fromPackage("NVRTC, the kernel compiler", "libnvrtc.so.13", "cuda-nvrtc-13-0");
+        Library blas = fromPackage("cuBLAS", "libcublas.so.13", "libcublas-13-0");
+        Library dnn = fromPackage("cuDNN", "libcudnn_cnn.so.9", "libcudnn9-cuda-13");
+        // The presets of the others need those of driver and runtime, whose JNI library needs both.
+        Optional<String> problem = load(cudart.class);
+        if (problem.isEmpty()) {
+            return List.of(
+                    driver,
+                    runtime,
+                    compiler.with(load(nvrtc.class)),
+                    blas.with(load(cublas.class)),
+                    dnn.with(load(cudnn.class)));
+        }
+        boolean runtimeMissing = problem.get().contains(runtime.file());
+        List<Library> all = new ArrayList<>();
+        all.add(runtimeMissing ? driver : driver.with(problem));
+        all.add(runtimeMissing ? runtime.with(problem) : runtime.with(absent(runtime)));
+        List.of(compiler, blas, dnn).forEach(l -> all.add(l.with(absent(l))));
+        return List.copyOf(all);
+    }
+
+    private static Library fromPackage(String name, String file, String debianPackage) {
+        return new Library(
+                name,
+                file,
+                Optional.empty(),
+                "install " + NEEDED + "'s, e.g. 'apt-get install " + debianPackage
+                        + "' from NVIDIA's repository, or run in docker/'s image");
+    }
+
+    /** Whether a file is in none of the folders that libraries are loaded from: all that can be said while the driver is missing. */
+    private static Optional<String> absent(Library library) {
+        String folders = System.getProperty("java.library.path") + ":/usr/local/cuda/lib64";
+        boolean there = Stream.of(folders.split(":"))
+                .filter(f -> !f.isEmpty())
+                .anyMatch(f -> Files.exists(Path.of(f, library.file())));
+        return there ? Optional.empty() : Optional.of(library.file() + " is in no library folder");
     }
 
     /** All of them, found or not. The first call loads what there is. */
@@ -77,21 +110,64 @@ public final class CudaLibraries {
         return what + " (" + library.problem().orElseThrow() + ")";
     }
 
-    /** Whether NVRTC, which needs no driver, can be used. */
-    static Library compiler() {
-        return all().stream()
-                .filter(l -> l.file().startsWith("libnvrtc"))
-                .findFirst()
-                .orElseThrow();
+    /** The file that a library was loaded from, as the system lists it; empty where it lists none. */
+    public static Optional<String> loadedFrom(Library library) {
+        Path maps = Path.of("/proc/self/maps");
+        if (!Files.isReadable(maps)) {
+            return Optional.empty();
+        }
+        try (Stream<String> lines = Files.lines(maps)) {
+            return lines.filter(l -> l.contains("/" + library.file()))
+                    .map(l -> l.substring(l.indexOf('/')))
+                    .findFirst();
+        } catch (IOException e) {
+            return Optional.of("unknown (" + e.getMessage() + ")");
+        }
     }
 
-    private static Library load(String name, String file, Class<?> presets, String remedy) {
-        return new Library(name, file, problem(() -> Loader.load(presets)), remedy);
+    /** The versions of what is there, by library name. */
+    public static Map<String, String> versions() {
+        Map<String, String> versions = new LinkedHashMap<>();
+        if (compilerMissing().isPresent()) {
+            return versions;
+        }
+        for (Library library : all()) {
+            if (library.found()) {
+                versions.put(
+                        library.name(),
+                        switch (library.file()) {
+                            case "libcuda.so.1" -> "knows CUDA " + dotted(CudaCards.driverVersion());
+                            case "libcudart.so.13" -> dotted(runtimeVersion());
+                            case "libnvrtc.so.13" -> Compiler.version();
+                            case "libcudnn_cnn.so.9" -> dotted(Math.toIntExact(cudnn.cudnnGetVersion() / 10));
+                            default -> "13";
+                        });
+            }
+        }
+        return versions;
     }
 
-    private static Optional<String> problem(Runnable load) {
+    private static int runtimeVersion() {
+        int[] version = new int[1];
+        Status.cuda(cudart.cudaRuntimeGetVersion(version), "cudaRuntimeGetVersion");
+        return version[0];
+    }
+
+    private static String dotted(int version) {
+        return version / 1000 + "." + version % 1000 / 10;
+    }
+
+    /**
+     * In one sentence, why NVRTC cannot be used; empty if it can. It needs no GPU, but its presets need libcuda.so.1: an empty file of that name is
+     * enough for them, as docker/'s image build has it.
+     */
+    static Optional<String> compilerMissing() {
+        return all().stream().limit(3).filter(l -> !l.found()).findFirst().map(l -> problem(l) + ": " + l.remedy());
+    }
+
+    private static Optional<String> load(Class<?> presets) {
         try {
-            load.run();
+            Loader.load(presets);
             return Optional.empty();
         } catch (LinkageError e) {
             Throwable deepest = e;

@@ -99,6 +99,11 @@ final class KernelCache {
         }
     }
 
+    /** Where new files go. */
+    Path folder() {
+        return folder;
+    }
+
     /** In one sentence, why the cache does not work as it should. */
     Optional<String> problem() {
         return problem;

@@ -17,6 +17,7 @@ final class MemoryPool implements AutoCloseable {
     private static final long ALIGNMENT = 256;
 
     private final boolean single;
+    private final Runnable settle;
     private final long base;
     private final long capacity;
     /** Free ranges: offset to length. */
@@ -55,23 +56,31 @@ final class MemoryPool implements AutoCloseable {
         }
     }
 
-    /**
-     * Takes memory from the driver.
-     *
-     * @param bytes how much; ignored where every block is an allocation of its own
-     */
-    MemoryPool(long bytes, boolean single) {
+    private MemoryPool(long base, long capacity, boolean single, Runnable settle) {
+        this.base = base;
+        this.capacity = capacity;
         this.single = single;
-        if (single) {
-            base = 0;
-            capacity = 0;
-            return;
+        this.settle = settle;
+        if (!single) {
+            free.put(0L, capacity);
         }
-        capacity = bytes / ALIGNMENT * ALIGNMENT;
+    }
+
+    /** A pool of that many bytes, taken from the driver now. */
+    static MemoryPool of(long bytes) {
+        long capacity = bytes / ALIGNMENT * ALIGNMENT;
         long[] address = new long[1];
         Status.cuda(cudart.cuMemAlloc(address, capacity), "cuMemAlloc", "the memory pool of " + capacity + " bytes");
-        base = address[0];
-        free.put(0L, capacity);
+        return new MemoryPool(address[0], capacity, false, () -> {});
+    }
+
+    /**
+     * A pool of which every block is an allocation of its own.
+     *
+     * @param settle waits for all work that may still use a block
+     */
+    static MemoryPool single(Runnable settle) {
+        return new MemoryPool(0, 0, true, settle);
     }
 
     /**
@@ -130,6 +139,7 @@ final class MemoryPool implements AutoCloseable {
         }
         if (single) {
             ownAllocations.remove(block.address);
+            settle.run();
             Status.cuda(cudart.cuMemFree(block.address), "cuMemFree");
             return;
         }
@@ -143,11 +153,6 @@ final class MemoryPool implements AutoCloseable {
         }
         Long after = free.remove(offset + length);
         free.put(offset, after == null ? length : length + after);
-    }
-
-    /** Whether every block is an allocation of its own. */
-    boolean single() {
-        return single;
     }
 
     long peak() {

@@ -182,7 +182,9 @@ final class PreparedConvolution implements PreparedOp {
             long begin = transposed.begin(i, in[i + 2]);
             pads.add(symmetric ? begin : 0);
             if (!symmetric) {
-                inner[i + 2] = window.strides().get(i) * (in[i + 2] - 1) + window.extent(i);
+                long whole = window.strides().get(i) * (in[i + 2] - 1) + window.extent(i);
+                // Output padding may reach beyond the last tap.
+                inner[i + 2] = Math.max(whole, begin + out[i + 2]);
                 begins[i + 2] = begin;
             }
         }

@@ -1,0 +1,241 @@
+package dev.rebias.device.cuda;
+
+import ai.onnx.proto.OnnxMl.AttributeProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import dev.rebias.device.Device;
+import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.Moments;
+import dev.rebias.device.Operand;
+import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.LayerOps;
+import dev.rebias.op.OnnxOp;
+import dev.rebias.op.Op;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+
+/** Runs each kind of convolution and each kernel on a GPU, and compares what comes out with the CPU device. */
+public final class SelfTest {
+    private static final double TOLERANCE = 1e-4;
+
+    private final Random random = new Random(1);
+    private final List<Outcome> outcomes = new ArrayList<>();
+    private final Device gpu;
+    private final Device cpu;
+
+    private SelfTest(Device gpu, Device cpu) {
+        this.gpu = gpu;
+        this.cpu = cpu;
+    }
+
+    /**
+     * One comparison.
+     *
+     * @param difference the largest absolute difference
+     * @param share that in units of the bound
+     */
+    public record Outcome(String name, double difference, double share) {
+        public boolean passed() {
+            return share <= 1;
+        }
+    }
+
+    /** Runs all of them on GPU {@code ordinal}. */
+    public static List<Outcome> run(int ordinal) {
+        try (Device gpu = CudaDevice.open(ordinal);
+                Device cpu = new CpuDevice()) {
+            SelfTest test = new SelfTest(gpu, cpu);
+            test.layers();
+            test.nodes();
+            test.moments();
+            return test.outcomes;
+        }
+    }
+
+    private void layers() {
+        layer("convolution 1x1", node("Conv"), new long[] {2, 24, 13, 17}, new long[] {32, 24, 1, 1});
+        layer(
+                "convolution 3x3, stride 2",
+                node("Conv", ints("strides", 2, 2), ints("pads", 1, 1, 1, 1)),
+                new long[] {2, 8, 15, 14},
+                new long[] {12, 8, 3, 3});
+        layer(
+                "convolution 3x3, depthwise",
+                node("Conv", integer("group", 24), ints("pads", 1, 1, 1, 1)),
+                new long[] {2, 24, 13, 17},
+                new long[] {24, 1, 3, 3});
+        layer(
+                "transposed convolution 2x2, stride 2",
+                node("ConvTranspose", ints("strides", 2, 2)),
+                new long[] {2, 8, 7, 9},
+                new long[] {8, 6, 2, 2});
+        layer("matrix product", node("Gemm"), new long[] {37, 65}, new long[] {65, 19});
+    }
+
+    private void nodes() {
+        long[] image = {2, 5, 13, 17};
+        one("elementwise: HardSwish", node("HardSwish"), image);
+        one("copy: Transpose", node("Transpose", ints("perm", 0, 2, 3, 1)), image);
+        one("pool: MaxPool 3x3", node("MaxPool", ints("kernel_shape", 3, 3), ints("strides", 2, 2)), image);
+        one("pool: AveragePool 2x2", node("AveragePool", ints("kernel_shape", 2, 2), ints("strides", 2, 2)), image);
+        one("reduce: GlobalAveragePool", node("GlobalAveragePool"), image);
+        one("reduce: ReduceMean of channels", node("ReduceMean", ints("axes", 1)), image);
+        one("softmax of rows", node("Softmax", integer("axis", -1)), image);
+        one("softmax of channels", node("Softmax", integer("axis", 1)), image);
+        compare(
+                "pad: edge",
+                node("Pad", text("mode", "edge")),
+                List.of(
+                        new Operand.Variable(),
+                        new Operand.Constant(HostTensor.of(new long[] {0, 0, 1, 2, 0, 0, 3, 4}, 8))),
+                image);
+        compare(
+                "resize: linear",
+                node("Resize", text("mode", "linear"), text("coordinate_transformation_mode", "half_pixel")),
+                List.of(
+                        new Operand.Variable(),
+                        new Operand.Absent(),
+                        new Operand.Constant(HostTensor.of(new float[] {1, 1, 2, 1.5f}, 4))),
+                image);
+        compare(
+                "elementwise: QuantizeLinear",
+                node("QuantizeLinear"),
+                List.of(
+                        new Operand.Variable(),
+                        new Operand.Constant(HostTensor.of(new float[] {0.03f})),
+                        new Operand.Constant(HostTensor.ofByte(ElementType.UINT8, 100))),
+                image);
+    }
+
+    private void moments() {
+        for (long[] shape : List.of(new long[] {3, 7, 5, 5}, new long[] {2, 3, 70, 90}, new long[] {300, 11})) {
+            HostTensor error = random(shape);
+            HostTensor output = random(shape);
+            Moments ours = moments(gpu, error, output);
+            Moments theirs = moments(cpu, error, output);
+            double worst = Math.max(
+                    Math.abs(ours.mseBefore() - theirs.mseBefore()), Math.abs(ours.mseAfter() - theirs.mseAfter()));
+            for (int c = 0; c < ours.channels(); c++) {
+                worst = Math.max(worst, Math.abs(ours.delta()[c] - theirs.delta()[c]));
+            }
+            double bound = 1e-6;
+            outcomes.add(new Outcome("error moments of " + Shape.text(shape), worst, worst / bound));
+        }
+    }
+
+    private static Moments moments(Device device, HostTensor error, HostTensor output) {
+        int channels = (int) error.shape()[1];
+        double[] bias = new double[channels];
+        double[] reference = new double[channels];
+        Arrays.setAll(reference, c -> 0.1 * c);
+        try (ErrorMoments moments = device.errorMoments(bias, reference, new float[0]);
+                Tensor e = device.upload(error);
+                Tensor y = device.upload(output)) {
+            moments.addError(e, y, 1, (int) error.shape()[0]);
+            moments.solve();
+            return moments.read(false);
+        }
+    }
+
+    private void layer(String name, NodeProto node, long[] data, long[] weights) {
+        compare(
+                name,
+                LayerOps.parse(node, weights),
+                List.of(new Operand.Variable(), new Operand.Constant(random(weights)), new Operand.Absent()),
+                data);
+    }
+
+    private void one(String name, NodeProto node, long[] data) {
+        compare(name, node, List.of(new Operand.Variable()), data);
+    }
+
+    private void compare(String name, NodeProto node, List<Operand> operands, long[] shape) {
+        NodeProto.Builder complete = node.toBuilder();
+        for (int i = 0; i < operands.size(); i++) {
+            complete.addInput(operands.get(i) instanceof Operand.Absent ? "" : "x" + i);
+        }
+        compare(name, new OnnxOp(complete.build(), List.of(), opset()), operands, shape);
+    }
+
+    private void compare(String name, Op op, List<Operand> operands, long[] shape) {
+        HostTensor data = random(shape);
+        HostTensor ours = run(gpu, op, operands, data);
+        HostTensor theirs = run(cpu, op, operands, data);
+        if (!Arrays.equals(ours.shape(), theirs.shape()) || ours.type() != theirs.type()) {
+            outcomes.add(new Outcome(name + ": " + ours + " instead of " + theirs, Double.NaN, Double.NaN));
+            return;
+        }
+        double worst = 0;
+        double largest = 1;
+        for (int i = 0; i < ours.elements(); i++) {
+            double expected = value(theirs, i);
+            worst = Math.max(worst, Math.abs(value(ours, i) - expected));
+            largest = Math.max(largest, Math.abs(expected));
+        }
+        outcomes.add(new Outcome(name, worst, worst / (TOLERANCE * largest)));
+    }
+
+    private static double value(HostTensor t, int i) {
+        return t.type() == ElementType.FLOAT ? t.floats().get(i) : t.bytes().get(i);
+    }
+
+    private static HostTensor run(Device device, Op op, List<Operand> operands, HostTensor data) {
+        try (PreparedOp prepared = device.prepare(op, operands);
+                Tensor x = device.upload(data);
+                Tensor y = prepared.run(List.of(x)).get(0)) {
+            return device.download(y);
+        }
+    }
+
+    private HostTensor random(long... shape) {
+        float[] values = new float[Math.toIntExact(Shape.elements(shape))];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return HostTensor.of(values, shape);
+    }
+
+    private static NodeProto node(String type, AttributeProto... attributes) {
+        return NodeProto.newBuilder()
+                .setOpType(type)
+                .setName(type)
+                .addOutput("y")
+                .addAllAttribute(List.of(attributes))
+                .build();
+    }
+
+    private static List<OperatorSetIdProto> opset() {
+        return List.of(OperatorSetIdProto.newBuilder().setVersion(14).build());
+    }
+
+    private static AttributeProto integer(String name, long value) {
+        return AttributeProto.newBuilder()
+                .setName(name)
+                .setType(AttributeProto.AttributeType.INT)
+                .setI(value)
+                .build();
+    }
+
+    private static AttributeProto text(String name, String value) {
+        return AttributeProto.newBuilder()
+                .setName(name)
+                .setType(AttributeProto.AttributeType.STRING)
+                .setS(com.google.protobuf.ByteString.copyFromUtf8(value))
+                .build();
+    }
+
+    private static AttributeProto ints(String name, long... values) {
+        AttributeProto.Builder a = AttributeProto.newBuilder().setName(name).setType(AttributeProto.AttributeType.INTS);
+        for (long v : values) {
+            a.addInts(v);
+        }
+        return a.build();
+    }
+}

@@ -1,0 +1,91 @@
+package dev.rebias.device;
+
+import com.sun.jna.Library;
+import com.sun.jna.Native;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Assumptions;
+
+/** The CUDA emulator's own counters, faults and findings: what it saw, not what the device says of itself. */
+public final class Emulator {
+    /** The functions of librebias-emulator.so. */
+    private interface Functions extends Library {
+        long emulator_counter(String name);
+
+        long emulator_calls();
+
+        void emulator_fail(long nth, int code);
+
+        long emulator_failed(byte[] to, long size);
+
+        long emulator_violation(byte[] to, long size);
+
+        long emulator_live(byte[] to, long size);
+
+        void emulator_reset();
+    }
+
+    private final Functions functions;
+
+    private Emulator(Path library) {
+        functions = Native.load(library.toString(), Functions.class);
+    }
+
+    /** Whether this JVM runs on the emulator. */
+    public static boolean present() {
+        return System.getProperty("rebias.test.emulator") != null;
+    }
+
+    /** The emulator; a test that needs it is skipped where it could not be built. */
+    public static Emulator require() {
+        Assumptions.assumeTrue(present(), "this JVM was not started with the emulated CUDA libraries");
+        Path library = Path.of(System.getProperty("rebias.test.emulator"), "librebias-emulator.so");
+        Assumptions.assumeTrue(Files.exists(library), "the emulator could not be built on this machine");
+        return new Emulator(library);
+    }
+
+    /** {@code launches}, {@code synchronisations}, {@code allocations}, {@code hostToDeviceBytes}, {@code call:<function>} .. */
+    public long counter(String name) {
+        return functions.emulator_counter(name);
+    }
+
+    public long calls() {
+        return functions.emulator_calls();
+    }
+
+    /** Lets the nth call from now on fail, of whichever function; 0 calls that off. */
+    public void fail(long nth) {
+        functions.emulator_fail(nth, 0);
+    }
+
+    /** The function that was made to fail; empty if none was reached. */
+    public String failed() {
+        return text(functions::emulator_failed);
+    }
+
+    /** The first breach of CUDA's rules; empty if there was none. */
+    public String violation() {
+        return text(functions::emulator_violation);
+    }
+
+    /** What has been created and not destroyed. */
+    public String live() {
+        return text(functions::emulator_live);
+    }
+
+    /** As a new process. */
+    public void reset() {
+        functions.emulator_reset();
+    }
+
+    private interface Text {
+        long write(byte[] to, long size);
+    }
+
+    private static String text(Text source) {
+        byte[] bytes = new byte[4096];
+        long length = source.write(bytes, bytes.length);
+        return new String(bytes, 0, (int) Math.min(length, bytes.length - 1), StandardCharsets.UTF_8);
+    }
+}

@@ -1,0 +1,341 @@
+package dev.rebias.oracle;
+
+import static dev.rebias.oracle.GraphBuilder.integer;
+import static dev.rebias.oracle.GraphBuilder.list;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import ai.onnx.proto.OnnxMl.ModelProto;
+import dev.rebias.device.Device;
+import dev.rebias.device.Emulator;
+import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.Moments;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.device.cuda.CudaDevice;
+import dev.rebias.device.cuda.CudaLibraries;
+import dev.rebias.tensor.ElementType;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * What every device must do, against the naive double oracle: the CPU, and CUDA where its libraries are (a GPU's, or the emulator's, whose strictness
+ * then holds for all of this too).
+ */
+@Tag("cuda")
+final class DeviceContractTest {
+    /** The largest difference over the largest value. */
+    private static final double TOLERANCE = 1e-5;
+
+    private static final double MOMENTS = 1e-9;
+
+    private static Map<String, Supplier<Device>> devices() {
+        Map<String, Supplier<Device>> all = new LinkedHashMap<>();
+        if (Emulator.present()) {
+            Emulator.require();
+        } else {
+            all.put("cpu", CpuDevice::new);
+        }
+        if (CudaLibraries.missing().isEmpty()) {
+            all.put("cuda", () -> CudaDevice.open(0));
+        }
+        assertThat(all).as("devices to be tested").isNotEmpty();
+        return all;
+    }
+
+    private static Stream<Arguments> graphs() {
+        List<Arguments> all = new ArrayList<>();
+        for (String device : devices().keySet()) {
+            Operation.all().forEach(o -> all.add(Arguments.of(device, o.name(), (Supplier<ModelProto>) o::model, 2)));
+            for (Toy toy : Toy.values()) {
+                all.add(Arguments.of(device, toy.name(), (Supplier<ModelProto>) toy::model, 3));
+            }
+            hostile().forEach((name, g) -> {
+                for (int batch : new int[] {0, 1, 3}) {
+                    all.add(Arguments.of(device, name, g, batch));
+                }
+            });
+        }
+        return all.stream();
+    }
+
+    /** Sizes of one, primes, channels that are no multiple of four, kernels larger than what is left, more rows than a grid's second dimension holds. */
+    private static Map<String, Supplier<ModelProto>> hostile() {
+        Map<String, Supplier<ModelProto>> all = new LinkedHashMap<>();
+        all.put("all sizes 1", graph(g -> {
+            String c = g.node("Conv", "c", List.of(g.input("x", 1, 1, 1), g.weights("w", 0.5, 1, 1, 1, 1)));
+            g.node("Relu", "y", List.of(g.node("GlobalAveragePool", "p", List.of(c))));
+        }));
+        all.put("primes", graph(g -> {
+            String c = g.node(
+                    "Conv",
+                    "c",
+                    List.of(g.input("x", 7, 13, 11), g.weights("w", 0.5, 5, 7, 3, 3), g.weights("b", 0.5, 5)),
+                    list("pads", 1, 1, 1, 1));
+            String a = g.node("Add", "a", List.of(c, g.weights("k", 0.5, 5, 1, 1)));
+            String m = g.node("Mul", "m", List.of(a, g.node("GlobalMaxPool", "p", List.of(a))));
+            g.node("Softmax", "y", List.of(g.node("Transpose", "t", List.of(m), list("perm", 0, 2, 3, 1))));
+        }));
+        all.put(
+                "depthwise, 3 channels",
+                graph(g -> g.node(
+                        "Conv",
+                        "y",
+                        List.of(g.input("x", 3, 17, 19), g.weights("w", 0.5, 3, 1, 5, 3)),
+                        integer("group", 3),
+                        list("pads", 2, 1, 2, 1),
+                        list("strides", 2, 3))));
+        all.put(
+                "uneven padding",
+                graph(g -> g.node(
+                        "Conv",
+                        "y",
+                        List.of(g.input("x", 3, 9, 8), g.weights("w", 0.5, 6, 3, 3, 2)),
+                        list("pads", 0, 1, 2, 0),
+                        list("strides", 2, 2))));
+        all.put(
+                "uneven transposed",
+                graph(g -> g.node(
+                        "ConvTranspose",
+                        "y",
+                        List.of(g.input("x", 3, 5, 4), g.weights("w", 0.5, 3, 2, 3, 4)),
+                        list("pads", 1, 0, 0, 2),
+                        list("strides", 2, 3),
+                        list("output_padding", 1, 2))));
+        all.put("many rows", graph(g -> {
+            String x = g.input("x", 70001, 3);
+            String m = g.node("MatMul", "m", List.of(x, g.weights("w", 0.5, 3, 5)));
+            String s = g.node("Softmax", "s", List.of(m), integer("axis", -1));
+            g.node("ReduceMean", "y", List.of(s), list("axes", 2));
+        }));
+        all.put("many channels of one element", graph(g -> {
+            String c = g.node("Conv", "c", List.of(g.input("x", 2, 1, 1), g.weights("w", 0.5, 66001, 2, 1, 1)));
+            g.node("Relu", "y", List.of(c));
+        }));
+        return all;
+    }
+
+    private static Supplier<ModelProto> graph(java.util.function.Consumer<GraphBuilder> write) {
+        return () -> {
+            GraphBuilder g = new GraphBuilder(5).opset(13);
+            write.accept(g);
+            return g.build("y");
+        };
+    }
+
+    @ParameterizedTest(name = "{0}: {1}, batch {3}")
+    @MethodSource("graphs")
+    void operationsComputeWhatTheOracleComputes(String device, String name, Supplier<ModelProto> graph, int batch) {
+        ModelProto model = graph.get();
+        Map<String, NaiveTensor> inputs = Toy.samples(model, batch, 2);
+        Map<String, NaiveTensor> expected = new NaiveNetwork(model).run(inputs);
+        Map<String, NaiveTensor> actual;
+        try (Device opened = devices().get(device).get()) {
+            actual = DeviceNetwork.run(opened, model, inputs);
+            released(opened);
+        }
+        assertThat(actual).containsKey(model.getGraph().getOutput(0).getName());
+        double worst = 0;
+        for (Map.Entry<String, NaiveTensor> entry : actual.entrySet()) {
+            NaiveTensor e = expected.get(entry.getKey());
+            if (e == null) {
+                continue;
+            }
+            NaiveTensor a = entry.getValue();
+            assertThat(a.shape()).as("%s: shape of %s", name, entry.getKey()).isEqualTo(e.shape());
+            double largest = 1;
+            for (double v : e.values()) {
+                largest = Math.max(largest, Math.abs(v));
+            }
+            for (int i = 0; i < e.values().length; i++) {
+                double difference = Math.abs(a.values()[i] - e.values()[i]);
+                if (!(difference <= worst * largest)) {
+                    worst = difference / largest;
+                }
+            }
+        }
+        System.out.printf(
+                "%s, %s, batch %d: worst at %.1f %% of the bound%n", device, name, batch, 100 * worst / TOLERANCE);
+        assertThat(worst).as("%s on %s", name, device).isLessThanOrEqualTo(TOLERANCE);
+        clean();
+    }
+
+    private static void released(Device device) {
+        if (device instanceof CudaDevice cuda) {
+            assertThat(cuda.liveBlocks()).as("blocks of the pool in use").isZero();
+        }
+        if (device instanceof CpuDevice cpu) {
+            assertThat(cpu.liveTensors()).as("tensors in use").isZero();
+        }
+    }
+
+    private static void clean() {
+        if (Emulator.present()) {
+            assertThat(Emulator.require().violation()).isEmpty();
+            assertThat(Emulator.require().live()).isEmpty();
+        }
+    }
+
+    private record MomentsCase(int channelAxis, int... shape) {}
+
+    private static Stream<Arguments> momentShapes() {
+        List<MomentsCase> shapes = List.of(
+                new MomentsCase(1, 3, 5, 7, 11),
+                new MomentsCase(1, 2, 3, 1, 1),
+                new MomentsCase(1, 1, 2, 97, 101),
+                new MomentsCase(1, 2, 2, 130, 131),
+                new MomentsCase(1, 5, 13),
+                new MomentsCase(1, 1, 1, 1),
+                new MomentsCase(1, 4, 3, 2049),
+                new MomentsCase(2, 2, 67, 5),
+                new MomentsCase(2, 3, 1031, 2),
+                new MomentsCase(1, 66003, 1, 1),
+                new MomentsCase(1, 2, 3, 2, 3, 5));
+        return devices().keySet().stream().flatMap(d -> shapes.stream().map(s -> Arguments.of(d, s)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("momentShapes")
+    void errorMomentsAreTheOracles(String name, MomentsCase test) {
+        int[] shape = test.shape();
+        int samples = shape[0];
+        int channels = shape[test.channelAxis()];
+        Random random = new Random(Arrays.hashCode(shape));
+        NaiveTensor a = NaiveOps.map(NaiveTensor.zeros(shape), v -> (float) random.nextGaussian());
+        NaiveTensor q = NaiveOps.map(NaiveTensor.zeros(shape), v -> (float) (3 * random.nextGaussian()));
+        double[] bias = random.doubles(channels).map(v -> (float) v).toArray();
+        double[] reference = random.doubles(channels).toArray();
+        float[] steps = new float[channels];
+        Arrays.fill(steps, 0.01f);
+        for (boolean outputs : new boolean[] {false, true}) {
+            for (float[] step : List.of(new float[0], steps)) {
+                try (Device device = devices().get(name).get()) {
+                    for (int batch : samples > 1000 ? new int[] {samples} : new int[] {samples, 1}) {
+                        Moments moments = moments(device, test, a, q, bias, reference, step, outputs, batch);
+                        compare(name, test, a, q, bias, reference, step, outputs, moments);
+                    }
+                    released(device);
+                }
+                clean();
+            }
+        }
+    }
+
+    private static Moments moments(
+            Device device,
+            MomentsCase test,
+            NaiveTensor a,
+            NaiveTensor q,
+            double[] bias,
+            double[] reference,
+            float[] steps,
+            boolean outputs,
+            int batch) {
+        int samples = test.shape()[0];
+        int row = a.values().length / samples;
+        try (ErrorMoments moments = device.errorMoments(bias, reference, steps)) {
+            for (int first = 0; first < samples; first += batch) {
+                int[] part = test.shape().clone();
+                part[0] = batch;
+                NaiveTensor x =
+                        new NaiveTensor(Arrays.copyOfRange(a.values(), first * row, (first + batch) * row), part);
+                NaiveTensor y =
+                        new NaiveTensor(Arrays.copyOfRange(q.values(), first * row, (first + batch) * row), part);
+                try (Tensor left = device.upload(DeviceNetwork.host(x, ElementType.FLOAT));
+                        Tensor right = device.upload(DeviceNetwork.host(y, ElementType.FLOAT))) {
+                    if (outputs) {
+                        moments.addOutputs(left, right, test.channelAxis(), batch);
+                    } else {
+                        moments.addError(left, right, test.channelAxis(), batch);
+                    }
+                }
+            }
+            moments.solve();
+            NaiveTensor corrected = DeviceNetwork.naive(device.download(moments.correctedBias(bias.length)));
+            Moments read = moments.read(true);
+            for (int c = 0; c < bias.length; c++) {
+                assertThat(corrected.values()[c]).isEqualTo((float) (bias[c] + exactDelta(read, bias, steps, c)));
+            }
+            return read;
+        }
+    }
+
+    private static double exactDelta(Moments m, double[] bias, float[] steps, int c) {
+        double mean = m.perChannel().orElseThrow().meanError()[c];
+        return steps.length == 0 ? (float) (bias[c] + mean) - bias[c] : Math.rint(mean / steps[c]) * steps[c];
+    }
+
+    private static void compare(
+            String name,
+            MomentsCase test,
+            NaiveTensor a,
+            NaiveTensor q,
+            double[] bias,
+            double[] reference,
+            float[] steps,
+            boolean outputs,
+            Moments moments) {
+        int samples = test.shape()[0];
+        int channels = bias.length;
+        int inner = a.span(test.channelAxis() + 1, a.rank());
+        int perSample = a.values().length / samples;
+        double[][] sums = new double[4][channels];
+        double[] squaredMeans = new double[channels];
+        double[] own = new double[channels];
+        int positions = perSample / channels;
+        for (int i = 0; i < a.values().length; i++) {
+            int c = i / inner % channels;
+            double yq = q.values()[i] + bias[c];
+            double e = outputs ? a.values()[i] + reference[c] - yq : a.values()[i] + reference[c] - bias[c];
+            sums[0][c] += e;
+            sums[1][c] += e * e;
+            sums[2][c] += e + yq;
+            sums[3][c] += (e + yq) * (e + yq);
+            own[c] += e;
+            if ((i + 1) % perSample == 0) {
+                for (int k = 0; k < channels; k++) {
+                    squaredMeans[k] += own[k] / positions * (own[k] / positions) / samples;
+                    own[k] = 0;
+                }
+            }
+        }
+        double count = (double) samples * positions;
+        double before = 0;
+        double after = 0;
+        double bias2 = 0;
+        double power = 0;
+        double worst = 0;
+        Moments.PerChannel perChannel = moments.perChannel().orElseThrow();
+        for (int c = 0; c < channels; c++) {
+            double mean = sums[0][c] / count;
+            double delta =
+                    steps.length == 0 ? (float) (bias[c] + mean) - bias[c] : Math.rint(mean / steps[c]) * steps[c];
+            before += sums[1][c] / count / channels;
+            after += (sums[1][c] / count - 2 * delta * mean + delta * delta) / channels;
+            bias2 += mean * mean / channels;
+            power += sums[3][c] / count / channels;
+            worst = Math.max(worst, Math.abs(moments.delta()[c] - (float) delta));
+            worst = Math.max(worst, Math.abs(perChannel.meanError()[c] - mean));
+            worst = Math.max(worst, Math.abs(perChannel.meanReference()[c] - sums[2][c] / count));
+            worst = Math.max(worst, Math.abs(perChannel.squaredSampleMeans()[c] - squaredMeans[c]));
+        }
+        worst = Math.max(worst, Math.abs(moments.mseBefore() - before));
+        worst = Math.max(worst, Math.abs(moments.mseAfter() - after));
+        worst = Math.max(worst, Math.abs(moments.squaredBias() - bias2));
+        worst = Math.max(worst, Math.abs(moments.signalPower() - power));
+        assertThat(moments.samples()).isEqualTo(samples);
+        System.out.printf(
+                "%s, moments of %s: worst at %.1f %% of the bound%n",
+                name, Arrays.toString(test.shape()), 100 * worst / MOMENTS);
+        assertThat(worst).as("%s on %s", Arrays.toString(test.shape()), name).isLessThanOrEqualTo(MOMENTS);
+    }
+}
