@@ -73,7 +73,8 @@ const std::pair<const uintptr_t, Allocation>* find(const std::map<uintptr_t, All
     auto next = in.upper_bound(address);
     if (next == in.begin()) return nullptr;
     const auto& candidate = *std::prev(next);
-    return address < candidate.first + std::max<size_t>(candidate.second.mapped - 2 * PAGE, 1) ? &candidate : nullptr;
+    // The page behind it belongs to it too: whoever gets there has gone past its end.
+    return address < candidate.first + candidate.second.mapped - PAGE ? &candidate : nullptr;
 }
 
 }  // namespace
@@ -134,7 +135,7 @@ bool in_device_memory(uintptr_t address, size_t bytes, std::string* why) {
 
 bool device_range(uintptr_t address, uintptr_t* begin, uintptr_t* end) {
     const auto* a = find(device(), address);
-    if (!a) return false;
+    if (!a || address >= a->first + a->second.bytes) return false;
     *begin = a->first;
     *end = a->first + a->second.bytes;
     return true;

@@ -44,6 +44,7 @@ public final class ConsoleReport {
                 result.peakDeviceBytes() / 1e6,
                 result.transfers().hostToDeviceBytes(),
                 result.transfers().deviceToHostBytes()));
+        result.warnings().forEach(w -> out.append("warning: ").append(w).append('\n'));
         return out.toString();
     }
 

@@ -49,6 +49,8 @@ public final class JsonReport {
         root.putObject("memory")
                 .put("peakDeviceBytes", result.peakDeviceBytes())
                 .put("spilledBytes", 0);
+        ArrayNode warnings = root.putArray("warnings");
+        result.warnings().forEach(warnings::add);
         try {
             String text = MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(root) + "\n";
             return text.getBytes(StandardCharsets.UTF_8);

@@ -6,36 +6,52 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
+import dev.rebias.device.Emulator;
 import dev.rebias.device.Moments;
+import dev.rebias.device.TestDevices;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Corrections against golden ones from an independent double-precision implementation. A correction is right when, per layer, RMS(delta -
  * golden) <= 3 x spread + 1e-3 x sqrt(MSE before), spread being how far the golden correction itself moves by rounding.
  */
+@Tag("cuda")
 final class GoldenTest {
     private static final int[] BATCH_SIZES = {1, 7, 64, 1000};
+    /** The emulator takes its time. */
+    private static final int[] EMULATED_BATCH_SIZES = {64, 1000};
+
     private static final double MSE_TOLERANCE = 1e-3;
 
+    static Stream<Arguments> devicesAndPairs() {
+        return TestDevices.names().stream()
+                .flatMap(device -> Arrays.stream(ReferencePair.values()).map(pair -> Arguments.of(device, pair)));
+    }
+
     @ParameterizedTest
-    @EnumSource(ReferencePair.class)
-    void correctionsMeetTheGoldenCorrectionsForBothReferencesAndAllBatchSizes(ReferencePair pair) {
+    @MethodSource("devicesAndPairs")
+    void correctionsMeetTheGoldenCorrectionsForBothReferencesAndAllBatchSizes(String device, ReferencePair pair) {
         BiasCorrection correction = pair.correction();
         for (Reference reference : Reference.values()) {
-            for (int batchSize : BATCH_SIZES) {
+            for (int batchSize : Emulator.present() ? EMULATED_BATCH_SIZES : BATCH_SIZES) {
                 CorrectionResult result;
                 try (Samples samples = pair.samples()) {
                     CorrectionOptions options = CorrectionOptions.defaults()
-                            .withDevice("cpu")
+                            .withDevice(device)
                             .withReference(reference)
                             .withBatchSize(batchSize);
                     result = correction.correct(samples, options);
                 }
+                assertThat(result.device().emulated()).isEqualTo(Emulator.present());
                 compare(pair, reference, batchSize, result);
             }
         }
@@ -76,8 +92,8 @@ final class GoldenTest {
                             Math.abs(m.mseAfter() / golden.mseAfter() - 1)));
         }
         System.out.printf(
-                "%s, reference %s, batch size %d: worst correction at %.1f %% of its bound (%s), MSE off by at most %.1e%n",
-                pair, reference, batchSize, 100 * worst, worstLayer, worstRelativeMse);
+                "%s on %s, reference %s, batch size %d: worst correction at %.1f %% of its bound (%s), MSE off by at most %.1e%n",
+                pair, result.device().kind(), reference, batchSize, 100 * worst, worstLayer, worstRelativeMse);
         assertThat(worst)
                 .as("%s %s %d: share of the bound at %s", pair, reference, batchSize, worstLayer)
                 .isLessThanOrEqualTo(1);

@@ -6,13 +6,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
 import dev.rebias.device.Device;
+import dev.rebias.device.Devices;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
+import dev.rebias.device.TestDevices;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.device.cuda.CudaDevice;
-import dev.rebias.device.cuda.CudaLibraries;
 import dev.rebias.tensor.ElementType;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -38,23 +39,13 @@ final class DeviceContractTest {
 
     private static final double MOMENTS = 1e-9;
 
-    private static Map<String, Supplier<Device>> devices() {
-        Map<String, Supplier<Device>> all = new LinkedHashMap<>();
-        if (Emulator.present()) {
-            Emulator.require();
-        } else {
-            all.put("cpu", CpuDevice::new);
-        }
-        if (CudaLibraries.missing().isEmpty()) {
-            all.put("cuda", () -> CudaDevice.open(0));
-        }
-        assertThat(all).as("devices to be tested").isNotEmpty();
-        return all;
+    private static Device open(String name) {
+        return Devices.open(name).device();
     }
 
     private static Stream<Arguments> graphs() {
         List<Arguments> all = new ArrayList<>();
-        for (String device : devices().keySet()) {
+        for (String device : TestDevices.names()) {
             Operation.all().forEach(o -> all.add(Arguments.of(device, o.name(), (Supplier<ModelProto>) o::model, 2)));
             for (Toy toy : Toy.values()) {
                 all.add(Arguments.of(device, toy.name(), (Supplier<ModelProto>) toy::model, 3));
@@ -139,7 +130,7 @@ final class DeviceContractTest {
         Map<String, NaiveTensor> inputs = Toy.samples(model, batch, 2);
         Map<String, NaiveTensor> expected = new NaiveNetwork(model).run(inputs);
         Map<String, NaiveTensor> actual;
-        try (Device opened = devices().get(device).get()) {
+        try (Device opened = open(device)) {
             actual = DeviceNetwork.run(opened, model, inputs);
             released(opened);
         }
@@ -200,7 +191,7 @@ final class DeviceContractTest {
                 new MomentsCase(2, 3, 1031, 2),
                 new MomentsCase(1, 66003, 1, 1),
                 new MomentsCase(1, 2, 3, 2, 3, 5));
-        return devices().keySet().stream().flatMap(d -> shapes.stream().map(s -> Arguments.of(d, s)));
+        return TestDevices.names().stream().flatMap(d -> shapes.stream().map(s -> Arguments.of(d, s)));
     }
 
     @ParameterizedTest
@@ -218,7 +209,7 @@ final class DeviceContractTest {
         Arrays.fill(steps, 0.01f);
         for (boolean outputs : new boolean[] {false, true}) {
             for (float[] step : List.of(new float[0], steps)) {
-                try (Device device = devices().get(name).get()) {
+                try (Device device = open(name)) {
                     for (int batch : samples > 1000 ? new int[] {samples} : new int[] {samples, 1}) {
                         Moments moments = moments(device, test, a, q, bias, reference, step, outputs, batch);
                         compare(name, test, a, q, bias, reference, step, outputs, moments);

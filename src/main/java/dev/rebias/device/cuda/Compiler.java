@@ -87,7 +87,7 @@ final class Compiler {
         String key = KernelCache.key(inputs);
         return cache.find(key).orElseGet(() -> {
             byte[] cubin = compile(name, source);
-            cache.keep(key, cubin);
+            cache.keep(key, source, cubin);
             return cubin;
         });
     }

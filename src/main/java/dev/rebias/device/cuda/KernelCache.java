@@ -6,6 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
@@ -77,19 +78,20 @@ final class KernelCache {
         }
     }
 
-    /** Keeps a cubin. Where that is not possible, {@link #problem} tells. */
-    void keep(String key, byte[] cubin) {
+    /** Keeps a cubin, and beside it its source, for people. Where that is not possible, {@link #problem} tells. */
+    void keep(String key, String source, byte[] cubin) {
         try {
             Files.createDirectories(folder);
             Path temporary = Files.createTempFile(folder, key.substring(0, 8), ".part");
             try {
                 Files.write(temporary, sha256().digest(cubin));
-                Files.write(temporary, cubin, java.nio.file.StandardOpenOption.APPEND);
+                Files.write(temporary, cubin, StandardOpenOption.APPEND);
                 Files.move(
                         temporary,
                         folder.resolve(key + ".cubin"),
                         StandardCopyOption.ATOMIC_MOVE,
                         StandardCopyOption.REPLACE_EXISTING);
+                Files.writeString(folder.resolve(key + ".cu"), source);
             } finally {
                 Files.deleteIfExists(temporary);
             }

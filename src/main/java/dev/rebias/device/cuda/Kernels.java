@@ -25,7 +25,12 @@ final class Kernels implements AutoCloseable {
 
     /** The kernel {@code elementwise} of a source that was written for a group of operations. */
     CUfunc_st elementwise(String name, String source) {
-        return functions.computeIfAbsent(source, k -> function(module(name, source), "elementwise"));
+        return of(name, source, "elementwise");
+    }
+
+    /** A kernel of any source. */
+    CUfunc_st of(String name, String source, String kernel) {
+        return functions.computeIfAbsent(kernel + " " + source, k -> function(module(name, source), kernel));
     }
 
     private CUmod_st module(String name, String key) {
