@@ -156,6 +156,16 @@ EXPORT int64_t emulator_calls() {
 EXPORT void emulator_fail(int64_t nth, int code) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     state().failing_call = nth > 0 ? state().calls + nth : -1;
+    state().failing_function.clear();
+    state().failing_code = code;
+    state().failed.clear();
+}
+
+// Lets the nth call from now on of that function fail.
+EXPORT void emulator_fail_function(const char* function, int64_t nth, int code) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    state().failing_function = function;
+    state().failing_nth = state().counters[std::string("call:") + function] + nth;
     state().failing_code = code;
     state().failed.clear();
 }

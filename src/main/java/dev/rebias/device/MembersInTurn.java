@@ -68,6 +68,8 @@ public final class MembersInTurn implements PreparedOp {
 
     @Override
     public void close() {
-        members.forEach(PreparedOp::close);
+        Resources all = new Resources();
+        members.forEach(m -> all.add(m::close));
+        all.close();
     }
 }

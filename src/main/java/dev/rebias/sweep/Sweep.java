@@ -4,6 +4,7 @@ import dev.rebias.device.Device;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.LayerPair;
@@ -192,21 +193,25 @@ public final class Sweep implements AutoCloseable {
 
         @Override
         public void close() {
-            prepared.values().forEach(PreparedOp::close);
+            Resources all = new Resources();
+            prepared.values().forEach(p -> all.add(p::close));
+            all.close();
         }
     }
 
     /** Frees all tensors and moments that are left. */
     @Override
     public void close() {
+        Resources all = new Resources();
+        moments.forEach(m -> all.add(m::close));
         for (Tensor[] tensors : frontier) {
             for (Tensor tensor : tensors) {
                 if (tensor != null) {
-                    tensor.close();
+                    all.add(tensor::close);
                 }
             }
         }
         frontier.clear();
-        moments.forEach(ErrorMoments::close);
+        all.close();
     }
 }

@@ -17,6 +17,8 @@ public final class Emulator {
 
         void emulator_fail(long nth, int code);
 
+        void emulator_fail_function(String function, long nth, int code);
+
         long emulator_failed(byte[] to, long size);
 
         long emulator_violation(byte[] to, long size);
@@ -57,6 +59,11 @@ public final class Emulator {
     /** Lets the nth call from now on fail, of whichever function; 0 calls that off. */
     public void fail(long nth) {
         functions.emulator_fail(nth, 0);
+    }
+
+    /** Lets the nth call from now on of one function fail. */
+    public void fail(String function, long nth) {
+        functions.emulator_fail_function(function, nth, 0);
     }
 
     /** The function that was made to fail; empty if none was reached. */

@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.Resources;
 import dev.rebias.tensor.Shape;
 import java.util.Arrays;
 import java.util.List;

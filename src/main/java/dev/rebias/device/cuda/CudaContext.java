@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.Resources;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.nio.ByteBuffer;
@@ -25,6 +26,8 @@ final class CudaContext implements AutoCloseable {
     /** What is left to others of the card's free memory: cuDNN and cuBLAS allocate some of their own. */
     private static final double POOL_SHARE = 0.85;
 
+    private static final int RESULTS = 1 << 20;
+
     private final Resources resources = new Resources();
     private final Counters counters = new Counters();
     private final String name;
@@ -39,6 +42,11 @@ final class CudaContext implements AutoCloseable {
     private Events events;
     private PinnedRing ring;
     private Launch launch;
+    /** Pinned memory for results: what has been allocated, the last piece of it, and how much of that is used. */
+    private final Resources resultChunks = new Resources();
+
+    private Pointer results;
+    private long resultsUsed;
     /** How much was put on the compute stream that the host will read, and up to where it is known to be done. */
     private long sent;
 
@@ -80,6 +88,7 @@ final class CudaContext implements AutoCloseable {
             resources.add(events::close);
             ring = new PinnedRing(counters, events);
             resources.add(ring::close);
+            resources.add(resultChunks::close);
             launch = new Launch(compute);
             resources.add(launch::close);
             // First of all when it ends: nothing is given back under work that is still to be done.
@@ -184,24 +193,25 @@ final class CudaContext implements AutoCloseable {
         Status.cuda(cudart.cuMemsetD8Async(address, (byte) 0, bytes, compute), "cuMemsetD8Async", bytes + " bytes");
     }
 
-    /** Pinned host memory that results come back to. */
+    /** Bytes on their way back to the host. */
     final class Returned implements AutoCloseable {
         private final Pointer memory;
+        private final boolean own;
         private final long bytes;
         private final long ticket;
         private boolean closed;
 
         private Returned(long from, long bytes) {
             this.bytes = bytes;
-            try (PointerPointer<Pointer> to = new PointerPointer<>(1)) {
-                Status.cuda(cudart.cuMemHostAlloc(to, bytes, 0), "cuMemHostAlloc", bytes + " bytes for results");
-                memory = to.get();
-            }
+            own = bytes > RESULTS / 4;
+            memory = own ? pinned(bytes) : result(bytes);
             try {
                 Status.cuda(
                         cudart.cuMemcpyDtoHAsync(memory, from, bytes, compute), "cuMemcpyDtoHAsync", bytes + " bytes");
             } catch (RuntimeException e) {
-                close();
+                if (own) {
+                    free(memory);
+                }
                 throw e;
             }
             counters.deviceToHostBytes += bytes;
@@ -210,20 +220,54 @@ final class CudaContext implements AutoCloseable {
 
         /** The bytes, after waiting for them if nothing has yet. */
         ByteBuffer get() {
+            settle();
+            return new BytePointer(memory).capacity(bytes).asByteBuffer().order(ByteOrder.nativeOrder());
+        }
+
+        private void settle() {
             if (seen < ticket) {
                 synchronise(compute);
                 seen = sent;
             }
-            return new BytePointer(memory).capacity(bytes).asByteBuffer().order(ByteOrder.nativeOrder());
         }
 
         @Override
         public void close() {
             if (!closed) {
                 closed = true;
-                Status.cuda(cudart.cuMemFreeHost(memory), "cuMemFreeHost");
+                if (own) {
+                    try (Resources freed = new Resources()) {
+                        freed.add(() -> free(memory));
+                        // Nothing may still be on its way there.
+                        freed.add(this::settle);
+                    }
+                }
             }
         }
+    }
+
+    private static Pointer pinned(long bytes) {
+        try (PointerPointer<Pointer> to = new PointerPointer<>(1)) {
+            Status.cuda(cudart.cuMemHostAlloc(to, bytes, 0), "cuMemHostAlloc", bytes + " bytes for results");
+            return to.get();
+        }
+    }
+
+    private static void free(Pointer pinned) {
+        Status.cuda(cudart.cuMemFreeHost(pinned), "cuMemFreeHost");
+    }
+
+    /** Pinned memory for a layer's results, which stays until the context ends: allocating it each time costs more than the copy. */
+    private Pointer result(long bytes) {
+        if (results == null || resultsUsed + bytes > RESULTS) {
+            Pointer chunk = pinned(RESULTS);
+            resultChunks.add(() -> free(chunk));
+            results = chunk;
+            resultsUsed = 0;
+        }
+        Pointer place = new Address(results.address() + resultsUsed);
+        resultsUsed += (bytes + Long.BYTES - 1) / Long.BYTES * Long.BYTES;
+        return place;
     }
 
     /** Begins to bring bytes back to the host. */

@@ -2,6 +2,7 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.Moments;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;

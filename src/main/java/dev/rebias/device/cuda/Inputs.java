@@ -1,6 +1,7 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.device.Operand;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;

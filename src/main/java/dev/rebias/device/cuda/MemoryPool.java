@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.Resources;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;

@@ -1,6 +1,7 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.LayerOp;

@@ -3,6 +3,7 @@ package dev.rebias.device.cuda;
 import dev.rebias.device.Device;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;

@@ -2,6 +2,7 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.op.OnnxOp;
 import java.util.ArrayList;

@@ -1,19 +1,19 @@
-package dev.rebias.device.cuda;
+package dev.rebias.device;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
 
 /** Things to be given back in the reverse of the order in which they were made, each once, also when giving one back fails. */
-final class Resources implements AutoCloseable {
+public final class Resources implements AutoCloseable {
     /** Gives one thing back. */
     @FunctionalInterface
-    interface Release {
+    public interface Release {
         void run();
     }
 
     private final Deque<Release> releases = new ArrayDeque<>();
 
-    void add(Release release) {
+    public void add(Release release) {
         releases.push(release);
     }
 

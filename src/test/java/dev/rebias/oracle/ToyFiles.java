@@ -1,0 +1,79 @@
+package dev.rebias.oracle;
+
+import static dev.rebias.oracle.GraphBuilder.integer;
+import static dev.rebias.oracle.GraphBuilder.list;
+
+import ai.onnx.proto.OnnxMl.ModelProto;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/** A small pair of models with samples, as files: one of each kind of layer, and what lies between. */
+public final class ToyFiles {
+    private static final int SAMPLES = 3;
+
+    private ToyFiles() {}
+
+    /** Writes {@code float.onnx}, {@code quantized.onnx} and {@code samples.npy} into a folder. */
+    public static void write(Path folder) throws IOException {
+        GraphBuilder g = new GraphBuilder(3).opset(13);
+        String x = g.input("x", 3, 6, 5);
+        String a = g.node(
+                "Conv",
+                "a",
+                List.of(x, g.weights("wa", 0.5, 4, 3, 3, 3), g.weights("ba", 0.3, 4)),
+                list("pads", 0, 1, 1, 1));
+        String r = g.node("Relu", "r", List.of(a));
+        String b = g.node(
+                "Conv",
+                "b",
+                List.of(r, g.weights("wb", 0.5, 4, 1, 3, 3), g.weights("bb", 0.3, 4)),
+                integer("group", 4),
+                list("pads", 1, 1, 1, 1));
+        String t = g.node(
+                "ConvTranspose",
+                "t",
+                List.of(
+                        g.node("MaxPool", "p", List.of(b), list("kernel_shape", 2, 2)),
+                        g.weights("wt", 0.5, 4, 2, 2, 2)),
+                list("strides", 2, 2));
+        String m = g.node("GlobalAveragePool", "m", List.of(t));
+        String f = g.node("Flatten", "f", List.of(m));
+        g.node("Gemm", "y", List.of(f, g.weights("wy", 0.5, 2, 5), g.weights("by", 0.3, 5)));
+        ModelProto floating = g.build("y");
+        Map<String, NaiveTensor> samples = Toy.samples(floating, SAMPLES, 9);
+        QdqWriter.Scheme scheme = new QdqWriter.Scheme(4, true, true, false, false);
+        Files.write(folder.resolve("float.onnx"), floating.toByteArray());
+        Files.write(
+                folder.resolve("quantized.onnx"),
+                QdqWriter.write(floating, scheme, samples).toByteArray());
+        writeNpy(folder.resolve("samples.npy"), samples.get("x"));
+    }
+
+    /** A .npy of version 1: magic, header padded to a multiple of 64 bytes, little-endian floats. */
+    private static void writeNpy(Path file, NaiveTensor t) throws IOException {
+        StringBuilder shape = new StringBuilder();
+        for (int d : t.shape()) {
+            shape.append(d).append(", ");
+        }
+        String text = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + "), }";
+        int length = (10 + text.length() + 1 + 63) / 64 * 64 - 10;
+        String header = text + " ".repeat(length - text.length() - 1) + "\n";
+        ByteBuffer bytes = ByteBuffer.allocate(10 + length + Float.BYTES * t.values().length)
+                .order(ByteOrder.LITTLE_ENDIAN);
+        bytes.put((byte) 0x93)
+                .put("NUMPY".getBytes(StandardCharsets.US_ASCII))
+                .put((byte) 1)
+                .put((byte) 0);
+        bytes.putShort((short) length).put(header.getBytes(StandardCharsets.US_ASCII));
+        for (double v : t.values()) {
+            bytes.putFloat((float) v);
+        }
+        Files.write(file, bytes.array());
+    }
+}
