@@ -47,6 +47,7 @@ __device__ __forceinline__ Sums sum_piece(const float* __restrict__ a, const flo
     for (int i = thread; i < head; i += threads) add(s, a[i], q[i], b);
     const float4* a4 = reinterpret_cast<const float4*>(a + head);
     const float4* q4 = reinterpret_cast<const float4*>(q + head);
+#pragma unroll 2
     for (int i = thread; i < vectors; i += threads) {
         float4 x = a4[i];
         float4 y = q4[i];

@@ -50,5 +50,8 @@ library libcudnn_ops.so.9 "$objects/cudnn_ops.o"
 library libcudnn_cnn.so.9 "$objects/cudnn_cnn.o"
 library libcudnn_adv.so.9
 library libcublasLt.so.13
+# For real libraries on a machine without a driver: an empty libcuda.so.1, which their Java presets want to be there.
+mkdir -p "$out/../stub"
+echo | g++ -shared -x c -Wl,-soname,libcuda.so.1 -o "$out/../stub/libcuda.so.1" -
 cp "$here/cuda_on_cpu.h" "$out/"
 library libcublas.so.13 "$objects/cublas.o"

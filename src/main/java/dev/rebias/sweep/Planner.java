@@ -288,12 +288,26 @@ public final class Planner {
         steps.computeIfAbsent(level, k -> new ArrayList<>()).add(step);
     }
 
+    /** The steps whose results anything uses: a layer on integers leaves the floats that these stand for to nobody. */
+    private static List<Step> used(List<Step> steps, Set<Integer> usedLater) {
+        Set<Integer> used = new HashSet<>(usedLater);
+        List<Step> kept = new ArrayList<>();
+        for (int i = steps.size() - 1; i >= 0; i--) {
+            Step step = steps.get(i);
+            if (!(step instanceof Step.Run run) || run.outputs().stream().anyMatch(used::contains)) {
+                used.addAll(step.uses());
+                kept.add(0, step);
+            }
+        }
+        return kept;
+    }
+
     private List<Plan.Segment> segments() {
         // Where each tensor is used last; the plan is final, so one walk from behind tells.
         Set<Integer> usedLater = new HashSet<>();
         List<Plan.Segment> segments = new ArrayList<>();
         for (int k : steps.descendingKeySet()) {
-            List<Step> all = Fusion.fuse(steps.get(k), usedLater);
+            List<Step> all = Fusion.fuse(used(steps.get(k), usedLater), usedLater);
             List<List<Integer>> releases = new ArrayList<>();
             for (int i = all.size() - 1; i >= 0; i--) {
                 Set<Integer> touched = new HashSet<>(all.get(i).uses());

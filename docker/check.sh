@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# What can be checked of docker/ without an engine; run after a build (mvn package).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+problems=0
+complain() {
+    echo "docker/check.sh: $*" >&2
+    problems=$((problems + 1))
+}
+
+for file in docker/Dockerfile.*; do
+    [[ $file == *.dockerignore ]] && continue
+    # Continued lines joined, comments dropped.
+    lines=$(sed -e '/^ *#/d' "$file" | sed -e ':a' -e '/\\$/{N;s/\\\n//;ba' -e '}')
+    # Every image has a version that is no "latest".
+    while read -r _ image _; do
+        [[ $image == *:* && $image != *:latest ]] || complain "$file: image $image has no fixed version"
+    done < <(grep '^FROM ' <<<"$lines")
+    # Every COPY source exists, here or where the build stage makes it, and the .dockerignore lets it through.
+    while read -r _ first rest; do
+        if [[ $first == --from=* ]]; then
+            source=${rest%% *}
+            case $source in
+                /src/native) ;;
+                /src/*) [ -e "${source#/src/}" ] || complain "$file: $source is not what the build makes" ;;
+                *) complain "$file: $source is unknown to this check" ;;
+            esac
+        else
+            [ -e "$first" ] || complain "$file: COPY source $first does not exist"
+            grep -qE "^!${first}(/.*)?$" "$file.dockerignore" || complain "$file.dockerignore leaves out $first"
+        fi
+    done < <(grep '^COPY ' <<<"$lines")
+    grep -qE '^USER [1-9][0-9]*' <<<"$lines" || complain "$file: runs as root"
+    grep -q '^ENTRYPOINT \["/opt/rebias/entrypoint.sh"\]' <<<"$lines" || complain "$file: another entry point"
+done
+
+for script in docker/entrypoint.sh rebias; do
+    bash -n "$script" || complain "$script is no valid shell"
+done
+
+# The image's layout, here, with a home that cannot be written and an empty environment.
+image=$(mktemp -d)
+trap 'rm -rf "$image"' EXIT
+mkdir -p "$image/opt/rebias/native" "$image/tmp" "$image/work"
+cp -r target/rebias.jar target/lib examples docker/entrypoint.sh "$image/opt/rebias/"
+unzip -q -j target/lib/onnxruntime-*.jar 'ai/onnxruntime/native/linux-x64/*.so' -d "$image/opt/rebias/native" 2>/dev/null ||
+    (cd "$image/opt/rebias/native" && jar xf "$OLDPWD"/target/lib/onnxruntime-*.jar && find . -path '*linux-x64/*.so' -exec mv {} . \;)
+start() {
+    (cd "$image/work" && env -i PATH="$PATH" HOME=/nonexistent REBIAS_HOME="$image/opt/rebias" TMPDIR="$image/tmp" \
+        "$image/opt/rebias/entrypoint.sh" "$@")
+}
+expect() {
+    local wanted=$1 got=0
+    shift
+    start "$@" >"$image/said" 2>&1 || got=$?
+    [ "$got" = "$wanted" ] || { complain "'rebias $*' exits $got instead of $wanted:"; cat "$image/said" >&2; }
+}
+fashion=$image/opt/rebias/examples/fashion
+pair=(--float "$fashion/float.onnx" --quantized "$fashion/w3a8.onnx" --samples "$fashion/calibration.npz" --scale 255 --mean 0.2860 --std 0.3530)
+expect 0 --version
+expect 0 doctor
+# As in the image: what JavaCPP unpacks is there, and nothing may be written beside it.
+chmod -R a-w "$image/opt"
+expect 2 --no-such-option
+expect 0 correct "${pair[@]}" --limit 16 --device cpu --output c.onnx
+[ -s "$image/work/c.onnx" ] || complain "no corrected model was written"
+expect 2 correct "${pair[@]}" --limit 16 --device cpu --output c.onnx
+expect 4 correct --float "$fashion/float.onnx" --quantized "$fashion/calibration.npz" --samples "$fashion/calibration.npz" --output d.onnx
+if ! start doctor | grep -q 'cuda  libraries ready'; then
+    expect 3 correct "${pair[@]}" --limit 16 --device cuda --output d.onnx
+fi
+TMPDIR_missing=$(env -i PATH="$PATH" REBIAS_HOME="$image/opt/rebias" TMPDIR=/nonexistent "$image/opt/rebias/entrypoint.sh" --version 2>&1) &&
+    complain "a missing temporary folder goes unnoticed"
+[[ $TMPDIR_missing == *"cannot be written"* ]] || complain "a missing temporary folder is not named: $TMPDIR_missing"
+chmod -R u+w "$image/opt"
+
+[ "$problems" -eq 0 ] && echo "docker/: sources, versions, users, entry script and exit codes are as they should be"
