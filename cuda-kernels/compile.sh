@@ -30,7 +30,7 @@ sources=("$here"/*.cu)
 for folder in "$@"; do
     for source in "$folder"/*.cu; do
         # A cache also holds copies of the files above.
-        grep -q '^typedef .* Index;$' "$source" && sources+=("$source")
+        [ -e "$source" ] && grep -q '^typedef .* Index;$' "$source" && sources+=("$source")
     done
 done
 export -f compile

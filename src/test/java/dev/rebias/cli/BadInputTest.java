@@ -274,7 +274,7 @@ final class BadInputTest {
         cases.add(option("--limit", "0", 2, "limit of 0"));
         cases.add(option("--reference", "both", 2, "both"));
         cases.add(option("--device", "tpu", 2, "tpu"));
-        cases.add(option("--device", "cuda", 3, "cuda", "--device cpu"));
+        cases.add(option("--device", "cuda:99", 3, "GPU", "use --device c"));
         cases.add(option("--std", "0", 2, "std 0"));
         cases.add(option("--scale", "0", 2, "scale 0"));
         cases.add(option("--mean", "0.1,0.2", 4, "mean and std"));

@@ -47,7 +47,7 @@ public final class CudaDevice implements Device {
     public static CudaDevice open(int ordinal) {
         Optional<String> missing = CudaLibraries.missing();
         if (missing.isPresent()) {
-            throw new DeviceUnavailableException("no GPU can be used: " + missing.get());
+            throw new DeviceUnavailableException("no GPU can be used: " + missing.get() + "; or use --device cpu");
         }
         CudaCards.Card card = CudaCards.require(ordinal);
         return new CudaDevice(new CudaContext(card), card.emulated());

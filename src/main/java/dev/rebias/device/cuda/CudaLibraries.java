@@ -21,7 +21,8 @@ import org.bytedeco.javacpp.Loader;
  * bare NoClassDefFoundError, so what was found is kept, and nothing else touches the presets before this has said that they are there.
  */
 public final class CudaLibraries {
-    private static final String NEEDED = "CUDA 13";
+    /** The CUDA release that the presets on the class path are made for: 13, or 12 with the Maven profile that brings its libraries along. */
+    private static final String MAJOR = major();
 
     private CudaLibraries() {}
 
@@ -53,10 +54,10 @@ public final class CudaLibraries {
                 "libcuda.so.1",
                 Optional.empty(),
                 "install NVIDIA's driver, release 580 or later (in a container: start it with --gpus all)");
-        Library runtime = fromPackage("CUDA runtime", "libcudart.so.13", "cuda-cudart-13-0");
-        Library compiler = fromPackage("NVRTC, the kernel compiler", "libnvrtc.so.13", "cuda-nvrtc-13-0");
-        Library blas = fromPackage("cuBLAS", "libcublas.so.13", "libcublas-13-0");
-        Library dnn = fromPackage("cuDNN", "libcudnn_cnn.so.9", "libcudnn9-cuda-13");
+        Library runtime = fromPackage("CUDA runtime", "libcudart.so." + MAJOR, "cuda-cudart");
+        Library compiler = fromPackage("NVRTC, the kernel compiler", "libnvrtc.so." + MAJOR, "cuda-nvrtc");
+        Library blas = fromPackage("cuBLAS", "libcublas.so." + MAJOR, "libcublas");
+        Library dnn = fromPackage("cuDNN", "libcudnn_cnn.so.9", "libcudnn9-cuda");
         // The presets of the others need those of driver and runtime, whose JNI library needs both.
         Optional<String> problem = load(cudart.class);
         if (problem.isEmpty()) {
@@ -80,16 +81,29 @@ public final class CudaLibraries {
                 name,
                 file,
                 Optional.empty(),
-                "install " + NEEDED + "'s, e.g. 'apt-get install " + debianPackage
+                "install that of CUDA " + MAJOR + ", e.g. 'apt-get install " + debianPackage
+                        + (debianPackage.endsWith("cuda") ? "-" + MAJOR : MAJOR.equals("13") ? "-13-0" : "-12-6")
                         + "' from NVIDIA's repository, or run in docker/'s image");
     }
 
-    /** Whether a file is in none of the folders that libraries are loaded from: all that can be said while the driver is missing. */
+    private static String major() {
+        try {
+            return Loader.getVersion("org.bytedeco", "cuda").replaceAll("\\..*", "");
+        } catch (IOException e) {
+            throw new IllegalStateException("the CUDA presets on the class path do not say their version", e);
+        }
+    }
+
+    /**
+     * Whether a file is neither on the class path nor in a folder that libraries are loaded from: all that can be said while the driver is missing.
+     */
     private static Optional<String> absent(Library library) {
         String folders = System.getProperty("java.library.path") + ":/usr/local/cuda/lib64";
         boolean there = Stream.of(folders.split(":"))
-                .filter(f -> !f.isEmpty())
-                .anyMatch(f -> Files.exists(Path.of(f, library.file())));
+                        .filter(f -> !f.isEmpty())
+                        .anyMatch(f -> Files.exists(Path.of(f, library.file())))
+                || Loader.class.getResource("/org/bytedeco/cuda/" + Loader.getPlatform() + "/" + library.file())
+                        != null;
         return there ? Optional.empty() : Optional.of(library.file() + " is in no library folder");
     }
 
@@ -135,12 +149,12 @@ public final class CudaLibraries {
             if (library.found()) {
                 versions.put(
                         library.name(),
-                        switch (library.file()) {
-                            case "libcuda.so.1" -> "knows CUDA " + dotted(CudaCards.driverVersion());
-                            case "libcudart.so.13" -> dotted(runtimeVersion());
-                            case "libnvrtc.so.13" -> Compiler.version();
-                            case "libcudnn_cnn.so.9" -> dotted(Math.toIntExact(cudnn.cudnnGetVersion() / 10));
-                            default -> "13";
+                        switch (library.name()) {
+                            case "NVIDIA driver" -> "knows CUDA " + dotted(CudaCards.driverVersion());
+                            case "CUDA runtime" -> dotted(runtimeVersion());
+                            case "cuDNN" -> dotted(Math.toIntExact(cudnn.cudnnGetVersion() / 10));
+                            case "cuBLAS" -> MAJOR;
+                            default -> Compiler.version();
                         });
             }
         }

@@ -34,6 +34,7 @@ final class NodeForms {
     static {
         Views.TYPES.forEach(t -> FORMS.put(t, NodeForms::view));
         Reduction.types().forEach(t -> FORMS.put(t, NodeForms::reduce));
+        FORMS.put("Cast", NodeForms::cast);
         FORMS.put("Shape", NodeForms::shape);
         FORMS.put("Transpose", NodeForms::transpose);
         FORMS.put("Slice", NodeForms::slice);
@@ -66,6 +67,14 @@ final class NodeForms {
         }
         DeviceTensor x = inputs.device(0);
         return Optional.of(List.of(x.reshape(Views.shape(op, x.shape(), inputs.integers(1)))));
+    }
+
+    /** A Cast to the type that the data have, as exporters leave many. */
+    private static Optional<List<Tensor>> cast(OnnxOp op, Inputs inputs) {
+        DeviceTensor x = inputs.device(0);
+        return Attributes.integer(op.node(), "to", 0) == x.type().onnxCode()
+                ? Optional.of(List.of(x.reshape(x.shape())))
+                : Optional.empty();
     }
 
     private static Optional<List<Tensor>> shape(OnnxOp op, Inputs inputs) {

@@ -61,6 +61,11 @@ final class PreparedConvolution implements PreparedOp {
 
     @Override
     public List<Tensor> run(List<Tensor> variables) {
+        if (variables.get(0) instanceof HostResident onHost) {
+            try (DeviceTensor sent = context.upload(HostFallback.values(onHost))) {
+                return run(List.of(sent));
+            }
+        }
         DeviceTensor x = (DeviceTensor) variables.get(0);
         long[] out = op.outputShape(x.shape(), weightShape);
         if (x.elements() == 0 || Shape.elements(out) == 0) {

@@ -34,6 +34,11 @@ final class PreparedProduct implements PreparedOp {
 
     @Override
     public List<Tensor> run(List<Tensor> variables) {
+        if (variables.get(0) instanceof HostResident onHost) {
+            try (DeviceTensor sent = context.upload(HostFallback.values(onHost))) {
+                return run(List.of(sent));
+            }
+        }
         DeviceTensor x = (DeviceTensor) variables.get(0);
         long[] out = op.outputShape(x.shape(), weightShape);
         boolean transA = op instanceof Gemm g && g.transA();

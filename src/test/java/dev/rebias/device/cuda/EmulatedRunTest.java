@@ -10,6 +10,8 @@ import dev.rebias.device.Emulator;
 import dev.rebias.golden.ReferencePair;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -102,6 +104,28 @@ final class EmulatedRunTest {
                         .as("%s, batch size %d", one.layers().get(i).name(), batchSize)
                         .containsExactly(
                                 one.layers().get(i).moments().orElseThrow().delta());
+            }
+        }
+    }
+
+    /** A tensor of 3 GiB: only what is touched of it costs memory here. */
+    @Test
+    void tensorsMayBeLongerThanIntsReach() {
+        long row = 1L << 28;
+        int n = 1000;
+        float[] values = new float[n];
+        for (int i = 0; i < n; i++) {
+            values[i] = i;
+        }
+        try (CudaContext context = new CudaContext(CudaCards.require(0));
+                DeviceTensor large = DeviceTensor.allocate(context, ElementType.FLOAT, 3, row);
+                DeviceTensor small = context.upload(HostTensor.of(values, n))) {
+            long end = 3 * row - n;
+            long[] one = {1};
+            assertThat(Copies.copy(context, small, 0, one, large, end, one, new long[] {n}))
+                    .isTrue();
+            try (DeviceTensor back = Copies.window(context, large, new long[] {1, n}, new long[] {2, row - n})) {
+                assertThat(context.download(back).toFloats()).containsExactly(values);
             }
         }
     }
