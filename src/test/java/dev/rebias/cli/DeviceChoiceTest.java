@@ -2,6 +2,7 @@ package dev.rebias.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.rebias.device.Emulator;
 import dev.rebias.device.cuda.CudaLibraries;
 import dev.rebias.oracle.ToyFiles;
 import java.io.ByteArrayOutputStream;
@@ -72,7 +73,7 @@ final class DeviceChoiceTest {
         }
         String report = Files.readString(folder.resolve("r.json"));
         assertThat(report).contains("\"kind\" : \"" + (CUDA ? "cuda" : "cpu") + "\"");
-        boolean emulated = System.getProperty("rebias.test.emulator") != null;
+        boolean emulated = CUDA && Emulator.present();
         assertThat(report).contains("\"emulated\" : " + emulated);
     }
 
