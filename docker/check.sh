@@ -45,8 +45,13 @@ mkdir -p "$image/opt/rebias/native" "$image/tmp" "$image/work"
 cp -r target/rebias.jar target/lib examples docker/entrypoint.sh "$image/opt/rebias/"
 unzip -q -j target/lib/onnxruntime-*.jar 'ai/onnxruntime/native/linux-x64/*.so' -d "$image/opt/rebias/native" 2>/dev/null ||
     (cd "$image/opt/rebias/native" && jar xf "$OLDPWD"/target/lib/onnxruntime-*.jar && find . -path '*linux-x64/*.so' -exec mv {} . \;)
+# As the image's user, where this runs as root: nothing but the temporary folder and /work may need writing.
+as_user=()
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    as_user=(setpriv --reuid 10001 --regid 10001 --clear-groups)
+fi
 start() {
-    (cd "$image/work" && env -i PATH="$PATH" HOME=/nonexistent REBIAS_HOME="$image/opt/rebias" TMPDIR="$image/tmp" \
+    (cd "$image/work" && "${as_user[@]}" env -i PATH="$PATH" HOME=/nonexistent REBIAS_HOME="$image/opt/rebias" TMPDIR="$image/tmp" \
         "$image/opt/rebias/entrypoint.sh" "$@")
 }
 expect() {
@@ -57,10 +62,13 @@ expect() {
 }
 fashion=$image/opt/rebias/examples/fashion
 pair=(--float "$fashion/float.onnx" --quantized "$fashion/w3a8.onnx" --samples "$fashion/calibration.npz" --scale 255 --mean 0.2860 --std 0.3530)
+# As in the image: what JavaCPP unpacks is there, and nothing may be written beside it.
+REBIAS_HOME=$image/opt/rebias TMPDIR=$image/tmp "$image/opt/rebias/entrypoint.sh" doctor >/dev/null || complain "doctor fails"
+chmod -R a+rX,a-w "$image/opt"
+chmod a+rx "$image"
+chmod a+rwx "$image/tmp" "$image/work"
 expect 0 --version
 expect 0 doctor
-# As in the image: what JavaCPP unpacks is there, and nothing may be written beside it.
-chmod -R a-w "$image/opt"
 expect 2 --no-such-option
 expect 0 correct "${pair[@]}" --limit 16 --device cpu --output c.onnx
 [ -s "$image/work/c.onnx" ] || complain "no corrected model was written"
