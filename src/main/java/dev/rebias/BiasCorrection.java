@@ -14,6 +14,7 @@ import dev.rebias.model.LayerPair;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
 import dev.rebias.model.SkippedLayer;
+import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
@@ -165,12 +166,12 @@ public final class BiasCorrection {
                     + pairing.pairs().size() + " of '" + quantized.file() + "'");
         }
         BoundSamples bound = samples.bind(inputs());
-        int batchSize = batchSize(options.batchSize(), bound.count());
         Plan plan = Planner.plan(options.reference(), floating, quantized, floatInputs, layers);
         List<float[]> steps =
                 layers.stream().map(p -> sites.steps(p.quantized())).toList();
         Devices.Choice choice = Devices.open(options.device());
         try (Device device = choice.device()) {
+            int batchSize = batchSize(options.batchSize(), bound, device);
             long start = System.nanoTime();
             List<Moments> moments;
             try (Sweep sweep = new Sweep(plan, device, steps)) {
@@ -208,8 +209,9 @@ public final class BiasCorrection {
         return new InputSpec(input.name(), input.type(), shape);
     }
 
-    /** The batch size that the model allows. */
-    private int batchSize(int wanted, int samples) {
+    /** The batch size that the model fixes, or else the one that suits the device. */
+    private int batchSize(int wanted, BoundSamples bound, Device device) {
+        int samples = bound.count();
         for (GraphInput input : quantized.inputs()) {
             if (input.shape().length > 0 && input.shape()[0] > 0) {
                 int fixed = Math.toIntExact(input.shape()[0]);
@@ -221,7 +223,12 @@ public final class BiasCorrection {
                 return fixed;
             }
         }
-        return Math.min(wanted, samples);
+        try (Batches first = bound.batches(1)) {
+            long bytes = first.next().stream()
+                    .mapToLong(t -> t.elements() * t.type().bytes())
+                    .sum();
+            return device.batchSize(Math.min(wanted, samples), bytes);
+        }
     }
 
     private List<LayerResult> results(List<LayerPair> layers, List<Moments> moments) {

@@ -11,7 +11,19 @@ import java.util.List;
 public interface Device extends AutoCloseable {
     DeviceInfo info();
 
-    /** Copies a tensor to the device; on a device that works in host memory it may be the same memory, so the host must not write to it. */
+    /** How many threads may work on batches of their own at once; 1 where a session is for one thread. */
+    int threads();
+
+    /**
+     * The batch size that suits the device.
+     *
+     * @param wanted the most samples that a batch may have
+     * @param sampleBytes the size of one sample, all inputs together
+     * @return from 1 to wanted
+     */
+    int batchSize(int wanted, long sampleBytes);
+
+    /** Copies a tensor to the device; when this returns, the host may write to its own again. */
     Tensor upload(HostTensor values);
 
     /** Copies a tensor's values to the host. */

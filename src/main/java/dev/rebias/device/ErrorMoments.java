@@ -12,16 +12,17 @@ public interface ErrorMoments extends AutoCloseable {
      * @param error FLOAT, the shape of the layer's output
      * @param output FLOAT, the same shape: the quantised layer's output without its bias
      * @param channelAxis the axis of length channels
+     * @param batch the batch's number, from 0: batches may come in any order, and sums are made in that of their numbers
      * @param samples how many samples lie in the batch, along axis 0
      */
-    void addError(Tensor error, Tensor output, int channelAxis, int samples);
+    void addError(Tensor error, Tensor output, int channelAxis, int batch, int samples);
 
     /**
      * Adds a batch of errors as the difference of two networks' outputs: {@code e = (reference + b_f) - (output + b_q)}; otherwise as {@link #addError}.
      *
      * @param reference FLOAT: the float layer's output without its bias
      */
-    void addOutputs(Tensor reference, Tensor output, int channelAxis, int samples);
+    void addOutputs(Tensor reference, Tensor output, int channelAxis, int batch, int samples);
 
     /**
      * Turns the sums into the correction, on the device: delta[c] = mean e, rounded to what the bias can hold: whole steps, or the difference of

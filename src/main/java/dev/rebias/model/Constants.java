@@ -90,7 +90,8 @@ final class Constants {
             return values;
         }
         byte[] graph = subgraph(names).toByteArray();
-        try (OrtSession session = OnnxRuntime.session(graph, OrtSession.SessionOptions.OptLevel.NO_OPT);
+        try (OrtSession session = OnnxRuntime.session(
+                        graph, OrtSession.SessionOptions.OptLevel.NO_OPT, OnnxRuntime.Threads.CALLER);
                 OrtSession.Result result = session.run(Map.of())) {
             for (String name : names) {
                 values.put(name, OnnxRuntime.copy(name, result.get(name).orElseThrow()));

@@ -14,7 +14,6 @@ import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Map;
@@ -44,11 +43,16 @@ public final class OnnxRuntime {
             OrtEnvironment environment;
             boolean global;
             try {
-                // A session with a thread pool of its own takes 30 ms to make, one on the global pool about 1 ms.
+                // A session with a thread pool of its own takes 30 ms to make, one on the global pool about 1 ms. The
+                // global one is for single ops, which run in the threads that call them.
                 // Closing the options is left to the environment: it reads them for as long as it lives.
-                environment = OrtEnvironment.getEnvironment(
-                        OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL, "rebias", new OrtEnvironment.ThreadingOptions());
+                OrtEnvironment.ThreadingOptions threads = new OrtEnvironment.ThreadingOptions();
+                threads.setGlobalIntraOpNumThreads(1);
+                threads.setGlobalInterOpNumThreads(1);
+                environment = OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL, "rebias", threads);
                 global = true;
+            } catch (OrtException e) {
+                throw new UnsupportedException("ONNX Runtime's threads cannot be set: " + reason(e), e);
             } catch (IllegalStateException alreadyMade) {
                 // The host program made the environment first, and there is one per process: its thread pools are used
                 // as they are.
@@ -74,27 +78,28 @@ public final class OnnxRuntime {
         return environment().getVersion();
     }
 
+    /** Which threads a session works with. */
+    public enum Threads {
+        /** The one that calls it. */
+        CALLER,
+        /** A pool of its own, of all processors. */
+        ALL
+    }
+
     /** Makes a session from a serialised model that runs a QDQ graph as it is written, in float, not as integer kernels. */
-    public static OrtSession session(byte[] model, OrtSession.SessionOptions.OptLevel optimisation)
+    public static OrtSession session(byte[] model, OrtSession.SessionOptions.OptLevel optimisation, Threads threads)
             throws OrtException {
-        try (OrtSession.SessionOptions options = options(optimisation)) {
+        try (OrtSession.SessionOptions options = options(optimisation, threads)) {
             return environment().createSession(model, options);
         }
     }
 
-    /** The same from a file, whose external data is found beside it. */
-    public static OrtSession session(Path model, OrtSession.SessionOptions.OptLevel optimisation) throws OrtException {
-        try (OrtSession.SessionOptions options = options(optimisation)) {
-            return environment().createSession(model.toString(), options);
-        }
-    }
-
-    private static OrtSession.SessionOptions options(OrtSession.SessionOptions.OptLevel optimisation)
+    private static OrtSession.SessionOptions options(OrtSession.SessionOptions.OptLevel optimisation, Threads threads)
             throws OrtException {
         environment(); // the native library must be loaded before there can be options
         OrtSession.SessionOptions options = new OrtSession.SessionOptions();
         try {
-            if (Holder.GLOBAL_THREADS) {
+            if (Holder.GLOBAL_THREADS && threads == Threads.CALLER) {
                 options.disablePerSessionThreads();
             }
             options.setOptimizationLevel(optimisation);

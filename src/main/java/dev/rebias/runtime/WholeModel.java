@@ -26,7 +26,7 @@ public final class WholeModel implements AutoCloseable {
     public WholeModel(String name, byte[] bytes) {
         this.name = name;
         try {
-            session = OnnxRuntime.session(bytes, OrtSession.SessionOptions.OptLevel.ALL_OPT);
+            session = OnnxRuntime.session(bytes, OrtSession.SessionOptions.OptLevel.ALL_OPT, OnnxRuntime.Threads.ALL);
         } catch (OrtException e) {
             throw new UnsupportedException("ONNX Runtime rejects '" + name + "': " + OnnxRuntime.reason(e), e);
         }

@@ -17,9 +17,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Supplier;
 
 /**
- * Runs a plan: segment by segment, and in each segment batch by batch. A batch's tensors that a later segment needs wait at the barrier (the
+ * Runs a plan: segment by segment, and in each segment batch by batch, several at once where the device lets several threads work. A batch's tensors that a later segment needs wait at the barrier (the
  * frontier), and are given the corrections found there when the batch comes by again. So every step runs once per batch.
  */
 public final class Sweep implements AutoCloseable {
@@ -59,40 +61,49 @@ public final class Sweep implements AutoCloseable {
     public List<Moments> run(BoundSamples samples, int batchSize, boolean perChannel, SweepListener listener) {
         int batches = (samples.count() + batchSize - 1) / batchSize;
         long total = (long) batches * plan.segments().size();
-        for (int k = 0; k < plan.segments().size(); k++) {
-            Plan.Segment segment = plan.segments().get(k);
-            try (Segment prepared = new Segment(segment)) {
-                if (k == 0) {
-                    try (Batches source = samples.batches(batchSize)) {
-                        // One batch ahead, so that its way to the device and the work on the one before can overlap.
-                        enter(source.next());
-                        for (int b = 0; b < batches; b++) {
-                            if (source.hasNext()) {
-                                enter(source.next());
-                            }
-                            prepared.run(b);
-                            listener.progress(b + 1, total);
+        AtomicLong done = new AtomicLong();
+        try (Batches source = samples.batches(batchSize);
+                Workers workers = new Workers(device.threads())) {
+            for (int k = 0; k < plan.segments().size(); k++) {
+                boolean first = k == 0;
+                try (Segment prepared = new Segment(plan.segments().get(k))) {
+                    workers.forEach(batches, b -> {
+                        if (first) {
+                            // One batch ahead, so that its way to the device and the work on the one before can
+                            // overlap.
+                            enter(source, b + 2);
                         }
-                    }
-                } else {
-                    for (int b = 0; b < batches; b++) {
                         prepared.run(b);
-                        listener.progress((long) k * batches + b + 1, total);
-                    }
+                        synchronized (done) {
+                            listener.progress(done.incrementAndGet(), total);
+                        }
+                    });
                 }
+                plan.segments().get(k).solved().forEach(this::solve);
             }
-            segment.solved().forEach(this::solve);
         }
         return read(perChannel);
     }
 
-    private void enter(List<HostTensor> batch) {
-        Tensor[] tensors = new Tensor[plan.tensors()];
-        frontier.add(tensors);
-        sizes.add(Math.toIntExact(batch.get(0).shape()[0]));
-        for (int i = 0; i < batch.size(); i++) {
-            tensors[plan.inputs().get(i)] = device.upload(batch.get(i));
+    /** Brings batches to the device until that many have come, or all. */
+    private synchronized void enter(Batches source, int wanted) {
+        while (frontier.size() < wanted && source.hasNext()) {
+            List<HostTensor> batch = source.next();
+            Tensor[] tensors = new Tensor[plan.tensors()];
+            frontier.add(tensors);
+            sizes.add(Math.toIntExact(batch.get(0).shape()[0]));
+            for (int i = 0; i < batch.size(); i++) {
+                tensors[plan.inputs().get(i)] = device.upload(batch.get(i));
+            }
         }
+    }
+
+    private synchronized Tensor[] tensors(int batch) {
+        return frontier.get(batch);
+    }
+
+    private synchronized int size(int batch) {
+        return sizes.get(batch);
     }
 
     private void solve(Plan.Solved solved) {
@@ -132,23 +143,41 @@ public final class Sweep implements AutoCloseable {
                 + "): check the models' weights and the samples' scale");
     }
 
-    /** A segment's operations, prepared while its batches run. */
+    /** A segment's operations, prepared. */
     private final class Segment implements AutoCloseable {
         private final Plan.Segment segment;
         private final IdentityHashMap<Step, PreparedOp> prepared = new IdentityHashMap<>();
 
         Segment(Plan.Segment segment) {
             this.segment = segment;
+            try {
+                for (Step step : segment.steps()) {
+                    if (step instanceof Step.Run run) {
+                        prepared.put(step, named(run, () -> device.prepare(run.op(), run.operands())));
+                    }
+                }
+            } catch (RuntimeException e) {
+                close();
+                throw e;
+            }
+        }
+
+        private <T> T named(Step.Run step, Supplier<T> work) {
+            try {
+                return work.get();
+            } catch (UnsupportedException e) {
+                throw new UnsupportedException(step.name() + ": " + e.getMessage(), e);
+            }
         }
 
         void run(int batch) {
-            Tensor[] tensors = frontier.get(batch);
+            Tensor[] tensors = tensors(batch);
             for (int i = 0; i < segment.steps().size(); i++) {
                 Step step = segment.steps().get(i);
                 if (step instanceof Step.Run run) {
                     run(run, tensors);
                 } else if (step instanceof Step.Measure measure) {
-                    measure(measure, tensors, sizes.get(batch));
+                    measure(measure, tensors, batch);
                 }
                 for (int released : segment.releases().get(i)) {
                     tensors[released].close();
@@ -161,19 +190,13 @@ public final class Sweep implements AutoCloseable {
             List<Tensor> inputs = step.inputs().stream()
                     .map(i -> shared[i] == null ? tensors[i] : shared[i])
                     .toList();
-            List<Tensor> outputs;
-            try {
-                outputs = prepared.computeIfAbsent(step, s -> device.prepare(step.op(), step.operands()))
-                        .run(inputs);
-            } catch (UnsupportedException e) {
-                throw new UnsupportedException(step.name() + ": " + e.getMessage(), e);
-            }
+            List<Tensor> outputs = named(step, () -> prepared.get(step).run(inputs));
             for (int i = 0; i < outputs.size(); i++) {
                 tensors[step.outputs().get(i)] = outputs.get(i);
             }
         }
 
-        private void measure(Step.Measure step, Tensor[] tensors, int samples) {
+        private void measure(Step.Measure step, Tensor[] tensors, int batch) {
             Tensor output = tensors[step.output()];
             Tensor compared = tensors[step.compared()];
             LayerPair pair = plan.layers().get(step.layer());
@@ -185,9 +208,9 @@ public final class Sweep implements AutoCloseable {
             ErrorMoments to = moments.get(step.layer());
             int axis = channelAxis(step.layer(), output);
             if (plan.reference() == Reference.LAYER) {
-                to.addError(compared, output, axis, samples);
+                to.addError(compared, output, axis, batch, size(batch));
             } else {
-                to.addOutputs(compared, output, axis, samples);
+                to.addOutputs(compared, output, axis, batch, size(batch));
             }
         }
 

@@ -68,6 +68,16 @@ final class SweepCostTest {
         }
 
         @Override
+        public int threads() {
+            return device.threads();
+        }
+
+        @Override
+        public int batchSize(int wanted, long sampleBytes) {
+            return wanted;
+        }
+
+        @Override
         public Tensor upload(HostTensor values) {
             return device.upload(values);
         }

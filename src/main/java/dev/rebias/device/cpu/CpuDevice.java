@@ -1,7 +1,5 @@
 package dev.rebias.device.cpu;
 
-import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtException;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
@@ -10,13 +8,11 @@ import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
-import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
-import dev.rebias.runtime.OnnxRuntime;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -24,10 +20,32 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
-/** The device that every machine has. Its memory is the host's, so nothing is ever transferred. */
+/**
+ * The device that every machine has. Its memory is the host's, so nothing is ever transferred. Other than a device in general, its prepared operations and error
+ * moments may be used by several threads at once: each works on batches of its own.
+ */
 public final class CpuDevice implements Device {
-    private final MemoryUse memory = new MemoryUse();
+    /** What a batch's samples may take, so that its tensors stay in the processor's caches from one operation to the next. */
+    private static final long BATCH_BYTES = 128 << 10;
+
+    private final CpuContext context = new CpuContext();
+    private final int threads;
+
+    /** A device that uses all processors. */
+    public CpuDevice() {
+        this(Runtime.getRuntime().availableProcessors());
+    }
+
+    /**
+     * A device.
+     *
+     * @param threads how many batches may be worked on at once, at least 1
+     */
+    public CpuDevice(int threads) {
+        this.threads = threads;
+    }
 
     @Override
     public DeviceInfo info() {
@@ -51,39 +69,64 @@ public final class CpuDevice implements Device {
     }
 
     @Override
+    public int threads() {
+        return threads;
+    }
+
+    @Override
+    public int batchSize(int wanted, long sampleBytes) {
+        return (int) Math.max(1, Math.min(wanted, BATCH_BYTES / Math.max(1, sampleBytes)));
+    }
+
+    @Override
     public Tensor upload(HostTensor values) {
-        try {
-            return new CpuTensor(memory, values.type(), OnnxRuntime.view(values), Optional.of(values));
-        } catch (OrtException e) {
-            throw new UnsupportedException(
-                    "tensor " + values + " cannot be given to ONNX Runtime: " + OnnxRuntime.reason(e), e);
-        }
+        return upload(context, values);
+    }
+
+    static CpuTensor upload(CpuContext context, HostTensor values) {
+        CpuTensor copy = CpuTensor.allocate(context.memory(), values.type(), Layout.PLAIN, values.shape());
+        copy.elements().put(0, values.bytes(), 0, Math.toIntExact(copy.bytes()));
+        return copy;
     }
 
     @Override
     public HostTensor download(Tensor tensor) {
-        OnnxTensor value = ((CpuTensor) tensor).value();
-        return OnnxRuntime.copy("result", value);
+        try (CpuTensor plain = context.layouts().in(Layout.PLAIN, (CpuTensor) tensor)) {
+            HostTensor out = HostTensor.zeros(plain.type(), plain.shape());
+            out.bytes().put(0, plain.elements(), 0, Math.toIntExact(plain.bytes()));
+            return out;
+        }
     }
 
     @Override
     public PreparedOp prepare(Op op, List<Operand> operands) {
-        if (op instanceof LayerOp layer) {
-            return PreparedLayer.of(memory, layer, operands);
-        }
-        if (op instanceof IntegerLayer layer) {
-            return PreparedLayer.of(memory, layer, operands);
+        if (op instanceof LayerOp || op instanceof IntegerLayer) {
+            return PreparedLayer.of(context, LayerOperands.of(op, operands));
         }
         if (op instanceof ElementwiseGroup group) {
-            return new MembersInTurn(this::prepare, group, operands);
+            return new PreparedElementwise(context, group, operands, new MembersInTurn(this::prepare, group, operands));
         }
         OnnxOp node = (OnnxOp) op;
-        return PreparedQuantizer.of(memory, node, operands).orElseGet(() -> new PreparedNode(memory, node, operands));
+        Optional<PreparedOp> view = PreparedView.of(context, node, operands);
+        if (view.isPresent()) {
+            return view.get();
+        }
+        PreparedOp any = new PreparedNode(context, node, operands);
+        if (ElementwiseGroup.admits(node)) {
+            List<Integer> inputs = IntStream.range(0, operands.size())
+                    .map(i -> operands.get(i) instanceof Operand.Absent ? ElementwiseGroup.Member.ABSENT : i)
+                    .boxed()
+                    .toList();
+            ElementwiseGroup alone = new ElementwiseGroup(
+                    operands.size(), List.of(new ElementwiseGroup.Member(node, inputs)), List.of(operands.size()));
+            return new PreparedElementwise(context, alone, operands, any);
+        }
+        return PreparedPooling.admits(node) ? new PreparedPooling(context, node, any) : any;
     }
 
     @Override
     public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
-        return new CpuErrorMoments(this, bias, referenceBias, steps);
+        return new CpuErrorMoments(context, bias, referenceBias, steps);
     }
 
     @Override
@@ -98,16 +141,16 @@ public final class CpuDevice implements Device {
 
     @Override
     public long peakBytes() {
-        return memory.peak();
+        return context.memory().peak();
     }
 
     /** How many tensors have been made here and not closed yet. */
     public long liveTensors() {
-        return memory.tensors();
+        return context.memory().tensors();
     }
 
     @Override
     public void close() {
-        // Tensors and prepared operations belong to whoever asked for them; the device itself holds nothing.
+        context.close();
     }
 }

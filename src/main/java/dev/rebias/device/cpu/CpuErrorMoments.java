@@ -8,31 +8,44 @@ import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
-import java.util.stream.IntStream;
 
 /**
- * Error moments in Java loops: one pass over error and output. A sample is one unit of work: its sums are formed on their own, in memory
- * order, by whichever core is free, and then added to the totals in sample order; so neither threads nor batch sizes change a bit.
+ * Error moments in Java loops: one pass over error and output, channels last. A sample is one unit of work: its sums are formed on their own, in memory
+ * order, and added to the totals in sample order; so neither threads nor batch sizes change a bit.
+ *
+ * <p>What is summed is what the layers computed, without biases; these follow in closed form: with e = x + s, sum e^2 = sum x^2 + 2 s sum x + n s^2.
  */
 final class CpuErrorMoments implements ErrorMoments {
-    /** Per channel and sample: sum e, sum e^2, sum y_f, sum y_f^2. */
+    /** Per channel and sample: sum x, sum x^2 of the error without biases; sum x, sum x^2 of the float layer's output without its bias. */
     private static final int SUMS = 4;
 
-    private final CpuDevice device;
+    /** How many elements are worked on together: what is held for one tile stays in the first-level cache. */
+    private static final int TILE = 512;
+
+    private final CpuContext context;
     private final int channels;
     private final double[] bias;
     private final double[] referenceBias;
     private final float[] steps;
     private final double[][] totals;
     private final double[] squaredSampleMeans;
+    /** The sums of batches that were measured before an earlier one. */
+    private final Map<Integer, Batch> early = new HashMap<>();
+
+    private int next;
     private long samples;
     private long count;
     private Optional<double[]> delta = Optional.empty();
     private Optional<Tensor> correctedBias = Optional.empty();
 
-    CpuErrorMoments(CpuDevice device, double[] bias, double[] referenceBias, float[] steps) {
-        this.device = device;
+    /** A batch's sums: for each unit of work, {@link #SUMS} x channels. */
+    private record Batch(double[][][] units, long positions, int samples) {}
+
+    CpuErrorMoments(CpuContext context, double[] bias, double[] referenceBias, float[] steps) {
+        this.context = context;
         this.bias = bias.clone();
         this.referenceBias = referenceBias.clone();
         this.channels = bias.length;
@@ -42,16 +55,16 @@ final class CpuErrorMoments implements ErrorMoments {
     }
 
     @Override
-    public void addError(Tensor error, Tensor output, int channelAxis, int batch) {
-        add(error, output, channelAxis, batch, false);
+    public void addError(Tensor error, Tensor output, int channelAxis, int batch, int batchSamples) {
+        add(error, output, channelAxis, batch, batchSamples, false);
     }
 
     @Override
-    public void addOutputs(Tensor reference, Tensor output, int channelAxis, int batch) {
-        add(reference, output, channelAxis, batch, true);
+    public void addOutputs(Tensor reference, Tensor output, int channelAxis, int batch, int batchSamples) {
+        add(reference, output, channelAxis, batch, batchSamples, true);
     }
 
-    private void add(Tensor first, Tensor output, int channelAxis, int batch, boolean difference) {
+    private void add(Tensor first, Tensor output, int channelAxis, int batch, int batchSamples, boolean difference) {
         long[] shape = output.shape();
         if (!Arrays.equals(first.shape(), shape) || shape[channelAxis] != channels) {
             throw new IllegalArgumentException("error moments over " + channels + " channels along axis " + channelAxis
@@ -60,68 +73,89 @@ final class CpuErrorMoments implements ErrorMoments {
         // Axis 0 may hold several rows per sample; where it is no multiple of the batch, its rows do not belong to
         // samples one by one.
         int rows = Math.toIntExact(shape[0]);
-        int units = channelAxis > 0 && rows % batch == 0 ? batch : 1;
-        int outer = Math.toIntExact(Shape.elements(shape, 0, channelAxis)) / units;
-        int inner = Math.toIntExact(Shape.elements(shape, channelAxis + 1, shape.length));
-        FloatBuffer a = ((CpuTensor) first).floats();
-        FloatBuffer q = ((CpuTensor) output).floats();
-        double[][][] parts = new double[units][][];
-        IntStream.range(0, units)
-                .parallel()
-                .forEach(unit -> parts[unit] = sums(a, q, unit * outer, outer, inner, difference));
-        long positions = (long) outer * inner;
-        for (double[][] part : parts) {
-            for (int c = 0; c < channels; c++) {
-                for (int s = 0; s < SUMS; s++) {
-                    totals[s][c] += part[s][c];
-                }
-                double mean = part[0][c] / positions;
-                squaredSampleMeans[c] += mean * mean * batch / units;
+        int units = rows % batchSamples == 0 ? batchSamples : 1;
+        Layout layout = channelAxis == shape.length - 1 ? Layout.PLAIN : Layout.CHANNELS_LAST;
+        double[][][] sums = new double[units][][];
+        int perUnit = Math.toIntExact(Shape.elements(shape) / units);
+        try (CpuTensor a = context.layouts().in(layout, (CpuTensor) first);
+                CpuTensor q = context.layouts().in(layout, (CpuTensor) output)) {
+            FloatBuffer x = a.floats();
+            FloatBuffer y = q.floats();
+            for (int unit = 0; unit < units; unit++) {
+                sums[unit] = sums(x, y, unit * perUnit, perUnit, difference);
             }
         }
-        samples += batch;
-        count += positions * units;
+        enter(batch, new Batch(sums, perUnit / channels, batchSamples));
     }
 
-    /** The sums of one sample: rows [first, first + outer) of channels x inner values. */
-    private double[][] sums(FloatBuffer a, FloatBuffer q, int first, int outer, int inner, boolean difference) {
-        double[][] sums = new double[SUMS][channels];
-        float[] x = new float[inner];
-        float[] y = new float[inner];
-        for (int row = first; row < first + outer; row++) {
-            for (int c = 0; c < channels; c++) {
-                int at = (row * channels + c) * inner;
-                a.get(at, x);
-                q.get(at, y);
-                double shift = referenceBias[c] - bias[c];
-                double b = referenceBias[c];
-                double e1 = 0;
-                double e2 = 0;
-                double f1 = 0;
-                double f2 = 0;
-                for (int i = 0; i < inner; i++) {
-                    double sum = difference ? x[i] : (double) x[i] + y[i];
-                    double e = (difference ? (double) x[i] - y[i] : x[i]) + shift;
-                    double f = sum + b;
-                    e1 += e;
-                    e2 += e * e;
-                    f1 += f;
-                    f2 += f * f;
+    /** Adds a batch to the totals when all before it are there. */
+    private synchronized void enter(int number, Batch measured) {
+        early.put(number, measured);
+        for (Batch batch = early.remove(next); batch != null; batch = early.remove(next)) {
+            next++;
+            for (double[][] unit : batch.units()) {
+                for (int c = 0; c < channels; c++) {
+                    for (int s = 0; s < SUMS; s++) {
+                        totals[s][c] += unit[s][c];
+                    }
+                    double mean = unit[0][c] / batch.positions() + referenceBias[c] - bias[c];
+                    squaredSampleMeans[c] += mean * mean * batch.samples() / batch.units().length;
                 }
-                sums[0][c] += e1;
-                sums[1][c] += e2;
-                sums[2][c] += f1;
-                sums[3][c] += f2;
+            }
+            samples += batch.samples();
+            count += batch.positions() * batch.units().length;
+        }
+    }
+
+    /** The sums of the elements [first, first + n), channels last. */
+    private double[][] sums(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
+        // Few elements are not worth many lanes, which must be cleared before and added up behind.
+        int tile = channels * Math.max(1, Math.min(TILE, n / 8) / channels);
+        Lane lane = context.lane();
+        float[][] t = lane.tiles(2 + 2 * SUMS, tile);
+        float[] x = t[0];
+        float[] y = t[1];
+        for (int s = 0; s < 2 * SUMS; s++) {
+            Arrays.fill(t[2 + s], 0, tile, 0);
+        }
+        // The pairs of high and low: of e at s, of y_f at r.
+        int s = 2;
+        int r = 6;
+        if (difference) {
+            s = 6;
+            r = 2;
+        }
+        for (int at = 0; at < n; at += tile) {
+            int size = Math.min(tile, n - at);
+            a.get(first + at, x, 0, size);
+            q.get(first + at, y, 0, size);
+            Accumulation.sum(x, t[2], t[3], size);
+            Accumulation.squares(x, t[4], t[5], size);
+            float sign = difference ? -1 : 1;
+            Accumulation.sum(x, y, sign, t[6], t[7], size);
+            Accumulation.squares(x, y, sign, t[8], t[9], size);
+        }
+        int[] pairs = {s, s + 2, r, r + 2};
+        double[][] sums = new double[SUMS][channels];
+        for (int i = 0; i < tile; i++) {
+            int c = i % channels;
+            for (int k = 0; k < SUMS; k++) {
+                sums[k][c] += (double) t[pairs[k]][i] + t[pairs[k] + 1][i];
             }
         }
         return sums;
+    }
+
+    /** The mean error of a channel. */
+    private double mean(int c) {
+        return totals[0][c] / count + referenceBias[c] - bias[c];
     }
 
     @Override
     public void solve() {
         double[] d = new double[channels];
         for (int c = 0; c < channels; c++) {
-            double mean = totals[0][c] / count;
+            double mean = mean(c);
             // A float bias holds b + delta rounded; delta is what it really moves by.
             d[c] = steps.length == 0 ? (float) (bias[c] + mean) - bias[c] : Math.rint(mean / steps[c]) * steps[c];
         }
@@ -140,7 +174,7 @@ final class CpuErrorMoments implements ErrorMoments {
             for (int c = 0; c < channels; c++) {
                 corrected.floats().put(c, (float) (bias[c] + d[c]));
             }
-            correctedBias = Optional.of(device.upload(corrected));
+            correctedBias = Optional.of(CpuDevice.upload(context, corrected));
         }
         return correctedBias.get();
     }
@@ -157,15 +191,19 @@ final class CpuErrorMoments implements ErrorMoments {
         double[] sampleMeans = new double[channels];
         float[] rounded = new float[channels];
         for (int c = 0; c < channels; c++) {
-            double mean = totals[0][c] / count;
-            double squares = totals[1][c] / count;
+            double mean = mean(c);
+            double shift = referenceBias[c] - bias[c];
+            double squares = Math.max(0, totals[1][c] / count + 2 * shift * totals[0][c] / count + shift * shift);
+            double reference = totals[2][c] / count;
             mseBefore += squares / channels;
             // Written as variance + (mean - delta)^2: the same in exact arithmetic, and never negative in this one.
             mseAfter += (Math.max(0, squares - mean * mean) + (mean - d[c]) * (mean - d[c])) / channels;
             squaredBias += mean * mean / channels;
-            signalPower += totals[3][c] / count / channels;
+            signalPower +=
+                    (totals[3][c] / count + 2 * referenceBias[c] * reference + referenceBias[c] * referenceBias[c])
+                            / channels;
             meanError[c] = mean;
-            meanReference[c] = totals[2][c] / count;
+            meanReference[c] = reference + referenceBias[c];
             sampleMeans[c] = squaredSampleMeans[c] / samples;
             rounded[c] = (float) d[c];
         }

@@ -1,29 +1,60 @@
 package dev.rebias.device.cpu;
 
 import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OrtException;
 import dev.rebias.device.Tensor;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.runtime.OnnxRuntime;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Optional;
 
-/** A tensor in host memory: in a buffer of ours, which Java loops can reach, or in one that ONNX Runtime has allocated. */
+/** A tensor in host memory: in a block of the device's, or in what ONNX Runtime has allocated until somebody wants its elements. */
 final class CpuTensor implements Tensor {
-    private final MemoryUse memory;
+    private final HostMemory memory;
     private final ElementType type;
     private final long[] shape;
-    private final OnnxTensor value;
-    private final Optional<HostTensor> storage;
+    private final Layout layout;
+    private Optional<HostMemory.Block> block;
+    private Optional<OnnxTensor> value;
     private boolean closed;
 
-    CpuTensor(MemoryUse memory, ElementType type, OnnxTensor value, Optional<HostTensor> storage) {
+    private CpuTensor(
+            HostMemory memory,
+            ElementType type,
+            long[] shape,
+            Layout layout,
+            Optional<HostMemory.Block> block,
+            Optional<OnnxTensor> value) {
         this.memory = memory;
         this.type = type;
-        this.shape = value.getInfo().getShape().clone();
+        this.shape = shape.clone();
+        this.layout = Layout.indifferent(shape) ? Layout.PLAIN : layout;
+        this.block = block;
         this.value = value;
-        this.storage = storage;
         memory.add(bytes());
+    }
+
+    /** A new tensor, its elements not set. */
+    static CpuTensor allocate(HostMemory memory, ElementType type, Layout layout, long... shape) {
+        HostMemory.Block block = memory.allocate(Math.multiplyExact(Shape.elements(shape), (long) type.bytes()));
+        return new CpuTensor(memory, type, shape, layout, Optional.of(block), Optional.empty());
+    }
+
+    /** A tensor that ONNX Runtime has made; it becomes this object's. */
+    static CpuTensor of(HostMemory memory, ElementType type, OnnxTensor value) {
+        return new CpuTensor(
+                memory, type, value.getInfo().getShape(), Layout.PLAIN, Optional.empty(), Optional.of(value));
+    }
+
+    /** The same elements, in the same memory and order, under another shape; a tensor of its own. */
+    CpuTensor reshape(Layout newLayout, long... newShape) {
+        HostMemory.Block shared = block().share();
+        return new CpuTensor(memory, type, newShape, newLayout, Optional.of(shared), Optional.empty());
     }
 
     @Override
@@ -36,16 +67,55 @@ final class CpuTensor implements Tensor {
         return shape.clone();
     }
 
-    /** The tensor as ONNX Runtime uses it. */
-    OnnxTensor value() {
-        requireOpen();
-        return value;
+    Layout layout() {
+        return layout;
     }
 
-    /** The elements in place, if they lie in a buffer of ours; else a copy. */
-    FloatBuffer floats() {
+    /** Whether the elements lie in that order, or in one that is the same for this shape. */
+    boolean lies(Layout wanted) {
+        return layout == wanted || Layout.indifferent(shape);
+    }
+
+    private HostMemory.Block block() {
         requireOpen();
-        return storage.map(HostTensor::floats).orElseGet(value::getFloatBuffer);
+        if (block.isEmpty()) {
+            HostMemory.Block copy = memory.allocate(bytes());
+            if (bytes() > 0) {
+                copy.buffer().put(0, value.orElseThrow().getByteBuffer(), 0, Math.toIntExact(bytes()));
+            }
+            block = Optional.of(copy);
+        }
+        return block.get();
+    }
+
+    long address() {
+        return block().address();
+    }
+
+    /** The bytes in the tensor's own layout; for absolute access. */
+    ByteBuffer elements() {
+        return block().buffer();
+    }
+
+    /** The same as floats. */
+    FloatBuffer floats() {
+        return elements().duplicate().order(ByteOrder.nativeOrder()).asFloatBuffer();
+    }
+
+    /** The tensor as ONNX Runtime uses it; only for a plain one. It lives as long as this tensor. */
+    OnnxTensor value() {
+        requireOpen();
+        if (value.isEmpty()) {
+            if (!lies(Layout.PLAIN)) {
+                throw new IllegalStateException(this + " does not lie in the order that ONNX Runtime knows");
+            }
+            try {
+                value = Optional.of(OnnxRuntime.view(new HostTensor(type, shape, elements())));
+            } catch (OrtException e) {
+                throw new UnsupportedException(this + " cannot be given to ONNX Runtime: " + OnnxRuntime.reason(e), e);
+            }
+        }
+        return value.get();
     }
 
     private void requireOpen() {
@@ -58,7 +128,8 @@ final class CpuTensor implements Tensor {
     public void close() {
         if (!closed) {
             closed = true;
-            value.close();
+            value.ifPresent(OnnxTensor::close);
+            block.ifPresent(HostMemory.Block::release);
             memory.remove(bytes());
         }
     }

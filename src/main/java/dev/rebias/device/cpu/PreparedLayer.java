@@ -1,146 +1,214 @@
 package dev.rebias.device.cpu;
 
-import ai.onnx.proto.OnnxMl.AttributeProto;
-import ai.onnx.proto.OnnxMl.NodeProto;
-import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtException;
-import ai.onnxruntime.OrtSession;
-import dev.rebias.device.Operand;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_DST;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_WEIGHTS;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_get_size;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_reorder_primitive_desc_create;
+
 import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.error.UnsupportedException;
-import dev.rebias.op.IntegerLayer;
-import dev.rebias.op.LayerOp;
-import dev.rebias.runtime.OnnxRuntime;
+import dev.rebias.op.Convolution;
+import dev.rebias.op.TransposedConvolution;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
 
 /**
- * A layer's operation as an ONNX Runtime session: op(x, W) + b, or its integer form. Its output goes to memory of ours, so that corrections are
- * added in place.
+ * A layer by oneDNN: scale and bias ride along as post-ops. A primitive is for one unit of work, one entry of the data's axis 0, whatever the batch size: so equal
+ * samples give equal bits in batches of every size.
  */
-final class PreparedLayer implements PreparedOp {
-    /** The operator set that {@link LayerOp#toNode} writes for. */
-    private static final int OPSET = 13;
+abstract class PreparedLayer implements PreparedOp {
+    private final CpuContext context;
+    private final LayerOperands operands;
+    private final Layout layout;
+    private final Map<String, Form> forms = new ConcurrentHashMap<>();
 
-    private final MemoryUse memory;
-    private final LayerOp op;
-    private final long[] weightShape;
-    private final OrtSession session;
-    private boolean closed;
+    /** The primitive for data of one shape. */
+    private final class Form {
+        private final Primitive primitive;
+        private final BytePointer weights;
+        private final List<BytePointer> vectors = new ArrayList<>();
+        private final long[] output;
 
-    private PreparedLayer(MemoryUse memory, LayerOp op, long[] weightShape, OneNodeModel model) {
-        this.memory = memory;
-        this.op = op;
-        this.weightShape = weightShape;
-        try {
-            session = OnnxRuntime.session(model.output("y").serialise(), OrtSession.SessionOptions.OptLevel.NO_OPT);
-        } catch (OrtException e) {
-            throw new UnsupportedException(
-                    op.type() + " with weights " + Shape.text(weightShape) + " cannot be run: " + OnnxRuntime.reason(e),
-                    e);
+        Form(long[] unit) {
+            context.lane().stream(); // primitives are made for as many threads as will run them: one
+            output = operands.op().outputShape(unit, operands.weights().shape());
+            try (Recipe recipe = new Recipe()) {
+                List<Integer> arguments = new ArrayList<>(List.of(DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST));
+                factor().ifPresent(recipe::times);
+                operands.scale().ifPresent(s -> {
+                    arguments.add(recipe.times(vector(recipe, s)));
+                    vectors.add(copy(s));
+                });
+                operands.bias().ifPresent(b -> {
+                    arguments.add(recipe.plus(vector(recipe, b)));
+                    vectors.add(copy(b));
+                });
+                dnnl_primitive_desc description = describe(recipe, unit, output);
+                primitive = new Primitive(
+                        description,
+                        arguments.stream().mapToInt(Integer::intValue).toArray());
+                weights = arranged(recipe);
+            }
+        }
+
+        private dnnl_memory_desc vector(Recipe recipe, HostTensor values) {
+            int rank = rank(output);
+            return recipe.alongChannels(rank, operands.op().channelAxis(rank), values.elements());
+        }
+
+        /** The weights as the primitive wants them. */
+        private BytePointer arranged(Recipe recipe) {
+            dnnl_memory_desc wanted = primitive.memory(DNNL_ARG_WEIGHTS);
+            BytePointer to = new BytePointer(Pointer.malloc(dnnl_memory_desc_get_size(wanted)));
+            dnnl_primitive_desc description = new dnnl_primitive_desc();
+            try (Recipe plain = new Recipe()) {
+                OneDnn.check(
+                        dnnl_reorder_primitive_desc_create(
+                                description,
+                                weights(recipe),
+                                OneDnn.engine(),
+                                wanted,
+                                OneDnn.engine(),
+                                plain.attributes()),
+                        "dnnl_reorder_primitive_desc_create");
+            }
+            try (Primitive reorder = new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST);
+                    BytePointer from = new BytePointer(operands.weights().bytes())) {
+                reorder.execute(context.lane(), from.address(), to.address());
+            }
+            return to;
+        }
+
+        void run(Lane lane, long from, long to) {
+            long[] addresses = new long[3 + vectors.size()];
+            addresses[0] = from;
+            addresses[1] = weights.address();
+            addresses[2] = to;
+            for (int i = 0; i < vectors.size(); i++) {
+                addresses[3 + i] = vectors.get(i).address();
+            }
+            primitive.execute(lane, addresses);
+        }
+
+        void close() {
+            Resources all = new Resources();
+            all.add(primitive::close);
+            all.add(() -> Pointer.free(weights));
+            vectors.forEach(v -> all.add(() -> Pointer.free(v)));
+            all.close();
         }
     }
 
-    static PreparedLayer of(MemoryUse memory, LayerOp op, List<Operand> operands) {
-        HostTensor weights = constant(operands, 1).orElseThrow();
-        Optional<HostTensor> bias = constant(operands, 2);
-        OneNodeModel model = new OneNodeModel(OneNodeModel.opset(OPSET))
-                .input("x", ElementType.FLOAT)
-                .constant("w", weights);
-        if (bias.isPresent()) {
-            // Added behind the sum, as error moments add it to outputs that are stored without: equal layers give equal
-            // bits.
-            model.constant("b", alongChannels(op, weights, bias.get()))
-                    .node(op.toNode("x", "w", "", "sum"))
-                    .node(binary("Add", "sum", "b", "y"));
-        } else {
-            model.node(op.toNode("x", "w", "", "y"));
+    private static BytePointer copy(HostTensor values) {
+        long size = values.elements() * Float.BYTES;
+        BytePointer to = new BytePointer(Pointer.malloc(size)).capacity(size);
+        try (BytePointer from = new BytePointer(values.bytes())) {
+            Pointer.memcpy(to, from, size);
         }
-        return new PreparedLayer(memory, op, weights.shape(), model);
+        return to;
     }
 
-    static PreparedLayer of(MemoryUse memory, IntegerLayer layer, List<Operand> operands) {
-        LayerOp op = layer.op();
-        HostTensor steps = constant(operands, 1).orElseThrow();
-        OneNodeModel model = new OneNodeModel(OneNodeModel.opset(OPSET))
-                .input("x", layer.dataType())
-                .node(NodeProto.newBuilder()
-                        .setOpType("Cast")
-                        .addInput("x")
-                        .addOutput("q")
-                        .addAttribute(AttributeProto.newBuilder()
-                                .setName("to")
-                                .setType(AttributeProto.AttributeType.INT)
-                                .setI(ElementType.FLOAT.onnxCode()))
-                        .build())
-                .constant("zero", HostTensor.of(new float[] {layer.zero()}))
-                .node(binary("Sub", "q", "zero", "difference"))
-                .constant("w", steps)
-                .node(op.toNode("difference", "w", "", "sum"))
-                .constant(
-                        "scale", alongChannels(op, steps, constant(operands, 2).orElseThrow()))
-                .node(binary("Mul", "sum", "scale", "y"));
-        return new PreparedLayer(memory, op, steps.shape(), model);
+    /**
+     * Prepares a layer.
+     *
+     * @param layout how the operation wants its data, and leaves its output
+     */
+    PreparedLayer(CpuContext context, LayerOperands operands, Layout layout) {
+        this.context = context;
+        this.operands = operands;
+        this.layout = layout;
     }
 
-    private static Optional<HostTensor> constant(List<Operand> operands, int i) {
-        return i < operands.size() && operands.get(i) instanceof Operand.Constant c
-                ? Optional.of(c.value())
-                : Optional.empty();
+    static PreparedOp of(CpuContext context, LayerOperands operands) {
+        return operands.op() instanceof Convolution || operands.op() instanceof TransposedConvolution
+                ? new PreparedConvolution(context, operands)
+                : new PreparedProduct(context, operands);
     }
 
-    private static NodeProto binary(String type, String a, String b, String output) {
-        return NodeProto.newBuilder()
-                .setOpType(type)
-                .addInput(a)
-                .addInput(b)
-                .addOutput(output)
-                .build();
+    final LayerOperands operands() {
+        return operands;
     }
 
-    /** A vector [channels] shaped so that it broadcasts along the output's channels. */
-    private static HostTensor alongChannels(LayerOp op, HostTensor weights, HostTensor vector) {
-        int rank = weights.rank();
-        int behind = rank - 1 - op.channelAxis(rank);
-        long[] shape = new long[behind + 1];
-        Arrays.fill(shape, 1);
-        shape[0] = vector.elements();
-        return vector.reshape(shape);
+    /** The rank of the primitive's output. */
+    abstract int rank(long[] output);
+
+    /** What the sum is multiplied by before all else. */
+    abstract Optional<Float> factor();
+
+    /** Describes the primitive for data and output of these shapes. */
+    abstract dnnl_primitive_desc describe(Recipe recipe, long[] data, long[] output);
+
+    /** How the weights lie in the operand. */
+    abstract dnnl_memory_desc weights(Recipe recipe);
+
+    /** The shape of one unit of work: one sample, for an operation that works on each alone. */
+    long[] unit(long[] data) {
+        long[] one = data.clone();
+        one[0] = 1;
+        return one;
     }
 
     @Override
     public List<Tensor> run(List<Tensor> variables) {
         CpuTensor x = (CpuTensor) variables.get(0);
-        HostTensor storage = HostTensor.zeros(ElementType.FLOAT, op.outputShape(x.shape(), weightShape));
+        long[] data = x.shape();
+        long[] out = operands.op().outputShape(data, operands.weights().shape());
+        long[] unit = unit(data);
+        CpuTensor y = CpuTensor.allocate(context.memory(), ElementType.FLOAT, layout, out);
         try {
-            OnnxTensor output = OnnxRuntime.view(storage);
-            try {
-                // The result does not own an output that it was given; closing it frees only the result.
-                session.run(Map.of("x", x.value()), Map.of("y", output)).close();
-                return List.of(new CpuTensor(memory, ElementType.FLOAT, output, Optional.of(storage)));
-            } catch (OrtException | RuntimeException e) {
-                output.close();
-                throw e;
+            if (Shape.elements(out) > 0) {
+                compute(x, data, unit, y);
             }
-        } catch (OrtException e) {
-            throw new UnsupportedException(
-                    op.type() + " with weights " + Shape.text(weightShape) + " cannot be run on data of shape "
-                            + Shape.text(x.shape()) + ": " + OnnxRuntime.reason(e),
-                    e);
+            return List.of(y);
+        } catch (UnsupportedException e) {
+            y.close();
+            throw new UnsupportedException(operands.text(data) + ": " + e.getMessage(), e);
+        } catch (RuntimeException e) {
+            y.close();
+            throw e;
+        }
+    }
+
+    private void compute(CpuTensor x, long[] data, long[] unit, CpuTensor y) {
+        Form form = forms.computeIfAbsent(Shape.text(unit), k -> new Form(unit));
+        Lane lane = context.lane();
+        if (operands.zero().isPresent()) {
+            long from = context.layouts().expanded(x, layout, operands.zero().get());
+            compute(form, lane, data, unit, from, y.address());
+        } else {
+            try (CpuTensor laid = context.layouts().in(layout, x)) {
+                compute(form, lane, data, unit, laid.address(), y.address());
+            }
+        }
+    }
+
+    private static void compute(PreparedLayer.Form form, Lane lane, long[] data, long[] unit, long from, long to) {
+        long units = data[0] / unit[0];
+        long inBytes = Shape.elements(unit) * Float.BYTES;
+        long outBytes = Shape.elements(form.output) * Float.BYTES;
+        for (long n = 0; n < units; n++) {
+            form.run(lane, from + n * inBytes, to + n * outBytes);
         }
     }
 
     @Override
     public void close() {
-        if (!closed) {
-            closed = true;
-            Sessions.close(session);
-        }
+        Resources all = new Resources();
+        forms.values().forEach(f -> all.add(f::close));
+        forms.clear();
+        all.close();
     }
 }

@@ -6,6 +6,7 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.OnnxOp;
@@ -23,17 +24,18 @@ import java.util.stream.Collectors;
 
 /**
  * Any ONNX node as an ONNX Runtime session. The session is made at the first run, because only then the types of its inputs are known.
+ * It runs in the thread that calls it.
  */
 final class PreparedNode implements PreparedOp {
-    private final MemoryUse memory;
+    private final CpuContext context;
     private final OnnxOp op;
     private final List<Operand> operands;
     private final List<String> variableNames = new ArrayList<>();
     private final List<String> outputNames;
     private Optional<OrtSession> session = Optional.empty();
 
-    PreparedNode(MemoryUse memory, OnnxOp op, List<Operand> operands) {
-        this.memory = memory;
+    PreparedNode(CpuContext context, OnnxOp op, List<Operand> operands) {
+        this.context = context;
         this.op = op;
         this.operands = List.copyOf(operands);
         this.outputNames =
@@ -55,18 +57,16 @@ final class PreparedNode implements PreparedOp {
     @Override
     public List<Tensor> run(List<Tensor> variables) {
         try {
-            if (session.isEmpty()) {
-                session = Optional.of(open(variables));
-            }
-            Map<String, OnnxTensor> inputs = new HashMap<>();
-            for (int i = 0; i < variables.size(); i++) {
-                if (!variableNames.get(i).isEmpty()) {
-                    inputs.put(variableNames.get(i), ((CpuTensor) variables.get(i)).value());
+            try (Laid laid = new Laid()) {
+                Map<String, OnnxTensor> inputs = new HashMap<>();
+                for (int i = 0; i < variables.size(); i++) {
+                    if (!variableNames.get(i).isEmpty()) {
+                        inputs.put(variableNames.get(i), laid.plain((CpuTensor) variables.get(i)));
+                    }
                 }
+                // The result is not closed as a whole: its values live on in the tensors.
+                return take(session(variables).run(inputs));
             }
-            // The result is not closed as a whole: its values live on in the tensors.
-            OrtSession.Result result = session.get().run(inputs);
-            return take(result);
         } catch (OrtException e) {
             String shapes =
                     variables.stream().map(Tensor::shape).map(Shape::text).collect(Collectors.joining(" "));
@@ -77,13 +77,39 @@ final class PreparedNode implements PreparedOp {
         }
     }
 
+    /** Inputs in the order that ONNX Runtime knows, for as long as a run takes. */
+    private final class Laid implements AutoCloseable {
+        private final Resources copies = new Resources();
+
+        OnnxTensor plain(CpuTensor x) {
+            if (x.lies(Layout.PLAIN)) {
+                return x.value();
+            }
+            CpuTensor copy = context.layouts().in(Layout.PLAIN, x);
+            copies.add(copy::close);
+            return copy.value();
+        }
+
+        @Override
+        public void close() {
+            copies.close();
+        }
+    }
+
+    private synchronized OrtSession session(List<Tensor> variables) throws OrtException {
+        if (session.isEmpty()) {
+            session = Optional.of(open(variables));
+        }
+        return session.get();
+    }
+
     private List<Tensor> take(OrtSession.Result result) {
         List<Tensor> outputs = new ArrayList<>();
         try {
             for (String name : outputNames) {
                 OnnxValue value = result.get(name).orElseThrow();
                 ElementType type = OnnxRuntime.elementType(name, value);
-                outputs.add(new CpuTensor(memory, type, (OnnxTensor) value, Optional.empty()));
+                outputs.add(CpuTensor.of(context.memory(), type, (OnnxTensor) value));
             }
             return outputs;
         } catch (RuntimeException e) {
@@ -109,7 +135,8 @@ final class PreparedNode implements PreparedOp {
             }
         }
         outputNames.forEach(model::output);
-        return OnnxRuntime.session(model.serialise(), OrtSession.SessionOptions.OptLevel.BASIC_OPT);
+        return OnnxRuntime.session(
+                model.serialise(), OrtSession.SessionOptions.OptLevel.BASIC_OPT, OnnxRuntime.Threads.CALLER);
     }
 
     @Override

@@ -59,6 +59,16 @@ public final class CudaDevice implements Device {
     }
 
     @Override
+    public int threads() {
+        return 1;
+    }
+
+    @Override
+    public int batchSize(int wanted, long sampleBytes) {
+        return wanted;
+    }
+
+    @Override
     public Tensor upload(HostTensor values) {
         return CudaContext.onDevice(values.type()) ? context.upload(values) : new HostResident(host.upload(values));
     }

@@ -75,13 +75,13 @@ final class CudaErrorMoments implements ErrorMoments {
     }
 
     @Override
-    public void addError(Tensor error, Tensor output, int channelAxis, int batch) {
-        add((DeviceTensor) error, (DeviceTensor) output, channelAxis, batch, 0);
+    public void addError(Tensor error, Tensor output, int channelAxis, int batch, int samples) {
+        add((DeviceTensor) error, (DeviceTensor) output, channelAxis, samples, 0);
     }
 
     @Override
-    public void addOutputs(Tensor reference, Tensor output, int channelAxis, int batch) {
-        add((DeviceTensor) reference, (DeviceTensor) output, channelAxis, batch, 1);
+    public void addOutputs(Tensor reference, Tensor output, int channelAxis, int batch, int samples) {
+        add((DeviceTensor) reference, (DeviceTensor) output, channelAxis, samples, 1);
     }
 
     private void add(DeviceTensor first, DeviceTensor output, int channelAxis, int batch, int difference) {

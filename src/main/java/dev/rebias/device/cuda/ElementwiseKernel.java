@@ -1,13 +1,16 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.ElementwiseProgram;
+import dev.rebias.device.ElementwiseProgram.Code;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.Set;
 
 /**
  * The kernel of a group of elementwise operations for inputs of certain shapes and types. The source holds how each input lies in memory (whole, one value,
@@ -22,7 +25,41 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
     /** Beyond this, int is not enough for indices (with a block of threads to spare). */
     private static final long INT_ELEMENTS = (1L << 31) - (1 << 12);
 
-    private static final Pattern REFERENCE = Pattern.compile("\\{(\\d+)}|\\[(\\d+)]|<(\\d+)>");
+    /** What each instruction is in CUDA C++, with elementwise.cuh; quantising needs its type's bounds besides. */
+    private static final Map<Code, String> FORMS = Map.ofEntries(
+            Map.entry(Code.ABS, "fabsf(%s)"),
+            Map.entry(Code.CEIL, "ceilf(%s)"),
+            Map.entry(Code.ERF, "erff(%s)"),
+            Map.entry(Code.EXP, "expf(%s)"),
+            Map.entry(Code.FLOOR, "floorf(%s)"),
+            Map.entry(Code.HARD_SWISH, "hard_swish(%s)"),
+            Map.entry(Code.LOG, "logf(%s)"),
+            Map.entry(Code.NEG, "-%s"),
+            Map.entry(Code.RECIPROCAL, "1.0f / %s"),
+            Map.entry(Code.RELU, "fmaxf(%s, 0.0f)"),
+            Map.entry(Code.ROUND, "rintf(%s)"),
+            Map.entry(Code.SIGMOID, "sigmoid(%s)"),
+            Map.entry(Code.SOFTPLUS, "softplus(%s)"),
+            Map.entry(Code.SOFTSIGN, "%1$s / (1.0f + fabsf(%1$s))"),
+            Map.entry(Code.SQRT, "sqrtf(%s)"),
+            Map.entry(Code.TANH, "tanhf(%s)"),
+            Map.entry(Code.ADD, "%s + %s"),
+            Map.entry(Code.SUB, "%s - %s"),
+            Map.entry(Code.MUL, "%s * %s"),
+            Map.entry(Code.DIV, "%s / %s"),
+            Map.entry(Code.POW, "powf(%s, %s)"),
+            Map.entry(Code.PRELU, "leaky_relu(%s, %s)"),
+            Map.entry(Code.SUM, "%s + %s"),
+            Map.entry(Code.MAX, "fmaxf(%s, %s)"),
+            Map.entry(Code.MIN, "fminf(%s, %s)"),
+            Map.entry(Code.CLIP, "clip(%s, %s, %s)"),
+            Map.entry(Code.HARD_SIGMOID, "hard_sigmoid(%s, %s, %s)"),
+            Map.entry(Code.ELU, "elu(%s, %s)"),
+            Map.entry(Code.SCALE_SHIFT, "%s * %s + %s"),
+            Map.entry(Code.DEQUANTIZE, "dequantize(%s, %s, %s)"));
+
+    /** Those that take any number of values, two by two. */
+    private static final Set<Code> FOLDED = EnumSet.of(Code.SUM, Code.MAX, Code.MIN);
 
     /** How an input lies in memory, seen from the group's shape. */
     enum Layout {
@@ -49,52 +86,24 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
      */
     static Optional<ElementwiseKernel> of(
             String title, ElementwiseProgram program, List<long[]> shapes, List<ElementType> inputTypes) {
-        List<long[]> memberShapes = new ArrayList<>();
-        for (ElementwiseProgram.Shapes member : program.members()) {
-            long[] shape = {};
-            for (int i : member.inputs()) {
-                shape = Shape.broadcast(shape, shapes.get(i));
-            }
-            for (int m : member.members()) {
-                shape = Shape.broadcast(shape, memberShapes.get(m));
-            }
-            memberShapes.add(shape);
+        Optional<long[]> whole = program.shape(shapes);
+        if (whole.isEmpty()) {
+            return Optional.empty();
         }
-        long[] total = {};
-        for (long[] shape : memberShapes) {
-            total = Shape.broadcast(total, shape);
-        }
-        for (int output : program.outputs()) {
-            if (!Arrays.equals(memberShapes.get(output), total)) {
-                return Optional.empty();
-            }
-        }
+        long[] total = whole.get();
         List<Read> reads = new ArrayList<>();
         for (int i = 0; i < shapes.size(); i++) {
-            Optional<Read> read = read(shapes.get(i), program.inputs().get(i).axis(), inputTypes.get(i), total);
+            Optional<Read> read = read(program.inputs().get(i).aligned(shapes.get(i), total), inputTypes.get(i), total);
             if (read.isEmpty()) {
                 return Optional.empty();
             }
             reads.add(read.get());
         }
-        List<ElementType> types =
-                program.outputs().stream().map(program.types()::get).toList();
+        List<ElementType> types = program.outputTypes();
         return Optional.of(new ElementwiseKernel(source(title, program, reads, total, types), reads, total, types));
     }
 
-    private static Optional<Read> read(long[] shape, int axis, ElementType type, long[] total) {
-        long[] aligned = new long[total.length];
-        Arrays.fill(aligned, 1);
-        if (axis == ElementwiseProgram.Input.TRAILING) {
-            System.arraycopy(shape, 0, aligned, total.length - shape.length, shape.length);
-        } else {
-            int at = axis < 0 ? axis + total.length : axis;
-            if (at >= total.length || total[at] != shape[0]) {
-                throw new IllegalArgumentException("one value for each of " + shape[0] + " channels along axis " + axis
-                        + " does not fit data of shape " + Shape.text(total));
-            }
-            aligned[at] = shape[0];
-        }
+    private static Optional<Read> read(long[] aligned, ElementType type, long[] total) {
         if (Arrays.equals(aligned, total)) {
             return Optional.of(new Read(Layout.WHOLE, type, 1, 1, Optional.empty()));
         }
@@ -155,8 +164,8 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
                     .append("* __restrict__ o")
                     .append(o);
         }
-        for (int m = 0; m < program.lines().size(); m++) {
-            String expression = REFERENCE.matcher(program.lines().get(m)).replaceAll(r -> reference(r, reads));
+        for (int m = 0; m < program.instructions().size(); m++) {
+            String expression = expression(program.instructions().get(m), reads);
             body.append(
                     line(String.format("float v%d[4]; for (int l = 0; l < 4; l++) v%d[l] = %s;", m, m, expression)));
         }
@@ -173,12 +182,30 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
                 + body + "}\n";
     }
 
-    private static String reference(java.util.regex.MatchResult r, List<Read> reads) {
-        if (r.group(1) != null) {
-            boolean value = reads.get(Integer.parseInt(r.group(1))).layout() == Layout.VALUE;
-            return Matcher.quoteReplacement("x" + r.group(1) + (value ? "" : "[l]"));
+    private static String expression(ElementwiseProgram.Instruction instruction, List<Read> reads) {
+        List<String> names =
+                instruction.arguments().stream().map(v -> name(v, reads)).toList();
+        String form =
+                switch (instruction.code()) {
+                    case QUANTIZE ->
+                        "quantize(%s, %s, %s, "
+                                + (instruction.type() == ElementType.UINT8 ? "0.0f, 255.0f" : "-128.0f, 127.0f") + ")";
+                    default -> FORMS.get(instruction.code());
+                };
+        if (!FOLDED.contains(instruction.code())) {
+            return String.format(form, names.toArray());
         }
-        return r.group(2) != null ? "c" + r.group(2) : Matcher.quoteReplacement("v" + r.group(3) + "[l]");
+        return names.stream()
+                .reduce((all, next) -> String.format(form, all, next))
+                .orElseThrow();
+    }
+
+    private static String name(ElementwiseProgram.Value value, List<Read> reads) {
+        return switch (value.source()) {
+            case INPUT -> "x" + value.index() + (reads.get(value.index()).layout() == Layout.VALUE ? "" : "[l]");
+            case CONSTANT -> "c" + value.index();
+            case MEMBER -> "v" + value.index() + "[l]";
+        };
     }
 
     private static String line(String text) {

@@ -1,10 +1,9 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.FreeRanges;
 import dev.rebias.device.Resources;
 import java.util.HashSet;
-import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 import org.bytedeco.cuda.global.cudart;
 
 /**
@@ -21,8 +20,7 @@ final class MemoryPool implements AutoCloseable {
     private final Runnable settle;
     private final long base;
     private final long capacity;
-    /** Free ranges: offset to length. */
-    private final TreeMap<Long, Long> free = new TreeMap<>();
+    private final FreeRanges free;
 
     private final Set<Long> ownAllocations = new HashSet<>();
     private long used;
@@ -62,9 +60,7 @@ final class MemoryPool implements AutoCloseable {
         this.capacity = capacity;
         this.single = single;
         this.settle = settle;
-        if (!single) {
-            free.put(0L, capacity);
-        }
+        this.free = new FreeRanges(capacity);
     }
 
     /** A pool of that many bytes, taken from the driver now. */
@@ -107,29 +103,12 @@ final class MemoryPool implements AutoCloseable {
         return address[0];
     }
 
-    /** The smallest free range that is long enough. */
     private long fit(long size, String purpose) {
-        Map.Entry<Long, Long> best = null;
-        for (Map.Entry<Long, Long> range : free.entrySet()) {
-            if (range.getValue() >= size && (best == null || range.getValue() < best.getValue())) {
-                best = range;
-            }
-        }
-        if (best == null) {
-            long longest =
-                    free.values().stream().mapToLong(Long::longValue).max().orElse(0);
-            throw new CudaException.OutOfMemory("the card's memory does not suffice for " + purpose + ": requested "
-                    + size
-                    + " bytes, free " + (capacity - used) + " (longest piece " + longest + "), total " + capacity
-                    + "; use a smaller --batch-size or fewer samples (--limit)");
-        }
-        long offset = best.getKey();
-        long length = best.getValue();
-        free.remove(offset);
-        if (length > size) {
-            free.put(offset + size, length - size);
-        }
-        return offset;
+        return free.take(size)
+                .orElseThrow(() -> new CudaException.OutOfMemory("the card's memory does not suffice for " + purpose
+                        + ": requested " + size + " bytes, free " + (capacity - used) + " (longest piece "
+                        + free.longest() + "), total " + capacity
+                        + "; use a smaller --batch-size or fewer samples (--limit)"));
     }
 
     private void release(Block block) {
@@ -144,16 +123,7 @@ final class MemoryPool implements AutoCloseable {
             Status.cuda(cudart.cuMemFree(block.address), "cuMemFree");
             return;
         }
-        long offset = block.address - base;
-        long length = block.bytes;
-        Map.Entry<Long, Long> before = free.lowerEntry(offset);
-        if (before != null && before.getKey() + before.getValue() == offset) {
-            free.remove(before.getKey());
-            offset = before.getKey();
-            length += before.getValue();
-        }
-        Long after = free.remove(offset + length);
-        free.put(offset, after == null ? length : length + after);
+        free.give(block.address - base, block.bytes);
     }
 
     long peak() {

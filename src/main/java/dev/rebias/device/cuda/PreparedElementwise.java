@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.ElementwiseProgram;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;

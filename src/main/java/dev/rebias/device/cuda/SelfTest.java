@@ -138,7 +138,7 @@ public final class SelfTest {
         try (ErrorMoments moments = device.errorMoments(bias, reference, new float[0]);
                 Tensor e = device.upload(error);
                 Tensor y = device.upload(output)) {
-            moments.addError(e, y, 1, (int) error.shape()[0]);
+            moments.addError(e, y, 1, 0, (int) error.shape()[0]);
             moments.solve();
             return moments.read(false);
         }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import dev.rebias.device.ElementwiseProgram;
 import dev.rebias.device.Operand;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;

@@ -1,0 +1,107 @@
+package dev.rebias.device.cpu;
+
+import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_default_flags;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_destroy;
+
+import dev.rebias.device.Resources;
+import java.util.Optional;
+import org.bytedeco.dnnl.dnnl_stream;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+
+/** What one thread needs to work: a oneDNN stream, scratch memory, and arrays for the tiles of elementwise loops. Used by that thread only. */
+final class Lane implements AutoCloseable {
+    private Optional<dnnl_stream> stream = Optional.empty();
+    private BytePointer scratch = new BytePointer();
+    private BytePointer expansion = new BytePointer();
+    private Optional<CpuTensor> expanded = Optional.empty();
+    private long expandedZero;
+    private float[][] tiles = new float[0][0];
+    private double[][] wide = new double[0][0];
+    private byte[] bytes = new byte[0];
+
+    /** The stream; its thread is told to work alone, for threads are ours to share out. */
+    dnnl_stream stream() {
+        if (stream.isEmpty()) {
+            OneDnn.workAlone();
+            dnnl_stream made = new dnnl_stream();
+            OneDnn.check(dnnl_stream_create(made, OneDnn.engine(), dnnl_stream_default_flags), "dnnl_stream_create");
+            stream = Optional.of(made);
+        }
+        return stream.get();
+    }
+
+    /** The address of at least that much memory, which the next caller may overwrite. */
+    long scratch(long size) {
+        scratch = atLeast(scratch, size);
+        return scratch.address();
+    }
+
+    /** The address of memory for a tensor's data as floats, without their zero point. */
+    long expansion(long size) {
+        expanded = Optional.empty();
+        expansion = atLeast(expansion, size);
+        return expansion.address();
+    }
+
+    /** Whether {@link #expansion} holds this tensor: a layer and its error are computed from the same data, one after the other. */
+    boolean holds(CpuTensor tensor, long zero) {
+        return expanded.isPresent() && expanded.get() == tensor && expandedZero == zero;
+    }
+
+    void expanded(CpuTensor tensor, long zero) {
+        expanded = Optional.of(tensor);
+        expandedZero = zero;
+    }
+
+    long expansionAddress() {
+        return expansion.address();
+    }
+
+    private static BytePointer atLeast(BytePointer have, long size) {
+        if (have.capacity() >= size && !have.isNull()) {
+            return have;
+        }
+        Pointer.free(have);
+        long room = Math.max(size, 64);
+        BytePointer made = new BytePointer(Pointer.malloc(room)).capacity(room);
+        if (made.isNull()) {
+            throw new OutOfMemoryError("no " + room + " bytes of scratch memory");
+        }
+        return made;
+    }
+
+    /** That many arrays of at least that length. */
+    float[][] tiles(int count, int length) {
+        if (tiles.length < count || (count > 0 && tiles[0].length < length)) {
+            tiles = new float[Math.max(count, tiles.length)][Math.max(length, tiles.length == 0 ? 0 : tiles[0].length)];
+        }
+        return tiles;
+    }
+
+    /** The same of doubles. */
+    double[][] wide(int count, int length) {
+        if (wide.length < count || (count > 0 && wide[0].length < length)) {
+            wide = new double[Math.max(count, wide.length)][Math.max(length, wide.length == 0 ? 0 : wide[0].length)];
+        }
+        return wide;
+    }
+
+    byte[] bytes(int length) {
+        if (bytes.length < length) {
+            bytes = new byte[length];
+        }
+        return bytes;
+    }
+
+    @Override
+    public void close() {
+        Resources all = new Resources();
+        all.add(() -> Pointer.free(expansion));
+        all.add(() -> Pointer.free(scratch));
+        stream.ifPresent(s -> all.add(() -> OneDnn.check(dnnl_stream_destroy(s), "dnnl_stream_destroy")));
+        stream = Optional.empty();
+        all.close();
+    }
+}

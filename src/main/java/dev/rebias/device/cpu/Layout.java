@@ -1,0 +1,49 @@
+package dev.rebias.device.cpu;
+
+import java.util.Arrays;
+
+/** In which order a tensor's elements lie in memory. */
+enum Layout {
+    /** Row-major: the last dimension runs fastest. */
+    PLAIN {
+        @Override
+        long[] strides(long... shape) {
+            long[] strides = new long[shape.length];
+            long next = 1;
+            for (int i = shape.length - 1; i >= 0; i--) {
+                strides[i] = next;
+                next *= Math.max(1, shape[i]);
+            }
+            return strides;
+        }
+    },
+
+    /**
+     * Dimension 1 runs fastest, then the others as in row-major: what convolutions work on (oneDNN calls it nhwc), and where a vector along channels
+     * lines up with memory.
+     */
+    CHANNELS_LAST {
+        @Override
+        long[] strides(long... shape) {
+            long[] strides = new long[shape.length];
+            strides[1] = 1;
+            long next = Math.max(1, shape[1]);
+            for (int i = shape.length - 1; i >= 2; i--) {
+                strides[i] = next;
+                next *= Math.max(1, shape[i]);
+            }
+            strides[0] = next;
+            return strides;
+        }
+    };
+
+    /** The strides of a dense tensor of that shape, in elements. */
+    abstract long[] strides(long... shape);
+
+    /** Whether both layouts of a tensor of that shape are the same. */
+    static boolean indifferent(long... shape) {
+        return shape.length < 3
+                || shape[1] == 1
+                || Arrays.stream(shape, 2, shape.length).allMatch(d -> d == 1);
+    }
+}

@@ -1,0 +1,351 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.device.ElementwiseProgram;
+import dev.rebias.device.ElementwiseProgram.Code;
+import dev.rebias.device.ElementwiseProgram.Instruction;
+import dev.rebias.device.ElementwiseProgram.Value;
+import dev.rebias.device.Operand;
+import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Resources;
+import dev.rebias.device.Tensor;
+import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * A group of elementwise operations in one pass over memory: tile by tile, each small enough for the first-level cache, one {@linkplain ElementLoops loop} per member. Where
+ * that is not possible (other types, outputs of different shapes, broadcasting that does not line up with memory, functions without a loop) its members run one by one, and
+ * a single member in ONNX Runtime.
+ */
+final class PreparedElementwise implements PreparedOp {
+    private static final int TILE = 1024;
+
+    private final CpuContext context;
+    private final List<Operand> operands;
+    private final PreparedOp otherwise;
+    private final Optional<ElementwiseProgram> program;
+    private final Map<String, Optional<Form>> forms = new ConcurrentHashMap<>();
+
+    /** How an input lies, seen from the group's shape and layout. */
+    private enum Kind {
+        /** Element by element. */
+        WHOLE,
+        /** One value, or a run of values that repeats. */
+        REPEATED,
+        /** The same for every entry of axis 0 on its own. */
+        REPEATED_PER_SAMPLE
+    }
+
+    /**
+     * How the group runs on inputs of certain shapes.
+     *
+     * @param sample the elements of one entry of axis 0
+     * @param tile how many elements are worked on together
+     * @param periods for each repeated input the length of its run
+     * @param constants arrays of a tile's length for the program's numbers
+     */
+    private record Form(
+            long[] shape,
+            Layout layout,
+            int samples,
+            int sample,
+            int tile,
+            List<Kind> kinds,
+            int[] periods,
+            float[][] constants) {}
+
+    /**
+     * Prepares a group.
+     *
+     * @param otherwise what runs it where one pass cannot; becomes this object's to close
+     */
+    PreparedElementwise(CpuContext context, ElementwiseGroup group, List<Operand> operands, PreparedOp otherwise) {
+        this.context = context;
+        this.operands = List.copyOf(operands);
+        this.otherwise = otherwise;
+        this.program = ElementwiseProgram.of(group, operands).filter(p -> p.instructions().stream()
+                .allMatch(i -> i.code() == Code.QUANTIZE || ElementLoops.has(i.code())));
+    }
+
+    @Override
+    public List<Tensor> run(List<Tensor> variables) {
+        if (program.isEmpty()) {
+            return otherwise.run(variables);
+        }
+        List<Optional<CpuTensor>> given = given(variables);
+        List<long[]> shapes = new ArrayList<>();
+        StringBuilder key = new StringBuilder();
+        for (int i = 0; i < given.size(); i++) {
+            ElementwiseProgram.Input input = program.get().inputs().get(i);
+            ElementType type = given.get(i).map(CpuTensor::type).orElseGet(() -> constant(input)
+                    .type());
+            if (input.quantized() ? type != ElementType.UINT8 && type != ElementType.INT8 : type != ElementType.FLOAT) {
+                return otherwise.run(variables);
+            }
+            shapes.add(given.get(i).map(CpuTensor::shape).orElseGet(() -> constant(input)
+                    .shape()));
+            key.append(Shape.text(shapes.get(i)))
+                    .append(given.get(i).filter(t -> !t.lies(Layout.PLAIN)).isPresent());
+        }
+        Optional<Form> form = forms.computeIfAbsent(key.toString(), k -> form(given, shapes));
+        return form.isPresent() ? run(form.get(), given) : otherwise.run(variables);
+    }
+
+    /** For each of the program's inputs the tensor, unless it is constant. */
+    private List<Optional<CpuTensor>> given(List<Tensor> variables) {
+        CpuTensor[] byOperand = new CpuTensor[operands.size()];
+        int next = 0;
+        for (int i = 0; i < operands.size(); i++) {
+            if (operands.get(i) instanceof Operand.Variable) {
+                byOperand[i] = (CpuTensor) variables.get(next++);
+            }
+        }
+        return program.orElseThrow().inputs().stream()
+                .map(i -> i.operand() < 0 ? Optional.<CpuTensor>empty() : Optional.ofNullable(byOperand[i.operand()]))
+                .toList();
+    }
+
+    private HostTensor constant(ElementwiseProgram.Input input) {
+        return input.vector().orElseGet(() -> ((Operand.Constant) operands.get(input.operand())).value());
+    }
+
+    private Optional<Form> form(List<Optional<CpuTensor>> given, List<long[]> shapes) {
+        Optional<long[]> whole = program.orElseThrow().shape(shapes);
+        if (whole.isEmpty()) {
+            return Optional.empty();
+        }
+        long[] shape = whole.get();
+        boolean last = given.stream().anyMatch(t -> t.isPresent() && !t.get().lies(Layout.PLAIN));
+        List<Layout> layouts = shape.length < 3
+                ? List.of(Layout.PLAIN)
+                : last ? List.of(Layout.CHANNELS_LAST, Layout.PLAIN) : List.of(Layout.PLAIN, Layout.CHANNELS_LAST);
+        return layouts.stream()
+                .map(l -> form(l, shape, shapes))
+                .flatMap(Optional::stream)
+                .findFirst();
+    }
+
+    private Optional<Form> form(Layout layout, long[] shape, List<long[]> shapes) {
+        ElementwiseProgram p = program.orElseThrow();
+        List<Kind> kinds = new ArrayList<>();
+        int[] periods = new int[shapes.size()];
+        int run = 1;
+        for (int i = 0; i < shapes.size(); i++) {
+            long[] aligned = p.inputs().get(i).aligned(shapes.get(i), shape);
+            Optional<Kind> kind = kind(layout, aligned, shape);
+            if (kind.isEmpty()) {
+                return Optional.empty();
+            }
+            kinds.add(kind.get());
+            if (kind.get() != Kind.WHOLE) {
+                long samples = kind.get() == Kind.REPEATED ? 1 : shape[0];
+                periods[i] = Math.toIntExact(Shape.elements(aligned) / Math.max(1, samples));
+                int longer = Math.max(run, periods[i]);
+                if (longer % Math.max(1, Math.min(run, periods[i])) != 0) {
+                    return Optional.empty();
+                }
+                run = longer;
+            }
+        }
+        int samples = shape.length == 0 ? 1 : Math.toIntExact(shape[0]);
+        int sample = samples == 0 ? 0 : Math.toIntExact(Shape.elements(shape) / samples);
+        int tile = run * Math.max(1, TILE / run);
+        float[][] constants = new float[p.constants().size()][tile];
+        for (int i = 0; i < constants.length; i++) {
+            Arrays.fill(constants[i], p.constants().get(i));
+        }
+        return Optional.of(new Form(shape, layout, samples, sample, tile, kinds, periods, constants));
+    }
+
+    private static Optional<Kind> kind(Layout layout, long[] aligned, long[] shape) {
+        if (Arrays.equals(aligned, shape)) {
+            return Optional.of(shape.length == 0 ? Kind.REPEATED : Kind.WHOLE);
+        }
+        if (Shape.elements(aligned) == 1) {
+            return Optional.of(Kind.REPEATED);
+        }
+        // Seen without axis 0: a run at the end of memory's order, everything before it broadcast.
+        boolean perSample = aligned[0] != 1;
+        boolean fits;
+        if (layout == Layout.CHANNELS_LAST) {
+            fits = aligned[1] == shape[1]
+                    && Arrays.stream(aligned, 2, aligned.length).allMatch(d -> d == 1);
+        } else {
+            int first = 1;
+            while (first < aligned.length && aligned[first] == 1) {
+                first++;
+            }
+            fits = Arrays.equals(aligned, first, aligned.length, shape, first, shape.length);
+        }
+        return fits ? Optional.of(perSample ? Kind.REPEATED_PER_SAMPLE : Kind.REPEATED) : Optional.empty();
+    }
+
+    private List<Tensor> run(Form form, List<Optional<CpuTensor>> given) {
+        ElementwiseProgram p = program.orElseThrow();
+        Resources temporary = new Resources();
+        List<CpuTensor> outputs = new ArrayList<>();
+        try {
+            List<CpuTensor> inputs = new ArrayList<>();
+            for (int i = 0; i < given.size(); i++) {
+                CpuTensor x = given.get(i).orElse(null);
+                boolean uploaded = x == null;
+                if (uploaded) {
+                    x = CpuDevice.upload(context, constant(p.inputs().get(i)));
+                    temporary.add(x::close);
+                }
+                if (form.kinds().get(i) == Kind.WHOLE && !x.lies(form.layout())) {
+                    x = context.layouts().in(form.layout(), x);
+                    temporary.add(x::close);
+                }
+                inputs.add(x);
+            }
+            for (ElementType type : p.outputTypes()) {
+                outputs.add(CpuTensor.allocate(context.memory(), type, form.layout(), form.shape()));
+            }
+            new Pass(form, inputs, outputs).run();
+            return List.copyOf(outputs);
+        } catch (RuntimeException e) {
+            outputs.forEach(CpuTensor::close);
+            throw e;
+        } finally {
+            temporary.close();
+        }
+    }
+
+    /** One run over given tensors. */
+    private final class Pass {
+        private final ElementwiseProgram p = program.orElseThrow();
+        private final Form form;
+        private final List<CpuTensor> inputs;
+        private final List<CpuTensor> outputs;
+        private final List<FloatBuffer> inputFloats;
+        private final List<FloatBuffer> outputFloats;
+        private final Lane lane = context.lane();
+        /** An array for each input, then one for each member. */
+        private final float[][] tiles;
+
+        Pass(Form form, List<CpuTensor> inputs, List<CpuTensor> outputs) {
+            this.form = form;
+            this.inputs = inputs;
+            this.outputs = outputs;
+            this.inputFloats = inputs.stream().map(CpuTensor::floats).toList();
+            this.outputFloats = outputs.stream().map(CpuTensor::floats).toList();
+            this.tiles = lane.tiles(inputs.size() + p.instructions().size(), form.tile());
+        }
+
+        void run() {
+            for (int i = 0; i < inputs.size(); i++) {
+                if (form.kinds().get(i) == Kind.REPEATED) {
+                    repeat(i, 0);
+                }
+            }
+            for (int n = 0; n < form.samples(); n++) {
+                for (int i = 0; i < inputs.size(); i++) {
+                    if (form.kinds().get(i) == Kind.REPEATED_PER_SAMPLE) {
+                        repeat(i, n * form.periods()[i]);
+                    }
+                }
+                for (int at = 0; at < form.sample(); at += form.tile()) {
+                    tile(n * form.sample() + at, Math.min(form.tile(), form.sample() - at));
+                }
+            }
+        }
+
+        private void repeat(int input, int first) {
+            int period = form.periods()[input];
+            float[] to = tiles[input];
+            load(input, first, to, period);
+            for (int i = period; i < form.tile(); i++) {
+                to[i] = to[i - period];
+            }
+        }
+
+        private void load(int input, int first, float[] to, int n) {
+            CpuTensor x = inputs.get(input);
+            if (x.type() == ElementType.FLOAT) {
+                inputFloats.get(input).get(first, to, 0, n);
+                return;
+            }
+            byte[] bytes = lane.bytes(form.tile());
+            x.elements().get(first, bytes, 0, n);
+            if (x.type() == ElementType.UINT8) {
+                for (int i = 0; i < n; i++) {
+                    to[i] = bytes[i] & 0xff;
+                }
+            } else {
+                for (int i = 0; i < n; i++) {
+                    to[i] = bytes[i];
+                }
+            }
+        }
+
+        private void tile(int first, int n) {
+            for (int i = 0; i < inputs.size(); i++) {
+                if (form.kinds().get(i) == Kind.WHOLE) {
+                    load(i, first, tiles[i], n);
+                }
+            }
+            for (int m = 0; m < p.instructions().size(); m++) {
+                execute(p.instructions().get(m), tiles[inputs.size() + m], n);
+            }
+            for (int o = 0; o < outputs.size(); o++) {
+                store(o, first, tiles[inputs.size() + p.outputs().get(o)], n);
+            }
+        }
+
+        private void execute(Instruction instruction, float[] out, int n) {
+            List<Value> arguments = instruction.arguments();
+            float[][] values = new float[arguments.size()][];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = array(arguments.get(i));
+            }
+            if (instruction.code() != Code.QUANTIZE) {
+                ElementLoops.run(instruction.code(), values, out, n);
+                return;
+            }
+            Quantizer quantizer = new Quantizer(instruction.type());
+            if (arguments.get(1).source() == Value.Source.CONSTANT
+                    && arguments.get(2).source() == Value.Source.CONSTANT) {
+                quantizer.run(values[0], values[1][0], values[2][0], out, n);
+            } else {
+                quantizer.run(values[0], values[1], values[2], out, n);
+            }
+        }
+
+        private float[] array(Value value) {
+            return switch (value.source()) {
+                case INPUT -> tiles[value.index()];
+                case CONSTANT -> form.constants()[value.index()];
+                case MEMBER -> tiles[inputs.size() + value.index()];
+            };
+        }
+
+        private void store(int output, int first, float[] from, int n) {
+            CpuTensor y = outputs.get(output);
+            if (y.type() == ElementType.FLOAT) {
+                outputFloats.get(output).put(first, from, 0, n);
+                return;
+            }
+            byte[] bytes = lane.bytes(form.tile());
+            for (int i = 0; i < n; i++) {
+                bytes[i] = (byte) (int) from[i];
+            }
+            ByteBuffer to = y.elements();
+            to.put(first, bytes, 0, n);
+        }
+    }
+
+    @Override
+    public void close() {
+        otherwise.close();
+    }
+}

@@ -1,0 +1,115 @@
+package dev.rebias.device.cpu;
+
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SCRATCHPAD;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_get_size;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_set_data_handle;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_query_md;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_execute;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_query_exec_arg_md;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_wait;
+
+import dev.rebias.device.Resources;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.bytedeco.dnnl.dnnl_exec_arg_t;
+import org.bytedeco.dnnl.dnnl_memory;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_primitive;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
+
+/** A oneDNN primitive, and for every lane its arguments. Several threads may execute it at once. */
+final class Primitive implements AutoCloseable {
+    private final dnnl_primitive_desc description;
+    private final dnnl_primitive primitive = new dnnl_primitive();
+    private final int[] arguments;
+    private final long scratchBytes;
+    private final Map<Lane, Arguments> perLane = new ConcurrentHashMap<>();
+
+    /** One lane's memory objects for all arguments, the scratchpad last. */
+    private final class Arguments {
+        private final dnnl_memory[] memories = new dnnl_memory[arguments.length + 1];
+        private final long[] addresses = new long[arguments.length + 1];
+        private final dnnl_exec_arg_t list = new dnnl_exec_arg_t(arguments.length + 1);
+        private final Address address = new Address();
+
+        Arguments() {
+            for (int i = 0; i < memories.length; i++) {
+                int id = i < arguments.length ? arguments[i] : DNNL_ARG_SCRATCHPAD;
+                memories[i] = new dnnl_memory();
+                OneDnn.check(
+                        dnnl_memory_create(memories[i], memory(id), OneDnn.engine(), address.at(0)),
+                        "dnnl_memory_create");
+                list.position(i).arg(id).memory(memories[i]);
+            }
+            list.position(0);
+        }
+
+        void set(int i, long newAddress) {
+            if (addresses[i] != newAddress) {
+                OneDnn.check(
+                        dnnl_memory_set_data_handle(memories[i], address.at(newAddress)),
+                        "dnnl_memory_set_data_handle");
+                addresses[i] = newAddress;
+            }
+        }
+
+        void close() {
+            Resources all = new Resources();
+            for (dnnl_memory m : memories) {
+                all.add(() -> OneDnn.check(dnnl_memory_destroy(m), "dnnl_memory_destroy"));
+            }
+            all.close();
+            list.close();
+        }
+    }
+
+    /**
+     * Makes a primitive.
+     *
+     * @param description made with a {@link Recipe}'s attributes; becomes this object's
+     * @param arguments oneDNN's numbers of the arguments, in the order in which {@link #execute} takes them
+     */
+    Primitive(dnnl_primitive_desc description, int... arguments) {
+        this.description = description;
+        this.arguments = arguments.clone();
+        OneDnn.check(dnnl_primitive_create(primitive, description), "dnnl_primitive_create");
+        this.scratchBytes = dnnl_memory_desc_get_size(memory(DNNL_ARG_SCRATCHPAD));
+    }
+
+    /** How the primitive lays out an argument; lives as long as the primitive. */
+    dnnl_memory_desc memory(int argument) {
+        return dnnl_primitive_desc_query_md(description, dnnl_query_exec_arg_md, argument);
+    }
+
+    /**
+     * Executes the primitive, and returns when it is done.
+     *
+     * @param addresses where the arguments lie, in the order given when it was made
+     */
+    void execute(Lane lane, long... addresses) {
+        Arguments own = perLane.computeIfAbsent(lane, l -> new Arguments());
+        for (int i = 0; i < addresses.length; i++) {
+            own.set(i, addresses[i]);
+        }
+        own.set(arguments.length, lane.scratch(scratchBytes));
+        OneDnn.check(
+                dnnl_primitive_execute(primitive, lane.stream(), arguments.length + 1, own.list),
+                "dnnl_primitive_execute");
+        OneDnn.check(dnnl_stream_wait(lane.stream()), "dnnl_stream_wait");
+    }
+
+    @Override
+    public void close() {
+        Resources all = new Resources();
+        all.add(() -> OneDnn.check(dnnl_primitive_desc_destroy(description), "dnnl_primitive_desc_destroy"));
+        all.add(() -> OneDnn.check(dnnl_primitive_destroy(primitive), "dnnl_primitive_destroy"));
+        perLane.values().forEach(a -> all.add(a::close));
+        perLane.clear();
+        all.close();
+    }
+}

@@ -1,0 +1,139 @@
+package dev.rebias.device.cpu;
+
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_ZERO_POINTS;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_1;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_add;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_mul;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_linear;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_f32;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_format_tag_any;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_create_with_strides;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_create_with_tag;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_post_ops_append_binary;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_post_ops_append_eltwise;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_post_ops_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_post_ops_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_post_ops;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_scratchpad_mode;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_zero_points_mask;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_s8;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_scratchpad_mode_user;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_u8;
+
+import dev.rebias.device.Resources;
+import dev.rebias.tensor.ElementType;
+import java.util.Arrays;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_post_ops;
+import org.bytedeco.dnnl.dnnl_primitive_attr;
+
+/** What a oneDNN primitive is described with: memory descriptors, attributes, post-ops. Needed only until the primitive is described. */
+final class Recipe implements AutoCloseable {
+    private final Resources made = new Resources();
+    private final dnnl_primitive_attr attributes = new dnnl_primitive_attr();
+    private final dnnl_post_ops postOps = new dnnl_post_ops();
+    private int appended;
+
+    Recipe() {
+        OneDnn.check(dnnl_primitive_attr_create(attributes), "dnnl_primitive_attr_create");
+        made.add(() -> OneDnn.check(dnnl_primitive_attr_destroy(attributes), "dnnl_primitive_attr_destroy"));
+        OneDnn.check(dnnl_post_ops_create(postOps), "dnnl_post_ops_create");
+        made.add(() -> OneDnn.check(dnnl_post_ops_destroy(postOps), "dnnl_post_ops_destroy"));
+        OneDnn.check(
+                dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
+                "dnnl_primitive_attr_set_scratchpad_mode");
+    }
+
+    /** The attributes, with the post-ops appended so far; the scratchpad is the caller's. */
+    dnnl_primitive_attr attributes() {
+        OneDnn.check(dnnl_primitive_attr_set_post_ops(attributes, postOps), "dnnl_primitive_attr_set_post_ops");
+        return attributes;
+    }
+
+    /** The source has one zero point for all; it is the argument {@code DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC}, which is given back. */
+    int zeroPoint() {
+        OneDnn.check(
+                dnnl_primitive_attr_set_zero_points_mask(attributes, DNNL_ARG_SRC, 0),
+                "dnnl_primitive_attr_set_zero_points_mask");
+        return DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC;
+    }
+
+    /** The result times a number. */
+    void times(float factor) {
+        OneDnn.check(
+                dnnl_post_ops_append_eltwise(postOps, dnnl_eltwise_linear, factor, 0), "dnnl_post_ops_append_eltwise");
+        appended++;
+    }
+
+    /** The result times a vector of floats; gives the number of the vector's argument. */
+    int times(dnnl_memory_desc vector) {
+        return binary(dnnl_binary_mul, vector);
+    }
+
+    /** The result plus a vector of floats; gives the number of the vector's argument. */
+    int plus(dnnl_memory_desc vector) {
+        return binary(dnnl_binary_add, vector);
+    }
+
+    private int binary(int operation, dnnl_memory_desc vector) {
+        OneDnn.check(dnnl_post_ops_append_binary(postOps, operation, vector), "dnnl_post_ops_append_binary");
+        return DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE * ++appended | DNNL_ARG_SRC_1;
+    }
+
+    /** A dense tensor, the last dimension running fastest. */
+    dnnl_memory_desc plain(ElementType type, long... dims) {
+        return strided(type, dims, Layout.PLAIN.strides(dims));
+    }
+
+    /** A dense tensor of rank 3 or more, dimension 1 running fastest. */
+    dnnl_memory_desc channelsLast(ElementType type, long... dims) {
+        return strided(type, dims, Layout.CHANNELS_LAST.strides(dims));
+    }
+
+    dnnl_memory_desc strided(ElementType type, long[] dims, long[] strides) {
+        int code =
+                switch (type) {
+                    case FLOAT -> dnnl_f32;
+                    case UINT8 -> dnnl_u8;
+                    case INT8 -> dnnl_s8;
+                    default -> throw new IllegalArgumentException(type + " is nothing for oneDNN");
+                };
+        dnnl_memory_desc d = new dnnl_memory_desc();
+        OneDnn.check(
+                dnnl_memory_desc_create_with_strides(d, dims.length, dims, code, strides),
+                "dnnl_memory_desc_create_with_strides");
+        return keep(d);
+    }
+
+    /** A float tensor laid out as oneDNN likes it best. */
+    dnnl_memory_desc any(long... dims) {
+        dnnl_memory_desc d = new dnnl_memory_desc();
+        OneDnn.check(
+                dnnl_memory_desc_create_with_tag(d, dims.length, dims, dnnl_f32, dnnl_format_tag_any),
+                "dnnl_memory_desc_create_with_tag");
+        return keep(d);
+    }
+
+    private dnnl_memory_desc keep(dnnl_memory_desc d) {
+        made.add(() -> OneDnn.check(dnnl_memory_desc_destroy(d), "dnnl_memory_desc_destroy"));
+        return d;
+    }
+
+    /** A vector along dimension 1 of a tensor of that rank. */
+    dnnl_memory_desc alongChannels(int rank, int axis, long channels) {
+        long[] dims = new long[rank];
+        Arrays.fill(dims, 1);
+        dims[axis] = channels;
+        return plain(ElementType.FLOAT, dims);
+    }
+
+    @Override
+    public void close() {
+        made.close();
+    }
+}
