@@ -29,6 +29,9 @@ public interface Device extends AutoCloseable {
     /** Copies a tensor's values to the host. */
     HostTensor download(Tensor tensor);
 
+    /** Says that a tensor will wait for a while: it should take no more memory than its elements need. */
+    void settle(Tensor tensor);
+
     /**
      * Makes an operation ready to run.
      *

@@ -147,12 +147,14 @@ public final class Sweep implements AutoCloseable {
     private final class Segment implements AutoCloseable {
         private final Plan.Segment segment;
         private final IdentityHashMap<Step, PreparedOp> prepared = new IdentityHashMap<>();
+        private final List<Integer> made = new ArrayList<>();
 
         Segment(Plan.Segment segment) {
             this.segment = segment;
             try {
                 for (Step step : segment.steps()) {
                     if (step instanceof Step.Run run) {
+                        made.addAll(run.outputs());
                         prepared.put(step, named(run, () -> device.prepare(run.op(), run.operands())));
                     }
                 }
@@ -182,6 +184,11 @@ public final class Sweep implements AutoCloseable {
                 for (int released : segment.releases().get(i)) {
                     tensors[released].close();
                     tensors[released] = null;
+                }
+            }
+            for (int waiting : made) {
+                if (tensors[waiting] != null) {
+                    device.settle(tensors[waiting]);
                 }
             }
         }

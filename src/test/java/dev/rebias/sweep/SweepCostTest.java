@@ -88,6 +88,11 @@ final class SweepCostTest {
         }
 
         @Override
+        public void settle(Tensor tensor) {
+            device.settle(tensor);
+        }
+
+        @Override
         public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
             return device.errorMoments(bias, referenceBias, steps);
         }

@@ -10,38 +10,36 @@ package dev.rebias.device.cpu;
 final class Accumulation {
     private Accumulation() {}
 
-    /** Adds x. */
-    static void sum(float[] x, float[] high, float[] low, int n) {
+    /**
+     * Adds x to the first sum and x^2 to the second; a product's own rounding error comes from a fused multiply-add.
+     *
+     * @param high1 and low1 the first sum
+     * @param high2 and low2 the second
+     */
+    static void add(float[] x, float[] high1, float[] low1, float[] high2, float[] low2, int n) {
         for (int i = 0; i < n; i++) {
-            float h = high[i];
             float v = x[i];
+            float h = high1[i];
             float s = h + v;
             float b = s - h;
-            low[i] += (h - (s - b)) + (v - b);
-            high[i] = s;
-        }
-    }
-
-    /** Adds x^2; the product's own rounding error comes from a fused multiply-add. */
-    static void squares(float[] x, float[] high, float[] low, int n) {
-        for (int i = 0; i < n; i++) {
-            float h = high[i];
-            float v = x[i];
+            low1[i] += (h - (s - b)) + (v - b);
+            high1[i] = s;
             float p = v * v;
             float error = Math.fma(v, v, -p);
-            float s = h + p;
-            float b = s - h;
-            low[i] += ((h - (s - b)) + (p - b)) + error;
-            high[i] = s;
+            float g = high2[i];
+            float t = g + p;
+            float c = t - g;
+            low2[i] += ((g - (t - c)) + (p - c)) + error;
+            high2[i] = t;
         }
     }
 
     /**
-     * Adds x + sign y.
+     * Adds x + sign y; apart from {@link #addSquares}, for a loop with both is too large for compilers to unroll, and then to vectorise.
      *
      * @param sign 1 or -1
      */
-    static void sum(float[] x, float[] y, float sign, float[] high, float[] low, int n) {
+    static void add(float[] x, float[] y, float sign, float[] high, float[] low, int n) {
         for (int i = 0; i < n; i++) {
             float h = high[i];
             float v = x[i];
@@ -56,8 +54,8 @@ final class Accumulation {
         }
     }
 
-    /** Adds (x + sign y)^2, as {@link #sum(float[], float[], float, float[], float[], int)}. */
-    static void squares(float[] x, float[] y, float sign, float[] high, float[] low, int n) {
+    /** Adds (x + sign y)^2. */
+    static void addSquares(float[] x, float[] y, float sign, float[] high, float[] low, int n) {
         for (int i = 0; i < n; i++) {
             float h = high[i];
             float v = x[i];

@@ -28,7 +28,7 @@ import java.util.stream.IntStream;
  */
 public final class CpuDevice implements Device {
     /** What a batch's samples may take, so that its tensors stay in the processor's caches from one operation to the next. */
-    private static final long BATCH_BYTES = 128 << 10;
+    private static final long BATCH_BYTES = 32 << 10;
 
     private final CpuContext context = new CpuContext();
     private final int threads;
@@ -91,6 +91,7 @@ public final class CpuDevice implements Device {
 
     @Override
     public HostTensor download(Tensor tensor) {
+        ((CpuTensor) tensor).narrow();
         try (CpuTensor plain = context.layouts().in(Layout.PLAIN, (CpuTensor) tensor)) {
             HostTensor out = HostTensor.zeros(plain.type(), plain.shape());
             out.bytes().put(0, plain.elements(), 0, Math.toIntExact(plain.bytes()));
@@ -122,6 +123,11 @@ public final class CpuDevice implements Device {
             return new PreparedElementwise(context, alone, operands, any);
         }
         return PreparedPooling.admits(node) ? new PreparedPooling(context, node, any) : any;
+    }
+
+    @Override
+    public void settle(Tensor tensor) {
+        ((CpuTensor) tensor).narrow();
     }
 
     @Override

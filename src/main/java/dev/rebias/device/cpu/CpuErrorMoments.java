@@ -110,7 +110,7 @@ final class CpuErrorMoments implements ErrorMoments {
     /** The sums of the elements [first, first + n), channels last. */
     private double[][] sums(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
         // Few elements are not worth many lanes, which must be cleared before and added up behind.
-        int tile = channels * Math.max(1, Math.min(TILE, n / 8) / channels);
+        int tile = channels * Math.max(1, Math.min(TILE, n / 16) / channels);
         Lane lane = context.lane();
         float[][] t = lane.tiles(2 + 2 * SUMS, tile);
         float[] x = t[0];
@@ -125,25 +125,29 @@ final class CpuErrorMoments implements ErrorMoments {
             s = 6;
             r = 2;
         }
+        float sign = difference ? -1 : 1;
         for (int at = 0; at < n; at += tile) {
             int size = Math.min(tile, n - at);
             a.get(first + at, x, 0, size);
             q.get(first + at, y, 0, size);
-            Accumulation.sum(x, t[2], t[3], size);
-            Accumulation.squares(x, t[4], t[5], size);
-            float sign = difference ? -1 : 1;
-            Accumulation.sum(x, y, sign, t[6], t[7], size);
-            Accumulation.squares(x, y, sign, t[8], t[9], size);
+            Accumulation.add(x, t[2], t[3], t[4], t[5], size);
+            Accumulation.add(x, y, sign, t[6], t[7], size);
+            Accumulation.addSquares(x, y, sign, t[8], t[9], size);
         }
         int[] pairs = {s, s + 2, r, r + 2};
         double[][] sums = new double[SUMS][channels];
-        for (int i = 0; i < tile; i++) {
-            int c = i % channels;
-            for (int k = 0; k < SUMS; k++) {
-                sums[k][c] += (double) t[pairs[k]][i] + t[pairs[k] + 1][i];
-            }
+        for (int k = 0; k < SUMS; k++) {
+            fold(t[pairs[k]], t[pairs[k] + 1], tile, sums[k]);
         }
         return sums;
+    }
+
+    private void fold(float[] high, float[] low, int tile, double[] sums) {
+        for (int row = 0; row < tile; row += channels) {
+            for (int c = 0; c < channels; c++) {
+                sums[c] += (double) high[row + c] + low[row + c];
+            }
+        }
     }
 
     /** The mean error of a channel. */

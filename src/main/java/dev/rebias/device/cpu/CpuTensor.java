@@ -13,14 +13,21 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Optional;
 
-/** A tensor in host memory: in a block of the device's, or in what ONNX Runtime has allocated until somebody wants its elements. */
+/**
+ * A tensor in host memory: in a block of the device's, or in what ONNX Runtime has allocated until somebody wants its elements. One of 8-bit integers may be <em>wide</em>: its
+ * elements, less their zero point, lie there as floats, which is what layers work on, until somebody wants the integers.
+ */
 final class CpuTensor implements Tensor {
+    private static final int NARROWED = 4096;
+
     private final HostMemory memory;
     private final ElementType type;
     private final long[] shape;
     private final Layout layout;
     private Optional<HostMemory.Block> block;
     private Optional<OnnxTensor> value;
+    private Optional<Float> wideZero;
+    private long held;
     private boolean closed;
 
     private CpuTensor(
@@ -29,32 +36,47 @@ final class CpuTensor implements Tensor {
             long[] shape,
             Layout layout,
             Optional<HostMemory.Block> block,
-            Optional<OnnxTensor> value) {
+            Optional<OnnxTensor> value,
+            Optional<Float> wideZero) {
         this.memory = memory;
         this.type = type;
         this.shape = shape.clone();
         this.layout = Layout.indifferent(shape) ? Layout.PLAIN : layout;
         this.block = block;
         this.value = value;
-        memory.add(bytes());
+        this.wideZero = wideZero;
+        this.held = wideZero.isPresent() ? bytes() * Float.BYTES : bytes();
+        memory.add(held);
     }
 
     /** A new tensor, its elements not set. */
     static CpuTensor allocate(HostMemory memory, ElementType type, Layout layout, long... shape) {
         HostMemory.Block block = memory.allocate(Math.multiplyExact(Shape.elements(shape), (long) type.bytes()));
-        return new CpuTensor(memory, type, shape, layout, Optional.of(block), Optional.empty());
+        return new CpuTensor(memory, type, shape, layout, Optional.of(block), Optional.empty(), Optional.empty());
+    }
+
+    /** A new wide tensor of 8-bit integers with that zero point, its elements not set. */
+    static CpuTensor wide(HostMemory memory, ElementType type, float zero, Layout layout, long... shape) {
+        HostMemory.Block block = memory.allocate(Math.multiplyExact(Shape.elements(shape), (long) Float.BYTES));
+        return new CpuTensor(memory, type, shape, layout, Optional.of(block), Optional.empty(), Optional.of(zero));
     }
 
     /** A tensor that ONNX Runtime has made; it becomes this object's. */
     static CpuTensor of(HostMemory memory, ElementType type, OnnxTensor value) {
         return new CpuTensor(
-                memory, type, value.getInfo().getShape(), Layout.PLAIN, Optional.empty(), Optional.of(value));
+                memory,
+                type,
+                value.getInfo().getShape(),
+                Layout.PLAIN,
+                Optional.empty(),
+                Optional.of(value),
+                Optional.empty());
     }
 
     /** The same elements, in the same memory and order, under another shape; a tensor of its own. */
     CpuTensor reshape(Layout newLayout, long... newShape) {
         HostMemory.Block shared = block().share();
-        return new CpuTensor(memory, type, newShape, newLayout, Optional.of(shared), Optional.empty());
+        return new CpuTensor(memory, type, newShape, newLayout, Optional.of(shared), Optional.empty(), wideZero);
     }
 
     @Override
@@ -92,14 +114,49 @@ final class CpuTensor implements Tensor {
         return block().address();
     }
 
-    /** The bytes in the tensor's own layout; for absolute access. */
+    boolean isWide() {
+        return wideZero.isPresent();
+    }
+
+    /** The zero point that a wide tensor's elements are without. */
+    float zero() {
+        return wideZero.orElseThrow();
+    }
+
+    /** Makes a wide tensor one of bytes, a quarter of its size. */
+    void narrow() {
+        if (wideZero.isEmpty()) {
+            return;
+        }
+        int n = Math.toIntExact(bytes());
+        float[] floats = new float[Math.min(n, NARROWED)];
+        byte[] integers = new byte[floats.length];
+        FloatBuffer from = floats();
+        HostMemory.Block narrow = memory.allocate(n);
+        for (int at = 0; at < n; at += floats.length) {
+            int size = Math.min(floats.length, n - at);
+            from.get(at, floats, 0, size);
+            ElementLoops.shift(floats, zero(), size);
+            ElementLoops.toBytes(floats, integers, size);
+            narrow.buffer().put(at, integers, 0, size);
+        }
+        block().release();
+        block = Optional.of(narrow);
+        wideZero = Optional.empty();
+        memory.remove(held);
+        held = n;
+        memory.add(held);
+    }
+
+    /** The elements, in the tensor's own layout; for absolute access. */
     ByteBuffer elements() {
+        narrow();
         return block().buffer();
     }
 
-    /** The same as floats. */
+    /** The same as floats; of a wide tensor those that stand for its elements. */
     FloatBuffer floats() {
-        return elements().duplicate().order(ByteOrder.nativeOrder()).asFloatBuffer();
+        return block().buffer().duplicate().order(ByteOrder.nativeOrder()).asFloatBuffer();
     }
 
     /** The tensor as ONNX Runtime uses it; only for a plain one. It lives as long as this tensor. */
@@ -130,7 +187,7 @@ final class CpuTensor implements Tensor {
             closed = true;
             value.ifPresent(OnnxTensor::close);
             block.ifPresent(HostMemory.Block::release);
-            memory.remove(bytes());
+            memory.remove(held);
         }
     }
 

@@ -1,63 +1,91 @@
 package dev.rebias.device.cpu;
 
 import dev.rebias.device.ElementwiseProgram.Code;
-import java.util.EnumSet;
-import java.util.Set;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.Optional;
 
 /**
  * The instructions of elementwise programs as loops over tiles, each with one array to write to: what a JIT compiler turns into vector instructions, JDK 17's included.
  * The functions that would need a call for each element are left to ONNX Runtime.
  */
 final class ElementLoops {
-    private static final Set<Code> CALLS =
-            EnumSet.of(Code.ERF, Code.EXP, Code.LOG, Code.SIGMOID, Code.SOFTPLUS, Code.TANH, Code.POW, Code.ELU);
+    /**
+     * One instruction's work on a tile. Each is compiled on its own, for the call goes through this interface: in one large method with all of them compilers give up on
+     * vectors.
+     */
+    @FunctionalInterface
+    interface Loop {
+        void run(float[][] arguments, float[] out, int n);
+    }
+
+    private static final Map<Code, Loop> LOOPS = new EnumMap<>(Map.ofEntries(
+            Map.entry(Code.ABS, (a, out, n) -> abs(a[0], out, n)),
+            Map.entry(Code.CEIL, (a, out, n) -> ceil(a[0], out, n)),
+            Map.entry(Code.FLOOR, (a, out, n) -> floor(a[0], out, n)),
+            Map.entry(Code.HARD_SWISH, (a, out, n) -> hardSwish(a[0], out, n)),
+            Map.entry(Code.NEG, (a, out, n) -> negate(a[0], out, n)),
+            Map.entry(Code.RECIPROCAL, (a, out, n) -> reciprocal(a[0], out, n)),
+            Map.entry(Code.RELU, (a, out, n) -> relu(a[0], out, n)),
+            Map.entry(Code.ROUND, (a, out, n) -> round(a[0], out, n)),
+            Map.entry(Code.SOFTSIGN, (a, out, n) -> softsign(a[0], out, n)),
+            Map.entry(Code.SQRT, (a, out, n) -> squareRoot(a[0], out, n)),
+            Map.entry(Code.ADD, (a, out, n) -> add(a[0], a[1], out, n)),
+            Map.entry(Code.SUB, (a, out, n) -> subtract(a[0], a[1], out, n)),
+            Map.entry(Code.MUL, (a, out, n) -> multiply(a[0], a[1], out, n)),
+            Map.entry(Code.DIV, (a, out, n) -> divide(a[0], a[1], out, n)),
+            Map.entry(Code.PRELU, (a, out, n) -> slope(a[0], a[1], out, n)),
+            Map.entry(Code.CLIP, (a, out, n) -> clip(a[0], a[1], a[2], out, n)),
+            Map.entry(Code.HARD_SIGMOID, (a, out, n) -> hardSigmoid(a[0], a[1], a[2], out, n)),
+            Map.entry(Code.SCALE_SHIFT, (a, out, n) -> scaleShift(a[0], a[1], a[2], out, n)),
+            Map.entry(Code.DEQUANTIZE, (a, out, n) -> dequantize(a[0], a[1], a[2], out, n)),
+            Map.entry(Code.SUM, folded((a, out, n) -> add(a[0], a[1], out, n))),
+            Map.entry(Code.MAX, folded((a, out, n) -> maximum(a[0], a[1], out, n))),
+            Map.entry(Code.MIN, folded((a, out, n) -> minimum(a[0], a[1], out, n)))));
 
     private ElementLoops() {}
 
-    static boolean has(Code code) {
-        return !CALLS.contains(code);
+    /** The loop of an instruction; empty for functions that need a call for each element, and for quantising, which is the {@link Quantizer}'s. */
+    static Optional<Loop> of(Code code) {
+        return Optional.ofNullable(LOOPS.get(code));
     }
 
-    /** Executes one instruction on n elements. */
-    static void run(Code code, float[][] arguments, float[] out, int n) {
-        float[] x = arguments[0];
-        switch (code) {
-            case ABS -> abs(x, out, n);
-            case CEIL -> ceil(x, out, n);
-            case FLOOR -> floor(x, out, n);
-            case HARD_SWISH -> hardSwish(x, out, n);
-            case NEG -> negate(x, out, n);
-            case RECIPROCAL -> reciprocal(x, out, n);
-            case RELU -> relu(x, out, n);
-            case ROUND -> round(x, out, n);
-            case SOFTSIGN -> softsign(x, out, n);
-            case SQRT -> squareRoot(x, out, n);
-            case ADD -> add(x, arguments[1], out, n);
-            case SUB -> subtract(x, arguments[1], out, n);
-            case MUL -> multiply(x, arguments[1], out, n);
-            case DIV -> divide(x, arguments[1], out, n);
-            case PRELU -> slope(x, arguments[1], out, n);
-            case CLIP -> clip(x, arguments[1], arguments[2], out, n);
-            case HARD_SIGMOID -> hardSigmoid(x, arguments[1], arguments[2], out, n);
-            case SCALE_SHIFT -> scaleShift(x, arguments[1], arguments[2], out, n);
-            case DEQUANTIZE -> dequantize(x, arguments[1], arguments[2], out, n);
-            case SUM, MAX, MIN -> fold(code, arguments, out, n);
-            default -> throw new IllegalArgumentException(code + " has no loop");
-        }
-    }
-
-    private static void fold(Code code, float[][] arguments, float[] out, int n) {
-        float[] all = arguments[0];
-        if (arguments.length == 1) {
-            System.arraycopy(all, 0, out, 0, n);
-        }
-        for (int i = 1; i < arguments.length; i++) {
-            switch (code) {
-                case SUM -> add(all, arguments[i], out, n);
-                case MAX -> maximum(all, arguments[i], out, n);
-                default -> minimum(all, arguments[i], out, n);
+    /** Any number of arguments, two by two. */
+    private static Loop folded(Loop two) {
+        return (arguments, out, n) -> {
+            float[] all = arguments[0];
+            if (arguments.length == 1) {
+                System.arraycopy(all, 0, out, 0, n);
             }
-            all = out;
+            for (int i = 1; i < arguments.length; i++) {
+                two.run(new float[][] {all, arguments[i]}, out, n);
+                all = out;
+            }
+        };
+    }
+
+    static void shift(float[] x, float by, int n) {
+        for (int i = 0; i < n; i++) {
+            x[i] += by;
+        }
+    }
+
+    /** Whole numbers to bytes, of which the lower eight bits are kept. */
+    static void toBytes(float[] x, byte[] out, int n) {
+        for (int i = 0; i < n; i++) {
+            out[i] = (byte) (int) x[i];
+        }
+    }
+
+    static void fromUnsigned(byte[] x, float[] out, int n) {
+        for (int i = 0; i < n; i++) {
+            out[i] = x[i] & 0xff;
+        }
+    }
+
+    static void fromSigned(byte[] x, float[] out, int n) {
+        for (int i = 0; i < n; i++) {
+            out[i] = x[i];
         }
     }
 

@@ -28,6 +28,7 @@ final class Layouts implements AutoCloseable {
         if (x.lies(layout)) {
             return x.reshape(layout, shape);
         }
+        x.narrow();
         CpuTensor out = CpuTensor.allocate(context.memory(), x.type(), layout, shape);
         if (Shape.elements(shape) > 0) {
             reorder(x, x.type(), layout, 0, out.address());
@@ -41,8 +42,12 @@ final class Layouts implements AutoCloseable {
      * @param x UINT8 or INT8
      */
     long expanded(CpuTensor x, Layout layout, long zero) {
+        if (x.isWide() && x.zero() == zero && x.lies(layout)) {
+            return x.address();
+        }
         Lane lane = context.lane();
         if (!lane.holds(x, zero)) {
+            x.narrow();
             long elements = Shape.elements(x.shape());
             long to = lane.expansion(elements * Float.BYTES);
             if (elements > 0) {

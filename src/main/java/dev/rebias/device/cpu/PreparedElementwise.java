@@ -12,7 +12,6 @@ import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
-import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -20,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Stream;
 
 /**
  * A group of elementwise operations in one pass over memory: tile by tile, each small enough for the first-level cache, one {@linkplain ElementLoops loop} per member. Where
@@ -33,6 +33,7 @@ final class PreparedElementwise implements PreparedOp {
     private final List<Operand> operands;
     private final PreparedOp otherwise;
     private final Optional<ElementwiseProgram> program;
+    private final ElementLoops.Loop[] loops;
     private final Map<String, Optional<Form>> forms = new ConcurrentHashMap<>();
 
     /** How an input lies, seen from the group's shape and layout. */
@@ -72,8 +73,18 @@ final class PreparedElementwise implements PreparedOp {
         this.context = context;
         this.operands = List.copyOf(operands);
         this.otherwise = otherwise;
-        this.program = ElementwiseProgram.of(group, operands).filter(p -> p.instructions().stream()
-                .allMatch(i -> i.code() == Code.QUANTIZE || ElementLoops.has(i.code())));
+        this.program = ElementwiseProgram.of(group, operands)
+                .filter(p -> p.instructions().stream().allMatch(i -> loop(i).isPresent()));
+        this.loops = program.stream()
+                .flatMap(p -> p.instructions().stream())
+                .map(i -> loop(i).orElseThrow())
+                .toArray(ElementLoops.Loop[]::new);
+    }
+
+    private static Optional<ElementLoops.Loop> loop(Instruction instruction) {
+        return instruction.code() == Code.QUANTIZE
+                ? Optional.of(Quantizer.loop(instruction))
+                : ElementLoops.of(instruction.code());
     }
 
     @Override
@@ -208,8 +219,18 @@ final class PreparedElementwise implements PreparedOp {
                 }
                 inputs.add(x);
             }
-            for (ElementType type : p.outputTypes()) {
-                outputs.add(CpuTensor.allocate(context.memory(), type, form.layout(), form.shape()));
+            for (int output : p.outputs()) {
+                Instruction made = p.instructions().get(output);
+                outputs.add(
+                        made.code() == Code.QUANTIZE && made.arguments().get(2).source() == Value.Source.CONSTANT
+                                ? CpuTensor.wide(
+                                        context.memory(),
+                                        made.type(),
+                                        p.constants()
+                                                .get(made.arguments().get(2).index()),
+                                        form.layout(),
+                                        form.shape())
+                                : CpuTensor.allocate(context.memory(), made.type(), form.layout(), form.shape()));
             }
             new Pass(form, inputs, outputs).run();
             return List.copyOf(outputs);
@@ -232,6 +253,8 @@ final class PreparedElementwise implements PreparedOp {
         private final Lane lane = context.lane();
         /** An array for each input, then one for each member. */
         private final float[][] tiles;
+        /** For each member its arguments, and an array to work with. */
+        private final float[][][] arguments;
 
         Pass(Form form, List<CpuTensor> inputs, List<CpuTensor> outputs) {
             this.form = form;
@@ -239,7 +262,8 @@ final class PreparedElementwise implements PreparedOp {
             this.outputs = outputs;
             this.inputFloats = inputs.stream().map(CpuTensor::floats).toList();
             this.outputFloats = outputs.stream().map(CpuTensor::floats).toList();
-            this.tiles = lane.tiles(inputs.size() + p.instructions().size(), form.tile());
+            this.tiles = lane.tiles(inputs.size() + loops.length + 1, form.tile());
+            this.arguments = p.instructions().stream().map(this::arguments).toArray(float[][][]::new);
         }
 
         void run() {
@@ -271,20 +295,19 @@ final class PreparedElementwise implements PreparedOp {
 
         private void load(int input, int first, float[] to, int n) {
             CpuTensor x = inputs.get(input);
-            if (x.type() == ElementType.FLOAT) {
+            if (x.type() == ElementType.FLOAT || x.isWide()) {
                 inputFloats.get(input).get(first, to, 0, n);
+                if (x.isWide() && x.zero() != 0) {
+                    ElementLoops.shift(to, x.zero(), n);
+                }
                 return;
             }
             byte[] bytes = lane.bytes(form.tile());
             x.elements().get(first, bytes, 0, n);
             if (x.type() == ElementType.UINT8) {
-                for (int i = 0; i < n; i++) {
-                    to[i] = bytes[i] & 0xff;
-                }
+                ElementLoops.fromUnsigned(bytes, to, n);
             } else {
-                for (int i = 0; i < n; i++) {
-                    to[i] = bytes[i];
-                }
+                ElementLoops.fromSigned(bytes, to, n);
             }
         }
 
@@ -294,31 +317,24 @@ final class PreparedElementwise implements PreparedOp {
                     load(i, first, tiles[i], n);
                 }
             }
-            for (int m = 0; m < p.instructions().size(); m++) {
-                execute(p.instructions().get(m), tiles[inputs.size() + m], n);
+            for (int m = 0; m < loops.length; m++) {
+                loops[m].run(arguments[m], tiles[inputs.size() + m], n);
             }
             for (int o = 0; o < outputs.size(); o++) {
                 store(o, first, tiles[inputs.size() + p.outputs().get(o)], n);
             }
         }
 
-        private void execute(Instruction instruction, float[] out, int n) {
-            List<Value> arguments = instruction.arguments();
-            float[][] values = new float[arguments.size()][];
-            for (int i = 0; i < values.length; i++) {
-                values[i] = array(arguments.get(i));
-            }
-            if (instruction.code() != Code.QUANTIZE) {
-                ElementLoops.run(instruction.code(), values, out, n);
-                return;
-            }
-            Quantizer quantizer = new Quantizer(instruction.type());
-            if (arguments.get(1).source() == Value.Source.CONSTANT
-                    && arguments.get(2).source() == Value.Source.CONSTANT) {
-                quantizer.run(values[0], values[1][0], values[2][0], out, n);
-            } else {
-                quantizer.run(values[0], values[1], values[2], out, n);
-            }
+        private float[][] arguments(Instruction instruction) {
+            Stream<float[]> values = instruction.arguments().stream().map(this::array);
+            Stream<float[]> all =
+                    instruction.code() == Code.QUANTIZE ? Stream.concat(values, Stream.of(work())) : values;
+            return all.toArray(float[][]::new);
+        }
+
+        /** What an instruction may overwrite while it works. */
+        private float[] work() {
+            return tiles[inputs.size() + loops.length];
         }
 
         private float[] array(Value value) {
@@ -331,16 +347,19 @@ final class PreparedElementwise implements PreparedOp {
 
         private void store(int output, int first, float[] from, int n) {
             CpuTensor y = outputs.get(output);
-            if (y.type() == ElementType.FLOAT) {
+            if (y.isWide() && y.zero() != 0) {
+                System.arraycopy(from, 0, work(), 0, n);
+                ElementLoops.shift(work(), -y.zero(), n);
+                outputFloats.get(output).put(first, work(), 0, n);
+                return;
+            }
+            if (y.type() == ElementType.FLOAT || y.isWide()) {
                 outputFloats.get(output).put(first, from, 0, n);
                 return;
             }
             byte[] bytes = lane.bytes(form.tile());
-            for (int i = 0; i < n; i++) {
-                bytes[i] = (byte) (int) from[i];
-            }
-            ByteBuffer to = y.elements();
-            to.put(first, bytes, 0, n);
+            ElementLoops.toBytes(from, bytes, n);
+            y.elements().put(first, bytes, 0, n);
         }
     }
 

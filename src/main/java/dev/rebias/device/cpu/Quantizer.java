@@ -1,5 +1,7 @@
 package dev.rebias.device.cpu;
 
+import dev.rebias.device.ElementwiseProgram;
+import dev.rebias.device.ElementwiseProgram.Instruction;
 import dev.rebias.tensor.ElementType;
 
 /**
@@ -22,6 +24,16 @@ final class Quantizer {
     private final double low;
     private final double high;
 
+    /** The loop of one instruction: x, scale, zero point, and an array to work with. */
+    static ElementLoops.Loop loop(Instruction instruction) {
+        Quantizer quantizer = new Quantizer(instruction.type());
+        boolean one = instruction.arguments().subList(1, 3).stream()
+                .allMatch(v -> v.source() == ElementwiseProgram.Value.Source.CONSTANT);
+        return one
+                ? (a, out, n) -> quantizer.run(a[0], a[1][0], a[2][0], a[3], out, n)
+                : (a, out, n) -> quantizer.run(a[0], a[1], a[2], out, n);
+    }
+
     Quantizer(ElementType type) {
         low = type == ElementType.UINT8 ? 0 : Byte.MIN_VALUE;
         high = type == ElementType.UINT8 ? 255 : Byte.MAX_VALUE;
@@ -36,52 +48,41 @@ final class Quantizer {
     }
 
     /** Quantises n elements with the same scale and zero point. */
-    void run(float[] x, float scale, float zero, float[] out, int n) {
+    void run(float[] x, float scale, float zero, float[] work, float[] out, int n) {
         if (!(scale >= SMALLEST && scale <= LARGEST)) {
             for (int i = 0; i < n; i++) {
                 out[i] = (float) Math.max(low, Math.min(high, Math.rint(x[i] / (double) scale) + zero));
             }
             return;
         }
+        floors(x, work, out, n, (float) ((low - zero) * scale), (float) ((high - zero) * scale), 1f / scale);
         float upper = Float.intBitsToFloat(Float.floatToRawIntBits(scale) & ~0xfff);
         // Less than any remainder's distance from half a scale, and still enough to lift a tie over it.
         float tie = scale * 0x1p-30f;
-        loop(
-                x,
-                out,
-                n,
-                (float) ((low - zero) * scale),
-                (float) ((high - zero) * scale),
-                1f / scale,
-                upper,
-                scale - upper,
-                scale / 2,
-                tie,
-                0x1p31f / scale,
-                zero);
+        round(work, out, n, upper, scale - upper, scale / 2, tie, zero);
     }
 
-    private static void loop(
-            float[] x,
-            float[] out,
-            int n,
-            float lowest,
-            float highest,
-            float inverse,
-            float upper,
-            float lower,
-            float half,
-            float tie,
-            float steep,
-            float zero) {
+    /** Clips x, and gives k; a loop of its own, for the two together need more constants than there are registers. */
+    private static void floors(
+            float[] x, float[] clipped, float[] k, int n, float lowest, float highest, float inverse) {
         for (int i = 0; i < n; i++) {
             float v = Math.max(lowest, Math.min(highest, x[i]));
-            float k = (v * inverse - 0.5f + WHOLE) - WHOLE;
-            float beyond = (v - k * upper) - k * lower - half;
+            clipped[i] = v;
+            k[i] = (v * inverse - 0.5f + WHOLE) - WHOLE;
+        }
+    }
+
+    /** From k in out to the result. */
+    private static void round(
+            float[] x, float[] out, int n, float upper, float lower, float half, float tie, float zero) {
+        for (int i = 0; i < n; i++) {
+            float k = out[i];
+            float beyond = (x[i] - k * upper) - k * lower - half;
             float even = (k * 0.5f + WHOLE) - WHOLE;
             float odd = Math.abs(k - 2 * even);
-            float up = Math.max(0f, Math.min(1f, (beyond + tie * odd) * steep));
-            out[i] = k + up + zero;
+            // Never zero, so its sign decides.
+            float side = beyond + tie * (odd - 0.5f);
+            out[i] = k + (zero + 0.5f) + 0.5f * (side / Math.abs(side));
         }
     }
 }
