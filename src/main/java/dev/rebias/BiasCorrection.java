@@ -166,7 +166,7 @@ public final class BiasCorrection {
                     + pairing.pairs().size() + " of '" + quantized.file() + "'");
         }
         BoundSamples bound = samples.bind(inputs());
-        Plan plan = Planner.plan(options.reference(), floating, quantized, floatInputs, layers);
+        Plan plan = Planner.plan(options.reference(), options.errors(), floating, quantized, floatInputs, layers);
         List<float[]> steps =
                 layers.stream().map(p -> sites.steps(p.quantized())).toList();
         Devices.Choice choice = Devices.open(options.device());

@@ -13,6 +13,7 @@ import java.util.function.Predicate;
  * @param device {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:N}; default {@code auto}
  * @param layers which layers to correct, by name; default all
  * @param perChannel whether results tell of single channels (means, standard errors) too; default no
+ * @param errors whether results tell how large the errors were (MSE, SQNR); without, the reference {@code LAYER} takes half the time; default yes
  * @param listener hears of progress; default nobody
  */
 public record CorrectionOptions(
@@ -21,38 +22,51 @@ public record CorrectionOptions(
         String device,
         Predicate<String> layers,
         boolean perChannel,
+        boolean errors,
         SweepListener listener) {
     public CorrectionOptions {
         if (batchSize < 1) {
             throw new UsageException("batch size " + batchSize + " is not possible: it must be 1 or more");
         }
+        if (!errors && reference == Reference.NETWORK) {
+            throw new UsageException(
+                    "the float network's own activations have to be computed: --no-mse goes with --reference layer only");
+        }
+        if (!errors && perChannel) {
+            throw new UsageException(
+                    "statistics of single channels (--per-channel, --verify) come from the errors, which --no-mse leaves out");
+        }
     }
 
     public static CorrectionOptions defaults() {
-        return new CorrectionOptions(Reference.LAYER, 32, "auto", name -> true, false, (done, total) -> {});
+        return new CorrectionOptions(Reference.LAYER, 32, "auto", name -> true, false, true, (done, total) -> {});
     }
 
     public CorrectionOptions withReference(Reference newReference) {
-        return new CorrectionOptions(newReference, batchSize, device, layers, perChannel, listener);
+        return new CorrectionOptions(newReference, batchSize, device, layers, perChannel, errors, listener);
     }
 
     public CorrectionOptions withBatchSize(int newBatchSize) {
-        return new CorrectionOptions(reference, newBatchSize, device, layers, perChannel, listener);
+        return new CorrectionOptions(reference, newBatchSize, device, layers, perChannel, errors, listener);
     }
 
     public CorrectionOptions withDevice(String newDevice) {
-        return new CorrectionOptions(reference, batchSize, newDevice, layers, perChannel, listener);
+        return new CorrectionOptions(reference, batchSize, newDevice, layers, perChannel, errors, listener);
     }
 
     public CorrectionOptions withLayers(Predicate<String> newLayers) {
-        return new CorrectionOptions(reference, batchSize, device, newLayers, perChannel, listener);
+        return new CorrectionOptions(reference, batchSize, device, newLayers, perChannel, errors, listener);
     }
 
     public CorrectionOptions withPerChannel(boolean newPerChannel) {
-        return new CorrectionOptions(reference, batchSize, device, layers, newPerChannel, listener);
+        return new CorrectionOptions(reference, batchSize, device, layers, newPerChannel, errors, listener);
+    }
+
+    public CorrectionOptions withErrors(boolean newErrors) {
+        return new CorrectionOptions(reference, batchSize, device, layers, perChannel, newErrors, listener);
     }
 
     public CorrectionOptions withListener(SweepListener newListener) {
-        return new CorrectionOptions(reference, batchSize, device, layers, perChannel, newListener);
+        return new CorrectionOptions(reference, batchSize, device, layers, perChannel, errors, newListener);
     }
 }

@@ -86,6 +86,12 @@ final class CorrectCommand implements Callable<Integer> {
             description = "Also write the report to this file, as JSON. May be given more than once.")
     private List<Path> reports = List.of();
 
+    @Option(
+            names = "--no-mse",
+            description =
+                    "Measure only the mean errors, which are all that corrections need, not how large the errors are: faster. With --reference layer.")
+    private boolean noMse;
+
     @Option(names = "--per-channel", description = "With the standard error of every correction in the report.")
     private boolean perChannel;
 
@@ -121,6 +127,7 @@ final class CorrectCommand implements Callable<Integer> {
             try (Progress progress = new Progress("correcting", quiet)) {
                 CorrectionOptions options = CorrectionOptions.defaults()
                         .withReference(reference)
+                        .withErrors(!noMse)
                         .withBatchSize(batchSize)
                         .withDevice(device)
                         .withLayers(layers)

@@ -51,6 +51,13 @@ public interface Device extends AutoCloseable {
      */
     ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps);
 
+    /**
+     * A new accumulator of what a layer's weights meet, where only the mean error is wanted. Parameters as for {@link #errorMoments}.
+     *
+     * @param weights by how much the weights are off; where the data are integers, so are those that it is given
+     */
+    InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights);
+
     Transfers transfers();
 
     /** What the user should know about how the work was done here, one sentence each: operations that ran elsewhere than on the device. */

@@ -5,7 +5,7 @@ package dev.rebias.device;
  * channel sum e, sum e^2, the sum of squared per-sample means, and of y_f what the report needs. Every sample's part is summed
  * on its own, in a fixed order, so results do not depend on the batch size.
  */
-public interface ErrorMoments extends AutoCloseable {
+public interface ErrorMoments extends Measurement {
     /**
      * Adds a batch of errors computed from the difference of the weights: {@code e = error + (b_f - b_q)}, {@code y_q = output + b_q}.
      *
@@ -23,28 +23,4 @@ public interface ErrorMoments extends AutoCloseable {
      * @param reference FLOAT: the float layer's output without its bias
      */
     void addOutputs(Tensor reference, Tensor output, int channelAxis, int batch, int samples);
-
-    /**
-     * Turns the sums into the correction, on the device: delta[c] = mean e, rounded to what the bias can hold: whole steps, or the difference of
-     * two floats. Call once.
-     */
-    void solve();
-
-    /**
-     * The bias with the correction in it, bias[c] + delta[c], as FLOAT. Only after {@link #solve()}.
-     *
-     * @param shape the shape it takes to broadcast along the channels of the layer's output: [channels, 1, ..]
-     * @return a tensor that lives as long as these moments do
-     */
-    Tensor correctedBias(long... shape);
-
-    /**
-     * Reads the results on the host. Only after {@link #solve()}.
-     *
-     * @param perChannel whether also statistics of single channels are wanted, which are more bytes to bring back
-     */
-    Moments read(boolean perChannel);
-
-    @Override
-    void close();
 }

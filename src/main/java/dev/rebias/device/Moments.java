@@ -7,21 +7,26 @@ import java.util.OptionalDouble;
  * What a layer's errors were and how it was corrected (DESIGN.md section 3).
  *
  * @param samples the number of samples N
- * @param mseBefore E[e^2] over samples, positions and channels
- * @param mseAfter the same with the correction in it: E[e^2] - 2 delta E[e] + delta^2, averaged over channels
- * @param squaredBias mean over channels of E[e]^2: the part of the MSE that a correction can take away
- * @param signalPower E[y_f^2]: the power of the signal that the error is compared with
  * @param delta the correction as it goes into the file, one value per output channel
+ * @param errors how large the errors were, unless only their mean was measured
  * @param perChannel statistics of each channel, if they were asked for
  */
-public record Moments(
-        long samples,
-        double mseBefore,
-        double mseAfter,
-        double squaredBias,
-        double signalPower,
-        float[] delta,
-        Optional<PerChannel> perChannel) {
+public record Moments(long samples, float[] delta, Optional<Errors> errors, Optional<PerChannel> perChannel) {
+
+    /**
+     * How large a layer's errors were.
+     *
+     * @param mseBefore E[e^2] over samples, positions and channels
+     * @param mseAfter the same with the correction in it: E[e^2] - 2 delta E[e] + delta^2, averaged over channels
+     * @param squaredBias mean over channels of E[e]^2: the part of the MSE that a correction can take away
+     * @param signalPower E[y_f^2]: the power of the signal that the error is compared with
+     */
+    public record Errors(double mseBefore, double mseAfter, double squaredBias, double signalPower) {
+        /** The share of the MSE that is squared bias, 0 where there is no error. */
+        public double biasShare() {
+            return mseBefore == 0 ? 0 : squaredBias / mseBefore;
+        }
+    }
 
     /**
      * Statistics of single channels, one array entry each.
@@ -36,9 +41,13 @@ public record Moments(
         return delta.length;
     }
 
-    /** The share of the MSE that is squared bias, 0 where there is no error. */
-    public double biasShare() {
-        return mseBefore == 0 ? 0 : squaredBias / mseBefore;
+    /**
+     * How large the errors were.
+     *
+     * @throws IllegalStateException if only their mean was measured
+     */
+    public Errors measured() {
+        return errors.orElseThrow(() -> new IllegalStateException("of the errors only the mean was measured"));
     }
 
     /** The largest correction, without its sign. */

@@ -43,9 +43,11 @@ public record Layer(
      * @param type UINT8 or INT8
      * @param zero their zero point
      * @param steps the weights' integers (zero point subtracted), row-major
+     * @param dataScale the data's scale
      * @param scale the data's scale times the weights', per output channel
      */
-    public record Integers(String data, ElementType type, long zero, double[] steps, double[] scale) {}
+    public record Integers(
+            String data, ElementType type, long zero, double[] steps, double dataScale, double[] scale) {}
 
     public int channels() {
         return bias.length;

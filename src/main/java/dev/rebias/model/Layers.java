@@ -95,7 +95,13 @@ final class Layers {
         }
         boolean exact = Arrays.stream(reach).allMatch(r -> r < IntegerLayer.EXACT);
         return exact && weightShape[axis] == scale.length
-                ? Optional.of(new Layer.Integers(dequantize.inputs().get(0), zero.type(), zeroPoint, steps, scale))
+                ? Optional.of(new Layer.Integers(
+                        dequantize.inputs().get(0),
+                        zero.type(),
+                        zeroPoint,
+                        steps,
+                        dataScale.floats().get(0),
+                        scale))
                 : Optional.empty();
     }
 

@@ -4,7 +4,7 @@ import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Moments;
 import java.util.Locale;
-import java.util.OptionalDouble;
+import java.util.Optional;
 
 /** The report as a table of text, one line per layer. */
 public final class ConsoleReport {
@@ -61,22 +61,28 @@ public final class ConsoleReport {
                     layer.reason().orElse(""));
         }
         Moments m = layer.moments().get();
+        Optional<Moments.Errors> e = m.errors();
+        String errors = e.isEmpty()
+                ? line("%22s  %14s  %6s", "-", "-", "-")
+                : line(
+                        "%9.3g -> %9.3g  %5s -> %5s  %5.1f%%",
+                        e.get().mseBefore(),
+                        e.get().mseAfter(),
+                        decibels(Decibels.sqnr(e.get().signalPower(), e.get().mseBefore())),
+                        decibels(Decibels.sqnr(e.get().signalPower(), e.get().mseAfter())),
+                        100 * e.get().biasShare());
         return line(
-                "%-" + NAME_WIDTH + "s %-13s %5d  %9.3g -> %9.3g  %5s -> %5s  %5.1f%%  %9.3g  %s",
+                "%-" + NAME_WIDTH + "s %-13s %5d  %s  %9.3g  %s",
                 name,
                 layer.op(),
                 layer.channels(),
-                m.mseBefore(),
-                m.mseAfter(),
-                decibels(Decibels.sqnr(m.signalPower(), m.mseBefore())),
-                decibels(Decibels.sqnr(m.signalPower(), m.mseAfter())),
-                100 * m.biasShare(),
+                errors.stripTrailing(),
                 m.maxAbsDelta(),
                 status);
     }
 
-    private static String decibels(OptionalDouble value) {
-        return value.isPresent() ? line("%.1f", value.getAsDouble()).strip() : "-";
+    private static String decibels(Optional<Double> value) {
+        return value.isPresent() ? line("%.1f", value.get()).strip() : "-";
     }
 
     /** The end of a long name, which tells layers apart better than its beginning. */

@@ -11,7 +11,7 @@ import dev.rebias.device.Moments;
 import dev.rebias.error.RebiasException;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
-import java.util.OptionalDouble;
+import java.util.Optional;
 
 /** The report in JSON, its primary form (DESIGN.md section 9). Numbers that do not exist (the SQNR of a layer without error) are null. */
 public final class JsonReport {
@@ -81,15 +81,16 @@ public final class JsonReport {
                 m.standardError(c).ifPresentOrElse(errors::add, errors::addNull);
             }
         }
-        to.put("mseBefore", m.mseBefore());
-        to.put("mseAfter", m.mseAfter());
-        put(to, "sqnrBefore", Decibels.sqnr(m.signalPower(), m.mseBefore()));
-        put(to, "sqnrAfter", Decibels.sqnr(m.signalPower(), m.mseAfter()));
-        to.put("biasShare", m.biasShare());
+        Optional<Moments.Errors> e = m.errors();
+        put(to, "mseBefore", e.map(Moments.Errors::mseBefore));
+        put(to, "mseAfter", e.map(Moments.Errors::mseAfter));
+        put(to, "sqnrBefore", e.flatMap(x -> Decibels.sqnr(x.signalPower(), x.mseBefore())));
+        put(to, "sqnrAfter", e.flatMap(x -> Decibels.sqnr(x.signalPower(), x.mseAfter())));
+        put(to, "biasShare", e.map(Moments.Errors::biasShare));
         to.put("maxAbsDelta", m.maxAbsDelta());
     }
 
-    private static void put(ObjectNode to, String name, OptionalDouble value) {
+    private static void put(ObjectNode to, String name, Optional<Double> value) {
         value.ifPresentOrElse(v -> to.put(name, v), () -> to.putNull(name));
     }
 }

@@ -7,13 +7,19 @@ import java.util.List;
  * What a sweep does.
  *
  * @param reference where y_f comes from
+ * @param errors whether errors are measured, or only what their means follow from
  * @param layers the layers to be corrected
  * @param inputs the tensors that samples fill, in the order of the quantised model's inputs
  * @param segments the work between barriers
  * @param tensors how many tensors there are
  */
 public record Plan(
-        Reference reference, List<LayerPair> layers, List<Integer> inputs, List<Segment> segments, int tensors) {
+        Reference reference,
+        boolean errors,
+        List<LayerPair> layers,
+        List<Integer> inputs,
+        List<Segment> segments,
+        int tensors) {
     public Plan {
         layers = List.copyOf(layers);
         inputs = List.copyOf(inputs);

@@ -1,6 +1,7 @@
 package dev.rebias.sweep;
 
 import dev.rebias.device.Operand;
+import dev.rebias.device.WeightError;
 import dev.rebias.model.Graph;
 import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
@@ -26,6 +27,7 @@ import java.util.TreeMap;
  */
 public final class Planner {
     private final Reference reference;
+    private final boolean errors;
     private final List<LayerPair> layers;
     private final Graph floating;
     private final Graph quantized;
@@ -41,8 +43,9 @@ public final class Planner {
 
     private int level;
 
-    private Planner(Reference reference, Graph floating, Graph quantized, List<LayerPair> layers) {
+    private Planner(Reference reference, boolean errors, Graph floating, Graph quantized, List<LayerPair> layers) {
         this.reference = reference;
+        this.errors = errors;
         this.floating = floating;
         this.quantized = quantized;
         this.layers = layers;
@@ -51,16 +54,18 @@ public final class Planner {
     /**
      * Plans a sweep.
      *
+     * @param errors whether the errors themselves are wanted, or only their means, for which the reference {@code LAYER} has a closed form
      * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
      * @param layers the layers to be corrected, in the quantised model's graph order
      */
     public static Plan plan(
             Reference reference,
+            boolean errors,
             Graph floating,
             Graph quantized,
             Map<String, String> floatInputs,
             List<LayerPair> layers) {
-        return new Planner(reference, floating, quantized, layers).plan(floatInputs);
+        return new Planner(reference, errors, floating, quantized, layers).plan(floatInputs);
     }
 
     private Plan plan(Map<String, String> floatInputs) {
@@ -71,7 +76,7 @@ public final class Planner {
             planFloat();
         }
         planQuantized();
-        return new Plan(reference, layers, inputs, segments(), tensors);
+        return new Plan(reference, errors, layers, inputs, segments(), tensors);
     }
 
     private int newTensor(Map<String, Integer> names, String name) {
@@ -143,24 +148,19 @@ public final class Planner {
         // together with the
         // correction, in one rounding, so that a corrected model gives the same bits when it is corrected again.
         String name = "quantised layer '" + q.name() + "'";
-        add(q.integers()
+        Step own = q.integers()
                 .map(integers -> integerLayer(name, q, integers, output))
-                .orElseGet(() -> layer(name, q.op(), q.weightShape(), q.weights(), data, output)));
-        int compared;
-        if (reference == Reference.LAYER) {
-            // e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted (DESIGN.md section 3)
-            compared = tensors++;
-            add(layer(
-                    "error of layer '" + q.name() + "'",
-                    q.op(),
-                    q.weightShape(),
-                    difference(f.weights(), q.weights()),
-                    data,
-                    compared));
+                .orElseGet(() -> layer(name, q.op(), q.weightShape(), q.weights(), data, output));
+        // With the closed form, the correction is known before the layer runs.
+        int runs = errors ? level : level + 1;
+        if (errors) {
+            add(own);
+            int compared = reference == Reference.LAYER ? error(q, f, data) : floatTensor(withoutBias(f));
+            add(new Step.Measure(index, compared, output));
         } else {
-            compared = floatTensor(withoutBias(f));
+            add(new Step.MeasureInput(
+                    index, q.integers().map(i -> quantizedTensors.get(i.data())).orElse(data)));
         }
-        add(new Step.Measure(index, compared, output));
         int bias = -1;
         if (neededByLayers.contains(q.output())) {
             bias = tensors++;
@@ -171,9 +171,45 @@ public final class Planner {
                     List.of(new Operand.Variable(), new Operand.Variable()),
                     List.of(output, bias),
                     List.of(newTensor(quantizedTensors, q.output())));
-            steps.computeIfAbsent(level + 1, k -> new ArrayList<>()).add(add);
+            List<Step> next = steps.computeIfAbsent(level + 1, k -> new ArrayList<>());
+            if (runs > level) {
+                next.add(own);
+            }
+            next.add(add);
         }
         solved.computeIfAbsent(level, k -> new ArrayList<>()).add(new Plan.Solved(index, bias));
+    }
+
+    /** e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted (DESIGN.md section 3). */
+    private int error(Layer q, Layer f, int data) {
+        int output = tensors++;
+        String name = "error of layer '" + q.name() + "'";
+        WeightError weights = weightError(q, f);
+        HostTensor difference = HostTensor.of(toFloats(weights.difference()), q.weightShape());
+        add(weights.dataType()
+                .map(type -> new Step.Run(
+                        name,
+                        new IntegerLayer(q.op(), type, weights.zero()),
+                        List.of(new Operand.Variable(), new Operand.Constant(difference), new Operand.Absent()),
+                        List.of(quantizedTensors.get(q.integers().orElseThrow().data())),
+                        List.of(output)))
+                .orElseGet(() -> layer(name, q.op(), q.weightShape(), weights.difference(), data, output)));
+        return output;
+    }
+
+    /** By how much a layer's weights are off; in terms of the data's integers where it works on such. */
+    static WeightError weightError(Layer q, Layer f) {
+        double scale = q.integers().map(Layer.Integers::dataScale).orElse(1.0);
+        double[] difference = new double[q.weights().length];
+        for (int i = 0; i < difference.length; i++) {
+            difference[i] = (f.weights()[i] - q.weights()[i]) * scale;
+        }
+        return new WeightError(
+                q.op(),
+                q.weightShape(),
+                difference,
+                q.integers().map(Layer.Integers::type),
+                q.integers().map(Layer.Integers::zero).orElse(0L));
     }
 
     private void planFloat() {
@@ -272,14 +308,6 @@ public final class Planner {
         float[] out = new float[values.length];
         for (int i = 0; i < out.length; i++) {
             out[i] = (float) values[i];
-        }
-        return out;
-    }
-
-    private static double[] difference(double[] a, double[] b) {
-        double[] out = new double[a.length];
-        for (int i = 0; i < out.length; i++) {
-            out[i] = a[i] - b[i];
         }
         return out;
     }

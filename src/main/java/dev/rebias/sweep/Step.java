@@ -43,4 +43,17 @@ sealed interface Step {
             return List.of(compared, output);
         }
     }
+
+    /**
+     * Adds to what a layer's weights meet.
+     *
+     * @param layer the layer's position among the pairs
+     * @param data the layer's data
+     */
+    record MeasureInput(int layer, int data) implements Step {
+        @Override
+        public List<Integer> uses() {
+            return List.of(data);
+        }
+    }
 }

@@ -2,6 +2,8 @@ package dev.rebias.sweep;
 
 import dev.rebias.device.Device;
 import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.InputMoments;
+import dev.rebias.device.Measurement;
 import dev.rebias.device.Moments;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;
@@ -27,7 +29,7 @@ import java.util.function.Supplier;
 public final class Sweep implements AutoCloseable {
     private final Plan plan;
     private final Device device;
-    private final List<ErrorMoments> moments = new ArrayList<>();
+    private final List<Measurement> moments = new ArrayList<>();
     /** For every batch, its tensors by number; null where there is none (any more). */
     private final List<Tensor[]> frontier = new ArrayList<>();
     /** The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments. */
@@ -46,8 +48,16 @@ public final class Sweep implements AutoCloseable {
         this.shared = new Tensor[plan.tensors()];
         for (int i = 0; i < plan.layers().size(); i++) {
             LayerPair pair = plan.layers().get(i);
+            double[] bias = pair.quantized().bias();
+            double[] referenceBias = pair.floating().bias();
             moments.add(
-                    device.errorMoments(pair.quantized().bias(), pair.floating().bias(), steps.get(i)));
+                    plan.errors()
+                            ? device.errorMoments(bias, referenceBias, steps.get(i))
+                            : device.inputMoments(
+                                    bias,
+                                    referenceBias,
+                                    steps.get(i),
+                                    Planner.weightError(pair.quantized(), pair.floating())));
         }
     }
 
@@ -107,7 +117,7 @@ public final class Sweep implements AutoCloseable {
     }
 
     private void solve(Plan.Solved solved) {
-        ErrorMoments m = moments.get(solved.layer());
+        Measurement m = moments.get(solved.layer());
         m.solve();
         if (solved.bias() >= 0) {
             long[] shape = plan.layers().get(solved.layer()).quantized().biasShape();
@@ -129,8 +139,8 @@ public final class Sweep implements AutoCloseable {
                     throw notFinite(i, "channel " + c, m.delta()[c]);
                 }
             }
-            if (!Double.isFinite(m.mseBefore())) {
-                throw notFinite(i, "mean squared error", m.mseBefore());
+            if (m.errors().isPresent() && !Double.isFinite(m.measured().mseBefore())) {
+                throw notFinite(i, "mean squared error", m.measured().mseBefore());
             }
             results.add(m);
         }
@@ -180,6 +190,8 @@ public final class Sweep implements AutoCloseable {
                     run(run, tensors);
                 } else if (step instanceof Step.Measure measure) {
                     measure(measure, tensors, batch);
+                } else if (step instanceof Step.MeasureInput measure) {
+                    ((InputMoments) moments.get(measure.layer())).addInput(tensors[measure.data()], batch, size(batch));
                 }
                 for (int released : segment.releases().get(i)) {
                     tensors[released].close();
@@ -212,7 +224,7 @@ public final class Sweep implements AutoCloseable {
                         + Shape.text(output.shape()) + ", but " + Shape.text(compared.shape())
                         + " in the float model: the two models do not belong together");
             }
-            ErrorMoments to = moments.get(step.layer());
+            ErrorMoments to = (ErrorMoments) moments.get(step.layer());
             int axis = channelAxis(step.layer(), output);
             if (plan.reference() == Reference.LAYER) {
                 to.addError(compared, output, axis, batch, size(batch));

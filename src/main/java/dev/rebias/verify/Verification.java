@@ -85,8 +85,8 @@ public record Verification(int layers, int unseen, double worst, String worstLay
         }
         int n = m.channels();
         double bound = OF_DELTA * Math.sqrt(delta / n)
-                + OF_ERROR * Math.sqrt(m.mseBefore())
-                + OF_SIGNAL * Math.sqrt(m.signalPower());
+                + OF_ERROR * Math.sqrt(m.measured().mseBefore())
+                + OF_SIGNAL * Math.sqrt(m.measured().signalPower());
         double distance = Math.sqrt(squared / n);
         return distance == 0 ? 0 : distance / bound;
     }

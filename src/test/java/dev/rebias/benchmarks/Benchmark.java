@@ -58,6 +58,11 @@ public final class Benchmark {
                     return result.sweepSeconds();
                 });
             }
+            runs.put("layer --no-mse", () -> {
+                CorrectionResult result = correction.correct(work.samples(), options.withErrors(false));
+                results.put("layer --no-mse", result);
+                return result.sweepSeconds();
+            });
             Map<String, double[]> seconds = measure(runs);
             report(work, seconds, results);
         }

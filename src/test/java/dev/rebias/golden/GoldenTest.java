@@ -99,14 +99,14 @@ final class GoldenTest {
             // numbers.
             double tolerance =
                     MSE_TOLERANCE * golden.mseBefore() + 2 * 3 * golden.spread() * Math.sqrt(golden.mseBefore());
-            double before = Math.abs(m.mseBefore() - golden.mseBefore()) / tolerance;
-            double after = Math.abs(m.mseAfter() - golden.mseAfter()) / tolerance;
+            double before = Math.abs(m.measured().mseBefore() - golden.mseBefore()) / tolerance;
+            double after = Math.abs(m.measured().mseAfter() - golden.mseAfter()) / tolerance;
             worstMse = Math.max(worstMse, Math.max(before, after));
             worstRelativeMse = Math.max(
                     worstRelativeMse,
                     Math.max(
-                            Math.abs(m.mseBefore() / golden.mseBefore() - 1),
-                            Math.abs(m.mseAfter() / golden.mseAfter() - 1)));
+                            Math.abs(m.measured().mseBefore() / golden.mseBefore() - 1),
+                            Math.abs(m.measured().mseAfter() / golden.mseAfter() - 1)));
         }
         System.out.printf(
                 "%s on %s, reference %s, batch size %d: worst correction at %.1f %% of its bound (%s), MSE off by at most %.1e%n",

@@ -377,10 +377,10 @@ final class DeviceContractTest {
             worst = Math.max(worst, Math.abs(perChannel.meanReference()[c] - sums[2][c] / count));
             worst = Math.max(worst, Math.abs(perChannel.squaredSampleMeans()[c] - squaredMeans[c]));
         }
-        worst = Math.max(worst, Math.abs(moments.mseBefore() - before));
-        worst = Math.max(worst, Math.abs(moments.mseAfter() - after));
-        worst = Math.max(worst, Math.abs(moments.squaredBias() - bias2));
-        worst = Math.max(worst, Math.abs(moments.signalPower() - power));
+        worst = Math.max(worst, Math.abs(moments.measured().mseBefore() - before));
+        worst = Math.max(worst, Math.abs(moments.measured().mseAfter() - after));
+        worst = Math.max(worst, Math.abs(moments.measured().squaredBias() - bias2));
+        worst = Math.max(worst, Math.abs(moments.measured().signalPower() - power));
         assertThat(moments.samples()).isEqualTo(samples);
         System.out.printf(
                 "%s, moments of %s: worst at %.1f %% of the bound%n",

@@ -92,8 +92,8 @@ final class ToyCorrectionTest {
             for (int c = 0; c < m.channels(); c++) {
                 worst = Math.max(worst, Math.abs(m.delta()[c] - e.delta()[c]));
             }
-            worst = Math.max(worst, Math.abs(m.mseBefore() - e.mseBefore()));
-            worst = Math.max(worst, Math.abs(m.mseAfter() - e.mseAfter()));
+            worst = Math.max(worst, Math.abs(m.measured().mseBefore() - e.mseBefore()));
+            worst = Math.max(worst, Math.abs(m.measured().mseAfter() - e.mseAfter()));
         }
         System.out.printf("%s: worst difference %.1e, %.1f %% of the bound%n", what, worst, 100 * worst / TOLERANCE);
         assertThat(worst).as(what).isLessThan(TOLERANCE);
@@ -109,7 +109,7 @@ final class ToyCorrectionTest {
                 assertThat(layer.moments().orElseThrow().delta())
                         .as(layer.name())
                         .containsOnly(0f);
-                assertThat(layer.moments().orElseThrow().mseBefore()).isZero();
+                assertThat(layer.moments().orElseThrow().measured().mseBefore()).isZero();
             }
         }
     }
@@ -160,7 +160,7 @@ final class ToyCorrectionTest {
                 assertThat(two.maxAbsDelta())
                         .as(first.layers().get(i).name())
                         .isLessThanOrEqualTo(1e-6 * Math.max(1e-3, one.maxAbsDelta()));
-                assertThat(two.mseBefore()).isCloseTo(one.mseAfter(), within(1e-6));
+                assertThat(two.measured().mseBefore()).isCloseTo(one.measured().mseAfter(), within(1e-6));
             }
         }
     }

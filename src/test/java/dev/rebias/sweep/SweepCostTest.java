@@ -5,11 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.InputMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
+import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.golden.ReferencePair;
 import dev.rebias.model.Graph;
@@ -98,6 +100,11 @@ final class SweepCostTest {
         }
 
         @Override
+        public InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
+            return device.inputMoments(bias, referenceBias, steps, weights);
+        }
+
+        @Override
         public Transfers transfers() {
             return device.transfers();
         }
@@ -125,7 +132,7 @@ final class SweepCostTest {
         Graph quantized = GraphReader.read(pair.quantizedModel());
         List<LayerPair> layers = Pairing.of(floating, quantized).pairs();
         String input = quantized.inputs().get(0).name();
-        Plan plan = Planner.plan(reference, floating, quantized, Map.of(input, input), layers);
+        Plan plan = Planner.plan(reference, true, floating, quantized, Map.of(input, input), layers);
         List<float[]> steps = layers.stream().map(l -> new float[0]).toList();
         CountingDevice device = new CountingDevice();
         List<Moments> moments;

@@ -10,6 +10,18 @@ package dev.rebias.device.cpu;
 final class Accumulation {
     private Accumulation() {}
 
+    /** Adds x. */
+    static void add(float[] x, float[] high, float[] low, int n) {
+        for (int i = 0; i < n; i++) {
+            float h = high[i];
+            float v = x[i];
+            float s = h + v;
+            float b = s - h;
+            low[i] += (h - (s - b)) + (v - b);
+            high[i] = s;
+        }
+    }
+
     /**
      * Adds x to the first sum and x^2 to the second; a product's own rounding error comes from a fused multiply-add.
      *

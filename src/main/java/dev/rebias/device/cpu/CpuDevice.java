@@ -3,11 +3,13 @@ package dev.rebias.device.cpu;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.InputMoments;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
+import dev.rebias.device.WeightError;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
@@ -133,6 +135,11 @@ public final class CpuDevice implements Device {
     @Override
     public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
         return new CpuErrorMoments(context, bias, referenceBias, steps);
+    }
+
+    @Override
+    public InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
+        return new CpuInputMoments(context, bias, referenceBias, steps, weights);
     }
 
     @Override

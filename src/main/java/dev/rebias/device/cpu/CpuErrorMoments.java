@@ -3,13 +3,9 @@ package dev.rebias.device.cpu;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
-import dev.rebias.tensor.ElementType;
-import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -29,17 +25,12 @@ final class CpuErrorMoments implements ErrorMoments {
     private final int channels;
     private final double[] bias;
     private final double[] referenceBias;
-    private final float[] steps;
+    private final Solution solution;
     private final double[][] totals;
     private final double[] squaredSampleMeans;
-    /** The sums of batches that were measured before an earlier one. */
-    private final Map<Integer, Batch> early = new HashMap<>();
-
-    private int next;
+    private final InOrder<Batch> order = new InOrder<>(this::add);
     private long samples;
     private long count;
-    private Optional<double[]> delta = Optional.empty();
-    private Optional<Tensor> correctedBias = Optional.empty();
 
     /** A batch's sums: for each unit of work, {@link #SUMS} x channels. */
     private record Batch(double[][][] units, long positions, int samples) {}
@@ -49,7 +40,7 @@ final class CpuErrorMoments implements ErrorMoments {
         this.bias = bias.clone();
         this.referenceBias = referenceBias.clone();
         this.channels = bias.length;
-        this.steps = steps.clone();
+        this.solution = new Solution(context, bias, steps);
         this.totals = new double[SUMS][channels];
         this.squaredSampleMeans = new double[channels];
     }
@@ -85,26 +76,21 @@ final class CpuErrorMoments implements ErrorMoments {
                 sums[unit] = sums(x, y, unit * perUnit, perUnit, difference);
             }
         }
-        enter(batch, new Batch(sums, perUnit / channels, batchSamples));
+        order.enter(batch, new Batch(sums, perUnit / channels, batchSamples));
     }
 
-    /** Adds a batch to the totals when all before it are there. */
-    private synchronized void enter(int number, Batch measured) {
-        early.put(number, measured);
-        for (Batch batch = early.remove(next); batch != null; batch = early.remove(next)) {
-            next++;
-            for (double[][] unit : batch.units()) {
-                for (int c = 0; c < channels; c++) {
-                    for (int s = 0; s < SUMS; s++) {
-                        totals[s][c] += unit[s][c];
-                    }
-                    double mean = unit[0][c] / batch.positions() + referenceBias[c] - bias[c];
-                    squaredSampleMeans[c] += mean * mean * batch.samples() / batch.units().length;
+    private void add(Batch batch) {
+        for (double[][] unit : batch.units()) {
+            for (int c = 0; c < channels; c++) {
+                for (int s = 0; s < SUMS; s++) {
+                    totals[s][c] += unit[s][c];
                 }
+                double mean = unit[0][c] / batch.positions() + referenceBias[c] - bias[c];
+                squaredSampleMeans[c] += mean * mean * batch.samples() / batch.units().length;
             }
-            samples += batch.samples();
-            count += batch.positions() * batch.units().length;
         }
+        samples += batch.samples();
+        count += batch.positions() * batch.units().length;
     }
 
     /** The sums of the elements [first, first + n), channels last. */
@@ -157,35 +143,21 @@ final class CpuErrorMoments implements ErrorMoments {
 
     @Override
     public void solve() {
-        double[] d = new double[channels];
+        double[] means = new double[channels];
         for (int c = 0; c < channels; c++) {
-            double mean = mean(c);
-            // A float bias holds b + delta rounded; delta is what it really moves by.
-            d[c] = steps.length == 0 ? (float) (bias[c] + mean) - bias[c] : Math.rint(mean / steps[c]) * steps[c];
+            means[c] = mean(c);
         }
-        delta = Optional.of(d);
-    }
-
-    private double[] solved() {
-        return delta.orElseThrow(() -> new IllegalStateException("error moments are used before they were solved"));
+        solution.solve(means);
     }
 
     @Override
     public Tensor correctedBias(long... shape) {
-        if (correctedBias.isEmpty()) {
-            double[] d = solved();
-            HostTensor corrected = HostTensor.zeros(ElementType.FLOAT, shape);
-            for (int c = 0; c < channels; c++) {
-                corrected.floats().put(c, (float) (bias[c] + d[c]));
-            }
-            correctedBias = Optional.of(CpuDevice.upload(context, corrected));
-        }
-        return correctedBias.get();
+        return solution.correctedBias(shape);
     }
 
     @Override
     public Moments read(boolean perChannel) {
-        double[] d = solved();
+        double[] d = solution.delta();
         double mseBefore = 0;
         double mseAfter = 0;
         double squaredBias = 0;
@@ -193,7 +165,6 @@ final class CpuErrorMoments implements ErrorMoments {
         double[] meanError = new double[channels];
         double[] meanReference = new double[channels];
         double[] sampleMeans = new double[channels];
-        float[] rounded = new float[channels];
         for (int c = 0; c < channels; c++) {
             double mean = mean(c);
             double shift = referenceBias[c] - bias[c];
@@ -209,15 +180,11 @@ final class CpuErrorMoments implements ErrorMoments {
             meanError[c] = mean;
             meanReference[c] = reference + referenceBias[c];
             sampleMeans[c] = squaredSampleMeans[c] / samples;
-            rounded[c] = (float) d[c];
         }
         return new Moments(
                 samples,
-                mseBefore,
-                mseAfter,
-                squaredBias,
-                signalPower,
-                rounded,
+                solution.rounded(),
+                Optional.of(new Moments.Errors(mseBefore, mseAfter, squaredBias, signalPower)),
                 perChannel
                         ? Optional.of(new Moments.PerChannel(meanError, meanReference, sampleMeans))
                         : Optional.empty());
@@ -225,6 +192,6 @@ final class CpuErrorMoments implements ErrorMoments {
 
     @Override
     public void close() {
-        correctedBias.ifPresent(Tensor::close);
+        solution.close();
     }
 }

@@ -3,11 +3,14 @@ package dev.rebias.device.cuda;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.InputMoments;
+import dev.rebias.device.InputMomentsByErrors;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
+import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.op.Attributes;
@@ -152,6 +155,17 @@ public final class CudaDevice implements Device {
     @Override
     public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
         return new CudaErrorMoments(context, bias, referenceBias, steps);
+    }
+
+    @Override
+    public InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
+        Op error = weights.dataType()
+                .<Op>map(type -> new IntegerLayer(weights.op(), type, weights.zero()))
+                .orElse(weights.op());
+        return new InputMomentsByErrors(
+                prepare(error, InputMomentsByErrors.operands(weights)),
+                errorMoments(bias, referenceBias, steps),
+                weights);
     }
 
     @Override

@@ -197,11 +197,8 @@ final class CudaErrorMoments implements ErrorMoments {
         bytes.asFloatBuffer().get(delta);
         return new Moments(
                 samples,
-                mseBefore,
-                mseAfter,
-                squaredBias,
-                signalPower,
                 delta,
+                Optional.of(new Moments.Errors(mseBefore, mseAfter, squaredBias, signalPower)),
                 perChannel ? Optional.of(readChannels()) : Optional.empty());
     }
 

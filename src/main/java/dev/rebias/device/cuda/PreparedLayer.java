@@ -10,6 +10,7 @@ import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.tensor.HostTensor;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -48,10 +49,12 @@ final class PreparedLayer implements PreparedOp {
                             new Operand.Constant(HostTensor.of(new float[] {1})),
                             new Operand.Constant(HostTensor.ofByte(layer.dataType(), layer.zero())))));
             PreparedOp sum = made.keep(CudaDevice.sum(context, layer.op(), weights));
-            PreparedOp scale =
-                    made.keep(alongChannels(device, OnnxOp.multiply(), layer.op(), weights, operands.get(2)));
+            List<PreparedOp> steps = new ArrayList<>(List.of(difference, sum));
+            if (operands.get(2) instanceof Operand.Constant) {
+                steps.add(made.keep(alongChannels(device, OnnxOp.multiply(), layer.op(), weights, operands.get(2))));
+            }
             made.complete();
-            return new PreparedLayer(List.of(difference, sum, scale));
+            return new PreparedLayer(steps);
         }
     }
 

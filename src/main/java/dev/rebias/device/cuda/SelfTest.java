@@ -121,7 +121,8 @@ public final class SelfTest {
             Moments ours = moments(gpu, error, output);
             Moments theirs = moments(cpu, error, output);
             double worst = Math.max(
-                    Math.abs(ours.mseBefore() - theirs.mseBefore()), Math.abs(ours.mseAfter() - theirs.mseAfter()));
+                    Math.abs(ours.measured().mseBefore() - theirs.measured().mseBefore()),
+                    Math.abs(ours.measured().mseAfter() - theirs.measured().mseAfter()));
             for (int c = 0; c < ours.channels(); c++) {
                 worst = Math.max(worst, Math.abs(ours.delta()[c] - theirs.delta()[c]));
             }

@@ -1,0 +1,16 @@
+package dev.rebias.device;
+
+import dev.rebias.op.LayerOp;
+import dev.rebias.tensor.ElementType;
+import java.util.Optional;
+
+/**
+ * By how much a layer's weights are off.
+ *
+ * @param op the layer's operation
+ * @param shape the weights' shape
+ * @param difference W_f - W_q, row-major; where the data are integers, times the data's scale
+ * @param dataType UINT8 or INT8 where the data are integers, else empty
+ * @param zero their zero point, else 0
+ */
+public record WeightError(LayerOp op, long[] shape, double[] difference, Optional<ElementType> dataType, long zero) {}

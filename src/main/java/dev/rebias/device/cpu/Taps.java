@@ -1,0 +1,187 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.device.WeightError;
+import dev.rebias.op.Convolution;
+import dev.rebias.op.Gemm;
+import dev.rebias.op.TransposedConvolution;
+import dev.rebias.op.Window;
+import dev.rebias.tensor.Shape;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+
+/**
+ * Which inputs a layer's kernel elements (taps) meet. Along each spatial dimension, indices that meet the same taps are a class; the inputs are summed by class, and a
+ * tap's sum is that of the classes which it meets. So one pass over the data serves all taps.
+ */
+final class Taps {
+    private final WeightError weights;
+    /** For each spatial dimension the class of every index. */
+    private final List<int[]> classes = new ArrayList<>();
+    /** For each spatial dimension the taps of every class. */
+    private final List<List<BitSet>> met = new ArrayList<>();
+
+    private final long group;
+    private final boolean transposed;
+    private final long positions;
+
+    /**
+     * The taps of a layer on data of a shape.
+     *
+     * @param data with spatial dimensions from the third on, for a convolution; else of any shape, its last dimension summed over
+     */
+    Taps(WeightError weights, long[] data) {
+        this.weights = weights;
+        this.transposed = weights.op() instanceof TransposedConvolution;
+        long[] output = weights.op().outputShape(data, weights.shape());
+        Window window;
+        if (weights.op() instanceof Convolution c) {
+            window = c.window();
+            group = c.group();
+        } else if (weights.op() instanceof TransposedConvolution t) {
+            window = t.window();
+            group = t.group();
+        } else {
+            group = 1;
+            positions = Shape.elements(output, 0, output.length - 1);
+            return;
+        }
+        positions = Shape.elements(output, 2, output.length) * data[0];
+        for (int i = 0; i < window.kernel().size(); i++) {
+            dimension(window, i, data, output);
+        }
+    }
+
+    private void dimension(Window window, int i, long[] data, long[] output) {
+        int in = Math.toIntExact(data[i + 2]);
+        int[] of = new int[in];
+        List<BitSet> kinds = new ArrayList<>();
+        for (int index = 0; index < in; index++) {
+            BitSet taps = new BitSet();
+            for (int t = 0; t < window.kernel().get(i); t++) {
+                if (meets(window, i, t, index, in, output[i + 2])) {
+                    taps.set(t);
+                }
+            }
+            if (!kinds.contains(taps)) {
+                kinds.add(taps);
+            }
+            of[index] = kinds.indexOf(taps);
+        }
+        classes.add(of);
+        met.add(kinds);
+    }
+
+    private boolean meets(Window window, int i, int tap, long index, long in, long out) {
+        long stride = window.strides().get(i);
+        long offset = tap * window.dilations().get(i);
+        if (weights.op() instanceof TransposedConvolution t) {
+            long o = index * stride + offset - t.begin(i, in);
+            return o >= 0 && o < out;
+        }
+        long o = index + window.begin(i, in) - offset;
+        return Math.floorMod(o, stride) == 0 && o >= 0 && o / stride < out;
+    }
+
+    /** How many spatial dimensions there are. */
+    int dimensions() {
+        return classes.size();
+    }
+
+    /** The output positions, over all samples. */
+    long positions() {
+        return positions;
+    }
+
+    /** The class of an index along a spatial dimension. */
+    int kind(int dimension, int index) {
+        return classes.get(dimension)[index];
+    }
+
+    int kinds(int dimension) {
+        return met.get(dimension).size();
+    }
+
+    /** How many combinations of classes there are. */
+    int combinations() {
+        int n = 1;
+        for (List<BitSet> kinds : met) {
+            n *= kinds.size();
+        }
+        return n;
+    }
+
+    /**
+     * For each output channel, the sum over samples and positions of what the weights' error makes of the data.
+     *
+     * @param sums for each combination of classes (the last dimension's running fastest) and input channel the sum of the data
+     */
+    double[] errors(double[][] sums) {
+        int kernel = 1;
+        int[] extents = new int[met.size()];
+        for (int i = 0; i < extents.length; i++) {
+            extents[i] = Math.toIntExact(weights.shape()[i + 2]);
+            kernel *= extents[i];
+        }
+        int inputs = sums[0].length;
+        double[][] taps = new double[inputs][kernel];
+        for (int t = 0; t < kernel; t++) {
+            for (int k = 0; k < sums.length; k++) {
+                if (meets(t, extents, k)) {
+                    for (int c = 0; c < inputs; c++) {
+                        taps[c][t] += sums[k][c];
+                    }
+                }
+            }
+        }
+        return product(taps, kernel);
+    }
+
+    private boolean meets(int tap, int[] extents, int combination) {
+        int t = tap;
+        int k = combination;
+        for (int i = extents.length - 1; i >= 0; i--) {
+            if (!met.get(i).get(k % met.get(i).size()).get(t % extents[i])) {
+                return false;
+            }
+            t /= extents[i];
+            k /= met.get(i).size();
+        }
+        return true;
+    }
+
+    private double[] product(double[][] taps, int kernel) {
+        int outputs = weights.op().channels(weights.shape());
+        double[] errors = new double[outputs];
+        double[] d = weights.difference();
+        int inputs = taps.length;
+        if (dimensions() == 0) {
+            boolean transB = weights.op() instanceof Gemm g && g.transB();
+            double alpha = weights.op() instanceof Gemm g ? g.alpha() : 1;
+            for (int c = 0; c < inputs; c++) {
+                for (int m = 0; m < outputs; m++) {
+                    errors[m] += alpha * taps[c][0] * d[transB ? m * inputs + c : c * outputs + m];
+                }
+            }
+            return errors;
+        }
+        int in = Math.toIntExact(inputs / group);
+        int out = Math.toIntExact(outputs / group);
+        for (int m = 0; m < outputs; m++) {
+            int first = m / out * in;
+            for (int c = 0; c < in; c++) {
+                int at = (transposed ? (first + c) * out + m % out : m * in + c) * kernel;
+                for (int t = 0; t < kernel; t++) {
+                    errors[m] += d[at + t] * taps[first + c][t];
+                }
+            }
+        }
+        return errors;
+    }
+
+    @Override
+    public String toString() {
+        return "taps of " + weights.op().type() + Arrays.toString(weights.shape());
+    }
+}
