@@ -136,7 +136,11 @@ final class ClosedFormTest {
             }
             boolean integers = random.nextBoolean();
             double difference = difference(layer, integers, random);
-            assertThat(difference).as("%s, integers %s", layer, integers).isLessThan(TOLERANCE);
+            assertThat(difference)
+                    .as(
+                            "%s, %s on %s, integers %s",
+                            layer.op(), Arrays.toString(layer.weights()), Arrays.toString(layer.data()), integers)
+                    .isLessThan(TOLERANCE);
             worst = Math.max(worst, difference);
             done++;
         }

@@ -7,16 +7,18 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_reorder_primitive_desc_create;
 import dev.rebias.device.Resources;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Shape;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
-import org.bytedeco.javacpp.IntPointer;
 
 /** Brings tensors from one layout to another, and integers to floats, by oneDNN's reorders. */
 final class Layouts implements AutoCloseable {
+    private static final int TILE = 1024;
+
     private final CpuContext context;
     private final Map<String, Primitive> reorders = new ConcurrentHashMap<>();
-    private final Map<Long, IntPointer> zeros = new ConcurrentHashMap<>();
 
     Layouts(CpuContext context) {
         this.context = context;
@@ -31,7 +33,7 @@ final class Layouts implements AutoCloseable {
         x.narrow();
         CpuTensor out = CpuTensor.allocate(context.memory(), x.type(), layout, shape);
         if (Shape.elements(shape) > 0) {
-            reorder(x, x.type(), layout, 0, out.address());
+            reorder(x, x.type(), layout, out.address());
         }
         return out;
     }
@@ -51,21 +53,40 @@ final class Layouts implements AutoCloseable {
             long elements = Shape.elements(x.shape());
             long to = lane.expansion(elements * Float.BYTES);
             if (elements > 0) {
-                reorder(x, ElementType.FLOAT, layout, zero, to);
+                reorder(x, ElementType.FLOAT, layout, to);
+                shift(lane, to, elements, -zero);
             }
             lane.expanded(x, zero);
         }
         return lane.expansionAddress();
     }
 
-    private void reorder(CpuTensor x, ElementType type, Layout layout, long zero, long to) {
+    /** Adds a number to floats in memory. oneDNN's own zero points are not used: some of its reorders take them and leave them out. */
+    private static void shift(Lane lane, long address, long elements, long by) {
+        if (by == 0) {
+            return;
+        }
+        FloatBuffer floats = new Address()
+                .at(address)
+                .buffer(elements * Float.BYTES)
+                .order(ByteOrder.nativeOrder())
+                .asFloatBuffer();
+        float[] tile = lane.tiles(1, TILE)[0];
+        for (int at = 0; at < elements; at += TILE) {
+            int n = (int) Math.min(TILE, elements - at);
+            floats.get(at, tile, 0, n);
+            ElementLoops.shift(tile, (float) by, n);
+            floats.put(at, tile, 0, n);
+        }
+    }
+
+    private void reorder(CpuTensor x, ElementType type, Layout layout, long to) {
         Lane lane = context.lane();
         lane.stream(); // primitives are made for as many threads as will run them: one
         long[] shape = x.shape();
-        String key = x.type() + Shape.text(shape) + x.layout() + type + layout + (zero == 0);
+        String key = x.type() + Shape.text(shape) + x.layout() + type + layout;
         Primitive primitive = reorders.computeIfAbsent(key, k -> {
             try (Recipe recipe = new Recipe()) {
-                int argument = zero == 0 ? 0 : recipe.zeroPoint();
                 dnnl_primitive_desc description = new dnnl_primitive_desc();
                 OneDnn.check(
                         dnnl_reorder_primitive_desc_create(
@@ -76,30 +97,17 @@ final class Layouts implements AutoCloseable {
                                 OneDnn.engine(),
                                 recipe.attributes()),
                         "dnnl_reorder_primitive_desc_create");
-                return zero == 0
-                        ? new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST)
-                        : new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST, argument);
+                return new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST);
             }
         });
-        if (zero == 0) {
-            primitive.execute(lane, x.address(), to);
-        } else {
-            primitive.execute(
-                    lane,
-                    x.address(),
-                    to,
-                    zeros.computeIfAbsent(zero, z -> new IntPointer(new int[] {Math.toIntExact(z)}))
-                            .address());
-        }
+        primitive.execute(lane, x.address(), to);
     }
 
     @Override
     public void close() {
         Resources all = new Resources();
         reorders.values().forEach(r -> all.add(r::close));
-        zeros.values().forEach(z -> all.add(z::close));
         reorders.clear();
-        zeros.clear();
         all.close();
     }
 }

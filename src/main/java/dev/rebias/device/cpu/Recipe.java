@@ -1,8 +1,6 @@
 package dev.rebias.device.cpu;
 
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE;
-import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_ZERO_POINTS;
-import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_1;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_add;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_mul;
@@ -20,7 +18,6 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_create;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_post_ops;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_scratchpad_mode;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_zero_points_mask;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_s8;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_scratchpad_mode_user;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_u8;
@@ -53,14 +50,6 @@ final class Recipe implements AutoCloseable {
     dnnl_primitive_attr attributes() {
         OneDnn.check(dnnl_primitive_attr_set_post_ops(attributes, postOps), "dnnl_primitive_attr_set_post_ops");
         return attributes;
-    }
-
-    /** The source has one zero point for all; it is the argument {@code DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC}, which is given back. */
-    int zeroPoint() {
-        OneDnn.check(
-                dnnl_primitive_attr_set_zero_points_mask(attributes, DNNL_ARG_SRC, 0),
-                "dnnl_primitive_attr_set_zero_points_mask");
-        return DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC;
     }
 
     /** The result times a number. */
