@@ -174,8 +174,10 @@ public final class BiasCorrection {
             int batchSize = batchSize(options.batchSize(), bound, device);
             long start = System.nanoTime();
             List<Moments> moments;
-            try (Sweep sweep = new Sweep(plan, device, steps)) {
+            long spilled;
+            try (Sweep sweep = new Sweep(plan, device, steps, options.memoryLimit())) {
                 moments = sweep.run(bound, batchSize, options.perChannel(), options.listener());
+                spilled = sweep.spilledBytes();
             }
             double seconds = (System.nanoTime() - start) / 1e9;
             Map<Layer, float[]> corrections = new LinkedHashMap<>();
@@ -197,7 +199,8 @@ public final class BiasCorrection {
                     device.transfers(),
                     device.warnings(),
                     seconds,
-                    device.peakBytes());
+                    device.peakBytes(),
+                    spilled);
         }
     }
 

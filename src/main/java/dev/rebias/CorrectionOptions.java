@@ -14,6 +14,7 @@ import java.util.function.Predicate;
  * @param layers which layers to correct, by name; default all
  * @param perChannel whether results tell of single channels (means, standard errors) too; default no
  * @param errors whether results tell how large the errors were (MSE, SQNR); without, the reference {@code LAYER} takes half the time; default yes
+ * @param memoryLimit the bytes of tensors beyond which those that wait go to a temporary file, at least 1; default no limit
  * @param listener hears of progress; default nobody
  */
 public record CorrectionOptions(
@@ -23,10 +24,15 @@ public record CorrectionOptions(
         Predicate<String> layers,
         boolean perChannel,
         boolean errors,
+        long memoryLimit,
         SweepListener listener) {
     public CorrectionOptions {
         if (batchSize < 1) {
             throw new UsageException("batch size " + batchSize + " is not possible: it must be 1 or more");
+        }
+        if (memoryLimit < 1) {
+            throw new UsageException(
+                    "a memory limit of " + memoryLimit + " bytes is not possible: it must be 1 or more");
         }
         if (!errors && reference == Reference.NETWORK) {
             throw new UsageException(
@@ -39,34 +45,47 @@ public record CorrectionOptions(
     }
 
     public static CorrectionOptions defaults() {
-        return new CorrectionOptions(Reference.LAYER, 32, "auto", name -> true, false, true, (done, total) -> {});
+        return new CorrectionOptions(
+                Reference.LAYER, 32, "auto", name -> true, false, true, Long.MAX_VALUE, (done, total) -> {});
     }
 
     public CorrectionOptions withReference(Reference newReference) {
-        return new CorrectionOptions(newReference, batchSize, device, layers, perChannel, errors, listener);
+        return new CorrectionOptions(
+                newReference, batchSize, device, layers, perChannel, errors, memoryLimit, listener);
     }
 
     public CorrectionOptions withBatchSize(int newBatchSize) {
-        return new CorrectionOptions(reference, newBatchSize, device, layers, perChannel, errors, listener);
+        return new CorrectionOptions(
+                reference, newBatchSize, device, layers, perChannel, errors, memoryLimit, listener);
     }
 
     public CorrectionOptions withDevice(String newDevice) {
-        return new CorrectionOptions(reference, batchSize, newDevice, layers, perChannel, errors, listener);
+        return new CorrectionOptions(
+                reference, batchSize, newDevice, layers, perChannel, errors, memoryLimit, listener);
     }
 
     public CorrectionOptions withLayers(Predicate<String> newLayers) {
-        return new CorrectionOptions(reference, batchSize, device, newLayers, perChannel, errors, listener);
+        return new CorrectionOptions(
+                reference, batchSize, device, newLayers, perChannel, errors, memoryLimit, listener);
     }
 
     public CorrectionOptions withPerChannel(boolean newPerChannel) {
-        return new CorrectionOptions(reference, batchSize, device, layers, newPerChannel, errors, listener);
+        return new CorrectionOptions(
+                reference, batchSize, device, layers, newPerChannel, errors, memoryLimit, listener);
     }
 
     public CorrectionOptions withErrors(boolean newErrors) {
-        return new CorrectionOptions(reference, batchSize, device, layers, perChannel, newErrors, listener);
+        return new CorrectionOptions(
+                reference, batchSize, device, layers, perChannel, newErrors, memoryLimit, listener);
+    }
+
+    public CorrectionOptions withMemoryLimit(long newMemoryLimit) {
+        return new CorrectionOptions(
+                reference, batchSize, device, layers, perChannel, errors, newMemoryLimit, listener);
     }
 
     public CorrectionOptions withListener(SweepListener newListener) {
-        return new CorrectionOptions(reference, batchSize, device, layers, perChannel, errors, newListener);
+        return new CorrectionOptions(
+                reference, batchSize, device, layers, perChannel, errors, memoryLimit, newListener);
     }
 }

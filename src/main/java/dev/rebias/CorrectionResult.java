@@ -20,6 +20,7 @@ import java.util.List;
  * @param warnings what the user should know about how it was done, one sentence each
  * @param sweepSeconds how long the sweep took
  * @param peakDeviceBytes the most bytes of tensors alive on the device at once
+ * @param spilledBytes the most bytes of tensors that waited in a temporary file at once
  */
 public record CorrectionResult(
         OnnxModel model,
@@ -32,7 +33,8 @@ public record CorrectionResult(
         Transfers transfers,
         List<String> warnings,
         double sweepSeconds,
-        long peakDeviceBytes) {
+        long peakDeviceBytes,
+        long spilledBytes) {
     public CorrectionResult {
         layers = List.copyOf(layers);
         warnings = List.copyOf(warnings);

@@ -17,6 +17,7 @@ import dev.rebias.sweep.Reference;
 import dev.rebias.verify.Verification;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -25,6 +26,8 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Predicate;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -81,6 +84,13 @@ final class CorrectCommand implements Callable<Integer> {
     private String device;
 
     @Option(
+            names = "--memory-limit",
+            paramLabel = "SIZE",
+            description =
+                    "Let tensors that wait for their turn go to a temporary file (in TMPDIR) once all take more than this, e.g. 800m or 8g. Does not change the result.")
+    private Optional<String> memoryLimit = Optional.empty();
+
+    @Option(
             names = "--report",
             paramLabel = "R.json",
             description = "Also write the report to this file, as JSON. May be given more than once.")
@@ -128,6 +138,7 @@ final class CorrectCommand implements Callable<Integer> {
                 CorrectionOptions options = CorrectionOptions.defaults()
                         .withReference(reference)
                         .withErrors(!noMse)
+                        .withMemoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE))
                         .withBatchSize(batchSize)
                         .withDevice(device)
                         .withLayers(layers)
@@ -152,6 +163,19 @@ final class CorrectCommand implements Callable<Integer> {
             out.flush();
         }
         return 0;
+    }
+
+    private static long bytes(String size) {
+        Matcher m = Pattern.compile("(\\d+)([kmg]?)").matcher(size.toLowerCase(Locale.ROOT));
+        if (!m.matches()) {
+            throw new UsageException(
+                    "'" + size + "' is no memory limit: give bytes, or a number with k, m or g, as in 8g");
+        }
+        int thousands = " kmg".indexOf(m.group(2).isEmpty() ? " " : m.group(2));
+        return new BigInteger(m.group(1))
+                .shiftLeft(10 * thousands)
+                .min(BigInteger.valueOf(Long.MAX_VALUE))
+                .longValue();
     }
 
     /** Everything that is read and must not be written over: models with their external data, samples, images. */

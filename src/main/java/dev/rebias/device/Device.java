@@ -32,6 +32,11 @@ public interface Device extends AutoCloseable {
     /** Says that a tensor will wait for a while: it should take no more memory than its elements need. */
     void settle(Tensor tensor);
 
+    /** A tensor's elements for a place elsewhere, from which the tensor can be made again. The tensor stays the caller's to close. */
+    default Parked park(Tensor tensor) {
+        return new Parked(download(tensor), this::upload);
+    }
+
     /**
      * Makes an operation ready to run.
      *
@@ -62,6 +67,9 @@ public interface Device extends AutoCloseable {
 
     /** What the user should know about how the work was done here, one sentence each: operations that ran elsewhere than on the device. */
     List<String> warnings();
+
+    /** The bytes of the tensors that are alive now. */
+    long usedBytes();
 
     /** The most bytes of tensors that have been alive at once. */
     long peakBytes();

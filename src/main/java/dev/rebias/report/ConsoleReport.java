@@ -37,11 +37,15 @@ public final class ConsoleReport {
                 result.device().kind(),
                 result.device().name()));
         out.append(line(
-                "load %.2f s, sweep %.2f s, write %.2f s; at most %.1f MB of tensors at once; bytes to the device %d, back %d",
+                "load %.2f s, sweep %.2f s, write %.2f s; at most %.1f MB of tensors at once%s; bytes to the device %d, back %d",
                 timings.loadSeconds(),
                 timings.sweepSeconds(),
                 timings.writeSeconds(),
                 result.peakDeviceBytes() / 1e6,
+                result.spilledBytes() == 0
+                        ? ""
+                        : line(" and %.1f MB in a temporary file", result.spilledBytes() / 1e6)
+                                .stripTrailing(),
                 result.transfers().hostToDeviceBytes(),
                 result.transfers().deviceToHostBytes()));
         result.warnings().forEach(w -> out.append("warning: ").append(w).append('\n'));

@@ -48,7 +48,7 @@ public final class JsonReport {
                 .put("totalSeconds", timings.totalSeconds());
         root.putObject("memory")
                 .put("peakDeviceBytes", result.peakDeviceBytes())
-                .put("spilledBytes", 0);
+                .put("spilledBytes", result.spilledBytes());
         ArrayNode warnings = root.putArray("warnings");
         result.warnings().forEach(warnings::add);
         try {

@@ -24,28 +24,27 @@ import java.util.function.Supplier;
 
 /**
  * Runs a plan: segment by segment, and in each segment batch by batch, several at once where the device lets several threads work. A batch's tensors that a later segment needs wait at the barrier (the
- * frontier), and are given the corrections found there when the batch comes by again. So every step runs once per batch.
+ * {@link Frontier}), and are given the corrections found there when the batch comes by again. So every step runs once per batch.
  */
 public final class Sweep implements AutoCloseable {
     private final Plan plan;
     private final Device device;
     private final List<Measurement> moments = new ArrayList<>();
-    /** For every batch, its tensors by number; null where there is none (any more). */
-    private final List<Tensor[]> frontier = new ArrayList<>();
+    private final Frontier frontier;
     /** The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments. */
     private final Tensor[] shared;
-    /** For every batch, how many samples it has. */
-    private final List<Integer> sizes = new ArrayList<>();
 
     /**
      * Prepares a sweep.
      *
      * @param steps for each layer of the plan, the steps of its bias, or none ({@link Device#errorMoments})
+     * @param memoryLimit the bytes of tensors beyond which batches that wait at a barrier go to a temporary file
      */
-    public Sweep(Plan plan, Device device, List<float[]> steps) {
+    public Sweep(Plan plan, Device device, List<float[]> steps, long memoryLimit) {
         this.plan = plan;
         this.device = device;
         this.shared = new Tensor[plan.tensors()];
+        this.frontier = new Frontier(device, memoryLimit);
         for (int i = 0; i < plan.layers().size(); i++) {
             LayerPair pair = plan.layers().get(i);
             double[] bias = pair.quantized().bias();
@@ -100,20 +99,16 @@ public final class Sweep implements AutoCloseable {
         while (frontier.size() < wanted && source.hasNext()) {
             List<HostTensor> batch = source.next();
             Tensor[] tensors = new Tensor[plan.tensors()];
-            frontier.add(tensors);
-            sizes.add(Math.toIntExact(batch.get(0).shape()[0]));
             for (int i = 0; i < batch.size(); i++) {
                 tensors[plan.inputs().get(i)] = device.upload(batch.get(i));
             }
+            frontier.enter(tensors, Math.toIntExact(batch.get(0).shape()[0]));
         }
     }
 
-    private synchronized Tensor[] tensors(int batch) {
-        return frontier.get(batch);
-    }
-
-    private synchronized int size(int batch) {
-        return sizes.get(batch);
+    /** The most bytes that waited in a temporary file at once. */
+    public long spilledBytes() {
+        return frontier.spilledBytes();
     }
 
     private void solve(Plan.Solved solved) {
@@ -183,7 +178,7 @@ public final class Sweep implements AutoCloseable {
         }
 
         void run(int batch) {
-            Tensor[] tensors = tensors(batch);
+            Tensor[] tensors = frontier.take(batch);
             for (int i = 0; i < segment.steps().size(); i++) {
                 Step step = segment.steps().get(i);
                 if (step instanceof Step.Run run) {
@@ -191,18 +186,15 @@ public final class Sweep implements AutoCloseable {
                 } else if (step instanceof Step.Measure measure) {
                     measure(measure, tensors, batch);
                 } else if (step instanceof Step.MeasureInput measure) {
-                    ((InputMoments) moments.get(measure.layer())).addInput(tensors[measure.data()], batch, size(batch));
+                    ((InputMoments) moments.get(measure.layer()))
+                            .addInput(tensors[measure.data()], batch, frontier.samples(batch));
                 }
                 for (int released : segment.releases().get(i)) {
                     tensors[released].close();
                     tensors[released] = null;
                 }
             }
-            for (int waiting : made) {
-                if (tensors[waiting] != null) {
-                    device.settle(tensors[waiting]);
-                }
-            }
+            frontier.rest(batch, made);
         }
 
         private void run(Step.Run step, Tensor[] tensors) {
@@ -227,9 +219,9 @@ public final class Sweep implements AutoCloseable {
             ErrorMoments to = (ErrorMoments) moments.get(step.layer());
             int axis = channelAxis(step.layer(), output);
             if (plan.reference() == Reference.LAYER) {
-                to.addError(compared, output, axis, batch, size(batch));
+                to.addError(compared, output, axis, batch, frontier.samples(batch));
             } else {
-                to.addOutputs(compared, output, axis, batch, size(batch));
+                to.addOutputs(compared, output, axis, batch, frontier.samples(batch));
             }
         }
 
@@ -246,14 +238,7 @@ public final class Sweep implements AutoCloseable {
     public void close() {
         Resources all = new Resources();
         moments.forEach(m -> all.add(m::close));
-        for (Tensor[] tensors : frontier) {
-            for (Tensor tensor : tensors) {
-                if (tensor != null) {
-                    all.add(tensor::close);
-                }
-            }
-        }
-        frontier.clear();
+        all.add(frontier::close);
         all.close();
     }
 }

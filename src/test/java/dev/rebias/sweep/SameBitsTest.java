@@ -56,7 +56,7 @@ final class SameBitsTest {
         try (Samples all = pair.samples().limit(samples);
                 CpuDevice device = new CpuDevice(threads);
                 Sweep sweep = new Sweep(
-                        plan, device, layers.stream().map(l -> new float[0]).toList())) {
+                        plan, device, layers.stream().map(l -> new float[0]).toList(), Long.MAX_VALUE)) {
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
             return sweep.run(all.bind(List.of(spec)), batchSize, false, (done, total) -> {});
         }

@@ -115,6 +115,11 @@ final class SweepCostTest {
         }
 
         @Override
+        public long usedBytes() {
+            return device.usedBytes();
+        }
+
+        @Override
         public long peakBytes() {
             return device.peakBytes();
         }
@@ -137,7 +142,7 @@ final class SweepCostTest {
         CountingDevice device = new CountingDevice();
         List<Moments> moments;
         try (Samples samples = pair.samples().limit(SAMPLES);
-                Sweep sweep = new Sweep(plan, device, steps)) {
+                Sweep sweep = new Sweep(plan, device, steps, Long.MAX_VALUE)) {
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
             BoundSamples bound = samples.bind(List.of(spec));
             moments = sweep.run(bound, BATCH, false, (done, total) -> {});

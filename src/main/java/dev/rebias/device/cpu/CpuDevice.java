@@ -6,6 +6,7 @@ import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
+import dev.rebias.device.Parked;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
@@ -133,6 +134,18 @@ public final class CpuDevice implements Device {
     }
 
     @Override
+    public Parked park(Tensor tensor) {
+        CpuTensor t = (CpuTensor) tensor;
+        HostTensor own = new HostTensor(t.type(), t.shape(), t.elements());
+        Layout layout = t.layout();
+        return new Parked(own, elements -> {
+            CpuTensor again = CpuTensor.allocate(context.memory(), elements.type(), layout, elements.shape());
+            again.elements().put(0, elements.bytes(), 0, Math.toIntExact(again.bytes()));
+            return again;
+        });
+    }
+
+    @Override
     public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
         return new CpuErrorMoments(context, bias, referenceBias, steps);
     }
@@ -150,6 +163,11 @@ public final class CpuDevice implements Device {
     @Override
     public List<String> warnings() {
         return List.of();
+    }
+
+    @Override
+    public long usedBytes() {
+        return context.memory().used();
     }
 
     @Override

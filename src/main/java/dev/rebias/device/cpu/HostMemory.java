@@ -130,6 +130,10 @@ final class HostMemory implements AutoCloseable {
         }
     }
 
+    synchronized long used() {
+        return bytes;
+    }
+
     synchronized long peak() {
         return peak;
     }

@@ -185,6 +185,11 @@ public final class CudaDevice implements Device {
     }
 
     @Override
+    public long usedBytes() {
+        return context.pool().used();
+    }
+
+    @Override
     public long peakBytes() {
         return context.pool().peak();
     }

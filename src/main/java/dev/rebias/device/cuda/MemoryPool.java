@@ -126,6 +126,10 @@ final class MemoryPool implements AutoCloseable {
         free.give(block.address - base, block.bytes);
     }
 
+    long used() {
+        return used;
+    }
+
     long peak() {
         return peak;
     }

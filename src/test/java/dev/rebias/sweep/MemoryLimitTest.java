@@ -1,0 +1,78 @@
+package dev.rebias.sweep;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.rebias.device.Device;
+import dev.rebias.device.Devices;
+import dev.rebias.device.Moments;
+import dev.rebias.device.TestDevices;
+import dev.rebias.golden.ReferencePair;
+import dev.rebias.model.Graph;
+import dev.rebias.model.GraphReader;
+import dev.rebias.model.LayerPair;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.model.Pairing;
+import dev.rebias.samples.InputSpec;
+import dev.rebias.samples.Samples;
+import java.io.File;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Where tensors wait does not change what is computed, and they wait where they were told to. */
+@Tag("cuda")
+final class MemoryLimitTest {
+    private static final int SAMPLES = 128;
+    private static final int BATCH = 4;
+
+    private record Run(List<Moments> moments, long peak, long spilled) {}
+
+    private static Stream<Arguments> cases() {
+        return TestDevices.names().stream()
+                .flatMap(d -> Stream.of(Reference.values()).map(r -> Arguments.of(d, r)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void aQuarterOfTheMemoryGivesTheSameBits(String device, Reference reference) {
+        Run free = sweep(device, reference, Long.MAX_VALUE);
+        assertThat(free.spilled()).isZero();
+        long limit = free.peak() / 4;
+        Run limited = sweep(device, reference, limit);
+        System.out.printf(
+                "%s, %s: %.1f MB without a limit; %.1f MB and %.1f MB in a file with one of %.1f MB%n",
+                device, reference, free.peak() / 1e6, limited.peak() / 1e6, limited.spilled() / 1e6, limit / 1e6);
+        assertThat(limited.spilled()).isGreaterThan(free.peak() / 3);
+        // What is worked on comes on top of what waits.
+        assertThat(limited.peak()).isLessThan(limit + free.peak() / 4);
+        for (int i = 0; i < free.moments().size(); i++) {
+            assertThat(limited.moments().get(i).delta())
+                    .isEqualTo(free.moments().get(i).delta());
+            assertThat(limited.moments().get(i).errors())
+                    .isEqualTo(free.moments().get(i).errors());
+        }
+        String[] left = new File(System.getProperty("java.io.tmpdir")).list((d, name) -> name.endsWith(".tensors"));
+        assertThat(left).isEmpty();
+    }
+
+    private static Run sweep(String name, Reference reference, long limit) {
+        ReferencePair pair = ReferencePair.FASHION_W3A8;
+        Graph floating = GraphReader.read(OnnxModel.read(pair.floatFile()));
+        Graph quantized = GraphReader.read(pair.quantizedModel());
+        List<LayerPair> layers = Pairing.of(floating, quantized).pairs();
+        String input = quantized.inputs().get(0).name();
+        Plan plan = Planner.plan(reference, true, floating, quantized, Map.of(input, input), layers);
+        List<float[]> steps = layers.stream().map(l -> new float[0]).toList();
+        try (Samples samples = pair.samples().limit(SAMPLES);
+                Device device = Devices.open(name).device();
+                Sweep sweep = new Sweep(plan, device, steps, limit)) {
+            InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
+            List<Moments> moments = sweep.run(samples.bind(List.of(spec)), BATCH, false, (done, total) -> {});
+            return new Run(moments, device.peakBytes(), sweep.spilledBytes());
+        }
+    }
+}
