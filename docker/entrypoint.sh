@@ -18,6 +18,8 @@ fi
 
 # ONNX Runtime's Linux library reports home unless this is set before it is loaded.
 export ORT_DISABLE_TELEMETRY=1
+# The CPU device shares samples out to threads itself; each of oneDNN's operations then has one.
+export OMP_NUM_THREADS=1
 # Kernels that the image holds compiled, and where those go that only a certain network needs.
 export REBIAS_KERNELS="${REBIAS_KERNELS:-$home/kernels}"
 export REBIAS_CACHE="${REBIAS_CACHE:-$temporary/rebias-kernels}"
@@ -26,7 +28,7 @@ terminal=false
 if [ -t 2 ]; then terminal=true; fi
 
 # exec: signals reach Java, and its exit code is the container's.
-exec java -XX:MaxDirectMemorySize=$((memory_kb / 5 * 4))k -XX:+UseParallelGC -Djava.io.tmpdir="$temporary" \
+exec java -XX:MaxDirectMemorySize=$((memory_kb / 5 * 2))k -XX:+UseParallelGC -Djava.io.tmpdir="$temporary" \
     -Donnxruntime.native.path="$home/native" \
-    -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -Dorg.bytedeco.javacpp.cachedir="${REBIAS_JAVACPP_CACHE:-$home/javacpp}" \
+    -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -Drebias.openmp.single=true -Dorg.bytedeco.javacpp.cachedir="${REBIAS_JAVACPP_CACHE:-$home/javacpp}" \
     -Drebias.home="$home" -Drebias.terminal=$terminal -cp "$home/rebias.jar:$home/lib/*" dev.rebias.cli.Main "$@"
