@@ -18,11 +18,14 @@ import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Footprint;
 import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Planner;
 import dev.rebias.sweep.Sweep;
+import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -158,24 +161,16 @@ public final class BiasCorrection {
      * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
      */
     public CorrectionResult correct(Samples samples, CorrectionOptions options) {
-        List<LayerPair> layers = pairing.pairs().stream()
-                .filter(p -> options.layers().test(p.name()))
-                .toList();
-        if (layers.isEmpty()) {
-            throw new UnsupportedException("no layer is left to correct: the selection excludes all "
-                    + pairing.pairs().size() + " of '" + quantized.file() + "'");
-        }
         BoundSamples bound = samples.bind(inputs());
-        Plan plan = Planner.plan(options.reference(), options.errors(), floating, quantized, floatInputs, layers);
-        List<float[]> steps =
-                layers.stream().map(p -> sites.steps(p.quantized())).toList();
+        List<LayerPair> layers = layers(options);
+        Plan plan = plan(layers, options);
         Devices.Choice choice = Devices.open(options.device());
         try (Device device = choice.device()) {
             int batchSize = batchSize(options.batchSize(), bound, device);
             long start = System.nanoTime();
             List<Moments> moments;
             long spilled;
-            try (Sweep sweep = new Sweep(plan, device, steps, options.memoryLimit())) {
+            try (Sweep sweep = sweep(plan, device, options)) {
                 moments = sweep.run(bound, batchSize, options.perChannel(), options.listener());
                 spilled = sweep.spilledBytes();
             }
@@ -204,6 +199,62 @@ public final class BiasCorrection {
         }
     }
 
+    /**
+     * Tells what memory {@link #correct} would take, by taking one batch through the whole sweep.
+     *
+     * @param samples of which the first batch is used
+     * @throws UnsupportedException as {@link #correct} does
+     * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
+     */
+    public Footprint footprint(Samples samples, CorrectionOptions options) {
+        BoundSamples bound = samples.bind(inputs());
+        Plan plan = plan(layers(options), options);
+        try (Device device = Devices.open(options.device()).device();
+                Sweep sweep = sweep(plan, device, options)) {
+            return sweep.footprint(bound, batchSize(options.batchSize(), bound, device));
+        }
+    }
+
+    /**
+     * The same with samples of zeros.
+     *
+     * @throws UnsupportedException also if the model leaves the shape of an input open
+     */
+    public Footprint footprint(CorrectionOptions options) {
+        Map<String, HostTensor> zeros = new LinkedHashMap<>();
+        for (InputSpec input : inputs()) {
+            long[] shape = input.shape();
+            if (Arrays.stream(shape).skip(1).anyMatch(d -> d < 0)) {
+                throw new UnsupportedException("input '" + input.name() + "' of '" + quantized.file() + "' is "
+                        + input.shapeText() + ", of no fixed size: give the samples that will be used (--samples)");
+            }
+            shape[0] = fixedBatch().orElse(options.batchSize());
+            zeros.put(input.name(), HostTensor.zeros(input.type(), shape));
+        }
+        return footprint(Samples.of(zeros), options);
+    }
+
+    private List<LayerPair> layers(CorrectionOptions options) {
+        List<LayerPair> layers = pairing.pairs().stream()
+                .filter(p -> options.layers().test(p.name()))
+                .toList();
+        if (layers.isEmpty()) {
+            throw new UnsupportedException("no layer is left to correct: the selection excludes all "
+                    + pairing.pairs().size() + " of '" + quantized.file() + "'");
+        }
+        return layers;
+    }
+
+    private Plan plan(List<LayerPair> layers, CorrectionOptions options) {
+        return Planner.plan(options.reference(), options.errors(), floating, quantized, floatInputs, layers);
+    }
+
+    private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {
+        List<float[]> steps =
+                plan.layers().stream().map(p -> sites.steps(p.quantized())).toList();
+        return new Sweep(plan, device, steps, options.memoryLimit());
+    }
+
     private static InputSpec spec(GraphInput input) {
         long[] shape = input.shape().clone();
         if (shape.length > 0) {
@@ -212,19 +263,25 @@ public final class BiasCorrection {
         return new InputSpec(input.name(), input.type(), shape);
     }
 
+    /** The batch size that the model fixes. */
+    private Optional<Integer> fixedBatch() {
+        return quantized.inputs().stream()
+                .filter(i -> i.shape().length > 0 && i.shape()[0] > 0)
+                .map(i -> Math.toIntExact(i.shape()[0]))
+                .findFirst();
+    }
+
     /** The batch size that the model fixes, or else the one that suits the device. */
     private int batchSize(int wanted, BoundSamples bound, Device device) {
         int samples = bound.count();
-        for (GraphInput input : quantized.inputs()) {
-            if (input.shape().length > 0 && input.shape()[0] > 0) {
-                int fixed = Math.toIntExact(input.shape()[0]);
-                if (samples % fixed != 0) {
-                    throw new UnsupportedException("'" + quantized.file() + "' fixes its batch at " + fixed + ", and "
-                            + samples + " samples are no multiple of it: use --limit " + samples / fixed * fixed
-                            + ", or make the model's batch dimension dynamic");
-                }
-                return fixed;
+        if (fixedBatch().isPresent()) {
+            int fixed = fixedBatch().get();
+            if (samples % fixed != 0) {
+                throw new UnsupportedException("'" + quantized.file() + "' fixes its batch at " + fixed + ", and "
+                        + samples + " samples are no multiple of it: use --limit " + samples / fixed * fixed
+                        + ", or make the model's batch dimension dynamic");
             }
+            return fixed;
         }
         try (Batches first = bound.batches(1)) {
             long bytes = first.next().stream()

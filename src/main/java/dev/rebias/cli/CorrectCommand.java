@@ -13,7 +13,6 @@ import dev.rebias.report.ConsoleReport;
 import dev.rebias.report.JsonReport;
 import dev.rebias.report.Timings;
 import dev.rebias.samples.Samples;
-import dev.rebias.sweep.Reference;
 import dev.rebias.verify.Verification;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -56,32 +55,14 @@ final class CorrectCommand implements Callable<Integer> {
     @Option(names = "--output", required = true, paramLabel = "C.onnx", description = "Where the corrected model goes.")
     private Path output;
 
-    @Option(
-            names = "--reference",
-            defaultValue = "layer",
-            description =
-                    "What a layer's output is compared with: 'layer', the float layer on the quantised model's own input, or 'network', the float network's own activations (default: ${DEFAULT-VALUE}).")
-    private Reference reference;
-
-    @Option(
-            names = "--batch-size",
-            paramLabel = "N",
-            defaultValue = "32",
-            description = "Samples that go through at a time (default: ${DEFAULT-VALUE}). Does not change the result.")
-    private int batchSize;
+    @Mixin
+    private SweepOptions sweepOptions;
 
     @Option(names = "--limit", paramLabel = "N", description = "Use only the first N samples.")
     private Optional<Integer> limit = Optional.empty();
 
     @Mixin
     private SampleOptions sampleOptions;
-
-    @Option(
-            names = "--device",
-            paramLabel = "D",
-            defaultValue = "auto",
-            description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE}).")
-    private String device;
 
     @Option(
             names = "--memory-limit",
@@ -95,12 +76,6 @@ final class CorrectCommand implements Callable<Integer> {
             paramLabel = "R.json",
             description = "Also write the report to this file, as JSON. May be given more than once.")
     private List<Path> reports = List.of();
-
-    @Option(
-            names = "--no-mse",
-            description =
-                    "Measure only the mean errors, which are all that corrections need, not how large the errors are: faster. With --reference layer.")
-    private boolean noMse;
 
     @Option(names = "--per-channel", description = "With the standard error of every correction in the report.")
     private boolean perChannel;
@@ -135,13 +110,9 @@ final class CorrectCommand implements Callable<Integer> {
             double loaded = seconds(start);
             CorrectionResult result;
             try (Progress progress = new Progress("correcting", quiet)) {
-                CorrectionOptions options = CorrectionOptions.defaults()
-                        .withReference(reference)
-                        .withErrors(!noMse)
+                CorrectionOptions options = sweepOptions
+                        .options(layers)
                         .withMemoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE))
-                        .withBatchSize(batchSize)
-                        .withDevice(device)
-                        .withLayers(layers)
                         .withPerChannel(perChannel || verify)
                         .withListener(progress);
                 result = correction.correct(samples, options);

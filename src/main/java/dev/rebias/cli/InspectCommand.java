@@ -1,19 +1,27 @@
 package dev.rebias.cli;
 
 import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
+import dev.rebias.error.UsageException;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.SkippedLayer;
+import dev.rebias.samples.Normalization;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Footprint;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Predicate;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** {@code rebias inspect}: which layers would be corrected, which not, and why. Needs no samples and changes nothing. */
+/** {@code rebias inspect}: which layers would be corrected, which not, and why; in which steps, and with how much memory. Changes nothing. */
 @Command(
         name = "inspect",
         description = "Shows which layers would be corrected, which not, and why.",
@@ -23,11 +31,31 @@ final class InspectCommand implements Callable<Integer> {
     @Mixin
     private PairOptions pair;
 
+    @Option(
+            names = "--plan",
+            paramLabel = "N",
+            description =
+                    "Also show how a correction with N samples would go: segments, barriers, and the memory it would take, found by taking one batch through.")
+    private Optional<Long> plan = Optional.empty();
+
+    @Option(
+            names = "--samples",
+            paramLabel = "S",
+            description =
+                    "Samples, as for 'correct', of which --plan takes the first batch; needed where the model leaves the shape of its input open.")
+    private Optional<Path> samplesPath = Optional.empty();
+
+    @Mixin
+    private SweepOptions sweepOptions;
+
     @Spec
     private CommandSpec spec;
 
     @Override
     public Integer call() {
+        if (plan.isPresent() && plan.get() < 1) {
+            throw new UsageException("a plan for " + plan.get() + " samples is not possible: it must be 1 or more");
+        }
         Predicate<String> layers = pair.layers();
         BiasCorrection correction = pair.read();
         PrintWriter out = spec.commandLine().getOut();
@@ -54,8 +82,41 @@ final class InspectCommand implements Callable<Integer> {
         int candidates = correction.pairing().pairs().size()
                 + correction.pairing().skipped().size();
         print(out, "%d of %d layers would be corrected", chosen.size(), candidates);
+        plan.ifPresent(samples -> plan(out, correction, samples));
         out.flush();
         return 0;
+    }
+
+    private void plan(PrintWriter out, BiasCorrection correction, long samples) {
+        CorrectionOptions options = sweepOptions.options(pair.layers());
+        Footprint footprint = footprint(correction, options);
+        print(
+                out,
+                "plan for %d samples, reference %s, in batches of %d",
+                samples,
+                options.reference().name().toLowerCase(Locale.ROOT),
+                footprint.batchSize());
+        int number = 0;
+        for (Footprint.Stretch s : footprint.stretches()) {
+            print(
+                    out,
+                    "segment %d: %d steps, at most %.1f MB; then a barrier for %s, where %.1f MB wait",
+                    ++number,
+                    s.steps(),
+                    footprint.peak(s, samples) / 1e6,
+                    String.join(", ", s.layers()),
+                    footprint.frontier(s, samples) / 1e6);
+        }
+        print(out, "predicted: at most %.1f MB of tensors at once", footprint.peak(samples) / 1e6);
+    }
+
+    private Footprint footprint(BiasCorrection correction, CorrectionOptions options) {
+        if (samplesPath.isPresent()) {
+            try (Samples all = Samples.open(samplesPath.get(), Normalization.NONE)) {
+                return correction.footprint(all, options);
+            }
+        }
+        return correction.footprint(options);
     }
 
     private static void print(PrintWriter out, String format, Object... values) {

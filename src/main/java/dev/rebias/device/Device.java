@@ -74,6 +74,9 @@ public interface Device extends AutoCloseable {
     /** The most bytes of tensors that have been alive at once. */
     long peakBytes();
 
+    /** Makes {@link #peakBytes()} count from here on. */
+    void forgetPeak();
+
     @Override
     void close();
 }

@@ -5,8 +5,10 @@ import dev.rebias.device.Parked;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 
 /**
@@ -57,6 +59,14 @@ final class Frontier implements AutoCloseable {
     /** How many samples a batch has. */
     int samples(int number) {
         return batch(number).samples;
+    }
+
+    /** How many bytes a batch's tensors on the device have. */
+    long bytes(int number) {
+        return Arrays.stream(batch(number).tensors)
+                .filter(Objects::nonNull)
+                .mapToLong(Tensor::bytes)
+                .sum();
     }
 
     /** A batch's tensors, all on the device. */

@@ -94,6 +94,38 @@ public final class Sweep implements AutoCloseable {
         return read(perChannel);
     }
 
+    /**
+     * Takes one batch through all segments and tells what memory that takes. The corrections found on the way are this batch's own; nothing of them is read.
+     *
+     * @param samples of which the first batch is used
+     */
+    public Footprint footprint(BoundSamples samples, int batchSize) {
+        List<Footprint.Stretch> stretches = new ArrayList<>();
+        int size = Math.min(batchSize, samples.count());
+        try (Batches source = samples.batches(size)) {
+            for (Plan.Segment planned : plan.segments()) {
+                try (Segment prepared = new Segment(planned)) {
+                    long arriving = stretches.isEmpty() ? 0 : frontier.bytes(0);
+                    long others = device.usedBytes() - arriving;
+                    enter(source, 1);
+                    device.forgetPeak();
+                    prepared.run(0);
+                    stretches.add(new Footprint.Stretch(
+                            planned.steps().size(),
+                            planned.solved().stream()
+                                    .map(s -> plan.layers().get(s.layer()).name())
+                                    .toList(),
+                            others,
+                            arriving,
+                            device.peakBytes() - others,
+                            frontier.bytes(0)));
+                }
+                planned.solved().forEach(this::solve);
+            }
+        }
+        return new Footprint(size, device.threads(), stretches);
+    }
+
     /** Brings batches to the device until that many have come, or all. */
     private synchronized void enter(Batches source, int wanted) {
         while (frontier.size() < wanted && source.hasNext()) {

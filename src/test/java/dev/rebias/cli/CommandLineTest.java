@@ -127,6 +127,27 @@ final class CommandLineTest {
     }
 
     @Test
+    void inspectPlansASweep() {
+        String said = run(
+                0,
+                "inspect",
+                "--float",
+                "examples/fashion/float.onnx",
+                "--quantized",
+                "examples/fashion/w3a8.onnx",
+                "--device",
+                "cpu",
+                "--plan",
+                "512");
+        assertThat(said)
+                .contains(
+                        "plan for 512 samples, reference layer, in batches of 10",
+                        "segment 17: ",
+                        "barrier for /fc/Gemm")
+                .containsPattern("predicted: at most 5\\d\\.\\d MB");
+    }
+
+    @Test
     void verificationFailsWhereTheFileLacksTheCorrections() {
         ReferencePair pair = ReferencePair.FASHION_W3A8;
         BiasCorrection correction = pair.correction();

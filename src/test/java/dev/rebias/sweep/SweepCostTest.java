@@ -125,6 +125,11 @@ final class SweepCostTest {
         }
 
         @Override
+        public void forgetPeak() {
+            device.forgetPeak();
+        }
+
+        @Override
         public void close() {
             device.close();
         }

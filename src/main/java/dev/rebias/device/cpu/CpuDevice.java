@@ -175,6 +175,11 @@ public final class CpuDevice implements Device {
         return context.memory().peak();
     }
 
+    @Override
+    public void forgetPeak() {
+        context.memory().forgetPeak();
+    }
+
     /** How many tensors have been made here and not closed yet. */
     public long liveTensors() {
         return context.memory().tensors();

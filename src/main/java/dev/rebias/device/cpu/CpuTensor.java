@@ -27,7 +27,9 @@ final class CpuTensor implements Tensor {
     private Optional<HostMemory.Block> block;
     private Optional<OnnxTensor> value;
     private Optional<Float> wideZero;
-    private long held;
+    /** What it takes of ONNX Runtime's memory. */
+    private final long elsewhere;
+
     private boolean closed;
 
     private CpuTensor(
@@ -45,8 +47,8 @@ final class CpuTensor implements Tensor {
         this.block = block;
         this.value = value;
         this.wideZero = wideZero;
-        this.held = wideZero.isPresent() ? bytes() * Float.BYTES : bytes();
-        memory.add(held);
+        this.elsewhere = value.isPresent() ? bytes() : 0;
+        memory.add(elsewhere);
     }
 
     /** A new tensor, its elements not set. */
@@ -143,9 +145,6 @@ final class CpuTensor implements Tensor {
         block().release();
         block = Optional.of(narrow);
         wideZero = Optional.empty();
-        memory.remove(held);
-        held = n;
-        memory.add(held);
     }
 
     /** The elements, in the tensor's own layout; for absolute access. */
@@ -187,7 +186,7 @@ final class CpuTensor implements Tensor {
             closed = true;
             value.ifPresent(OnnxTensor::close);
             block.ifPresent(HostMemory.Block::release);
-            memory.remove(held);
+            memory.remove(elsewhere);
         }
     }
 

@@ -13,7 +13,7 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * The CPU device's memory: taken from the system in large pieces and given out in blocks, so that a page is touched for the first time only once.
- * Counts the tensors that are alive and their bytes. Safe for use by several threads.
+ * Counts the tensors that are alive and the bytes given out. Safe for use by several threads.
  */
 final class HostMemory implements AutoCloseable {
     /** A cache line: every block begins on a multiple of this. */
@@ -109,21 +109,28 @@ final class HostMemory implements AutoCloseable {
     }
 
     private Block block(Piece piece, long offset, long size, long used) {
+        count(size);
         return new Block(piece, offset, size, Math.toIntExact(used));
     }
 
     private synchronized void give(Block block) {
         block.piece.free.give(block.offset, block.size);
+        count(-block.size);
     }
 
-    synchronized void add(long size) {
-        bytes += size;
+    private void count(long more) {
+        bytes += more;
         peak = Math.max(peak, bytes);
+    }
+
+    /** Counts a tensor, and the bytes that it has elsewhere. */
+    synchronized void add(long elsewhere) {
+        count(elsewhere);
         tensors++;
     }
 
-    synchronized void remove(long size) {
-        bytes -= size;
+    synchronized void remove(long elsewhere) {
+        count(-elsewhere);
         tensors--;
         if (closed) {
             freeUnused();
@@ -136,6 +143,10 @@ final class HostMemory implements AutoCloseable {
 
     synchronized long peak() {
         return peak;
+    }
+
+    synchronized void forgetPeak() {
+        peak = bytes;
     }
 
     synchronized long tensors() {

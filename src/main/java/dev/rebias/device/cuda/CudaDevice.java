@@ -194,6 +194,11 @@ public final class CudaDevice implements Device {
         return context.pool().peak();
     }
 
+    @Override
+    public void forgetPeak() {
+        context.pool().forgetPeak();
+    }
+
     /** How many blocks of its memory are in use. */
     public long liveBlocks() {
         return context.pool().blocks();

@@ -134,6 +134,10 @@ final class MemoryPool implements AutoCloseable {
         return peak;
     }
 
+    void forgetPeak() {
+        peak = used;
+    }
+
     /** How many blocks are out. */
     long blocks() {
         return blocks;

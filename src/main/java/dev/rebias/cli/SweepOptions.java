@@ -1,0 +1,45 @@
+package dev.rebias.cli;
+
+import dev.rebias.CorrectionOptions;
+import dev.rebias.sweep.Reference;
+import java.util.function.Predicate;
+import picocli.CommandLine.Option;
+
+/** The options that say what a sweep compares and where it runs. */
+final class SweepOptions {
+    @Option(
+            names = "--reference",
+            defaultValue = "layer",
+            description =
+                    "What a layer's output is compared with: 'layer', the float layer on the quantised model's own input, or 'network', the float network's own activations (default: ${DEFAULT-VALUE}).")
+    private Reference reference;
+
+    @Option(
+            names = "--batch-size",
+            paramLabel = "N",
+            defaultValue = "32",
+            description = "Samples that go through at a time (default: ${DEFAULT-VALUE}). Does not change the result.")
+    private int batchSize;
+
+    @Option(
+            names = "--device",
+            paramLabel = "D",
+            defaultValue = "auto",
+            description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE}).")
+    private String device;
+
+    @Option(
+            names = "--no-mse",
+            description =
+                    "Measure only the mean errors, which are all that corrections need, not how large the errors are: faster. With --reference layer.")
+    private boolean noMse;
+
+    CorrectionOptions options(Predicate<String> layers) {
+        return CorrectionOptions.defaults()
+                .withReference(reference)
+                .withErrors(!noMse)
+                .withBatchSize(batchSize)
+                .withDevice(device)
+                .withLayers(layers);
+    }
+}

@@ -1,0 +1,76 @@
+package dev.rebias.sweep;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
+import dev.rebias.device.TestDevices;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.golden.ReferencePair;
+import dev.rebias.samples.Samples;
+import java.util.List;
+import java.util.stream.Stream;
+import org.assertj.core.data.Percentage;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** One batch tells what memory all samples take. */
+@Tag("cuda")
+final class FootprintTest {
+    private static Stream<Arguments> cases() {
+        return TestDevices.names().stream().flatMap(FootprintTest::cases);
+    }
+
+    private static Stream<Arguments> cases(String device) {
+        // The emulated card takes its time.
+        List<ReferencePair> pairs = device.equals("cpu")
+                ? List.of(ReferencePair.FASHION_W3A8, ReferencePair.OCR_W4A8)
+                : List.of(ReferencePair.FASHION_W3A8);
+        return pairs.stream().flatMap(p -> Stream.of("layer", "network", "layer --no-mse")
+                .flatMap(kind -> Stream.of(12, 90).map(n -> Arguments.of(device, p, kind, n))));
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void aRunTakesWhatWasPredicted(String device, ReferencePair pair, String kind, int samples) {
+        CorrectionOptions options = CorrectionOptions.defaults()
+                .withDevice(device)
+                .withBatchSize(4)
+                .withReference(kind.equals("network") ? Reference.NETWORK : Reference.LAYER)
+                .withErrors(!kind.endsWith("--no-mse"));
+        BiasCorrection correction = pair.correction();
+        try (Samples all = pair.samples()) {
+            Footprint footprint = correction.footprint(all, options);
+            long predicted = footprint.peak(samples);
+            long measured = correction.correct(all.limit(samples), options).peakDeviceBytes();
+            System.out.printf(
+                    "%s, %s, %s, %d samples: predicted %.2f MB, measured %.2f MB%n",
+                    device, pair, kind, samples, predicted / 1e6, measured / 1e6);
+            // With few batches it shows that two threads need not be at their largest tensors together.
+            assertThat(measured).isLessThan(predicted * 102 / 100);
+            assertThat(measured).isGreaterThan(predicted * (samples < 20 ? 60 : 87) / 100);
+        }
+    }
+
+    @Test
+    void whereTheInputsShapeIsOpenSamplesMustBeGiven() {
+        CorrectionOptions options =
+                CorrectionOptions.defaults().withDevice(TestDevices.names().get(0));
+        assertThatThrownBy(() -> ReferencePair.OCR_W4A8.correction().footprint(options))
+                .isInstanceOf(UnsupportedException.class)
+                .hasMessageContaining("input 'x'")
+                .hasMessageContaining("[N,3,?,?]")
+                .hasMessageContaining("--samples");
+        Footprint zeros = ReferencePair.FASHION_W3A8.correction().footprint(options);
+        try (Samples real = ReferencePair.FASHION_W3A8.samples()) {
+            Footprint of = ReferencePair.FASHION_W3A8.correction().footprint(real, options);
+            assertThat(zeros.peak(1000)).isCloseTo(of.peak(1000), Percentage.withPercentage(1));
+            assertThat(zeros.stretches().stream().map(Footprint.Stretch::layers).flatMap(List::stream))
+                    .hasSize(17);
+        }
+    }
+}
