@@ -1,16 +1,18 @@
 package dev.rebias.device.cpu;
 
 /**
- * Sums of floats to some 48 bits, in loops that a JIT compiler turns into vector instructions: a sum is kept as the pair {@code high + low} of floats, and each addition's
- * rounding error is found by TwoSum (Knuth, "The Art of Computer Programming", volume 2, 4.2.2, theorem B) and added to {@code low}. Plain loops over doubles would take
- * twice as long, as JDK 17 does not vectorise the conversion.
+ * Sums to 48 bits and more. Elements lie in rows, and lane i of every row has sums of its own.
  *
- * <p>Every array has a lane for each element of a tile, so neighbouring elements never wait for each other.
+ * <p>JDK 17 makes no vector instructions of the conversion from float to double. Sums of squares are kept in doubles all the same, in registers: with that, two lanes take as
+ * long as vectors of floats would whose rounding errors have to be found and added up. Plain sums have few enough of these that vectors win.
  */
 final class Accumulation {
     private Accumulation() {}
 
-    /** Adds x. */
+    /**
+     * Adds x to the sums {@code high + low}, a vector loop: each addition's rounding error is found by TwoSum (Knuth, "The Art of Computer Programming", volume 2, 4.2.2,
+     * theorem B) and added to {@code low}.
+     */
     static void add(float[] x, float[] high, float[] low, int n) {
         for (int i = 0; i < n; i++) {
             float h = high[i];
@@ -23,64 +25,44 @@ final class Accumulation {
     }
 
     /**
-     * Adds x to the first sum and x^2 to the second; a product's own rounding error comes from a fused multiply-add.
-     *
-     * @param high1 and low1 the first sum
-     * @param high2 and low2 the second
-     */
-    static void add(float[] x, float[] high1, float[] low1, float[] high2, float[] low2, int n) {
-        for (int i = 0; i < n; i++) {
-            float v = x[i];
-            float h = high1[i];
-            float s = h + v;
-            float b = s - h;
-            low1[i] += (h - (s - b)) + (v - b);
-            high1[i] = s;
-            float p = v * v;
-            float error = Math.fma(v, v, -p);
-            float g = high2[i];
-            float t = g + p;
-            float c = t - g;
-            low2[i] += ((g - (t - c)) + (p - c)) + error;
-            high2[i] = t;
-        }
-    }
-
-    /**
-     * Adds x + sign y; apart from {@link #addSquares}, for a loop with both is too large for compilers to unroll, and then to vectorise.
+     * Adds rows of x to the first sums and their squares to the second; and the same of z = x + sign y to the third and fourth.
      *
      * @param sign 1 or -1
+     * @param rows how many there are, one behind the other
+     * @param lanes the length of a row, an even number
      */
-    static void add(float[] x, float[] y, float sign, float[] high, float[] low, int n) {
-        for (int i = 0; i < n; i++) {
-            float h = high[i];
-            float v = x[i];
-            float w = sign * y[i];
-            float f = v + w;
-            float c = f - v;
-            float rest = (v - (f - c)) + (w - c);
-            float s = h + f;
-            float b = s - h;
-            low[i] += ((h - (s - b)) + (f - b)) + rest;
-            high[i] = s;
-        }
-    }
-
-    /** Adds (x + sign y)^2. */
-    static void addSquares(float[] x, float[] y, float sign, float[] high, float[] low, int n) {
-        for (int i = 0; i < n; i++) {
-            float h = high[i];
-            float v = x[i];
-            float w = sign * y[i];
-            float f = v + w;
-            float c = f - v;
-            float rest = (v - (f - c)) + (w - c);
-            float p = f * f;
-            float error = Math.fma(f, f, -p) + 2 * f * rest;
-            float s = h + p;
-            float b = s - h;
-            low[i] += ((h - (s - b)) + (p - b)) + error;
-            high[i] = s;
+    static void addSquares(float[] x, float[] y, double sign, int rows, int lanes, double[][] sums) {
+        for (int i = 0; i < lanes; i += 2) {
+            double x1 = sums[0][i];
+            double x2 = sums[0][i + 1];
+            double xx1 = sums[1][i];
+            double xx2 = sums[1][i + 1];
+            double z1 = sums[2][i];
+            double z2 = sums[2][i + 1];
+            double zz1 = sums[3][i];
+            double zz2 = sums[3][i + 1];
+            for (int at = i; at < rows * lanes; at += lanes) {
+                double v = x[at];
+                double w = x[at + 1];
+                x1 += v;
+                x2 += w;
+                xx1 = Math.fma(v, v, xx1);
+                xx2 = Math.fma(w, w, xx2);
+                v = Math.fma(sign, y[at], v);
+                w = Math.fma(sign, y[at + 1], w);
+                z1 += v;
+                z2 += w;
+                zz1 = Math.fma(v, v, zz1);
+                zz2 = Math.fma(w, w, zz2);
+            }
+            sums[0][i] = x1;
+            sums[0][i + 1] = x2;
+            sums[1][i] = xx1;
+            sums[1][i + 1] = xx2;
+            sums[2][i] = z1;
+            sums[2][i + 1] = z2;
+            sums[3][i] = zz1;
+            sums[3][i + 1] = zz2;
         }
     }
 }

@@ -18,8 +18,11 @@ final class CpuErrorMoments implements ErrorMoments {
     /** Per channel and sample: sum x, sum x^2 of the error without biases; sum x, sum x^2 of the float layer's output without its bias. */
     private static final int SUMS = 4;
 
-    /** How many elements are worked on together: what is held for one tile stays in the first-level cache. */
-    private static final int TILE = 512;
+    /** How many sums of each kind are formed side by side, at least where there are elements enough. */
+    private static final int LANES = 64;
+
+    /** How many elements are worked on together: they stay in the first-level cache. */
+    private static final int TILE = 2048;
 
     private final CpuContext context;
     private final int channels;
@@ -96,44 +99,36 @@ final class CpuErrorMoments implements ErrorMoments {
     /** The sums of the elements [first, first + n), channels last. */
     private double[][] sums(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
         // Few elements are not worth many lanes, which must be cleared before and added up behind.
-        int tile = channels * Math.max(1, Math.min(TILE, n / 16) / channels);
+        int lanes = channels * Math.max(1, Math.min(LANES, n / 16) / channels);
+        lanes += lanes % 2 * lanes;
+        int tile = lanes * Math.max(1, TILE / lanes);
         Lane lane = context.lane();
-        float[][] t = lane.tiles(2 + 2 * SUMS, tile);
-        float[] x = t[0];
-        float[] y = t[1];
-        for (int s = 0; s < 2 * SUMS; s++) {
-            Arrays.fill(t[2 + s], 0, tile, 0);
+        float[][] t = lane.tiles(2, tile);
+        double[][] wide = lane.wide(SUMS, lanes);
+        for (int s = 0; s < SUMS; s++) {
+            Arrays.fill(wide[s], 0, lanes, 0);
         }
-        // The pairs of high and low: of e at s, of y_f at r.
-        int s = 2;
-        int r = 6;
-        if (difference) {
-            s = 6;
-            r = 2;
-        }
-        float sign = difference ? -1 : 1;
         for (int at = 0; at < n; at += tile) {
             int size = Math.min(tile, n - at);
-            a.get(first + at, x, 0, size);
-            q.get(first + at, y, 0, size);
-            Accumulation.add(x, t[2], t[3], t[4], t[5], size);
-            Accumulation.add(x, y, sign, t[6], t[7], size);
-            Accumulation.addSquares(x, y, sign, t[8], t[9], size);
+            int rows = (size + lanes - 1) / lanes;
+            load(a, first + at, t[0], size, rows * lanes);
+            load(q, first + at, t[1], size, rows * lanes);
+            Accumulation.addSquares(t[0], t[1], difference ? -1 : 1, rows, lanes, wide);
         }
-        int[] pairs = {s, s + 2, r, r + 2};
         double[][] sums = new double[SUMS][channels];
-        for (int k = 0; k < SUMS; k++) {
-            fold(t[pairs[k]], t[pairs[k] + 1], tile, sums[k]);
+        for (int s = 0; s < SUMS; s++) {
+            // What was given is the error, or with a difference the float layer's output.
+            double[] to = sums[difference ? (s + 2) % SUMS : s];
+            for (int i = 0; i < lanes; i++) {
+                to[i % channels] += wide[s][i];
+            }
         }
         return sums;
     }
 
-    private void fold(float[] high, float[] low, int tile, double[] sums) {
-        for (int row = 0; row < tile; row += channels) {
-            for (int c = 0; c < channels; c++) {
-                sums[c] += (double) high[row + c] + low[row + c];
-            }
-        }
+    private static void load(FloatBuffer from, int first, float[] to, int n, int length) {
+        from.get(first, to, 0, n);
+        Arrays.fill(to, n, length, 0);
     }
 
     /** The mean error of a channel. */
