@@ -87,7 +87,7 @@ public final class CpuDevice implements Device {
     }
 
     static CpuTensor upload(CpuContext context, HostTensor values) {
-        CpuTensor copy = CpuTensor.allocate(context.memory(), values.type(), Layout.PLAIN, values.shape());
+        CpuTensor copy = CpuTensor.allocate(context, values.type(), Layout.PLAIN, values.shape());
         copy.elements().put(0, values.bytes(), 0, Math.toIntExact(copy.bytes()));
         return copy;
     }
@@ -139,7 +139,7 @@ public final class CpuDevice implements Device {
         HostTensor own = new HostTensor(t.type(), t.shape(), t.elements());
         Layout layout = t.layout();
         return new Parked(own, elements -> {
-            CpuTensor again = CpuTensor.allocate(context.memory(), elements.type(), layout, elements.shape());
+            CpuTensor again = CpuTensor.allocate(context, elements.type(), layout, elements.shape());
             again.elements().put(0, elements.bytes(), 0, Math.toIntExact(again.bytes()));
             return again;
         });

@@ -18,9 +18,7 @@ import java.util.Optional;
  * elements, less their zero point, lie there as floats, which is what layers work on, until somebody wants the integers.
  */
 final class CpuTensor implements Tensor {
-    private static final int NARROWED = 4096;
-
-    private final HostMemory memory;
+    private final CpuContext context;
     private final ElementType type;
     private final long[] shape;
     private final Layout layout;
@@ -33,14 +31,14 @@ final class CpuTensor implements Tensor {
     private boolean closed;
 
     private CpuTensor(
-            HostMemory memory,
+            CpuContext context,
             ElementType type,
             long[] shape,
             Layout layout,
             Optional<HostMemory.Block> block,
             Optional<OnnxTensor> value,
             Optional<Float> wideZero) {
-        this.memory = memory;
+        this.context = context;
         this.type = type;
         this.shape = shape.clone();
         this.layout = Layout.indifferent(shape) ? Layout.PLAIN : layout;
@@ -48,25 +46,27 @@ final class CpuTensor implements Tensor {
         this.value = value;
         this.wideZero = wideZero;
         this.elsewhere = value.isPresent() ? bytes() : 0;
-        memory.add(elsewhere);
+        context.memory().add(elsewhere);
     }
 
     /** A new tensor, its elements not set. */
-    static CpuTensor allocate(HostMemory memory, ElementType type, Layout layout, long... shape) {
-        HostMemory.Block block = memory.allocate(Math.multiplyExact(Shape.elements(shape), (long) type.bytes()));
-        return new CpuTensor(memory, type, shape, layout, Optional.of(block), Optional.empty(), Optional.empty());
+    static CpuTensor allocate(CpuContext context, ElementType type, Layout layout, long... shape) {
+        HostMemory.Block block =
+                context.memory().allocate(Math.multiplyExact(Shape.elements(shape), (long) type.bytes()));
+        return new CpuTensor(context, type, shape, layout, Optional.of(block), Optional.empty(), Optional.empty());
     }
 
     /** A new wide tensor of 8-bit integers with that zero point, its elements not set. */
-    static CpuTensor wide(HostMemory memory, ElementType type, float zero, Layout layout, long... shape) {
-        HostMemory.Block block = memory.allocate(Math.multiplyExact(Shape.elements(shape), (long) Float.BYTES));
-        return new CpuTensor(memory, type, shape, layout, Optional.of(block), Optional.empty(), Optional.of(zero));
+    static CpuTensor wide(CpuContext context, ElementType type, float zero, Layout layout, long... shape) {
+        HostMemory.Block block =
+                context.memory().allocate(Math.multiplyExact(Shape.elements(shape), (long) Float.BYTES));
+        return new CpuTensor(context, type, shape, layout, Optional.of(block), Optional.empty(), Optional.of(zero));
     }
 
     /** A tensor that ONNX Runtime has made; it becomes this object's. */
-    static CpuTensor of(HostMemory memory, ElementType type, OnnxTensor value) {
+    static CpuTensor of(CpuContext context, ElementType type, OnnxTensor value) {
         return new CpuTensor(
-                memory,
+                context,
                 type,
                 value.getInfo().getShape(),
                 Layout.PLAIN,
@@ -78,7 +78,7 @@ final class CpuTensor implements Tensor {
     /** The same elements, in the same memory and order, under another shape; a tensor of its own. */
     CpuTensor reshape(Layout newLayout, long... newShape) {
         HostMemory.Block shared = block().share();
-        return new CpuTensor(memory, type, newShape, newLayout, Optional.of(shared), Optional.empty(), wideZero);
+        return new CpuTensor(context, type, newShape, newLayout, Optional.of(shared), Optional.empty(), wideZero);
     }
 
     @Override
@@ -103,7 +103,7 @@ final class CpuTensor implements Tensor {
     private HostMemory.Block block() {
         requireOpen();
         if (block.isEmpty()) {
-            HostMemory.Block copy = memory.allocate(bytes());
+            HostMemory.Block copy = context.memory().allocate(bytes());
             if (bytes() > 0) {
                 copy.buffer().put(0, value.orElseThrow().getByteBuffer(), 0, Math.toIntExact(bytes()));
             }
@@ -130,18 +130,8 @@ final class CpuTensor implements Tensor {
         if (wideZero.isEmpty()) {
             return;
         }
-        int n = Math.toIntExact(bytes());
-        float[] floats = new float[Math.min(n, NARROWED)];
-        byte[] integers = new byte[floats.length];
-        FloatBuffer from = floats();
-        HostMemory.Block narrow = memory.allocate(n);
-        for (int at = 0; at < n; at += floats.length) {
-            int size = Math.min(floats.length, n - at);
-            from.get(at, floats, 0, size);
-            ElementLoops.shift(floats, zero(), size);
-            ElementLoops.toBytes(floats, integers, size);
-            narrow.buffer().put(at, integers, 0, size);
-        }
+        HostMemory.Block narrow = context.memory().allocate(bytes());
+        context.layouts().narrow(block().address(), type, Shape.elements(shape), (long) zero(), narrow.address());
         block().release();
         block = Optional.of(narrow);
         wideZero = Optional.empty();
@@ -186,7 +176,7 @@ final class CpuTensor implements Tensor {
             closed = true;
             value.ifPresent(OnnxTensor::close);
             block.ifPresent(HostMemory.Block::release);
-            memory.remove(elsewhere);
+            context.memory().remove(elsewhere);
         }
     }
 

@@ -15,6 +15,7 @@ final class Lane implements AutoCloseable {
     private Optional<dnnl_stream> stream = Optional.empty();
     private BytePointer scratch = new BytePointer();
     private BytePointer expansion = new BytePointer();
+    private BytePointer integers = new BytePointer();
     private Optional<CpuTensor> expanded = Optional.empty();
     private long expandedZero;
     private float[][] tiles = new float[0][0];
@@ -43,6 +44,12 @@ final class Lane implements AutoCloseable {
         expanded = Optional.empty();
         expansion = atLeast(expansion, size);
         return expansion.address();
+    }
+
+    /** The address of memory for a tensor's data as 8-bit integers. */
+    long integers(long size) {
+        integers = atLeast(integers, size);
+        return integers.address();
     }
 
     /** Whether {@link #expansion} holds this tensor: a layer and its error are computed from the same data, one after the other. */
@@ -99,6 +106,7 @@ final class Lane implements AutoCloseable {
     public void close() {
         Resources all = new Resources();
         all.add(() -> Pointer.free(expansion));
+        all.add(() -> Pointer.free(integers));
         all.add(() -> Pointer.free(scratch));
         stream.ifPresent(s -> all.add(() -> OneDnn.check(dnnl_stream_destroy(s), "dnnl_stream_destroy")));
         stream = Optional.empty();

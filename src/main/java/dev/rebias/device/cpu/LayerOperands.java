@@ -4,34 +4,63 @@ import dev.rebias.device.Operand;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.Op;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
+import java.nio.FloatBuffer;
 import java.util.List;
 import java.util.Optional;
 
 /**
  * What a layer is computed from.
  *
- * @param zero for data of 8-bit integers their zero point; else the data are floats
+ * @param dataType UINT8 or INT8; else the data are floats
+ * @param zero for data of 8-bit integers their zero point
  * @param scale what the sum is multiplied by, [channels]
  * @param bias what is added to that, [channels]
  */
 record LayerOperands(
-        LayerOp op, HostTensor weights, Optional<Long> zero, Optional<HostTensor> scale, Optional<HostTensor> bias) {
+        LayerOp op,
+        HostTensor weights,
+        Optional<ElementType> dataType,
+        Optional<Long> zero,
+        Optional<HostTensor> scale,
+        Optional<HostTensor> bias) {
 
     static LayerOperands of(Op op, List<Operand> operands) {
         HostTensor weights = constant(operands, 1).orElseThrow();
         if (op instanceof IntegerLayer layer) {
             return new LayerOperands(
-                    layer.op(), weights, Optional.of(layer.zero()), constant(operands, 2), Optional.empty());
+                    layer.op(),
+                    weights,
+                    Optional.of(layer.dataType()),
+                    Optional.of(layer.zero()),
+                    constant(operands, 2),
+                    Optional.empty());
         }
-        return new LayerOperands((LayerOp) op, weights, Optional.empty(), Optional.empty(), constant(operands, 2));
+        return new LayerOperands(
+                (LayerOp) op, weights, Optional.empty(), Optional.empty(), Optional.empty(), constant(operands, 2));
     }
 
     private static Optional<HostTensor> constant(List<Operand> operands, int i) {
         return i < operands.size() && operands.get(i) instanceof Operand.Constant c
                 ? Optional.of(c.value())
                 : Optional.empty();
+    }
+
+    /** Whether data and weights are 8-bit integers whose products are simply to be added up. */
+    boolean areBytes() {
+        if (zero.isEmpty() || zero.get() != 0) {
+            return false;
+        }
+        FloatBuffer w = weights.floats();
+        while (w.hasRemaining()) {
+            float v = w.get();
+            if (v != (byte) v) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** For messages. */

@@ -31,10 +31,8 @@ final class Layouts implements AutoCloseable {
             return x.reshape(layout, shape);
         }
         x.narrow();
-        CpuTensor out = CpuTensor.allocate(context.memory(), x.type(), layout, shape);
-        if (Shape.elements(shape) > 0) {
-            reorder(x, x.type(), layout, out.address());
-        }
+        CpuTensor out = CpuTensor.allocate(context, x.type(), layout, shape);
+        reorder(x, x.type(), layout, out.address());
         return out;
     }
 
@@ -52,55 +50,107 @@ final class Layouts implements AutoCloseable {
             x.narrow();
             long elements = Shape.elements(x.shape());
             long to = lane.expansion(elements * Float.BYTES);
-            if (elements > 0) {
-                reorder(x, ElementType.FLOAT, layout, to);
-                shift(lane, to, elements, -zero);
+            reorder(x, ElementType.FLOAT, layout, to);
+            if (zero != 0) {
+                shift(lane, to, to, elements, -zero);
             }
             lane.expanded(x, zero);
         }
         return lane.expansionAddress();
     }
 
-    /** Adds a number to floats in memory. oneDNN's own zero points are not used: some of its reorders take them and leave them out. */
-    private static void shift(Lane lane, long address, long elements, long by) {
-        if (by == 0) {
-            return;
+    /**
+     * The address of a tensor's 8-bit integers in that layout. It holds until this thread asks for the next.
+     *
+     * @param x UINT8 or INT8
+     */
+    long bytes(CpuTensor x, Layout layout) {
+        if (x.isWide() && (x.zero() != 0 || !x.lies(layout))) {
+            x.narrow();
         }
-        FloatBuffer floats = new Address()
+        if (!x.isWide() && x.lies(layout)) {
+            return x.address();
+        }
+        long elements = Shape.elements(x.shape());
+        long to = context.lane().integers(elements);
+        if (x.isWide()) {
+            narrow(x.address(), x.type(), elements, 0, to);
+        } else {
+            reorder(x, x.type(), layout, to);
+        }
+        return to;
+    }
+
+    /**
+     * Turns floats that are integers less a zero point into those integers.
+     *
+     * @param type UINT8 or INT8
+     */
+    void narrow(long from, ElementType type, long elements, long zero, long to) {
+        Lane lane = context.lane();
+        long floats = from;
+        if (zero != 0) {
+            floats = lane.expansion(elements * Float.BYTES);
+            shift(lane, from, floats, elements, zero);
+        }
+        reorder(lane, ElementType.FLOAT, type, new long[] {elements}, Layout.PLAIN, Layout.PLAIN, floats, to);
+    }
+
+    /** Adds a number to floats. oneDNN's own zero points are not used: some of its reorders take them and leave them out. */
+    private static void shift(Lane lane, long from, long to, long elements, long by) {
+        FloatBuffer source = floats(from, elements);
+        FloatBuffer target = floats(to, elements);
+        float[] tile = lane.tiles(1, TILE)[0];
+        for (int at = 0; at < elements; at += TILE) {
+            int n = (int) Math.min(TILE, elements - at);
+            source.get(at, tile, 0, n);
+            ElementLoops.shift(tile, (float) by, n);
+            target.put(at, tile, 0, n);
+        }
+    }
+
+    private static FloatBuffer floats(long address, long elements) {
+        return new Address()
                 .at(address)
                 .buffer(elements * Float.BYTES)
                 .order(ByteOrder.nativeOrder())
                 .asFloatBuffer();
-        float[] tile = lane.tiles(1, TILE)[0];
-        for (int at = 0; at < elements; at += TILE) {
-            int n = (int) Math.min(TILE, elements - at);
-            floats.get(at, tile, 0, n);
-            ElementLoops.shift(tile, (float) by, n);
-            floats.put(at, tile, 0, n);
-        }
     }
 
     private void reorder(CpuTensor x, ElementType type, Layout layout, long to) {
-        Lane lane = context.lane();
+        reorder(context.lane(), x.type(), type, x.shape(), x.layout(), layout, x.address(), to);
+    }
+
+    private void reorder(
+            Lane lane,
+            ElementType type,
+            ElementType newType,
+            long[] shape,
+            Layout layout,
+            Layout newLayout,
+            long from,
+            long to) {
+        if (Shape.elements(shape) == 0) {
+            return;
+        }
         lane.stream(); // primitives are made for as many threads as will run them: one
-        long[] shape = x.shape();
-        String key = x.type() + Shape.text(shape) + x.layout() + type + layout;
+        String key = type + Shape.text(shape) + layout + newType + newLayout;
         Primitive primitive = reorders.computeIfAbsent(key, k -> {
             try (Recipe recipe = new Recipe()) {
                 dnnl_primitive_desc description = new dnnl_primitive_desc();
                 OneDnn.check(
                         dnnl_reorder_primitive_desc_create(
                                 description,
-                                recipe.strided(x.type(), shape, x.layout().strides(shape)),
-                                OneDnn.engine(),
                                 recipe.strided(type, shape, layout.strides(shape)),
+                                OneDnn.engine(),
+                                recipe.strided(newType, shape, newLayout.strides(shape)),
                                 OneDnn.engine(),
                                 recipe.attributes()),
                         "dnnl_reorder_primitive_desc_create");
                 return new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST);
             }
         });
-        primitive.execute(lane, x.address(), to);
+        primitive.execute(lane, from, to);
     }
 
     @Override

@@ -1,7 +1,10 @@
 package dev.rebias.device.cpu;
 
 import static org.bytedeco.dnnl.global.dnnl.dnnl_cpu;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_cpu_isa_avx2_vnni;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_cpu_isa_avx512_core_vnni;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_engine_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_get_effective_cpu_isa;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_invalid_arguments;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_out_of_memory;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_success;
@@ -11,6 +14,7 @@ import com.sun.jna.NativeLibrary;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.bytedeco.dnnl.dnnl_engine;
 import org.bytedeco.javacpp.Loader;
 
@@ -63,6 +67,13 @@ final class OneDnn {
         if (!SINGLE) {
             OpenMp.LIBRARY.getFunction("omp_set_num_threads").invokeVoid(new Object[] {1});
         }
+    }
+
+    /** Whether the processor has instructions that multiply 8-bit integers and add up the products exactly (VNNI). */
+    static boolean multipliesBytes() {
+        engine();
+        int isa = dnnl_get_effective_cpu_isa();
+        return Stream.of(dnnl_cpu_isa_avx2_vnni, dnnl_cpu_isa_avx512_core_vnni).anyMatch(with -> (isa & with) == with);
     }
 
     /**

@@ -44,7 +44,7 @@ final class PreparedConvolution extends PreparedLayer {
     }
 
     @Override
-    dnnl_primitive_desc describe(Recipe recipe, long[] data, long[] output) {
+    dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output) {
         int n = window.kernel().size();
         long[] strides = new long[n];
         long[] dilations = new long[n];
@@ -62,9 +62,9 @@ final class PreparedConvolution extends PreparedLayer {
             }
         }
         dnnl_primitive_desc description = new dnnl_primitive_desc();
-        dnnl_memory_desc source = recipe.channelsLast(ElementType.FLOAT, data);
+        dnnl_memory_desc source = recipe.channelsLast(types.data(), data);
         dnnl_memory_desc target = recipe.channelsLast(ElementType.FLOAT, output);
-        dnnl_memory_desc weights = recipe.any(weightDims());
+        dnnl_memory_desc weights = recipe.any(types.weights(), weightDims());
         if (transposed) {
             OneDnn.check(
                     dnnl_deconvolution_forward_primitive_desc_create(

@@ -224,13 +224,13 @@ final class PreparedElementwise implements PreparedOp {
                 outputs.add(
                         made.code() == Code.QUANTIZE && made.arguments().get(2).source() == Value.Source.CONSTANT
                                 ? CpuTensor.wide(
-                                        context.memory(),
+                                        context,
                                         made.type(),
                                         p.constants()
                                                 .get(made.arguments().get(2).index()),
                                         form.layout(),
                                         form.shape())
-                                : CpuTensor.allocate(context.memory(), made.type(), form.layout(), form.shape()));
+                                : CpuTensor.allocate(context, made.type(), form.layout(), form.shape()));
             }
             new Pass(form, inputs, outputs).run();
             return List.copyOf(outputs);

@@ -33,16 +33,19 @@ abstract class PreparedLayer implements PreparedOp {
     private final CpuContext context;
     private final LayerOperands operands;
     private final Layout layout;
+    private final boolean bytes;
     private final Map<String, Form> forms = new ConcurrentHashMap<>();
 
     /** The primitive for data of one shape. */
     private final class Form {
+        private final Types types;
         private final Primitive primitive;
         private final BytePointer weights;
         private final List<BytePointer> vectors = new ArrayList<>();
         private final long[] output;
 
-        Form(long[] unit) {
+        Form(Types types, long[] unit) {
+            this.types = types;
             context.lane().stream(); // primitives are made for as many threads as will run them: one
             output = operands.op().outputShape(unit, operands.weights().shape());
             try (Recipe recipe = new Recipe()) {
@@ -56,7 +59,7 @@ abstract class PreparedLayer implements PreparedOp {
                     arguments.add(recipe.plus(vector(recipe, b)));
                     vectors.add(copy(b));
                 });
-                dnnl_primitive_desc description = describe(recipe, unit, output);
+                dnnl_primitive_desc description = describe(recipe, types, unit, output);
                 primitive = new Primitive(
                         description,
                         arguments.stream().mapToInt(Integer::intValue).toArray());
@@ -112,6 +115,29 @@ abstract class PreparedLayer implements PreparedOp {
         }
     }
 
+    /**
+     * What a primitive multiplies: floats, or integers of 8 bits, of which processors that have an instruction for it multiply and add up four times as many at once. Either way
+     * the sums of integers are exact, up to 2^24 here and 2^31 there.
+     */
+    record Types(ElementType data, ElementType weights) {
+        static final Types FLOATS = new Types(ElementType.FLOAT, ElementType.FLOAT);
+
+        boolean floats() {
+            return equals(FLOATS);
+        }
+    }
+
+    private Form form(long[] unit) {
+        if (bytes) {
+            Form form = new Form(new Types(operands.dataType().orElseThrow(), ElementType.INT8), unit);
+            if (form.primitive.isFast()) {
+                return form;
+            }
+            form.close();
+        }
+        return new Form(Types.FLOATS, unit);
+    }
+
     private static BytePointer copy(HostTensor values) {
         long size = values.elements() * Float.BYTES;
         BytePointer to = new BytePointer(Pointer.malloc(size)).capacity(size);
@@ -130,6 +156,7 @@ abstract class PreparedLayer implements PreparedOp {
         this.context = context;
         this.operands = operands;
         this.layout = layout;
+        this.bytes = OneDnn.multipliesBytes() && operands.areBytes();
     }
 
     static PreparedOp of(CpuContext context, LayerOperands operands) {
@@ -148,8 +175,8 @@ abstract class PreparedLayer implements PreparedOp {
     /** What the sum is multiplied by before all else. */
     abstract Optional<Float> factor();
 
-    /** Describes the primitive for data and output of these shapes. */
-    abstract dnnl_primitive_desc describe(Recipe recipe, long[] data, long[] output);
+    /** Describes the primitive for data and output of these shapes, data and weights of these types; the output is always of floats. */
+    abstract dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output);
 
     /** How the weights lie in the operand. */
     abstract dnnl_memory_desc weights(Recipe recipe);
@@ -167,7 +194,7 @@ abstract class PreparedLayer implements PreparedOp {
         long[] data = x.shape();
         long[] out = operands.op().outputShape(data, operands.weights().shape());
         long[] unit = unit(data);
-        CpuTensor y = CpuTensor.allocate(context.memory(), ElementType.FLOAT, layout, out);
+        CpuTensor y = CpuTensor.allocate(context, ElementType.FLOAT, layout, out);
         try {
             if (Shape.elements(out) > 0) {
                 compute(x, data, unit, y);
@@ -183,9 +210,11 @@ abstract class PreparedLayer implements PreparedOp {
     }
 
     private void compute(CpuTensor x, long[] data, long[] unit, CpuTensor y) {
-        Form form = forms.computeIfAbsent(Shape.text(unit), k -> new Form(unit));
+        Form form = forms.computeIfAbsent(Shape.text(unit), k -> form(unit));
         Lane lane = context.lane();
-        if (operands.zero().isPresent()) {
+        if (!form.types.floats()) {
+            compute(form, lane, data, unit, context.layouts().bytes(x, layout), y.address());
+        } else if (operands.zero().isPresent()) {
             long from = context.layouts().expanded(x, layout, operands.zero().get());
             compute(form, lane, data, unit, from, y.address());
         } else {
@@ -197,7 +226,7 @@ abstract class PreparedLayer implements PreparedOp {
 
     private static void compute(PreparedLayer.Form form, Lane lane, long[] data, long[] unit, long from, long to) {
         long units = data[0] / unit[0];
-        long inBytes = Shape.elements(unit) * Float.BYTES;
+        long inBytes = Shape.elements(unit) * form.types.data().bytes();
         long outBytes = Shape.elements(form.output) * Float.BYTES;
         for (long n = 0; n < units; n++) {
             form.run(lane, from + n * inBytes, to + n * outBytes);

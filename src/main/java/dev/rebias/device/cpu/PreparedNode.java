@@ -109,7 +109,7 @@ final class PreparedNode implements PreparedOp {
             for (String name : outputNames) {
                 OnnxValue value = result.get(name).orElseThrow();
                 ElementType type = OnnxRuntime.elementType(name, value);
-                outputs.add(CpuTensor.of(context.memory(), type, (OnnxTensor) value));
+                outputs.add(CpuTensor.of(context, type, (OnnxTensor) value));
             }
             return outputs;
         } catch (RuntimeException e) {

@@ -71,7 +71,7 @@ final class PreparedPooling implements PreparedOp {
         }
         long[] out = form.get().output().clone();
         out[0] = shape[0];
-        CpuTensor y = CpuTensor.allocate(context.memory(), ElementType.FLOAT, Layout.CHANNELS_LAST, out);
+        CpuTensor y = CpuTensor.allocate(context, ElementType.FLOAT, Layout.CHANNELS_LAST, out);
         try (CpuTensor laid = context.layouts().in(Layout.CHANNELS_LAST, x)) {
             long inBytes = Shape.elements(one) * Float.BYTES;
             long outBytes = Shape.elements(form.get().output()) * Float.BYTES;

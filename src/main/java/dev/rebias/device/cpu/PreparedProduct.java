@@ -39,20 +39,20 @@ final class PreparedProduct extends PreparedLayer {
     }
 
     @Override
-    dnnl_primitive_desc describe(Recipe recipe, long[] data, long[] output) {
+    dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output) {
         long depth = data[transA ? 0 : data.length - 1];
         long columns = output[output.length - 1];
         long rows = Shape.elements(output) / columns;
         dnnl_memory_desc source = transA
-                ? recipe.strided(ElementType.FLOAT, new long[] {rows, depth}, new long[] {1, rows})
-                : recipe.plain(ElementType.FLOAT, rows, depth);
+                ? recipe.strided(types.data(), new long[] {rows, depth}, new long[] {1, rows})
+                : recipe.plain(types.data(), rows, depth);
         dnnl_primitive_desc description = new dnnl_primitive_desc();
         OneDnn.check(
                 dnnl_matmul_primitive_desc_create(
                         description,
                         OneDnn.engine(),
                         source,
-                        recipe.any(depth, columns),
+                        recipe.any(types.weights(), depth, columns),
                         null,
                         recipe.plain(ElementType.FLOAT, rows, columns),
                         recipe.attributes()),

@@ -7,10 +7,12 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_set_data_handle;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_create;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_query;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_query_md;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_execute;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_query_exec_arg_md;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_query_impl_info_str;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_wait;
 
 import dev.rebias.device.Resources;
@@ -21,6 +23,8 @@ import org.bytedeco.dnnl.dnnl_memory;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.PointerPointer;
 
 /** A oneDNN primitive, and for every lane its arguments. Several threads may execute it at once. */
 final class Primitive implements AutoCloseable {
@@ -79,6 +83,16 @@ final class Primitive implements AutoCloseable {
         this.arguments = arguments.clone();
         OneDnn.check(dnnl_primitive_create(primitive, description), "dnnl_primitive_create");
         this.scratchBytes = dnnl_memory_desc_get_size(memory(DNNL_ARG_SCRATCHPAD));
+    }
+
+    /** Whether oneDNN has code of its own for it on this processor, not only its reference in plain C++. */
+    boolean isFast() {
+        try (PointerPointer<BytePointer> name = new PointerPointer<>(1)) {
+            OneDnn.check(
+                    dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, name),
+                    "dnnl_primitive_desc_query");
+            return !name.get(BytePointer.class).getString().startsWith("ref");
+        }
     }
 
     /** How the primitive lays out an argument; lives as long as the primitive. */

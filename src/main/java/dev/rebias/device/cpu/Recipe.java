@@ -85,27 +85,29 @@ final class Recipe implements AutoCloseable {
     }
 
     dnnl_memory_desc strided(ElementType type, long[] dims, long[] strides) {
-        int code =
-                switch (type) {
-                    case FLOAT -> dnnl_f32;
-                    case UINT8 -> dnnl_u8;
-                    case INT8 -> dnnl_s8;
-                    default -> throw new IllegalArgumentException(type + " is nothing for oneDNN");
-                };
         dnnl_memory_desc d = new dnnl_memory_desc();
         OneDnn.check(
-                dnnl_memory_desc_create_with_strides(d, dims.length, dims, code, strides),
+                dnnl_memory_desc_create_with_strides(d, dims.length, dims, code(type), strides),
                 "dnnl_memory_desc_create_with_strides");
         return keep(d);
     }
 
-    /** A float tensor laid out as oneDNN likes it best. */
-    dnnl_memory_desc any(long... dims) {
+    /** A tensor laid out as oneDNN likes it best. */
+    dnnl_memory_desc any(ElementType type, long... dims) {
         dnnl_memory_desc d = new dnnl_memory_desc();
         OneDnn.check(
-                dnnl_memory_desc_create_with_tag(d, dims.length, dims, dnnl_f32, dnnl_format_tag_any),
+                dnnl_memory_desc_create_with_tag(d, dims.length, dims, code(type), dnnl_format_tag_any),
                 "dnnl_memory_desc_create_with_tag");
         return keep(d);
+    }
+
+    private static int code(ElementType type) {
+        return switch (type) {
+            case FLOAT -> dnnl_f32;
+            case UINT8 -> dnnl_u8;
+            case INT8 -> dnnl_s8;
+            default -> throw new IllegalArgumentException(type + " is nothing for oneDNN");
+        };
     }
 
     private dnnl_memory_desc keep(dnnl_memory_desc d) {
