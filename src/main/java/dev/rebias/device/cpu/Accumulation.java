@@ -25,44 +25,49 @@ final class Accumulation {
     }
 
     /**
-     * Adds rows of x to the first sums and their squares to the second; and the same of z = x + sign y to the third and fourth.
+     * Adds rows of x to the first sums and their squares to the second; and the same of z = x + y to the third and fourth.
      *
-     * @param sign 1 or -1
      * @param rows how many there are, one behind the other
      * @param lanes the length of a row, an even number
+     * @param sums four of every lane
      */
-    static void addSquares(float[] x, float[] y, double sign, int rows, int lanes, double[][] sums) {
+    static void addSquares(float[] x, float[] y, int rows, int lanes, double[][] sums) {
+        addSquares(x, y, rows, lanes, sums[0], sums[1], sums[2], sums[3]);
+    }
+
+    private static void addSquares(
+            float[] x, float[] y, int rows, int lanes, double[] sx, double[] sxx, double[] sz, double[] szz) {
         for (int i = 0; i < lanes; i += 2) {
-            double x1 = sums[0][i];
-            double x2 = sums[0][i + 1];
-            double xx1 = sums[1][i];
-            double xx2 = sums[1][i + 1];
-            double z1 = sums[2][i];
-            double z2 = sums[2][i + 1];
-            double zz1 = sums[3][i];
-            double zz2 = sums[3][i + 1];
-            for (int at = i; at < rows * lanes; at += lanes) {
+            double x1 = sx[i];
+            double x2 = sx[i + 1];
+            double xx1 = sxx[i];
+            double xx2 = sxx[i + 1];
+            double z1 = sz[i];
+            double z2 = sz[i + 1];
+            double zz1 = szz[i];
+            double zz2 = szz[i + 1];
+            for (int row = 0, at = i; row < rows; row++, at += lanes) {
                 double v = x[at];
                 double w = x[at + 1];
                 x1 += v;
                 x2 += w;
                 xx1 = Math.fma(v, v, xx1);
                 xx2 = Math.fma(w, w, xx2);
-                v = Math.fma(sign, y[at], v);
-                w = Math.fma(sign, y[at + 1], w);
+                v += y[at];
+                w += y[at + 1];
                 z1 += v;
                 z2 += w;
                 zz1 = Math.fma(v, v, zz1);
                 zz2 = Math.fma(w, w, zz2);
             }
-            sums[0][i] = x1;
-            sums[0][i + 1] = x2;
-            sums[1][i] = xx1;
-            sums[1][i + 1] = xx2;
-            sums[2][i] = z1;
-            sums[2][i + 1] = z2;
-            sums[3][i] = zz1;
-            sums[3][i + 1] = zz2;
+            sx[i] = x1;
+            sx[i + 1] = x2;
+            sxx[i] = xx1;
+            sxx[i + 1] = xx2;
+            sz[i] = z1;
+            sz[i + 1] = z2;
+            szz[i] = zz1;
+            szz[i + 1] = zz2;
         }
     }
 }

@@ -113,7 +113,10 @@ final class CpuErrorMoments implements ErrorMoments {
             int rows = (size + lanes - 1) / lanes;
             load(a, first + at, t[0], size, rows * lanes);
             load(q, first + at, t[1], size, rows * lanes);
-            Accumulation.addSquares(t[0], t[1], difference ? -1 : 1, rows, lanes, wide);
+            if (difference) {
+                ElementLoops.negate(t[1], t[1], size);
+            }
+            Accumulation.addSquares(t[0], t[1], rows, lanes, wide);
         }
         double[][] sums = new double[SUMS][channels];
         for (int s = 0; s < SUMS; s++) {

@@ -120,7 +120,7 @@ final class ElementLoops {
         }
     }
 
-    private static void negate(float[] x, float[] out, int n) {
+    static void negate(float[] x, float[] out, int n) {
         for (int i = 0; i < n; i++) {
             out[i] = -x[i];
         }
