@@ -21,6 +21,7 @@ import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Footprint;
 import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Planner;
+import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Sweep;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
@@ -170,9 +171,11 @@ public final class BiasCorrection {
             long start = System.nanoTime();
             List<Moments> moments;
             long spilled;
+            Profile profile;
             try (Sweep sweep = sweep(plan, device, options)) {
                 moments = sweep.run(bound, batchSize, options.perChannel(), options.listener());
                 spilled = sweep.spilledBytes();
+                profile = sweep.profile();
             }
             double seconds = (System.nanoTime() - start) / 1e9;
             Map<Layer, float[]> corrections = new LinkedHashMap<>();
@@ -195,7 +198,8 @@ public final class BiasCorrection {
                     device.warnings(),
                     seconds,
                     device.peakBytes(),
-                    spilled);
+                    spilled,
+                    profile);
         }
     }
 

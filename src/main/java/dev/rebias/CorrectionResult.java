@@ -3,6 +3,7 @@ package dev.rebias;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.Transfers;
 import dev.rebias.model.OnnxModel;
+import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import java.util.List;
 
@@ -21,6 +22,7 @@ import java.util.List;
  * @param sweepSeconds how long the sweep took
  * @param peakDeviceBytes the most bytes of tensors alive on the device at once
  * @param spilledBytes the most bytes of tensors that waited in a temporary file at once
+ * @param profile where the sweep's time went
  */
 public record CorrectionResult(
         OnnxModel model,
@@ -34,7 +36,8 @@ public record CorrectionResult(
         List<String> warnings,
         double sweepSeconds,
         long peakDeviceBytes,
-        long spilledBytes) {
+        long spilledBytes,
+        Profile profile) {
     public CorrectionResult {
         layers = List.copyOf(layers);
         warnings = List.copyOf(warnings);

@@ -1,6 +1,7 @@
 package dev.rebias.op;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
+import dev.rebias.tensor.Shape;
 
 /**
  * An operation with weights: {@code y = op(x, W) + b}, linear in the weights W, with one bias value per output channel.
@@ -23,6 +24,12 @@ public sealed interface LayerOp extends Op permits Convolution, TransposedConvol
      * @throws dev.rebias.error.UnsupportedException if data and weights do not fit each other
      */
     long[] outputShape(long[] dataShape, long[] weightShape);
+
+    /** How many products of a value and a weight are added up, those with padding included. */
+    default long multiplications(long[] dataShape, long[] weightShape) {
+        return Shape.elements(outputShape(dataShape, weightShape))
+                * (Shape.elements(weightShape) / Math.max(1, channels(weightShape)));
+    }
 
     /** The ONNX node that computes {@code op(data, weights) + bias}; {@link MatMul}'s node takes no bias, an Add follows it. */
     NodeProto toNode(String data, String weights, String bias, String output);

@@ -76,6 +76,11 @@ public record TransposedConvolution(Window window, long group, List<Long> output
     }
 
     @Override
+    public long multiplications(long[] dataShape, long[] weightShape) {
+        return Shape.elements(dataShape) * (Shape.elements(weightShape) / weightShape[0]);
+    }
+
+    @Override
     public NodeProto toNode(String data, String weights, String bias, String output) {
         NodeProto.Builder node =
                 NodeProto.newBuilder().setOpType("ConvTranspose").addInput(data).addInput(weights);

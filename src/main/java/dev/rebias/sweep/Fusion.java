@@ -135,6 +135,7 @@ final class Fusion {
         String name = runs.get(0).name() + " to " + runs.get(runs.size() - 1).name();
         return new Step.Run(
                 name,
+                Step.Role.OTHER,
                 new ElementwiseGroup(
                         operands.size(),
                         members,

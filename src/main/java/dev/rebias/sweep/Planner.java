@@ -150,7 +150,7 @@ public final class Planner {
         String name = "quantised layer '" + q.name() + "'";
         Step own = q.integers()
                 .map(integers -> integerLayer(name, q, integers, output))
-                .orElseGet(() -> layer(name, q.op(), q.weightShape(), q.weights(), data, output));
+                .orElseGet(() -> layer(name, Step.Role.QUANTIZED, q.op(), q.weightShape(), q.weights(), data, output));
         // With the closed form, the correction is known before the layer runs.
         int runs = errors ? level : level + 1;
         if (errors) {
@@ -167,6 +167,7 @@ public final class Planner {
             biases.add(bias);
             Step.Run add = new Step.Run(
                     "corrected bias of layer '" + q.name() + "'",
+                    Step.Role.OTHER,
                     OnnxOp.add(),
                     List.of(new Operand.Variable(), new Operand.Variable()),
                     List.of(output, bias),
@@ -189,11 +190,13 @@ public final class Planner {
         add(weights.dataType()
                 .map(type -> new Step.Run(
                         name,
+                        Step.Role.ERROR,
                         new IntegerLayer(q.op(), type, weights.zero()),
                         List.of(new Operand.Variable(), new Operand.Constant(difference), new Operand.Absent()),
                         List.of(quantizedTensors.get(q.integers().orElseThrow().data())),
                         List.of(output)))
-                .orElseGet(() -> layer(name, q.op(), q.weightShape(), weights.difference(), data, output)));
+                .orElseGet(() ->
+                        layer(name, Step.Role.ERROR, q.op(), q.weightShape(), weights.difference(), data, output)));
         return output;
     }
 
@@ -226,7 +229,14 @@ public final class Planner {
                 floatProducers.put(withoutBias(f), () -> {
                     int data = floatTensor(f.data());
                     int sum = newTensor(floatTensors, withoutBias(f));
-                    add(layer("float layer '" + f.name() + "'", f.op(), f.weightShape(), f.weights(), data, sum));
+                    add(layer(
+                            "float layer '" + f.name() + "'",
+                            Step.Role.FLOAT,
+                            f.op(),
+                            f.weightShape(),
+                            f.weights(),
+                            data,
+                            sum));
                 });
                 floatProducers.put(f.output(), () -> {
                     int sum = floatTensor(withoutBias(f));
@@ -269,7 +279,8 @@ public final class Planner {
         }
         List<Integer> outputs = new ArrayList<>();
         node.outputs().stream().filter(o -> !o.isEmpty()).forEach(o -> outputs.add(newTensor(names, o)));
-        return new Step.Run("node '" + node.name() + "' of the " + model, node.op(), operands, inputs, outputs);
+        return new Step.Run(
+                "node '" + node.name() + "' of the " + model, Step.Role.OTHER, node.op(), operands, inputs, outputs);
     }
 
     /** The name under which a float layer's output without its bias is known; no tensor of a model can have it. */
@@ -277,18 +288,20 @@ public final class Planner {
         return f.output() + "\n";
     }
 
-    private static Step.Run layer(String name, LayerOp op, long[] weightShape, double[] weights, int data, int output) {
+    private static Step.Run layer(
+            String name, Step.Role role, LayerOp op, long[] weightShape, double[] weights, int data, int output) {
         List<Operand> operands = List.of(
                 new Operand.Variable(),
                 new Operand.Constant(HostTensor.of(toFloats(weights), weightShape)),
                 new Operand.Absent());
-        return new Step.Run(name, op, operands, List.of(data), List.of(output));
+        return new Step.Run(name, role, op, operands, List.of(data), List.of(output));
     }
 
     private static Step.Run addBias(Layer f, int sum, int output) {
         Operand bias = new Operand.Constant(HostTensor.of(toFloats(f.bias()), f.biasShape()));
         return new Step.Run(
                 "bias of float layer '" + f.name() + "'",
+                Step.Role.OTHER,
                 OnnxOp.add(),
                 List.of(new Operand.Variable(), bias),
                 List.of(sum),
@@ -301,7 +314,13 @@ public final class Planner {
                 new Operand.Constant(HostTensor.of(toFloats(integers.steps()), q.weightShape())),
                 new Operand.Constant(HostTensor.of(toFloats(integers.scale()), q.channels())));
         IntegerLayer op = new IntegerLayer(q.op(), integers.type(), integers.zero());
-        return new Step.Run(name, op, operands, List.of(quantizedTensors.get(integers.data())), List.of(output));
+        return new Step.Run(
+                name,
+                Step.Role.QUANTIZED,
+                op,
+                operands,
+                List.of(quantizedTensors.get(integers.data())),
+                List.of(output));
     }
 
     private static float[] toFloats(double[] values) {

@@ -1,27 +1,49 @@
 package dev.rebias.sweep;
 
 import dev.rebias.device.Operand;
+import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
 import java.util.List;
+import java.util.Locale;
 
 /** One thing that a segment does for every batch. Tensors are known by number; a plan numbers them from 0. */
 sealed interface Step {
     /** The tensors that it uses. */
     List<Integer> uses();
 
+    /** What an operation is there for. */
+    enum Role {
+        QUANTIZED,
+        FLOAT,
+        ERROR,
+        OTHER
+    }
+
     /**
      * Runs an operation.
      *
      * @param name for messages: the node and the model it is from
+     * @param role of a layer: what of
      * @param inputs the tensors for the variable operands, in order
      * @param outputs the tensors it makes, in order; outputs that a node leaves out are not counted
      */
-    record Run(String name, Op op, List<Operand> operands, List<Integer> inputs, List<Integer> outputs)
+    record Run(String name, Role role, Op op, List<Operand> operands, List<Integer> inputs, List<Integer> outputs)
             implements Step {
         public Run {
             operands = List.copyOf(operands);
             inputs = List.copyOf(inputs);
             outputs = List.copyOf(outputs);
+        }
+
+        /** The kind of work, for {@link Profile}. */
+        String work() {
+            if (role != Role.OTHER) {
+                return role.name().toLowerCase(Locale.ROOT) + " " + op.type();
+            }
+            boolean single = op instanceof OnnxOp o && ElementwiseGroup.admits(o);
+            boolean elementwise = single || op instanceof ElementwiseGroup;
+            return elementwise ? "elementwise" : op.type();
         }
 
         @Override

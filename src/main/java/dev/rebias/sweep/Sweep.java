@@ -5,12 +5,15 @@ import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
 import dev.rebias.device.Measurement;
 import dev.rebias.device.Moments;
+import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.LayerPair;
+import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
+import dev.rebias.op.Op;
 import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.tensor.HostTensor;
@@ -31,6 +34,7 @@ public final class Sweep implements AutoCloseable {
     private final Device device;
     private final List<Measurement> moments = new ArrayList<>();
     private final Frontier frontier;
+    private final Profile profile = new Profile();
     /** The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments. */
     private final Tensor[] shared;
 
@@ -75,7 +79,9 @@ public final class Sweep implements AutoCloseable {
                 Workers workers = new Workers(device.threads())) {
             for (int k = 0; k < plan.segments().size(); k++) {
                 boolean first = k == 0;
+                long start = System.nanoTime();
                 try (Segment prepared = new Segment(plan.segments().get(k))) {
+                    profile.add("preparing operations", System.nanoTime() - start, 0, 0);
                     workers.forEach(batches, b -> {
                         if (first) {
                             // One batch ahead, so that its way to the device and the work on the one before can
@@ -129,13 +135,24 @@ public final class Sweep implements AutoCloseable {
     /** Brings batches to the device until that many have come, or all. */
     private synchronized void enter(Batches source, int wanted) {
         while (frontier.size() < wanted && source.hasNext()) {
+            long start = System.nanoTime();
             List<HostTensor> batch = source.next();
+            profile.add("reading samples", System.nanoTime() - start, 0, 0);
             Tensor[] tensors = new Tensor[plan.tensors()];
             for (int i = 0; i < batch.size(); i++) {
                 tensors[plan.inputs().get(i)] = device.upload(batch.get(i));
             }
             frontier.enter(tensors, Math.toIntExact(batch.get(0).shape()[0]));
         }
+    }
+
+    private static long bytes(List<Tensor> tensors) {
+        return tensors.stream().mapToLong(Tensor::bytes).sum();
+    }
+
+    /** Where the time went. */
+    public Profile profile() {
+        return profile;
     }
 
     /** The most bytes that waited in a temporary file at once. */
@@ -210,7 +227,9 @@ public final class Sweep implements AutoCloseable {
         }
 
         void run(int batch) {
+            long start = System.nanoTime();
             Tensor[] tensors = frontier.take(batch);
+            spent("bringing tensors back", start, 0, 0);
             for (int i = 0; i < segment.steps().size(); i++) {
                 Step step = segment.steps().get(i);
                 if (step instanceof Step.Run run) {
@@ -218,25 +237,47 @@ public final class Sweep implements AutoCloseable {
                 } else if (step instanceof Step.Measure measure) {
                     measure(measure, tensors, batch);
                 } else if (step instanceof Step.MeasureInput measure) {
-                    ((InputMoments) moments.get(measure.layer()))
-                            .addInput(tensors[measure.data()], batch, frontier.samples(batch));
+                    measure(measure, tensors, batch);
                 }
                 for (int released : segment.releases().get(i)) {
                     tensors[released].close();
                     tensors[released] = null;
                 }
             }
+            start = System.nanoTime();
             frontier.rest(batch, made);
+            spent("putting tensors away", start, 0, 0);
+        }
+
+        private void spent(String work, long start, long bytes, long multiplications) {
+            profile.add(work, System.nanoTime() - start, bytes, multiplications);
         }
 
         private void run(Step.Run step, Tensor[] tensors) {
             List<Tensor> inputs = step.inputs().stream()
                     .map(i -> shared[i] == null ? tensors[i] : shared[i])
                     .toList();
+            long start = System.nanoTime();
             List<Tensor> outputs = named(step, () -> prepared.get(step).run(inputs));
+            spent(step.work(), start, bytes(inputs) + bytes(outputs), multiplications(step, inputs));
             for (int i = 0; i < outputs.size(); i++) {
                 tensors[step.outputs().get(i)] = outputs.get(i);
             }
+        }
+
+        private long multiplications(Step.Run step, List<Tensor> inputs) {
+            Op op = step.op() instanceof IntegerLayer integers ? integers.op() : step.op();
+            return op instanceof LayerOp layer && step.operands().get(1) instanceof Operand.Constant weights
+                    ? layer.multiplications(
+                            inputs.get(0).shape(), weights.value().shape())
+                    : 0;
+        }
+
+        private void measure(Step.MeasureInput step, Tensor[] tensors, int batch) {
+            Tensor data = tensors[step.data()];
+            long start = System.nanoTime();
+            ((InputMoments) moments.get(step.layer())).addInput(data, batch, frontier.samples(batch));
+            spent("input moments", start, data.bytes(), 0);
         }
 
         private void measure(Step.Measure step, Tensor[] tensors, int batch) {
@@ -250,11 +291,13 @@ public final class Sweep implements AutoCloseable {
             }
             ErrorMoments to = (ErrorMoments) moments.get(step.layer());
             int axis = channelAxis(step.layer(), output);
+            long start = System.nanoTime();
             if (plan.reference() == Reference.LAYER) {
                 to.addError(compared, output, axis, batch, frontier.samples(batch));
             } else {
                 to.addOutputs(compared, output, axis, batch, frontier.samples(batch));
             }
+            spent("error moments", start, output.bytes() + compared.bytes(), 0);
         }
 
         @Override

@@ -5,6 +5,7 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.BoundSamples;
+import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -100,7 +101,24 @@ public final class Benchmark {
                     result.correctedLayers(),
                     1e3 * median(s) / result.correctedLayers(),
                     result.peakDeviceBytes() / 1e6);
+            profile(result);
         });
+    }
+
+    /** Where the time of the last turn went: all threads together, so that what is left of their time was spent waiting. */
+    private static void profile(CorrectionResult result) {
+        double all = result.sweepSeconds() * Runtime.getRuntime().availableProcessors();
+        double rest = all;
+        for (Profile.Entry e : result.profile().entries()) {
+            rest -= e.seconds();
+            if (e.seconds() > all / 100) {
+                String figures = e.multiplications() > 0
+                        ? String.format("%.0f GFLOP/s", 2e-9 * e.multiplications() / e.seconds())
+                        : e.bytes() > 0 ? String.format("%.1f GB/s", 1e-9 * e.bytes() / e.seconds()) : "";
+                System.out.printf("    %5.1f %%  %-28s %s%n", 100 * e.seconds() / all, e.work(), figures);
+            }
+        }
+        System.out.printf("    %5.1f %%  the rest, and waiting%n", 100 * rest / all);
     }
 
     private static double median(double[] values) {
