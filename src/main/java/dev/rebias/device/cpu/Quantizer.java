@@ -9,8 +9,8 @@ import dev.rebias.tensor.ElementType;
  * scaled to floats often lie half way between two steps, where the rounding of a float32 quotient, not its value, would decide for whole areas of an image.
  *
  * <p>With one scale the loop is free of branches and divisions, so that it becomes vector instructions. It finds k = floor(x / scale) but for errors near whole numbers, which
- * do no harm, and then decides by the exact remainder d = x - k scale: up where d is more than half a scale, or equal to it and k odd. The remainder is exact because k has no
- * more than 9 bits and the scale is split in two halves of 12.
+ * do no harm, and then decides by the remainder d = x - k scale: up where d is more than half a scale, or equal to it and k odd. A fused multiply-add gives the remainder
+ * exactly where it is about half a scale: x and k scale are whole multiples of the last place of scale / 2, and so is their difference.
  */
 final class Quantizer {
     /** Adding and subtracting this rounds a float below 2^22 to a whole number, half to even. */
@@ -56,10 +56,9 @@ final class Quantizer {
             return;
         }
         floors(x, work, out, n, (float) ((low - zero) * scale), (float) ((high - zero) * scale), 1f / scale);
-        float upper = Float.intBitsToFloat(Float.floatToRawIntBits(scale) & ~0xfff);
         // Less than any remainder's distance from half a scale, and still enough to lift a tie over it.
         float tie = scale * 0x1p-30f;
-        round(work, out, n, upper, scale - upper, scale / 2, tie, zero);
+        round(work, out, n, scale, scale / 2, tie, zero);
     }
 
     /** Clips x, and gives k; a loop of its own, for the two together need more constants than there are registers. */
@@ -68,21 +67,20 @@ final class Quantizer {
         for (int i = 0; i < n; i++) {
             float v = Math.max(lowest, Math.min(highest, x[i]));
             clipped[i] = v;
-            k[i] = (v * inverse - 0.5f + WHOLE) - WHOLE;
+            k[i] = (Math.fma(v, inverse, -0.5f) + WHOLE) - WHOLE;
         }
     }
 
     /** From k in out to the result. */
-    private static void round(
-            float[] x, float[] out, int n, float upper, float lower, float half, float tie, float zero) {
+    private static void round(float[] x, float[] out, int n, float scale, float half, float tie, float zero) {
         for (int i = 0; i < n; i++) {
             float k = out[i];
-            float beyond = (x[i] - k * upper) - k * lower - half;
-            float even = (k * 0.5f + WHOLE) - WHOLE;
-            float odd = Math.abs(k - 2 * even);
+            float beyond = Math.fma(-k, scale, x[i]) - half;
+            float even = Math.fma(k, 0.5f, WHOLE) - WHOLE;
+            float odd = Math.abs(Math.fma(-2, even, k));
             // Never zero, so its sign decides.
-            float side = beyond + tie * (odd - 0.5f);
-            out[i] = k + (zero + 0.5f) + 0.5f * (side / Math.abs(side));
+            float side = Math.fma(tie, odd - 0.5f, beyond);
+            out[i] = Math.fma(0.5f, side / Math.abs(side), k + (zero + 0.5f));
         }
     }
 }
