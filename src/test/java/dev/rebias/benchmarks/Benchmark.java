@@ -5,12 +5,16 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.BoundSamples;
+import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.function.DoubleSupplier;
 
@@ -21,24 +25,33 @@ import java.util.function.DoubleSupplier;
 public final class Benchmark {
     private static final int TURNS = 5;
     private static final int WARM_UP = 2;
-    private static final List<String> ALL =
-            List.of("fashion", "cls", "det", "mobilenet", "chain10", "chain20", "chain40", "chain80");
+    private static final List<String> ALL = List.of(
+            "fashion", "cls", "det", "mobilenet", "chain10", "chain20", "chain40", "chain80", "stream", "loops");
+
+    private static final long STREAM_LIMIT = 1_000_000_000;
 
     private Benchmark() {}
 
     /** Runs the workloads that are named, or all. */
-    public static void main(String[] names) {
+    public static void main(String[] names) throws IOException {
+        Machine machine = Machine.measure();
         System.out.printf(
-                "%d threads, Java %s, ONNX Runtime %s%n",
+                "%d threads, Java %s, ONNX Runtime %s; a copy of memory: %.0f GB/s, a product of matrices: %.0f GFLOP/s%n",
                 Runtime.getRuntime().availableProcessors(),
                 System.getProperty("java.version"),
-                dev.rebias.runtime.OnnxRuntime.version());
+                dev.rebias.runtime.OnnxRuntime.version(),
+                machine.copyGigabytes(),
+                machine.productGigaflops());
         for (String name : names.length == 0 ? ALL : List.of(names)) {
-            run(Workload.of(name));
+            switch (name) {
+                case "loops" -> Loops.run();
+                case "stream" -> stream();
+                default -> run(Workload.of(name), machine);
+            }
         }
     }
 
-    private static void run(Workload work) {
+    private static void run(Workload work, Machine machine) {
         BiasCorrection correction =
                 BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
         BoundSamples bound = work.samples().bind(correction.inputs());
@@ -46,26 +59,57 @@ public final class Benchmark {
                 CorrectionOptions.defaults().withDevice("cpu").withBatchSize(work.batchSize());
         Map<String, DoubleSupplier> runs = new LinkedHashMap<>();
         Map<String, CorrectionResult> results = new LinkedHashMap<>();
+        Map<String, CorrectionOptions> kinds = new LinkedHashMap<>();
+        kinds.put("layer", options);
+        kinds.put("network", options.withReference(Reference.NETWORK));
+        kinds.put("layer --no-mse", options.withErrors(false));
+        long quarter = correction.footprint(work.samples(), options).peak(bound.count()) / 4;
+        kinds.put("layer, 1/4 of the memory", options.withMemoryLimit(quarter));
         try (OnnxRuntimePass floating = new OnnxRuntimePass(
                         work.floating().toByteArray(), correction.inputNames(), bound, work.batchSize());
                 OnnxRuntimePass quantized = new OnnxRuntimePass(
                         work.quantized().toByteArray(), correction.inputNames(), bound, work.batchSize())) {
             runs.put("float pass", floating::seconds);
             runs.put("quantised pass", quantized::seconds);
-            for (Reference reference : Reference.values()) {
-                runs.put(reference.name().toLowerCase(Locale.ROOT), () -> {
-                    CorrectionResult result = correction.correct(work.samples(), options.withReference(reference));
-                    results.put(reference.name().toLowerCase(Locale.ROOT), result);
-                    return result.sweepSeconds();
-                });
-            }
-            runs.put("layer --no-mse", () -> {
-                CorrectionResult result = correction.correct(work.samples(), options.withErrors(false));
-                results.put("layer --no-mse", result);
+            kinds.forEach((kind, how) -> runs.put(kind, () -> {
+                CorrectionResult result = correction.correct(work.samples(), how);
+                results.put(kind, result);
                 return result.sweepSeconds();
-            });
+            }));
             Map<String, double[]> seconds = measure(runs);
-            report(work, seconds, results);
+            report(work, machine, seconds, results);
+        }
+    }
+
+    /** Many samples in little memory. */
+    private static void stream() throws IOException {
+        Workload work = Workload.of("fashion");
+        BiasCorrection correction =
+                BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
+        CorrectionOptions options =
+                CorrectionOptions.defaults().withDevice("cpu").withMemoryLimit(STREAM_LIMIT);
+        Path file = Files.createTempFile("rebias-benchmark", ".npy");
+        System.out.printf("%nFashion-MNIST MobileNet W3A8 with a memory limit of %d MB%n", STREAM_LIMIT / 1_000_000);
+        try {
+            for (int samples : new int[] {1_000, 10_000, 100_000}) {
+                try (Samples all = Workload.repeatedFashion(file, samples)) {
+                    CorrectionResult r = correction.correct(all, options);
+                    String resident = Files.readAllLines(Path.of("/proc/self/status")).stream()
+                            .filter(l -> l.startsWith("VmHWM"))
+                            .findFirst()
+                            .orElse("");
+                    System.out.printf(
+                            "  %6d samples: %.1f s, %.3f ms per sample; at most %.0f MB of tensors in memory, %.0f MB in a file; %s%n",
+                            samples,
+                            r.sweepSeconds(),
+                            1e3 * r.sweepSeconds() / samples,
+                            r.peakDeviceBytes() / 1e6,
+                            r.spilledBytes() / 1e6,
+                            resident.replaceAll("\\s+", " "));
+                }
+            }
+        } finally {
+            Files.delete(file);
         }
     }
 
@@ -83,7 +127,8 @@ public final class Benchmark {
         return seconds;
     }
 
-    private static void report(Workload work, Map<String, double[]> seconds, Map<String, CorrectionResult> results) {
+    private static void report(
+            Workload work, Machine machine, Map<String, double[]> seconds, Map<String, CorrectionResult> results) {
         double u = median(seconds.get("float pass")) + median(seconds.get("quantised pass"));
         System.out.printf("%n%s, batch size %d%n", work.name(), work.batchSize());
         System.out.printf(
@@ -92,7 +137,7 @@ public final class Benchmark {
         results.forEach((name, result) -> {
             double[] s = seconds.get(name);
             System.out.printf(
-                    "  %-16s %.3f s (%.3f to %.3f) = %.2f U, %d layers, %.2f ms per layer, peak %.1f MB%n",
+                    "  %-24s %.3f s (%.3f to %.3f) = %.2f U, %d layers, %.2f ms per layer, peak %.1f MB, %.1f MB in a file%n",
                     name,
                     median(s),
                     Arrays.stream(s).min().orElse(0),
@@ -100,23 +145,56 @@ public final class Benchmark {
                     median(s) / u,
                     result.correctedLayers(),
                     1e3 * median(s) / result.correctedLayers(),
-                    result.peakDeviceBytes() / 1e6);
-            profile(result);
+                    result.peakDeviceBytes() / 1e6,
+                    result.spilledBytes() / 1e6);
+            profile(result, machine);
         });
+        System.out.printf(
+                "  a quarter of the memory: %.2f times the time, corrections %s%n",
+                median(seconds.get("layer, 1/4 of the memory")) / median(seconds.get("layer")),
+                corrections(results.get("layer")).equals(corrections(results.get("layer, 1/4 of the memory")))
+                        ? "the same to the last bit"
+                        : "DIFFERENT");
+    }
+
+    private static List<List<Float>> corrections(CorrectionResult result) {
+        return result.layers().stream()
+                .flatMap(l -> l.moments().stream())
+                .map(m -> {
+                    List<Float> delta = new ArrayList<>();
+                    for (float d : m.delta()) {
+                        delta.add(d);
+                    }
+                    return delta;
+                })
+                .toList();
     }
 
     /** Where the time of the last turn went: all threads together, so that what is left of their time was spent waiting. */
-    private static void profile(CorrectionResult result) {
-        double all = result.sweepSeconds() * Runtime.getRuntime().availableProcessors();
+    private static void profile(CorrectionResult result, Machine machine) {
+        int threads = Runtime.getRuntime().availableProcessors();
+        double all = result.sweepSeconds() * threads;
         double rest = all;
         for (Profile.Entry e : result.profile().entries()) {
             rest -= e.seconds();
-            if (e.seconds() > all / 100) {
-                String figures = e.multiplications() > 0
-                        ? String.format("%.0f GFLOP/s", 2e-9 * e.multiplications() / e.seconds())
-                        : e.bytes() > 0 ? String.format("%.1f GB/s", 1e-9 * e.bytes() / e.seconds()) : "";
-                System.out.printf("    %5.1f %%  %-28s %s%n", 100 * e.seconds() / all, e.work(), figures);
+            if (e.seconds() < all / 100) {
+                continue;
             }
+            // What one thread achieves, and its share of what all achieve together.
+            double achieved =
+                    e.multiplications() > 0 ? 2e-9 * e.multiplications() / e.seconds() : 1e-9 * e.bytes() / e.seconds();
+            double possible = e.multiplications() > 0 ? machine.productGigaflops() : machine.copyGigabytes();
+            System.out.printf(
+                    "    %5.1f %%  %-22s %s%n",
+                    100 * e.seconds() / all,
+                    e.work(),
+                    e.bytes() == 0
+                            ? ""
+                            : String.format(
+                                    "%.1f %s on each thread, %.0f %% of the machine's",
+                                    achieved,
+                                    e.multiplications() > 0 ? "GFLOP/s" : "GB/s",
+                                    100 * achieved * threads / possible));
         }
         System.out.printf("    %5.1f %%  the rest, and waiting%n", 100 * rest / all);
     }

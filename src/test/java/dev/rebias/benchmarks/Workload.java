@@ -3,14 +3,21 @@ package dev.rebias.benchmarks;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.oracle.SyntheticModels;
+import dev.rebias.samples.Batches;
+import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Normalization;
 import dev.rebias.samples.Samples;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.FloatBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
@@ -22,6 +29,32 @@ import java.util.Random;
  */
 record Workload(String name, ModelProto floating, ModelProto quantized, Samples samples, int batchSize, boolean large) {
 
+    private static final Normalization FASHION = new Normalization(255, new float[] {0.2860f}, new float[] {0.3530f});
+
+    /** The Fashion-MNIST workload with as many images as one asks for: its own, again and again, in a file. */
+    static Samples repeatedFashion(Path file, int samples) throws IOException {
+        byte[] pixels = new byte[512 * 28 * 28];
+        try (Samples own = Samples.open(Path.of("examples/fashion/calibration.npz"), Normalization.NONE);
+                Batches batches = own.bind(
+                                List.of(new InputSpec("input", ElementType.FLOAT, new long[] {-1, 1, 28, 28})))
+                        .batches(512)) {
+            FloatBuffer values = batches.next().get(0).floats();
+            for (int i = 0; i < pixels.length; i++) {
+                pixels[i] = (byte) (int) values.get(i);
+            }
+        }
+        String header = "{'descr': '|u1', 'fortran_order': False, 'shape': (" + samples + ", 1, 28, 28), }";
+        try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
+            out.write("\u0093NUMPY\u0001\u0000".getBytes(StandardCharsets.ISO_8859_1));
+            out.write(new byte[] {118, 0});
+            out.write((header + " ".repeat(117 - header.length()) + "\n").getBytes(StandardCharsets.US_ASCII));
+            for (int i = 0; i < samples; i++) {
+                out.write(pixels, i % 512 * 784, 784);
+            }
+        }
+        return Samples.open(file, FASHION);
+    }
+
     static Workload of(String name) {
         try {
             return switch (name) {
@@ -32,9 +65,7 @@ record Workload(String name, ModelProto floating, ModelProto quantized, Samples 
                                     .proto(),
                             OnnxModel.read(Path.of("examples/fashion/w3a8.onnx"))
                                     .proto(),
-                            Samples.open(
-                                    Path.of("examples/fashion/calibration.npz"),
-                                    new Normalization(255, new float[] {0.2860f}, new float[] {0.3530f})),
+                            Samples.open(Path.of("examples/fashion/calibration.npz"), FASHION),
                             32,
                             false);
                 case "cls" -> network("PP-OCR orientation", "ch_ppocr_mobile_v2.0_cls_infer", 64, 48, 192, 32, false);
@@ -81,7 +112,7 @@ record Workload(String name, ModelProto floating, ModelProto quantized, Samples 
         }
     }
 
-    private static Samples noise(String input, int... shape) {
+    static Samples noise(String input, int... shape) {
         long[] dims = new long[shape.length];
         for (int i = 0; i < dims.length; i++) {
             dims[i] = shape[i];

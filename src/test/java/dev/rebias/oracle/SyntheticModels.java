@@ -48,6 +48,12 @@ public final class SyntheticModels {
         return g.build(x);
     }
 
+    /** One product with a square matrix. */
+    public static ModelProto product(int side) {
+        GraphBuilder g = new GraphBuilder(4).opset(13);
+        return g.build(g.node("MatMul", "y", List.of(g.input("x", side), g.weights("w", 0.01, side, side))));
+    }
+
     private static String convolution(
             GraphBuilder g, String name, String x, int in, int out, int kernel, int stride, int group) {
         int taps = in / group * kernel * kernel;

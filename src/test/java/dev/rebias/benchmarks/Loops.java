@@ -1,0 +1,137 @@
+package dev.rebias.benchmarks;
+
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import dev.rebias.device.Device;
+import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.InputMoments;
+import dev.rebias.device.Operand;
+import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
+import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.Convolution;
+import dev.rebias.op.OnnxOp;
+import dev.rebias.op.Window;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+
+/**
+ * What the CPU device's own loops take per element, on one thread; and the same in a process whose compiler makes no vector instructions. So it shows which loops live by
+ * these.
+ */
+final class Loops {
+    private static final int CHANNELS = 128;
+    private static final int SIDE = 28;
+    private static final int TURNS = 400;
+    private static final String SCALAR = "-XX:-UseSuperWord";
+
+    private Loops() {}
+
+    /** Starts this class in a process with vectors and in one without. */
+    static void run() {
+        for (List<String> options : List.of(List.<String>of(), List.of(SCALAR))) {
+            System.out.printf("%nLoops, ns per element%s%n", options.isEmpty() ? "" : ", with " + SCALAR);
+            System.out.flush();
+            List<String> command = new ArrayList<>();
+            command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+            command.addAll(options);
+            command.addAll(List.of(
+                    "-XX:+UseParallelGC",
+                    "-Drebias.openmp.single=true",
+                    "-cp",
+                    System.getProperty("java.class.path"),
+                    Loops.class.getName()));
+            try {
+                new ProcessBuilder(command).inheritIO().start().waitFor();
+            } catch (IOException e) {
+                throw new IllegalStateException(e);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** Measures in this process. */
+    public static void main(String[] none) {
+        Random random = new Random(5);
+        float[] values = new float[CHANNELS * SIDE * SIDE];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        try (Device device = new CpuDevice(1);
+                Tensor x = device.upload(HostTensor.of(values, 1, CHANNELS, SIDE, SIDE));
+                PreparedOp bias = device.prepare(
+                        OnnxOp.add(),
+                        List.of(
+                                new Operand.Variable(),
+                                new Operand.Constant(HostTensor.of(new float[CHANNELS], CHANNELS, 1, 1))));
+                PreparedOp quantise = quantizer(device);
+                Tensor last = bias.run(List.of(x)).get(0);
+                Tensor integers = quantise.run(List.of(last)).get(0);
+                ErrorMoments errors = device.errorMoments(new double[CHANNELS], new double[CHANNELS], new float[0]);
+                InputMoments inputs =
+                        device.inputMoments(new double[CHANNELS], new double[CHANNELS], new float[0], pointwise())) {
+            int[] batch = new int[2];
+            time(
+                    "add a vector along the channels",
+                    () -> bias.run(List.of(last)).get(0).close());
+            time("quantise", () -> quantise.run(List.of(last)).get(0).close());
+            time("error moments, two tensors", () -> errors.addError(last, x, 1, batch[0]++, 1));
+            time("input moments", () -> inputs.addInput(integers, batch[1]++, 1));
+        }
+    }
+
+    private static PreparedOp quantizer(Device device) {
+        NodeProto node = NodeProto.newBuilder()
+                .setOpType("QuantizeLinear")
+                .addInput("x")
+                .addInput("s")
+                .addInput("z")
+                .addOutput("y")
+                .build();
+        OnnxOp op = new OnnxOp(
+                node,
+                List.of(),
+                List.of(OperatorSetIdProto.newBuilder().setVersion(13).build()));
+        return device.prepare(
+                op,
+                List.of(
+                        new Operand.Variable(),
+                        new Operand.Constant(HostTensor.of(new float[] {0.01f})),
+                        new Operand.Constant(HostTensor.ofByte(ElementType.UINT8, 0))));
+    }
+
+    private static WeightError pointwise() {
+        Convolution op = new Convolution(
+                new Window(
+                        List.of(1L, 1L),
+                        List.of(1L, 1L),
+                        List.of(1L, 1L),
+                        List.of(0L, 0L, 0L, 0L),
+                        Window.AutoPad.NOTSET),
+                1);
+        return new WeightError(
+                op,
+                new long[] {CHANNELS, CHANNELS, 1, 1},
+                new double[CHANNELS * CHANNELS],
+                Optional.of(ElementType.UINT8),
+                0);
+    }
+
+    private static void time(String what, Runnable work) {
+        double best = Double.MAX_VALUE;
+        for (int turn = 0; turn < TURNS; turn++) {
+            long start = System.nanoTime();
+            work.run();
+            best = Math.min(best, (double) (System.nanoTime() - start) / (CHANNELS * SIDE * SIDE));
+        }
+        System.out.printf("  %5.2f  %s%n", best, what);
+    }
+}
