@@ -5,6 +5,7 @@ import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.Gemm;
+import dev.rebias.op.IntegerLayer;
 import dev.rebias.tensor.Shape;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -78,6 +79,8 @@ final class CpuInputMoments implements InputMoments {
         for (int k = 0; k < 2 * rowKinds; k++) {
             Arrays.fill(tiles[1 + k], 0, length, 0);
         }
+        // Sums of integers below 2^8 need no more than a float, as long as they are few enough.
+        boolean exact = weights.dataType().isPresent() && rows <= IntegerLayer.EXACT / 256;
         int[] index = new int[Math.max(0, spatial - 1)];
         for (int row = 0; row < rows; row++) {
             int kind = 0;
@@ -85,7 +88,11 @@ final class CpuInputMoments implements InputMoments {
                 kind = kind * of.kinds(i) + of.kind(i, index[i]);
             }
             x.read(n * elements + row * length, tiles[0], length);
-            Accumulation.add(tiles[0], tiles[1 + 2 * kind], tiles[2 + 2 * kind], length);
+            if (exact) {
+                ElementLoops.add(tiles[0], tiles[1 + 2 * kind], tiles[1 + 2 * kind], length);
+            } else {
+                Accumulation.add(tiles[0], tiles[1 + 2 * kind], tiles[2 + 2 * kind], length);
+            }
             for (int i = index.length - 1; i >= 0 && ++index[i] == unit[i + 2]; i--) {
                 index[i] = 0;
             }

@@ -150,7 +150,7 @@ final class ElementLoops {
         }
     }
 
-    private static void add(float[] x, float[] y, float[] out, int n) {
+    static void add(float[] x, float[] y, float[] out, int n) {
         for (int i = 0; i < n; i++) {
             out[i] = x[i] + y[i];
         }
