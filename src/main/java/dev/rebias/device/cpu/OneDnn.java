@@ -7,6 +7,8 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_engine_create;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_get_effective_cpu_isa;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_invalid_arguments;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_out_of_memory;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_query;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_query_impl_info_str;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_success;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_unimplemented;
 
@@ -16,7 +18,10 @@ import dev.rebias.error.UnsupportedException;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.bytedeco.dnnl.dnnl_engine;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
+import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
+import org.bytedeco.javacpp.PointerPointer;
 
 /** oneDNN's CPU engine, one for the process, loaded on first use. */
 final class OneDnn {
@@ -74,6 +79,16 @@ final class OneDnn {
         engine();
         int isa = dnnl_get_effective_cpu_isa();
         return Stream.of(dnnl_cpu_isa_avx2_vnni, dnnl_cpu_isa_avx512_core_vnni).anyMatch(with -> (isa & with) == with);
+    }
+
+    /** oneDNN's name of the code that a description has settled on. */
+    static String implementation(dnnl_primitive_desc description) {
+        try (PointerPointer<BytePointer> name = new PointerPointer<>(1)) {
+            check(
+                    dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, name),
+                    "dnnl_primitive_desc_query");
+            return name.get(BytePointer.class).getString();
+        }
     }
 
     /**

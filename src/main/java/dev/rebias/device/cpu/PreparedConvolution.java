@@ -5,6 +5,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_convolution_forward_primitive_d
 import static org.bytedeco.dnnl.global.dnnl.dnnl_deconvolution_direct;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_deconvolution_forward_primitive_desc_create;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_forward_inference;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_next_impl;
 
 import dev.rebias.op.Convolution;
 import dev.rebias.op.TransposedConvolution;
@@ -99,6 +100,10 @@ final class PreparedConvolution extends PreparedLayer {
                             behind,
                             recipe.attributes()),
                     "dnnl_convolution_forward_primitive_desc_create");
+            while (operands().hasSingleInputs()
+                    && OneDnn.implementation(description).contains("brg")) {
+                OneDnn.check(dnnl_primitive_desc_next_impl(description), "dnnl_primitive_desc_next_impl");
+            }
         }
         return description;
     }

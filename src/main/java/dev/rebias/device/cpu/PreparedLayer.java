@@ -50,6 +50,12 @@ abstract class PreparedLayer implements PreparedOp {
             output = operands.op().outputShape(unit, operands.weights().shape());
             try (Recipe recipe = new Recipe()) {
                 List<Integer> arguments = new ArrayList<>(List.of(DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST));
+                if (!types.floats() && operands.zero().orElseThrow() != 0) {
+                    arguments.add(recipe.less());
+                    HostTensor zero = HostTensor.zeros(ElementType.INT32, 1);
+                    zero.bytes().putInt(0, Math.toIntExact(operands.zero().get()));
+                    vectors.add(copy(zero));
+                }
                 factor().ifPresent(recipe::times);
                 operands.scale().ifPresent(s -> {
                     arguments.add(recipe.times(vector(recipe, s)));
@@ -139,7 +145,7 @@ abstract class PreparedLayer implements PreparedOp {
     }
 
     private static BytePointer copy(HostTensor values) {
-        long size = values.elements() * Float.BYTES;
+        long size = values.elements() * values.type().bytes();
         BytePointer to = new BytePointer(Pointer.malloc(size)).capacity(size);
         try (BytePointer from = new BytePointer(values.bytes())) {
             Pointer.memcpy(to, from, size);

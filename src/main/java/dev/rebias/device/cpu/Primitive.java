@@ -1,5 +1,6 @@
 package dev.rebias.device.cpu;
 
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_ZERO_POINTS;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SCRATCHPAD;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_create;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_get_size;
@@ -7,15 +8,14 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_set_data_handle;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_create;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_destroy;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_query;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_query_md;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_execute;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_query_exec_arg_md;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_query_impl_info_str;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_wait;
 
 import dev.rebias.device.Resources;
+import dev.rebias.tensor.ElementType;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.bytedeco.dnnl.dnnl_exec_arg_t;
@@ -23,8 +23,6 @@ import org.bytedeco.dnnl.dnnl_memory;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
-import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.PointerPointer;
 
 /** A oneDNN primitive, and for every lane its arguments. Several threads may execute it at once. */
 final class Primitive implements AutoCloseable {
@@ -45,9 +43,14 @@ final class Primitive implements AutoCloseable {
             for (int i = 0; i < memories.length; i++) {
                 int id = i < arguments.length ? arguments[i] : DNNL_ARG_SCRATCHPAD;
                 memories[i] = new dnnl_memory();
-                OneDnn.check(
-                        dnnl_memory_create(memories[i], memory(id), OneDnn.engine(), address.at(0)),
-                        "dnnl_memory_create");
+                try (Recipe recipe = new Recipe()) {
+                    // oneDNN knows no layout of zero points: they are given as such.
+                    dnnl_memory_desc layout =
+                            (id & DNNL_ARG_ATTR_ZERO_POINTS) != 0 ? recipe.plain(ElementType.INT32, 1) : memory(id);
+                    OneDnn.check(
+                            dnnl_memory_create(memories[i], layout, OneDnn.engine(), address.at(0)),
+                            "dnnl_memory_create");
+                }
                 list.position(i).arg(id).memory(memories[i]);
             }
             list.position(0);
@@ -87,12 +90,7 @@ final class Primitive implements AutoCloseable {
 
     /** Whether oneDNN has code of its own for it on this processor, not only its reference in plain C++. */
     boolean isFast() {
-        try (PointerPointer<BytePointer> name = new PointerPointer<>(1)) {
-            OneDnn.check(
-                    dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, name),
-                    "dnnl_primitive_desc_query");
-            return !name.get(BytePointer.class).getString().startsWith("ref");
-        }
+        return !OneDnn.implementation(description).startsWith("ref");
     }
 
     /** How the primitive lays out an argument; lives as long as the primitive. */

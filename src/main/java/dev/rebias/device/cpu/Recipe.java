@@ -1,6 +1,8 @@
 package dev.rebias.device.cpu;
 
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_ZERO_POINTS;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_1;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_add;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_mul;
@@ -18,6 +20,8 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_create;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_post_ops;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_scratchpad_mode;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_zero_points_mask;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_s32;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_s8;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_scratchpad_mode_user;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_u8;
@@ -50,6 +54,14 @@ final class Recipe implements AutoCloseable {
     dnnl_primitive_attr attributes() {
         OneDnn.check(dnnl_primitive_attr_set_post_ops(attributes, postOps), "dnnl_primitive_attr_set_post_ops");
         return attributes;
+    }
+
+    /** The data less a zero point; gives the number of its argument, one INT32. */
+    int less() {
+        OneDnn.check(
+                dnnl_primitive_attr_set_zero_points_mask(attributes, DNNL_ARG_SRC, 0),
+                "dnnl_primitive_attr_set_zero_points_mask");
+        return DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC;
     }
 
     /** The result times a number. */
@@ -106,6 +118,7 @@ final class Recipe implements AutoCloseable {
             case FLOAT -> dnnl_f32;
             case UINT8 -> dnnl_u8;
             case INT8 -> dnnl_s8;
+            case INT32 -> dnnl_s32;
             default -> throw new IllegalArgumentException(type + " is nothing for oneDNN");
         };
     }

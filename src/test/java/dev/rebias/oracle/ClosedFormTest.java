@@ -1,0 +1,95 @@
+package dev.rebias.oracle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.rebias.device.InputMoments;
+import dev.rebias.device.InputMomentsByErrors;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
+import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.Op;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+/** The closed form of a layer's mean error is what computing every error gives. */
+final class ClosedFormTest {
+    private static final int LAYERS = 100;
+    /** Of the largest correction. */
+    private static final double TOLERANCE = 1e-6;
+
+    private static final int ZERO = 3;
+
+    @Test
+    void itIsWhatComputingEveryErrorGives() {
+        Random random = new Random(11);
+        double worst = 0;
+        for (int done = 0; done < LAYERS; done++) {
+            RandomLayer layer = RandomLayer.next(random, 4);
+            boolean integers = random.nextBoolean();
+            double difference = difference(layer, integers, random);
+            assertThat(difference)
+                    .as(
+                            "%s, %s on %s, integers %s",
+                            layer.op(), Arrays.toString(layer.weights()), Arrays.toString(layer.data()), integers)
+                    .isLessThan(TOLERANCE);
+            worst = Math.max(worst, difference);
+        }
+        System.out.printf("%d layers, the worst at %.1f %% of the bound%n", LAYERS, 100 * worst / TOLERANCE);
+    }
+
+    private static double difference(RandomLayer layer, boolean integers, Random random) {
+        int channels = layer.op().channels(layer.weights());
+        double[] bias = random.doubles(channels).toArray();
+        double[] reference = random.doubles(channels).toArray();
+        double[] weights = random.doubles(Shape.elements(layer.weights()), 0.1, 1)
+                .map(v -> (float) v)
+                .toArray();
+        Optional<ElementType> type = integers ? Optional.of(ElementType.UINT8) : Optional.empty();
+        WeightError error = new WeightError(layer.op(), layer.weights(), weights, type, integers ? ZERO : 0);
+        Op computing = integers ? new IntegerLayer(layer.op(), ElementType.UINT8, ZERO) : layer.op();
+        try (CpuDevice device = new CpuDevice(1);
+                InputMoments closed = device.inputMoments(bias, reference, new float[0], error);
+                InputMoments computed = new InputMomentsByErrors(
+                        device.prepare(computing, InputMomentsByErrors.operands(error)),
+                        device.errorMoments(bias, reference, new float[0]),
+                        error)) {
+            for (int batch = 0; batch < 2; batch++) {
+                try (Tensor data = device.upload(data(layer.data(), integers, random))) {
+                    closed.addInput(data, batch, 3);
+                    computed.addInput(data, batch, 3);
+                }
+            }
+            closed.solve();
+            computed.solve();
+            assertThat(closed.read(false).samples()).isEqualTo(6);
+            List<float[]> deltas =
+                    List.of(closed.read(false).delta(), computed.read(false).delta());
+            double largest = 0;
+            double apart = 0;
+            for (int c = 0; c < channels; c++) {
+                largest = Math.max(largest, Math.abs(deltas.get(1)[c]));
+                apart = Math.max(apart, Math.abs(deltas.get(0)[c] - deltas.get(1)[c]));
+            }
+            return apart / largest;
+        }
+    }
+
+    private static HostTensor data(long[] shape, boolean integers, Random random) {
+        HostTensor x = HostTensor.zeros(integers ? ElementType.UINT8 : ElementType.FLOAT, shape);
+        for (int i = 0; i < x.elements(); i++) {
+            if (integers) {
+                x.bytes().put(i, (byte) random.nextInt(256));
+            } else {
+                x.floats().put(i, random.nextFloat() + 0.1f);
+            }
+        }
+        return x;
+    }
+}
