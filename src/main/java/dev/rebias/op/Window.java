@@ -35,13 +35,6 @@ public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations
         }
     }
 
-    /** Whether it may reach over the edges of the data. */
-    public boolean mayPad() {
-        return autoPad == AutoPad.SAME_UPPER
-                || autoPad == AutoPad.SAME_LOWER
-                || pads.stream().anyMatch(p -> p != 0);
-    }
-
     /** Reads the attributes of a Conv or ConvTranspose node whose weights have this shape. */
     static Window of(NodeProto node, long[] weightShape) {
         int n = weightShape.length - 2;

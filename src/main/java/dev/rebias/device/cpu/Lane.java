@@ -16,6 +16,7 @@ final class Lane implements AutoCloseable {
     private BytePointer scratch = new BytePointer();
     private BytePointer expansion = new BytePointer();
     private BytePointer integers = new BytePointer();
+    private BytePointer padded = new BytePointer();
     private Optional<CpuTensor> expanded = Optional.empty();
     private long expandedZero;
     private float[][] tiles = new float[0][0];
@@ -50,6 +51,12 @@ final class Lane implements AutoCloseable {
     long integers(long size) {
         integers = atLeast(integers, size);
         return integers.address();
+    }
+
+    /** The address of memory for a sample's bytes with a border around them. */
+    long padded(long size) {
+        padded = atLeast(padded, size);
+        return padded.address();
     }
 
     /** Whether {@link #expansion} holds this tensor: a layer and its error are computed from the same data, one after the other. */
@@ -107,6 +114,7 @@ final class Lane implements AutoCloseable {
         Resources all = new Resources();
         all.add(() -> Pointer.free(expansion));
         all.add(() -> Pointer.free(integers));
+        all.add(() -> Pointer.free(padded));
         all.add(() -> Pointer.free(scratch));
         stream.ifPresent(s -> all.add(() -> OneDnn.check(dnnl_stream_destroy(s), "dnnl_stream_destroy")));
         stream = Optional.empty();

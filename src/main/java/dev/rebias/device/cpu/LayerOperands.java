@@ -55,10 +55,6 @@ record LayerOperands(
         if (dataType.isEmpty() || op instanceof TransposedConvolution || hasSingleInputs()) {
             return false;
         }
-        // Next to some paddings oneDNN 3.11 gets zero points wrong.
-        if (zero.orElseThrow() != 0 && op instanceof Convolution c && c.window().mayPad()) {
-            return false;
-        }
         FloatBuffer w = weights.floats();
         while (w.hasRemaining()) {
             float v = w.get();

@@ -11,6 +11,7 @@ import dev.rebias.op.Convolution;
 import dev.rebias.op.TransposedConvolution;
 import dev.rebias.op.Window;
 import dev.rebias.tensor.ElementType;
+import java.util.Arrays;
 import java.util.Optional;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
@@ -44,24 +45,52 @@ final class PreparedConvolution extends PreparedLayer {
         return Optional.empty();
     }
 
+    /** How many positions of padding there are before the data, along each spatial dimension. */
+    private long[] before(long[] data) {
+        long[] before = new long[window.kernel().size()];
+        for (int i = 0; i < before.length; i++) {
+            before[i] = operands().op() instanceof TransposedConvolution t
+                    ? t.begin(i, data[i + 2])
+                    : window.begin(i, data[i + 2]);
+        }
+        return before;
+    }
+
+    /** How many there are behind them: less than none where the kernel stops short of the data's end. */
+    private long[] behind(long[] data, long[] output, long[] before) {
+        long[] behind = new long[before.length];
+        for (int i = 0; i < behind.length; i++) {
+            long in = data[i + 2];
+            long out = output[i + 2];
+            long stride = window.strides().get(i);
+            behind[i] = transposed
+                    ? (in - 1) * stride + window.extent(i) - before[i] - out
+                    : (out - 1) * stride + window.extent(i) - before[i] - in;
+        }
+        return behind;
+    }
+
     @Override
-    dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output) {
+    Optional<Padding> padding(long[] data, long[] output) {
+        long zero = operands().zero().orElseThrow();
+        long[] before = before(data);
+        long[] behind = behind(data, output, before);
+        boolean none = Arrays.stream(before).allMatch(b -> b == 0)
+                && Arrays.stream(behind).allMatch(b -> b <= 0);
+        return zero == 0 || none ? Optional.empty() : Optional.of(new Padding((byte) zero, data, before, behind));
+    }
+
+    @Override
+    dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output, boolean padded) {
         int n = window.kernel().size();
         long[] strides = new long[n];
         long[] dilations = new long[n];
-        long[] before = new long[n];
-        long[] behind = new long[n];
         for (int i = 0; i < n; i++) {
             strides[i] = window.strides().get(i);
             dilations[i] = window.dilations().get(i) - 1; // oneDNN counts what is left out
-            if (operands().op() instanceof TransposedConvolution t) {
-                before[i] = t.begin(i, data[i + 2]);
-                behind[i] = (data[i + 2] - 1) * strides[i] + window.extent(i) - before[i] - output[i + 2];
-            } else {
-                before[i] = window.begin(i, data[i + 2]);
-                behind[i] = (output[i + 2] - 1) * strides[i] + window.extent(i) - before[i] - data[i + 2];
-            }
         }
+        long[] before = padded ? new long[n] : before(data);
+        long[] behind = behind(data, output, before);
         dnnl_primitive_desc description = new dnnl_primitive_desc();
         dnnl_memory_desc source = recipe.channelsLast(types.data(), data);
         dnnl_memory_desc target = recipe.channelsLast(ElementType.FLOAT, output);

@@ -43,6 +43,7 @@ abstract class PreparedLayer implements PreparedOp {
         private final BytePointer weights;
         private final List<BytePointer> vectors = new ArrayList<>();
         private final long[] output;
+        private final Optional<Padding> padding;
 
         Form(Types types, long[] unit) {
             this.types = types;
@@ -65,7 +66,9 @@ abstract class PreparedLayer implements PreparedOp {
                     arguments.add(recipe.plus(vector(recipe, b)));
                     vectors.add(copy(b));
                 });
-                dnnl_primitive_desc description = describe(recipe, types, unit, output);
+                padding = types.floats() ? Optional.empty() : padding(unit, output);
+                dnnl_primitive_desc description =
+                        describe(recipe, types, padding.map(Padding::shape).orElse(unit), output, padding.isPresent());
                 primitive = new Primitive(
                         description,
                         arguments.stream().mapToInt(Integer::intValue).toArray());
@@ -103,7 +106,7 @@ abstract class PreparedLayer implements PreparedOp {
 
         void run(Lane lane, long from, long to) {
             long[] addresses = new long[3 + vectors.size()];
-            addresses[0] = from;
+            addresses[0] = padding.isPresent() ? padding.get().apply(lane, from) : from;
             addresses[1] = weights.address();
             addresses[2] = to;
             for (int i = 0; i < vectors.size(); i++) {
@@ -181,8 +184,11 @@ abstract class PreparedLayer implements PreparedOp {
     /** What the sum is multiplied by before all else. */
     abstract Optional<Float> factor();
 
-    /** Describes the primitive for data and output of these shapes, data and weights of these types; the output is always of floats. */
-    abstract dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output);
+    /** Describes the primitive for data and output of these shapes, data and weights of these types; the output is always of floats. Padded data have their border already. */
+    abstract dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output, boolean padded);
+
+    /** The border that bytes of data need around them before oneDNN has them. */
+    abstract Optional<Padding> padding(long[] data, long[] output);
 
     /** How the weights lie in the operand. */
     abstract dnnl_memory_desc weights(Recipe recipe);

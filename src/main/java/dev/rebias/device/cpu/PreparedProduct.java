@@ -39,7 +39,7 @@ final class PreparedProduct extends PreparedLayer {
     }
 
     @Override
-    dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output) {
+    dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output, boolean padded) {
         long depth = data[transA ? 0 : data.length - 1];
         long columns = output[output.length - 1];
         long rows = Shape.elements(output) / columns;
@@ -58,6 +58,11 @@ final class PreparedProduct extends PreparedLayer {
                         recipe.attributes()),
                 "dnnl_matmul_primitive_desc_create");
         return description;
+    }
+
+    @Override
+    Optional<Padding> padding(long[] data, long[] output) {
+        return Optional.empty();
     }
 
     @Override
