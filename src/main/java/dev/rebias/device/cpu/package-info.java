@@ -1,5 +1,5 @@
 /**
- * The CPU device: tensors in host memory, channels last between layers; convolutions, products and pooling by oneDNN, one sample at a time; elementwise groups and error
- * moments in Java loops that become vector instructions; every other operation an ONNX Runtime session of one node. Several threads work on batches of their own.
+ * The CPU device: tensors in host memory, channels last between layers; convolutions, products and pooling by oneDNN, one sample at a time, quantised layers as bytes where the
+ * processor multiplies such; elementwise groups and error moments in Java loops; every other operation an ONNX Runtime session of one node. Several threads work on batches of their own.
  */
 package dev.rebias.device.cpu;

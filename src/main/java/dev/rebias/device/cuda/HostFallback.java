@@ -76,14 +76,20 @@ final class HostFallback implements PreparedOp {
             boolean onHostOnly = brought.isEmpty();
             List<Tensor> outputs = new ArrayList<>();
             List<Tensor> results = prepared.run(inputs);
-            for (Tensor result : results) {
-                if (onHostOnly || !CudaContext.onDevice(result.type())) {
-                    outputs.add(new HostResident(result));
-                } else {
-                    outputs.add(context.upload(host.download(result)));
-                    bytes += result.bytes();
-                    result.close();
+            try {
+                for (Tensor result : results) {
+                    if (onHostOnly || !CudaContext.onDevice(result.type())) {
+                        outputs.add(new HostResident(result));
+                    } else {
+                        outputs.add(context.upload(host.download(result)));
+                        bytes += result.bytes();
+                        result.close();
+                    }
                 }
+            } catch (RuntimeException e) {
+                outputs.forEach(Tensor::close);
+                results.forEach(Tensor::close);
+                throw e;
             }
             if (!onHostOnly) {
                 traffic.add(op.type(), bytes);
