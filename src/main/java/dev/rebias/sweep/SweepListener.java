@@ -1,6 +1,6 @@
 package dev.rebias.sweep;
 
-/** Hears how far a sweep has come. Called on the sweep's thread. */
+/** Hears how far a sweep has come. Called by one thread at a time, not always the same. */
 @FunctionalInterface
 public interface SweepListener {
     /** One batch has gone through one segment: {@code done} of {@code total} such pieces of work. */
