@@ -7,16 +7,17 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.IntConsumer;
 
-/** Shares out batches to threads; with one, the calling thread does all the work. */
+/** Shares out batches to threads, of which the calling one is the first: so with one there is no other, and between two barriers only the others have to wake up. */
 final class Workers implements AutoCloseable {
-    private final int threads;
+    private final int others;
     private final ExecutorService executor;
 
     Workers(int threads) {
-        this.threads = threads;
-        this.executor = Executors.newFixedThreadPool(threads, work -> {
+        this.others = threads - 1;
+        this.executor = Executors.newFixedThreadPool(Math.max(1, others), work -> {
             Thread thread = new Thread(work, "rebias-sweep");
             thread.setDaemon(true);
             return thread;
@@ -29,40 +30,40 @@ final class Workers implements AutoCloseable {
      * @throws RuntimeException what the work on a batch threw first; no other batch is begun then, and those that were have ended
      */
     void forEach(int count, IntConsumer work) {
-        if (threads == 1) {
-            for (int b = 0; b < count; b++) {
-                work.accept(b);
-            }
-            return;
-        }
         AtomicInteger next = new AtomicInteger();
-        List<Future<?>> running = new ArrayList<>();
-        for (int t = 0; t < Math.min(threads, count); t++) {
-            running.add(executor.submit(() -> {
-                try {
-                    for (int b = next.getAndIncrement(); b < count; b = next.getAndIncrement()) {
-                        work.accept(b);
-                    }
-                } catch (RuntimeException | Error e) {
-                    next.set(count);
-                    throw e;
+        AtomicReference<Throwable> failure = new AtomicReference<>();
+        Runnable share = () -> {
+            try {
+                for (int b = next.getAndIncrement(); b < count; b = next.getAndIncrement()) {
+                    work.accept(b);
                 }
-            }));
+            } catch (RuntimeException | Error e) {
+                next.set(count);
+                failure.compareAndSet(null, e);
+            }
+        };
+        List<Future<?>> running = new ArrayList<>();
+        for (int t = 0; t < Math.min(others, count - 1); t++) {
+            running.add(executor.submit(share));
         }
+        share.run();
         await(running);
+        if (failure.get() instanceof Error e) {
+            throw e;
+        }
+        if (failure.get() != null) {
+            throw (RuntimeException) failure.get();
+        }
     }
 
     private static void await(List<Future<?>> running) {
-        Throwable failure = null;
         boolean interrupted = false;
         for (Future<?> one : running) {
-            while (!one.isDone() || failure == null) {
+            while (!one.isDone()) {
                 try {
                     one.get();
-                    break;
                 } catch (ExecutionException e) {
-                    failure = failure == null ? e.getCause() : failure;
-                    break;
+                    throw new IllegalStateException(e); // a share keeps what it throws to itself
                 } catch (InterruptedException e) {
                     interrupted = true; // tensors are in use until the work has ended
                 }
@@ -70,12 +71,6 @@ final class Workers implements AutoCloseable {
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
-        }
-        if (failure instanceof Error e) {
-            throw e;
-        }
-        if (failure != null) {
-            throw (RuntimeException) failure;
         }
     }
 
