@@ -53,6 +53,9 @@ final class InspectCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (plan.isEmpty() && samplesPath.isPresent()) {
+            throw new UsageException("--samples are for --plan N: give both, or neither");
+        }
         if (plan.isPresent() && plan.get() < 1) {
             throw new UsageException("a plan for " + plan.get() + " samples is not possible: it must be 1 or more");
         }
@@ -97,7 +100,7 @@ final class InspectCommand implements Callable<Integer> {
                 options.reference().name().toLowerCase(Locale.ROOT),
                 footprint.batchSize());
         int number = 0;
-        for (Footprint.Stretch s : footprint.stretches()) {
+        for (Footprint.Segment s : footprint.segments()) {
             print(
                     out,
                     "segment %d: %d steps, at most %.1f MB; then a barrier for %s, where %.1f MB wait",

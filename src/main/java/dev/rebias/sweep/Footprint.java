@@ -7,11 +7,11 @@ import java.util.List;
  *
  * @param batchSize the samples of that batch
  * @param threads how many batches are worked on at once
- * @param stretches one for each segment of the plan
+ * @param segments one for each segment of the plan
  */
-public record Footprint(int batchSize, int threads, List<Stretch> stretches) {
+public record Footprint(int batchSize, int threads, List<Segment> segments) {
     public Footprint {
-        stretches = List.copyOf(stretches);
+        segments = List.copyOf(segments);
     }
 
     /**
@@ -24,28 +24,28 @@ public record Footprint(int batchSize, int threads, List<Stretch> stretches) {
      * @param working the most that it has while it is worked on
      * @param waiting what it has at the barrier: its part of the frontier
      */
-    public record Stretch(int steps, List<String> layers, long shared, long arriving, long working, long waiting) {
-        public Stretch {
+    public record Segment(int steps, List<String> layers, long shared, long arriving, long working, long waiting) {
+        public Segment {
             layers = List.copyOf(layers);
         }
     }
 
     /** The frontier at the barrier behind a segment, for that many samples, in bytes. */
-    public long frontier(Stretch stretch, long samples) {
-        return Math.round(stretch.waiting() * batches(samples));
+    public long frontier(Segment segment, long samples) {
+        return Math.round(segment.waiting() * batches(samples));
     }
 
     /** The most bytes of tensors on the device at once within a segment, for that many samples: batches that are worked on, while the others wait before or behind it. */
-    public long peak(Stretch stretch, long samples) {
+    public long peak(Segment segment, long samples) {
         double batches = batches(samples);
         double active = Math.min(threads, batches);
-        long idle = Math.max(stretch.arriving(), stretch.waiting());
-        return stretch.shared() + Math.round(active * stretch.working() + (batches - active) * idle);
+        long idle = Math.max(segment.arriving(), segment.waiting());
+        return segment.shared() + Math.round(active * segment.working() + (batches - active) * idle);
     }
 
     /** The most bytes of tensors on the device at once in the whole sweep, for that many samples. */
     public long peak(long samples) {
-        return stretches.stream().mapToLong(s -> peak(s, samples)).max().orElse(0);
+        return segments.stream().mapToLong(s -> peak(s, samples)).max().orElse(0);
     }
 
     private double batches(long samples) {

@@ -106,17 +106,17 @@ public final class Sweep implements AutoCloseable {
      * @param samples of which the first batch is used
      */
     public Footprint footprint(BoundSamples samples, int batchSize) {
-        List<Footprint.Stretch> stretches = new ArrayList<>();
+        List<Footprint.Segment> segments = new ArrayList<>();
         int size = Math.min(batchSize, samples.count());
         try (Batches source = samples.batches(size)) {
             for (Plan.Segment planned : plan.segments()) {
                 try (Segment prepared = new Segment(planned)) {
-                    long arriving = stretches.isEmpty() ? 0 : frontier.bytes(0);
+                    long arriving = segments.isEmpty() ? 0 : frontier.bytes(0);
                     long others = device.usedBytes() - arriving;
                     enter(source, 1);
                     device.forgetPeak();
                     prepared.run(0);
-                    stretches.add(new Footprint.Stretch(
+                    segments.add(new Footprint.Segment(
                             planned.steps().size(),
                             planned.solved().stream()
                                     .map(s -> plan.layers().get(s.layer()).name())
@@ -129,7 +129,7 @@ public final class Sweep implements AutoCloseable {
                 planned.solved().forEach(this::solve);
             }
         }
-        return new Footprint(size, device.threads(), stretches);
+        return new Footprint(size, device.threads(), segments);
     }
 
     /** Brings batches to the device until that many have come, or all. */

@@ -148,6 +148,19 @@ final class CommandLineTest {
     }
 
     @Test
+    void samplesWithoutAPlanAreAMistake() {
+        run(
+                2,
+                "inspect",
+                "--float",
+                "examples/fashion/float.onnx",
+                "--quantized",
+                "examples/fashion/w3a8.onnx",
+                "--samples",
+                "examples/fashion/calibration.npz");
+    }
+
+    @Test
     void verificationFailsWhereTheFileLacksTheCorrections() {
         ReferencePair pair = ReferencePair.FASHION_W3A8;
         BiasCorrection correction = pair.correction();

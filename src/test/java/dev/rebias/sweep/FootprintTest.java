@@ -69,7 +69,7 @@ final class FootprintTest {
         try (Samples real = ReferencePair.FASHION_W3A8.samples()) {
             Footprint of = ReferencePair.FASHION_W3A8.correction().footprint(real, options);
             assertThat(zeros.peak(1000)).isCloseTo(of.peak(1000), Percentage.withPercentage(1));
-            assertThat(zeros.stretches().stream().map(Footprint.Stretch::layers).flatMap(List::stream))
+            assertThat(zeros.segments().stream().map(Footprint.Segment::layers).flatMap(List::stream))
                     .hasSize(17);
         }
     }

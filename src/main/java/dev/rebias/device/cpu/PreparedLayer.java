@@ -44,6 +44,7 @@ abstract class PreparedLayer implements PreparedOp {
         private final List<BytePointer> vectors = new ArrayList<>();
         private final long[] output;
         private final Optional<Padding> padding;
+        private final Resources owned = new Resources();
 
         Form(Types types, long[] unit) {
             this.types = types;
@@ -55,16 +56,16 @@ abstract class PreparedLayer implements PreparedOp {
                     arguments.add(recipe.less());
                     HostTensor zero = HostTensor.zeros(ElementType.INT32, 1);
                     zero.bytes().putInt(0, Math.toIntExact(operands.zero().get()));
-                    vectors.add(copy(zero));
+                    own(copy(zero));
                 }
                 factor().ifPresent(recipe::times);
                 operands.scale().ifPresent(s -> {
                     arguments.add(recipe.times(vector(recipe, s)));
-                    vectors.add(copy(s));
+                    own(copy(s));
                 });
                 operands.bias().ifPresent(b -> {
                     arguments.add(recipe.plus(vector(recipe, b)));
-                    vectors.add(copy(b));
+                    own(copy(b));
                 });
                 padding = types.floats() ? Optional.empty() : padding(unit, output);
                 dnnl_primitive_desc description =
@@ -72,8 +73,17 @@ abstract class PreparedLayer implements PreparedOp {
                 primitive = new Primitive(
                         description,
                         arguments.stream().mapToInt(Integer::intValue).toArray());
+                owned.add(primitive::close);
                 weights = arranged(recipe);
+            } catch (RuntimeException e) {
+                owned.close();
+                throw e;
             }
+        }
+
+        private void own(BytePointer vector) {
+            vectors.add(vector);
+            owned.add(() -> Pointer.free(vector));
         }
 
         private dnnl_memory_desc vector(Recipe recipe, HostTensor values) {
@@ -85,6 +95,7 @@ abstract class PreparedLayer implements PreparedOp {
         private BytePointer arranged(Recipe recipe) {
             dnnl_memory_desc wanted = primitive.memory(DNNL_ARG_WEIGHTS);
             BytePointer to = new BytePointer(Pointer.malloc(dnnl_memory_desc_get_size(wanted)));
+            owned.add(() -> Pointer.free(to));
             dnnl_primitive_desc description = new dnnl_primitive_desc();
             try (Recipe plain = new Recipe()) {
                 OneDnn.check(
@@ -116,11 +127,7 @@ abstract class PreparedLayer implements PreparedOp {
         }
 
         void close() {
-            Resources all = new Resources();
-            all.add(primitive::close);
-            all.add(() -> Pointer.free(weights));
-            vectors.forEach(v -> all.add(() -> Pointer.free(v)));
-            all.close();
+            owned.close();
         }
     }
 

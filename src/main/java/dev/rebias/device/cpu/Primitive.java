@@ -40,18 +40,18 @@ final class Primitive implements AutoCloseable {
         private final Address address = new Address();
 
         Arguments() {
-            for (int i = 0; i < memories.length; i++) {
-                int id = i < arguments.length ? arguments[i] : DNNL_ARG_SCRATCHPAD;
-                memories[i] = new dnnl_memory();
-                try (Recipe recipe = new Recipe()) {
+            try (Recipe recipe = new Recipe()) {
+                for (int i = 0; i < memories.length; i++) {
+                    int id = i < arguments.length ? arguments[i] : DNNL_ARG_SCRATCHPAD;
+                    memories[i] = new dnnl_memory();
                     // oneDNN knows no layout of zero points: they are given as such.
                     dnnl_memory_desc layout =
                             (id & DNNL_ARG_ATTR_ZERO_POINTS) != 0 ? recipe.plain(ElementType.INT32, 1) : memory(id);
                     OneDnn.check(
                             dnnl_memory_create(memories[i], layout, OneDnn.engine(), address.at(0)),
                             "dnnl_memory_create");
+                    list.position(i).arg(id).memory(memories[i]);
                 }
-                list.position(i).arg(id).memory(memories[i]);
             }
             list.position(0);
         }
@@ -84,7 +84,12 @@ final class Primitive implements AutoCloseable {
     Primitive(dnnl_primitive_desc description, int... arguments) {
         this.description = description;
         this.arguments = arguments.clone();
-        OneDnn.check(dnnl_primitive_create(primitive, description), "dnnl_primitive_create");
+        try {
+            OneDnn.check(dnnl_primitive_create(primitive, description), "dnnl_primitive_create");
+        } catch (RuntimeException e) {
+            OneDnn.check(dnnl_primitive_desc_destroy(description), "dnnl_primitive_desc_destroy");
+            throw e;
+        }
         this.scratchBytes = dnnl_memory_desc_get_size(memory(DNNL_ARG_SCRATCHPAD));
     }
 
