@@ -182,10 +182,7 @@ public final class BiasCorrection {
             for (int i = 0; i < layers.size(); i++) {
                 corrections.put(layers.get(i).quantized(), moments.get(i).delta());
             }
-            OnnxModel corrected = new OnnxModel(
-                    quantizedModel.name() + " (corrected)",
-                    quantizedModel.folder(),
-                    BiasWriter.write(sites, corrections));
+            OnnxModel corrected = quantizedModel.corrected(BiasWriter.write(sites, corrections));
             return new CorrectionResult(
                     corrected,
                     options.reference(),

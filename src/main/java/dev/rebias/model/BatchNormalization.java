@@ -50,6 +50,7 @@ final class BatchNormalization {
                 scaled(layer, gain),
                 Optional.empty(),
                 bias,
+                layer.first(),
                 node.outputs().get(0),
                 layer.fileOutput(),
                 nodes);

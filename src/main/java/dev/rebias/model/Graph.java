@@ -18,6 +18,7 @@ import java.util.Set;
  * @param dequantized by name, the constants among them that a DequantizeLinear makes from integers
  * @param outputs the names of the model's outputs
  * @param notLayers nodes that are convolutions or matrix products but cannot be corrected, with the reason
+ * @param joinedToNext the names of the nodes that are corrected as one with the layer node behind them
  */
 public record Graph(
         String file,
@@ -26,7 +27,8 @@ public record Graph(
         Map<String, HostTensor> constants,
         Map<String, Dequantized> dequantized,
         Set<String> outputs,
-        List<SkippedLayer> notLayers) {
+        List<SkippedLayer> notLayers,
+        Set<String> joinedToNext) {
 
     public Graph {
         inputs = List.copyOf(inputs);
@@ -35,6 +37,7 @@ public record Graph(
         dequantized = Map.copyOf(dequantized);
         outputs = Set.copyOf(outputs);
         notLayers = List.copyOf(notLayers);
+        joinedToNext = Set.copyOf(joinedToNext);
     }
 
     /** The values of a FLOAT constant in double precision, exact where it stands for quantised values. */

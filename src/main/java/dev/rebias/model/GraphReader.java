@@ -90,7 +90,15 @@ public final class GraphReader {
         variable.forEach(this::addNode);
         Set<String> outputs =
                 proto.getOutputList().stream().map(ValueInfoProto::getName).collect(Collectors.toSet());
-        return new Graph(model.name(), inputs, nodes, constants, dequantized, outputs, notLayers);
+        return new Graph(
+                model.name(),
+                inputs,
+                nodes,
+                constants,
+                dequantized,
+                outputs,
+                notLayers,
+                model.hints().joinedToNext());
     }
 
     private List<GraphInput> inputs(Constants folding) {
@@ -185,6 +193,9 @@ public final class GraphReader {
         NodeProto node = raw.node();
         if (node.getInputCount() < 2 || !LayerOps.hasWeights(node)) {
             return Optional.empty();
+        }
+        if (model.hints().notLayers().containsKey(node.getName())) {
+            throw new NotALayer(model.hints().notLayers().get(node.getName()));
         }
         String data = node.getInput(0);
         String weights = node.getInput(1);

@@ -1,5 +1,6 @@
 package dev.rebias.model;
 
+import dev.rebias.op.Convolution;
 import dev.rebias.op.LayerOp;
 import dev.rebias.tensor.ElementType;
 import java.util.Arrays;
@@ -17,6 +18,7 @@ import java.util.Optional;
  * @param weights as multiplied by (dequantised, BatchNormalization folded in), row-major, in double precision
  * @param integers where data and weights are both dequantised integers, these; else empty
  * @param bias one value per output channel, zeros where there is none
+ * @param first where the layer is a run of two nodes corrected as one, the first of them, whose output is {@code data}
  * @param output the pre-activation tensor, at which errors are measured
  * @param fileOutput the output of the node in the file, the name under which users know the layer's result
  * @param nodes the graph's nodes that the layer stands for, its own first
@@ -29,6 +31,7 @@ public record Layer(
         double[] weights,
         Optional<Integers> integers,
         double[] bias,
+        Optional<First> first,
         String output,
         String fileOutput,
         List<Node> nodes) {
@@ -48,6 +51,16 @@ public record Layer(
      */
     public record Integers(
             String data, ElementType type, long zero, double[] steps, double dataScale, double[] scale) {}
+
+    /**
+     * The first node of a run of two: the depthwise half of a separable convolution. It has no bias.
+     *
+     * @param op its operation
+     * @param data the tensor it is applied to, the input of the whole layer
+     * @param weightShape the shape of its weights
+     * @param weights row-major
+     */
+    public record First(Convolution op, String data, long[] weightShape, double[] weights) {}
 
     public int channels() {
         return bias.length;

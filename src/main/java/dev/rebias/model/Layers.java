@@ -1,5 +1,6 @@
 package dev.rebias.model;
 
+import dev.rebias.op.Convolution;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
@@ -36,7 +37,7 @@ final class Layers {
     List<Layer> all() {
         List<Layer> layers = new ArrayList<>();
         for (Node node : graph.nodes()) {
-            if (node.op() instanceof LayerOp op) {
+            if (node.op() instanceof LayerOp op && !graph.joinedToNext().contains(node.name())) {
                 String weights = node.inputs().get(1);
                 long[] shape = graph.constants().get(weights).shape();
                 double[] bias =
@@ -49,12 +50,27 @@ final class Layers {
                         graph.doubles(weights),
                         integers(op, node.inputs().get(0), weights, shape),
                         bias,
+                        first(node.inputs().get(0)),
                         node.outputs().get(0),
                         node.fileOutput(),
                         List.of(node)));
             }
         }
         return layers;
+    }
+
+    /** The node that makes a layer's data, where it is part of the layer. */
+    private Optional<Layer.First> first(String data) {
+        Node node = producers.get(data);
+        if (node == null || !graph.joinedToNext().contains(node.name())) {
+            return Optional.empty();
+        }
+        String weights = node.inputs().get(1);
+        return Optional.of(new Layer.First(
+                (Convolution) node.op(),
+                node.inputs().get(0),
+                graph.constants().get(weights).shape(),
+                graph.doubles(weights)));
     }
 
     /** Data and weights as integers, where both come from a DequantizeLinear, the data's with one scale for all. */
@@ -149,6 +165,7 @@ final class Layers {
                 layer.weights(),
                 layer.integers(),
                 bias,
+                layer.first(),
                 add.outputs().get(0),
                 layer.fileOutput(),
                 nodes);

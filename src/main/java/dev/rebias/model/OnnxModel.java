@@ -17,8 +17,9 @@ import java.util.Optional;
  * @param name what messages call it: the file's path, or a name given by the program
  * @param folder the folder that external data is relative to; empty for a model made in memory
  * @param proto the message, with every field that the file has, known or not
+ * @param hints what is known of the model beyond that
  */
-public record OnnxModel(String name, Optional<Path> folder, ModelProto proto) {
+public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, ModelHints hints) {
     /**
      * Reads a file.
      *
@@ -51,12 +52,22 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto) {
                     e);
         }
         Path parent = file.toAbsolutePath().getParent();
-        return of(file.toString(), Optional.of(parent), proto);
+        return of(file.toString(), Optional.of(parent), proto, ModelHints.NONE);
     }
 
     /** Takes a model that the program made; its tensors must be in the message. Throws as {@link #read} does. */
     public static OnnxModel of(String name, ModelProto proto) {
-        return of(name, Optional.empty(), proto);
+        return of(name, proto, ModelHints.NONE);
+    }
+
+    /** Takes a model that the program made, and what it knows of it. Throws as {@link #read} does. */
+    public static OnnxModel of(String name, ModelProto proto, ModelHints hints) {
+        return of(name, Optional.empty(), proto, hints);
+    }
+
+    /** The same model with other biases. */
+    public OnnxModel corrected(ModelProto changed) {
+        return new OnnxModel(name + " (corrected)", folder, changed, hints);
     }
 
     /** The files that hold the model's external data; they are as much its input as its own file. */
@@ -67,7 +78,7 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto) {
                 .toList();
     }
 
-    private static OnnxModel of(String name, Optional<Path> folder, ModelProto proto) {
+    private static OnnxModel of(String name, Optional<Path> folder, ModelProto proto, ModelHints hints) {
         if (!proto.hasGraph()
                 || proto.getOpsetImportCount() == 0
                 || proto.getGraph().getNodeCount() == 0) {
@@ -84,7 +95,7 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto) {
                     "'" + name + "' defines " + proto.getFunctionsCount()
                             + " local functions, whose layers rebias does not see: inline them first (onnx.inliner.inline_local_functions)");
         }
-        return new OnnxModel(name, folder, proto);
+        return new OnnxModel(name, folder, proto, hints);
     }
 
     /** The version of ONNX's own operator set, 0 where the model does not import it. */

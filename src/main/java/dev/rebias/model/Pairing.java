@@ -1,5 +1,6 @@
 package dev.rebias.model;
 
+import dev.rebias.op.Convolution;
 import dev.rebias.op.LayerOp;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
@@ -89,7 +90,10 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
         }
 
         private static String kind(Layer layer) {
-            return layer.op().type() + " " + Shape.text(layer.weightShape());
+            String own = layer.op().type() + " " + Shape.text(layer.weightShape());
+            return layer.first()
+                    .map(f -> f.op().type() + " " + Shape.text(f.weightShape()) + " and " + own)
+                    .orElse(own);
         }
 
         /** Makes a pair if the two can be one: both free, same op, same weight shape. */
@@ -131,6 +135,11 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
             LayerOp op = q.op();
             if (!op.equals(f.op())) {
                 reasons.put(q, "its attributes differ from the float model's: " + op + " here, " + f.op() + " there");
+                return Optional.empty();
+            }
+            Optional<Convolution> first = q.first().map(Layer.First::op);
+            if (!first.equals(f.first().map(Layer.First::op))) {
+                reasons.put(q, "the attributes of its first half differ from the float model's");
                 return Optional.empty();
             }
             if (isMatMul(q)) {

@@ -33,7 +33,7 @@ public final class Attributes {
         return find(node, name).map(a -> List.copyOf(a.getIntsList()));
     }
 
-    static AttributeProto of(String name, long value) {
+    public static AttributeProto of(String name, long value) {
         return AttributeProto.newBuilder()
                 .setName(name)
                 .setType(AttributeProto.AttributeType.INT)
@@ -41,7 +41,7 @@ public final class Attributes {
                 .build();
     }
 
-    static AttributeProto of(String name, float value) {
+    public static AttributeProto of(String name, float value) {
         return AttributeProto.newBuilder()
                 .setName(name)
                 .setType(AttributeProto.AttributeType.FLOAT)
@@ -49,7 +49,7 @@ public final class Attributes {
                 .build();
     }
 
-    static AttributeProto of(String name, String value) {
+    public static AttributeProto of(String name, String value) {
         return AttributeProto.newBuilder()
                 .setName(name)
                 .setType(AttributeProto.AttributeType.STRING)
@@ -57,7 +57,7 @@ public final class Attributes {
                 .build();
     }
 
-    static AttributeProto of(String name, List<Long> values) {
+    public static AttributeProto of(String name, List<Long> values) {
         return AttributeProto.newBuilder()
                 .setName(name)
                 .setType(AttributeProto.AttributeType.INTS)

@@ -6,10 +6,12 @@ import dev.rebias.model.Graph;
 import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.Node;
+import dev.rebias.op.Convolution;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
@@ -17,6 +19,7 @@ import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -155,11 +158,14 @@ public final class Planner {
         int runs = errors ? level : level + 1;
         if (errors) {
             add(own);
-            int compared = reference == Reference.LAYER ? error(q, f, data) : floatTensor(withoutBias(f));
+            int compared = reference == Reference.LAYER ? error(q, f) : floatTensor(withoutBias(f));
             add(new Step.Measure(index, compared, output));
         } else {
-            add(new Step.MeasureInput(
-                    index, q.integers().map(i -> quantizedTensors.get(i.data())).orElse(data)));
+            String measured = q.first()
+                    .map(Layer.First::data)
+                    .or(() -> q.integers().map(Layer.Integers::data))
+                    .orElse(q.data());
+            add(new Step.MeasureInput(index, quantizedTensors.get(measured)));
         }
         int bias = -1;
         if (neededByLayers.contains(q.output())) {
@@ -181,11 +187,46 @@ public final class Planner {
         solved.computeIfAbsent(level, k -> new ArrayList<>()).add(new Plan.Solved(index, bias));
     }
 
-    /** e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted (DESIGN.md section 3). */
-    private int error(Layer q, Layer f, int data) {
-        int output = tensors++;
+    /**
+     * e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted (DESIGN.md section 3). Of two nodes in a row, D and P, it is
+     * P_f D_f x - P_q D_q x = (P_f - P_q) D_q x + P_f (D_f - D_q) x, where D_q x is there already.
+     */
+    private int error(Layer q, Layer f) {
         String name = "error of layer '" + q.name() + "'";
-        WeightError weights = weightError(q, f);
+        int own = ownError(name, q, f);
+        if (q.first().isEmpty()) {
+            return own;
+        }
+        Layer.First first = q.first().get();
+        double[] difference =
+                difference(f.first().orElseThrow().weights(), q.first().get().weights());
+        int between = tensors++;
+        add(layer(
+                name,
+                Step.Role.ERROR,
+                first.op(),
+                first.weightShape(),
+                difference,
+                quantizedTensors.get(first.data()),
+                between));
+        int carried = tensors++;
+        add(layer(name, Step.Role.ERROR, f.op(), f.weightShape(), f.weights(), between, carried));
+        int sum = tensors++;
+        add(new Step.Run(
+                name,
+                Step.Role.ERROR,
+                OnnxOp.add(),
+                List.of(new Operand.Variable(), new Operand.Variable()),
+                List.of(own, carried),
+                List.of(sum)));
+        return sum;
+    }
+
+    /** The error that the weights of a layer's own node make. */
+    private int ownError(String name, Layer q, Layer f) {
+        int output = tensors++;
+        int data = quantizedTensors.get(q.data());
+        WeightError weights = ownWeightError(q, f);
         HostTensor difference = HostTensor.of(toFloats(weights.difference()), q.weightShape());
         add(weights.dataType()
                 .map(type -> new Step.Run(
@@ -200,12 +241,56 @@ public final class Planner {
         return output;
     }
 
-    /** By how much a layer's weights are off; in terms of the data's integers where it works on such. */
+    private static double[] difference(double[] a, double[] b) {
+        double[] out = new double[a.length];
+        for (int i = 0; i < out.length; i++) {
+            out[i] = a[i] - b[i];
+        }
+        return out;
+    }
+
+    /** By how much a layer's weights are off; of a run of two nodes, those of the one convolution that does the same as both. */
     static WeightError weightError(Layer q, Layer f) {
+        if (q.first().isEmpty()) {
+            return ownWeightError(q, f);
+        }
+        Layer.First first = q.first().get();
+        long[] inner = first.weightShape();
+        long inputs = inner[1] * first.op().group();
+        long[] shape = inner.clone();
+        shape[0] = q.channels();
+        shape[1] = inputs;
+        double[] difference = difference(
+                composed(f.first().orElseThrow(), f.weights(), inputs), composed(first, q.weights(), inputs));
+        return new WeightError(new Convolution(first.op().window(), 1), shape, difference, Optional.empty(), 0);
+    }
+
+    /** K[m, c, tap] = sum over the channels k between that depend on input c of P[m, k] D[k, c, tap], row-major. */
+    private static double[] composed(Layer.First first, double[] pointwise, long inputs) {
+        int between = Math.toIntExact(first.weightShape()[0]);
+        int along = Math.toIntExact(first.weightShape()[1]);
+        int taps = Math.toIntExact(Shape.elements(first.weightShape(), 2, first.weightShape().length));
+        int perGroup = Math.toIntExact(between / first.op().group());
+        int channels = pointwise.length / between;
+        int row = Math.toIntExact(inputs) * taps;
+        double[] out = new double[channels * row];
+        for (int m = 0; m < channels; m++) {
+            for (int k = 0; k < between; k++) {
+                int start = m * row + k / perGroup * along * taps;
+                for (int i = 0; i < along * taps; i++) {
+                    out[start + i] += pointwise[m * between + k] * first.weights()[k * along * taps + i];
+                }
+            }
+        }
+        return out;
+    }
+
+    /** By how much the weights of a layer's own node are off; in terms of the data's integers where it works on such. */
+    private static WeightError ownWeightError(Layer q, Layer f) {
         double scale = q.integers().map(Layer.Integers::dataScale).orElse(1.0);
-        double[] difference = new double[q.weights().length];
+        double[] difference = difference(f.weights(), q.weights());
         for (int i = 0; i < difference.length; i++) {
-            difference[i] = (f.weights()[i] - q.weights()[i]) * scale;
+            difference[i] *= scale;
         }
         return new WeightError(
                 q.op(),

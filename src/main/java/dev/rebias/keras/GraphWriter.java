@@ -1,0 +1,100 @@
+package dev.rebias.keras;
+
+import ai.onnx.proto.OnnxMl.AttributeProto;
+import ai.onnx.proto.OnnxMl.GraphProto;
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import ai.onnx.proto.OnnxMl.TensorShapeProto;
+import ai.onnx.proto.OnnxMl.TypeProto;
+import ai.onnx.proto.OnnxMl.ValueInfoProto;
+import com.google.protobuf.ByteString;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import java.util.Arrays;
+import java.util.List;
+
+/** Puts an ONNX model together, node by node. */
+final class GraphWriter {
+    /** The first opset in which DequantizeLinear has an axis and all that is used here means what it means today. */
+    private static final int OPSET = 13;
+
+    private static final int IR_VERSION = 7;
+
+    private final GraphProto.Builder graph;
+
+    GraphWriter(String name) {
+        this.graph = GraphProto.newBuilder().setName(name);
+    }
+
+    /** Adds a node with one output, and returns that output's name. An input without a name is one left out. */
+    String node(String op, String name, String output, List<String> inputs, AttributeProto... attributes) {
+        graph.addNode(NodeProto.newBuilder()
+                .setOpType(op)
+                .setName(name)
+                .addAllInput(inputs)
+                .addOutput(output)
+                .addAllAttribute(Arrays.asList(attributes)));
+        return output;
+    }
+
+    /** The same, the node being named as its output. */
+    String node(String op, String output, List<String> inputs, AttributeProto... attributes) {
+        return node(op, output, output, inputs, attributes);
+    }
+
+    /** Adds an initializer, and returns its name. */
+    String constant(String name, HostTensor value) {
+        TensorProto.Builder tensor = TensorProto.newBuilder()
+                .setName(name)
+                .setDataType(value.type().onnxCode())
+                .setRawData(ByteString.copyFrom(value.bytes()));
+        for (long d : value.shape()) {
+            tensor.addDims(d);
+        }
+        graph.addInitializer(tensor);
+        return name;
+    }
+
+    String scalar(String name, float value) {
+        return constant(name, HostTensor.of(new float[] {value}));
+    }
+
+    /** Adds an input of type FLOAT; the samples' number is left open, and so is every size below 0. */
+    String input(String name, long... shape) {
+        graph.addInput(info(name, shape));
+        return name;
+    }
+
+    void output(String name, long... shape) {
+        graph.addOutput(info(name, shape));
+    }
+
+    private static ValueInfoProto info(String name, long[] shape) {
+        TensorShapeProto.Builder dims = TensorShapeProto.newBuilder();
+        dims.addDimBuilder().setDimParam("N");
+        for (long d : shape) {
+            TensorShapeProto.Dimension.Builder dim = dims.addDimBuilder();
+            if (d > 0) {
+                dim.setDimValue(d);
+            }
+        }
+        return ValueInfoProto.newBuilder()
+                .setName(name)
+                .setType(TypeProto.newBuilder()
+                        .setTensorType(TypeProto.Tensor.newBuilder()
+                                .setElemType(ElementType.FLOAT.onnxCode())
+                                .setShape(dims)))
+                .build();
+    }
+
+    ModelProto model() {
+        return ModelProto.newBuilder()
+                .setIrVersion(IR_VERSION)
+                .setProducerName("rebias")
+                .addOpsetImport(OperatorSetIdProto.newBuilder().setVersion(OPSET))
+                .setGraph(graph)
+                .build();
+    }
+}

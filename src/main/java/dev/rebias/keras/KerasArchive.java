@@ -1,0 +1,128 @@
+package dev.rebias.keras;
+
+import dev.rebias.error.UnsupportedException;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipInputStream;
+
+/**
+ * A model as Keras 3 writes it to {@code .keras}: a zip archive of {@code config.json}, {@code metadata.json} and {@code model.weights.h5}, in which a
+ * layer's weights are {@code layers/CLASS_IN_SNAKE_CASE[_n]/vars/0, 1, ..}, n counting the layers of one class.
+ */
+final class KerasArchive implements KerasFile {
+    private static final String CONFIG = "config.json";
+    private static final String WEIGHTS = "model.weights.h5";
+    /** No entry may grow beyond this when it is unpacked, in bytes for each byte of the archive; deflate's most is about 1030. */
+    private static final long MOST_COMPRESSED = 1100;
+
+    private record Entry(ZipEntry header, byte[] contents) {}
+
+    private final String where;
+    private final Map<String, Entry> entries;
+    private final Hdf5File weights;
+
+    KerasArchive(String where, byte[] bytes) {
+        this.where = where;
+        this.entries = entries(where, bytes);
+        this.weights = Hdf5File.open("'" + WEIGHTS + "' in " + where, entry(WEIGHTS));
+    }
+
+    private static Map<String, Entry> entries(String where, byte[] bytes) {
+        Map<String, Entry> entries = new LinkedHashMap<>();
+        try (ZipInputStream zip = new ZipInputStream(new ByteArrayInputStream(bytes))) {
+            for (ZipEntry header = zip.getNextEntry(); header != null; header = zip.getNextEntry()) {
+                String name = header.getName();
+                if (name.startsWith("/")
+                        || name.contains("\\")
+                        || List.of(name.split("/", -1)).contains("..")) {
+                    throw new UnsupportedException(where + " holds an entry '" + name
+                            + "' that points out of the archive: Keras writes no such file, do not trust it");
+                }
+                long most = Math.min(bytes.length * MOST_COMPRESSED, Integer.MAX_VALUE - 16L);
+                byte[] contents = zip.readNBytes((int) most);
+                if (contents.length == most) {
+                    throw new UnsupportedException(where + " holds an entry '" + name + "' of more than " + most
+                            + " bytes, too much for an archive of " + bytes.length);
+                }
+                if (entries.put(name, new Entry(header, contents)) != null) {
+                    throw new UnsupportedException(where + " holds the entry '" + name + "' twice: it is damaged");
+                }
+            }
+        } catch (IOException | IllegalArgumentException e) {
+            throw new UnsupportedException(
+                    where + " is not a zip archive that can be read, or is cut short or damaged (" + e.getMessage()
+                            + "): copy or save it again",
+                    e);
+        }
+        return entries;
+    }
+
+    private byte[] entry(String name) {
+        Entry entry = entries.get(name);
+        if (entry == null) {
+            throw new UnsupportedException(where + " is an archive without '" + name + "' (it holds "
+                    + List.copyOf(entries.keySet()) + "): it is not a Keras model, or cut short");
+        }
+        return entry.contents();
+    }
+
+    @Override
+    public String config() {
+        return new String(entry(CONFIG), StandardCharsets.UTF_8);
+    }
+
+    @Override
+    public List<KerasWeight> weights(KerasLayer layer, int ordinal) {
+        String group = group(layer, ordinal);
+        List<String> names = new ArrayList<>(weights.datasets(group));
+        names.sort(Comparator.comparing(KerasArchive::number));
+        return names.stream().map(name -> weights.weight(group + "/" + name)).toList();
+    }
+
+    private String group(KerasLayer layer, int ordinal) {
+        String folder = snakeCase(layer.className()) + (ordinal == 0 ? "" : "_" + ordinal);
+        String group = "layers/" + folder + "/vars";
+        Optional<String> stated = weights.text(group, "name");
+        if (stated.isPresent() && !stated.get().equals(layer.name())) {
+            throw layer.unsupported("has its weights in '" + group + "', but those there are of the layer '"
+                    + stated.get() + "': configuration and weights do not belong together");
+        }
+        return group;
+    }
+
+    private static int number(String name) {
+        try {
+            return Integer.parseInt(name);
+        } catch (NumberFormatException e) {
+            return Integer.MAX_VALUE;
+        }
+    }
+
+    /** The name of a class as Keras 3 spells it in paths: QuantizedReLU is quantized_re_lu. */
+    static String snakeCase(String className) {
+        return className
+                .replaceAll("\\W+", "")
+                .replaceAll("(.)([A-Z][a-z]+)", "$1_$2")
+                .replaceAll("([a-z])([A-Z])", "$1_$2")
+                .toLowerCase(Locale.ROOT);
+    }
+
+    @Override
+    public Optional<String> mark() {
+        return weights.text("", MARK);
+    }
+
+    @Override
+    public byte[] corrected(String config, Map<KerasLayer, float[]> biases, String mark) {
+        throw new UnsupportedOperationException();
+    }
+}

@@ -1,0 +1,129 @@
+package dev.rebias.keras;
+
+import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.error.UsageException;
+import dev.rebias.keras.KerasNetwork.Form;
+import dev.rebias.model.OnnxModel;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A Keras model in a file: a whole model in HDF5 (.h5, Keras 2.4 and later, tf_keras, Keras 3) or a .keras archive (Keras 3); sequential, or functional with
+ * one input and one output. A quantised model is one with cnn2snn's layers, which hold float weights and quantise them on every call.
+ */
+public final class KerasModel {
+    private static final byte[] HDF5 = {(byte) 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    private static final byte[] ZIP = {'P', 'K', 3, 4};
+
+    private final Path path;
+    private final KerasFile file;
+    private final KerasConfig config;
+
+    private KerasModel(Path path, KerasFile file, KerasConfig config) {
+        this.path = path;
+        this.file = file;
+        this.config = config;
+    }
+
+    /**
+     * Whether a file is meant to be a Keras model: HDF5 or a zip archive by its first bytes, or by its name.
+     *
+     * @throws UsageException if there is no such file
+     */
+    public static boolean isKeras(Path path) {
+        String name = String.valueOf(path.getFileName());
+        if (name.endsWith(".h5") || name.endsWith(".hdf5") || name.endsWith(".keras")) {
+            return true;
+        }
+        if (!Files.isRegularFile(path)) {
+            return false;
+        }
+        try (InputStream in = Files.newInputStream(path)) {
+            byte[] start = in.readNBytes(HDF5.length);
+            return Arrays.equals(start, HDF5) || isZip(start);
+        } catch (IOException e) {
+            throw new RebiasException("cannot read model file '" + path + "': " + e.getMessage(), e);
+        }
+    }
+
+    private static boolean isZip(byte[] start) {
+        return Arrays.equals(Arrays.copyOf(start, ZIP.length), ZIP);
+    }
+
+    /**
+     * Reads a file.
+     *
+     * @throws UsageException if there is no such file
+     * @throws UnsupportedException if it is not a Keras model, is damaged, or uses what rebias does not know
+     */
+    public static KerasModel read(Path path) {
+        if (!Files.isRegularFile(path)) {
+            throw new UsageException(
+                    Files.exists(path)
+                            ? "model '" + path
+                                    + "' is not a file (rebias does not read TensorFlow's SavedModel folders): save the model as .h5 or .keras"
+                            : "model file '" + path + "' does not exist: check the path");
+        }
+        byte[] bytes;
+        try {
+            bytes = Files.readAllBytes(path);
+        } catch (IOException e) {
+            throw new RebiasException("cannot read model file '" + path + "': " + e.getMessage(), e);
+        } catch (OutOfMemoryError e) {
+            throw new UnsupportedException("model file '" + path + "' is too large to read whole", e);
+        }
+        return of(path, bytes);
+    }
+
+    private static KerasModel of(Path path, byte[] bytes) {
+        String where = "'" + path + "'";
+        KerasFile file = isZip(bytes) ? new KerasArchive(where, bytes) : new WholeModelFile(where, bytes);
+        KerasConfig described = KerasConfig.parse(path.toString(), file.config());
+        List<KerasLayer> layers = new ArrayList<>();
+        for (KerasLayer layer : described.layers()) {
+            layers.add(
+                    layer.className().equals("InputLayer")
+                            ? layer
+                            : layer.withWeights(
+                                    file.weights(layer, described.ordinals().get(layer.name()))));
+        }
+        return new KerasModel(path, file, new KerasConfig(layers, described.ordinals(), described.output()));
+    }
+
+    /** What messages call it: the file's path. */
+    public String name() {
+        return path.toString();
+    }
+
+    /**
+     * The model as it computes, as ONNX: weights are quantised values, and quantising activations round as cnn2snn's do.
+     *
+     * @throws UnsupportedException if there is a layer that rebias does not know, or whose weights do not fit its configuration
+     */
+    public OnnxModel quantized() {
+        if (config.layers().stream().noneMatch(KerasLayer::isQuantized)) {
+            throw new UnsupportedException(
+                    "'" + path
+                            + "' has no layer with quantised weights (QuantizedConv2D, QuantizedSeparableConv2D, QuantizedDense): it is a float model");
+        }
+        return KerasNetwork.of(name(), config, Form.QUANTIZED, Map.of());
+    }
+
+    /** The same with the stored float weights. Throws as {@link #quantized} does. */
+    public OnnxModel floating() {
+        return KerasNetwork.of(name() + " (float weights)", config, Form.FLOAT, Map.of());
+    }
+
+    /** What an earlier correction by rebias noted in the file, if there was one. */
+    public Optional<String> correctedBefore() {
+        return file.mark();
+    }
+}

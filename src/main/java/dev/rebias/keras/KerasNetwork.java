@@ -1,0 +1,427 @@
+package dev.rebias.keras;
+
+import ai.onnx.proto.OnnxMl.AttributeProto;
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.model.ModelHints;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.op.Attributes;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.LongStream;
+
+/**
+ * Turns a Keras model into an ONNX model. Images are brought from Keras' [height, width, channels] into ONNX's [channels, height, width] once, at
+ * the input, and stay so: a flattened image keeps its elements in that order too, and the kernel that it meets is reordered instead. Every
+ * layer's output has the layer's name.
+ */
+final class KerasNetwork {
+    /** What the ONNX model is for. */
+    enum Form {
+        /** The model as it computes: weights are the quantised values, activations are quantised as cnn2snn does it. */
+        QUANTIZED,
+        /** The same with the stored, float weights. */
+        FLOAT,
+        /** For other tools: weights and activations behind QuantizeLinear and DequantizeLinear. */
+        QDQ
+    }
+
+    private final KerasConfig config;
+    private final Form form;
+    private final GraphWriter graph;
+    private final WeightedLayers weighted;
+    private final Activations activations;
+    private final Map<String, Value> values = new HashMap<>();
+
+    private KerasNetwork(String name, KerasConfig config, Form form, Map<String, float[]> biases) {
+        this.config = config;
+        this.form = form;
+        this.graph = new GraphWriter(name);
+        this.weighted = new WeightedLayers(graph, form, biases);
+        this.activations = new Activations(graph);
+    }
+
+    /**
+     * Makes the ONNX model.
+     *
+     * @param name what messages call the model
+     * @param config the layers, with their weights
+     * @param biases the biases of layers, by name, that take the place of the stored ones
+     * @throws UnsupportedException if there is a layer that rebias does not know, or one whose configuration and weights do not fit
+     */
+    static OnnxModel of(String name, KerasConfig config, Form form, Map<String, float[]> biases) {
+        return new KerasNetwork("keras", config, form, biases).build(name);
+    }
+
+    private OnnxModel build(String name) {
+        for (KerasLayer layer : config.layers()) {
+            List<Value> inputs = layer.inputs().stream().map(values::get).toList();
+            boolean merges =
+                    layer.className().equals("Add") || layer.className().equals("Concatenate");
+            int wanted = layer.className().equals("InputLayer") ? 0 : 1;
+            if (merges ? inputs.size() < 2 : inputs.size() != wanted) {
+                throw layer.unsupported("takes " + inputs.size() + " inputs");
+            }
+            values.put(
+                    layer.name(),
+                    merges ? merged(layer, inputs) : inputs.isEmpty() ? input(layer) : one(layer, inputs.get(0)));
+        }
+        Value output = asKeras(values.get(config.output()), config.output() + "/channels_last");
+        graph.output(output.tensor(), output.shape());
+        ModelHints hints = new ModelHints(weighted.joinedToNext(), weighted.notLayers(), true);
+        return OnnxModel.of(name, graph.model(), hints);
+    }
+
+    private Value input(KerasLayer layer) {
+        long[] shape = layer.find("batch_shape")
+                .or(() -> layer.find("batch_input_shape"))
+                .map(batch -> LongStream.range(1, batch.size())
+                        .map(i -> batch.get((int) i).isNull()
+                                ? -1
+                                : batch.get((int) i).asLong(0))
+                        .toArray())
+                .orElseThrow(() -> layer.unsupported("has no batch_shape: build the model before saving it"));
+        boolean possible = (shape.length == 1 || shape.length == 3)
+                && shape[shape.length - 1] > 0
+                && LongStream.of(shape).allMatch(d -> d == -1 || (d > 0 && d < Integer.MAX_VALUE));
+        if (!possible) {
+            throw layer.unsupported("has the shape " + Shape.text(shape)
+                    + " per sample; rebias reads models of images, [height, width, channels], and of vectors");
+        }
+        String tensor = graph.input(layer.name(), shape);
+        if (shape.length == 1) {
+            return Value.keras(tensor, shape);
+        }
+        return Value.image(channelsFirst(tensor, layer.name() + "/channels_first"), shape);
+    }
+
+    private String channelsFirst(String tensor, String output) {
+        return graph.node("Transpose", output, List.of(tensor), Attributes.of("perm", List.of(0L, 3L, 1L, 2L)));
+    }
+
+    /** A tensor in Keras' order of elements. */
+    private Value asKeras(Value x, String output) {
+        return switch (x.order()) {
+            case KERAS -> x;
+            case CHANNELS_FIRST -> Value.keras(channelsLast(x.tensor(), output), x.shape());
+            case FLATTENED -> {
+                long[] image = x.flattened();
+                String folded = reshaped(x.tensor(), output + "/image", image[2], image[0], image[1]);
+                String turned = channelsLast(folded, output + "/channels_last");
+                yield Value.keras(reshaped(turned, output, x.shape()), x.shape());
+            }
+        };
+    }
+
+    private String channelsLast(String tensor, String output) {
+        return graph.node("Transpose", output, List.of(tensor), Attributes.of("perm", List.of(0L, 2L, 3L, 1L)));
+    }
+
+    /** Reshapes each sample. */
+    private String reshaped(String tensor, String output, long... shape) {
+        long[] target =
+                LongStream.concat(LongStream.of(0), LongStream.of(shape)).toArray();
+        String wanted = graph.constant(output + "/shape", HostTensor.of(target, target.length));
+        return graph.node("Reshape", output, List.of(tensor, wanted));
+    }
+
+    private Value one(KerasLayer layer, Value x) {
+        return switch (layer.className()) {
+            case "Conv2D", "QuantizedConv2D" -> weighted.convolution(layer, x);
+            case "DepthwiseConv2D" -> weighted.depthwise(layer, x);
+            case "SeparableConv2D", "QuantizedSeparableConv2D" -> weighted.separable(layer, x);
+            case "Dense", "QuantizedDense" -> weighted.dense(layer, x);
+            case "ReLU" -> activations.relu(layer, x);
+            case "Activation" -> activations.named(layer, x);
+            case "Softmax" -> activations.softmax(layer, inOrder(layer, x));
+            case "QuantizedReLU", "QuantizedActivation", "ActivationDiscreteRelu" ->
+                activations.quantized(layer, x, form == Form.QDQ);
+            case "Rescaling" -> rescaling(layer, x);
+            case "Normalization" -> normalization(layer, inOrder(layer, x));
+            case "BatchNormalization" -> batchNormalization(layer, inOrder(layer, x));
+            case "MaxPooling2D" -> pooled(layer, x, "MaxPool");
+            case "AveragePooling2D" -> pooled(layer, x, "AveragePool");
+            case "GlobalAveragePooling2D" -> pooledWhole(layer, x, "GlobalAveragePool");
+            case "GlobalMaxPooling2D" -> pooledWhole(layer, x, "GlobalMaxPool");
+            case "ZeroPadding2D" -> padded(layer, x);
+            case "Flatten" -> flattened(layer, x);
+            case "Reshape" -> reshape(layer, x);
+            // Only training drops anything.
+            case "Dropout" -> x;
+            default -> throw layer.unsupported("is of a class that rebias does not know");
+        };
+    }
+
+    /** A flattened image in Keras' order, for what does not work on each element alone; everything else as it is. */
+    private Value inOrder(KerasLayer layer, Value x) {
+        return x.order() == Value.Order.FLATTENED ? asKeras(x, layer.name() + "/in_order") : x;
+    }
+
+    private Value image(KerasLayer layer, Value x) {
+        if (!x.isImage()) {
+            throw layer.unsupported("takes images of [height, width, channels], but is given " + x.text());
+        }
+        if (!layer.text("data_format", "channels_last").equals("channels_last")) {
+            throw layer.unsupported("is channels_first; rebias reads Keras models that are channels_last");
+        }
+        return x;
+    }
+
+    /** A constant with one value per channel, so shaped that it broadcasts along the channels of x; or one value for all. */
+    private String perChannel(String name, float[] constant, Value x) {
+        boolean spread = x.isImage() && constant.length > 1;
+        return graph.constant(
+                name,
+                spread ? HostTensor.of(constant, constant.length, 1, 1) : HostTensor.of(constant, constant.length));
+    }
+
+    private float[] numbers(KerasLayer layer, String key, float otherwise, Value x) {
+        if (layer.find(key).filter(v -> v.isArray()).isEmpty()) {
+            return new float[] {(float) layer.real(key, otherwise)};
+        }
+        List<Float> values = new ArrayList<>();
+        flat(layer.find(key).orElseThrow(), values);
+        if (values.size() != x.channels() && values.size() != 1) {
+            throw layer.unsupported(
+                    "has " + values.size() + " values of '" + key + "' for " + x.channels() + " channels");
+        }
+        float[] out = new float[values.size()];
+        for (int i = 0; i < out.length; i++) {
+            out[i] = values.get(i);
+            if (!Float.isFinite(out[i])) {
+                throw layer.unsupported("has '" + key + "' with something that is not a number");
+            }
+        }
+        return out;
+    }
+
+    private static void flat(JsonNode node, List<Float> values) {
+        if (node.isArray()) {
+            node.forEach(n -> flat(n, values));
+        } else {
+            values.add((float) node.asDouble(Double.NaN));
+        }
+    }
+
+    private Value rescaling(KerasLayer layer, Value given) {
+        Value x = layer.find("scale").filter(v -> v.isArray()).isPresent() ? inOrder(layer, given) : given;
+        String name = layer.name();
+        float[] offset = numbers(layer, "offset", 0, x);
+        String scale = perChannel(name + "/scale", numbers(layer, "scale", 1, x), x);
+        boolean shifts = offset.length > 1 || offset[0] != 0;
+        String scaled = graph.node("Mul", shifts ? name + "/scaled" : name, List.of(x.tensor(), scale));
+        if (shifts) {
+            graph.node("Add", name, List.of(scaled, perChannel(name + "/offset", offset, x)));
+        }
+        return x.as(name);
+    }
+
+    /** (x - mean) / max(sqrt(variance), epsilon), Keras' epsilon being 1e-7; or its inverse. */
+    private Value normalization(KerasLayer layer, Value x) {
+        long[] axes = layer.find("axis").map(KerasLayer::integers).orElse(new long[0]);
+        boolean last = axes.length == 1 && (axes[0] == -1 || axes[0] == x.shape().length);
+        if (!last && axes.length > 0) {
+            throw layer.unsupported("normalises along axis "
+                    + layer.find("axis").orElseThrow() + "; rebias reads the last axis, or all");
+        }
+        long channels = last ? x.channels() : 1;
+        float[] mean = statistic(layer, "mean", 0, channels, x);
+        float[] deviation = statistic(layer, "variance", 1, channels, x);
+        for (int i = 0; i < deviation.length; i++) {
+            deviation[i] = Math.max((float) Math.sqrt(deviation[i]), 1e-7f);
+        }
+        String m = perChannel(layer.name() + "/mean", mean, x);
+        String d = perChannel(layer.name() + "/deviation", deviation, x);
+        if (layer.flag("invert", false)) {
+            String spread = graph.node("Mul", layer.name() + "/spread", List.of(x.tensor(), d));
+            graph.node("Add", layer.name(), List.of(spread, m));
+        } else {
+            String centred = graph.node("Sub", layer.name() + "/centred", List.of(x.tensor(), m));
+            graph.node("Div", layer.name(), List.of(centred, d));
+        }
+        return x.as(layer.name());
+    }
+
+    /** A statistic that the configuration gives, or else the weights: [channels], or with axes of length 1 around. */
+    private float[] statistic(KerasLayer layer, String key, int index, long channels, Value x) {
+        if (layer.find(key).isPresent()) {
+            return numbers(layer, key, 0, x);
+        }
+        long[] shape =
+                layer.weights().size() > index ? layer.weights().get(index).shape() : new long[] {channels};
+        long product = LongStream.of(shape).reduce(1, (a, b) -> a * b);
+        if (product != channels) {
+            throw layer.unsupported("has a " + key + " of " + product + " values for " + channels + " channels");
+        }
+        return layer.weight(index, key, shape).values().clone();
+    }
+
+    /** gamma (x - mean) / sqrt(variance + epsilon) + beta, with the moving statistics. */
+    private Value batchNormalization(KerasLayer layer, Value x) {
+        long[] axis = layer.find("axis").map(KerasLayer::integers).orElse(new long[] {-1});
+        int rank = x.shape().length + 1;
+        if (axis.length != 1 || (axis[0] != -1 && axis[0] != rank - 1) || rank == 3) {
+            throw layer.unsupported("normalises along axis "
+                    + layer.find("axis").map(Object::toString).orElse("-1") + " of " + x.text()
+                    + "; rebias reads the last axis of images and vectors");
+        }
+        String name = layer.name();
+        long channels = x.channels();
+        List<String> inputs = new ArrayList<>(List.of(x.tensor()));
+        int next = 0;
+        for (String role : List.of("gamma", "beta", "moving_mean", "moving_variance")) {
+            boolean stored = role.equals("gamma")
+                    ? layer.flag("scale", true)
+                    : !role.equals("beta") || layer.flag("center", true);
+            float[] constant = new float[Math.toIntExact(channels)];
+            if (stored) {
+                constant = layer.weight(next++, role, channels).values();
+            } else if (role.equals("gamma")) {
+                Arrays.fill(constant, 1);
+            }
+            inputs.add(graph.constant(name + "/" + role, HostTensor.of(constant, channels)));
+        }
+        graph.node("BatchNormalization", name, inputs, Attributes.of("epsilon", (float) layer.real("epsilon", 1e-3)));
+        return x.as(name);
+    }
+
+    private Value pooled(KerasLayer layer, Value given, String op) {
+        Value x = image(layer, given);
+        Windows window = Windows.pooling(layer);
+        graph.node(
+                op,
+                layer.name(),
+                List.of(x.tensor()),
+                window.poolingAttributes().toArray(AttributeProto[]::new));
+        return Value.image(layer.name(), window.output(x.shape(), x.channels()));
+    }
+
+    private Value pooledWhole(KerasLayer layer, Value given, String op) {
+        Value x = image(layer, given);
+        if (layer.flag("keepdims", false)) {
+            graph.node(op, layer.name(), List.of(x.tensor()));
+            return Value.image(layer.name(), 1, 1, x.channels());
+        }
+        String whole = graph.node(op, layer.name() + "/whole", List.of(x.tensor()));
+        graph.node("Flatten", layer.name(), List.of(whole));
+        return Value.keras(layer.name(), x.channels());
+    }
+
+    private Value padded(KerasLayer layer, Value given) {
+        Value x = image(layer, given);
+        var padding = layer.find("padding").orElseThrow(() -> layer.unsupported("has no padding"));
+        List<long[]> sides = new ArrayList<>();
+        for (int i = 0; i < 2; i++) {
+            long[] side = KerasLayer.integers(padding.isArray() && padding.size() == 2 ? padding.get(i) : padding);
+            long[] both = side.length == 1 ? new long[] {side[0], side[0]} : side;
+            if (both.length != 2 || both[0] < 0 || both[1] < 0) {
+                throw layer.unsupported(
+                        "has the padding " + padding + ", where one or two numbers, or two pairs, belong");
+            }
+            sides.add(both);
+        }
+        long[] h = sides.get(0);
+        long[] w = sides.get(1);
+        String pads = graph.constant(
+                layer.name() + "/pads", HostTensor.of(new long[] {0, 0, h[0], w[0], 0, 0, h[1], w[1]}, 8));
+        graph.node("Pad", layer.name(), List.of(x.tensor(), pads));
+        long[] shape = x.shape().clone();
+        shape[0] = shape[0] < 0 ? -1 : shape[0] + h[0] + h[1];
+        shape[1] = shape[1] < 0 ? -1 : shape[1] + w[0] + w[1];
+        return Value.image(layer.name(), shape);
+    }
+
+    private Value flattened(KerasLayer layer, Value x) {
+        if (!layer.text("data_format", "channels_last").equals("channels_last")) {
+            throw layer.unsupported("is channels_first; rebias reads Keras models that are channels_last");
+        }
+        graph.node("Flatten", layer.name(), List.of(x.tensor()));
+        if (!x.isImage()) {
+            return new Value(layer.name(), new long[] {x.elements()}, x.order(), x.flattened());
+        }
+        if (x.elements() < 0) {
+            throw layer.unsupported("flattens " + x.text() + ", of no fixed size");
+        }
+        return new Value(layer.name(), new long[] {x.elements()}, Value.Order.FLATTENED, x.shape());
+    }
+
+    private Value reshape(KerasLayer layer, Value given) {
+        Value x = asKeras(given, layer.name() + "/channels_last");
+        long[] target = layer.find("target_shape").map(KerasLayer::integers).orElse(new long[0]);
+        long known = LongStream.of(target).filter(d -> d > 0).reduce(1, (a, b) -> a * b);
+        long open = LongStream.of(target).filter(d -> d == -1).count();
+        boolean fits = target.length >= 1
+                && target.length <= 3
+                && open <= 1
+                && LongStream.of(target).allMatch(d -> d > 0 || d == -1)
+                && (x.elements() < 0 || (open == 0 ? known == x.elements() : x.elements() % known == 0));
+        if (!fits) {
+            throw layer.unsupported("has a target_shape "
+                    + layer.find("target_shape").map(Object::toString).orElse("of nothing") + " that " + x.text()
+                    + " does not fit into");
+        }
+        for (int i = 0; i < target.length; i++) {
+            target[i] = target[i] == -1 && x.elements() >= 0 ? x.elements() / known : target[i];
+        }
+        if (target.length != 3) {
+            return Value.keras(reshaped(x.tensor(), layer.name(), target), target);
+        }
+        String folded = reshaped(x.tensor(), layer.name() + "/reshaped", target);
+        return Value.image(channelsFirst(folded, layer.name()), target);
+    }
+
+    private Value merged(KerasLayer layer, List<Value> given) {
+        boolean alike = given.stream().map(Value::order).distinct().count() == 1;
+        boolean concatenates = layer.className().equals("Concatenate");
+        List<Value> inputs = new ArrayList<>();
+        for (int i = 0; i < given.size(); i++) {
+            Value x = given.get(i);
+            boolean keep = alike && !(concatenates && x.order() == Value.Order.FLATTENED);
+            inputs.add(keep ? x : asKeras(x, layer.name() + "/input_" + i));
+        }
+        List<String> tensors = inputs.stream().map(Value::tensor).toList();
+        Value first = inputs.get(0);
+        if (inputs.stream().anyMatch(x -> x.shape().length != first.shape().length)) {
+            throw layer.unsupported("joins data of different ranks: "
+                    + inputs.stream().map(Value::text).toList());
+        }
+        if (concatenates) {
+            int axis = layer.integer("axis", -1);
+            int rank = first.shape().length + 1;
+            int positive = axis < 0 ? axis + rank : axis;
+            if (positive < 1 || positive >= rank) {
+                throw layer.unsupported("joins along axis " + axis + " of " + first.text());
+            }
+            graph.node("Concat", layer.name(), tensors, Attributes.of("axis", first.axis(axis)));
+            long[] shape = first.shape().clone();
+            for (Value x : inputs.subList(1, inputs.size())) {
+                shape[positive - 1] = shape[positive - 1] < 0 || x.shape()[positive - 1] < 0
+                        ? -1
+                        : shape[positive - 1] + x.shape()[positive - 1];
+            }
+            return new Value(layer.name(), shape, first.order(), first.flattened());
+        }
+        for (Value x : inputs) {
+            if (!Arrays.equals(x.shape(), first.shape())) {
+                throw layer.unsupported("adds " + first.text() + " and " + x.text());
+            }
+        }
+        String sum = tensors.get(0);
+        for (int i = 1; i < tensors.size(); i++) {
+            String output = i == tensors.size() - 1 ? layer.name() : layer.name() + "/sum_" + i;
+            sum = graph.node("Add", output, List.of(sum, tensors.get(i)));
+        }
+        return first.as(sum);
+    }
+
+    /** Whether a layer computes anything with weights that it quantises. */
+    static Optional<KerasLayer> firstQuantized(KerasConfig config) {
+        return config.layers().stream().filter(KerasLayer::isQuantized).findFirst();
+    }
+}

@@ -1,0 +1,197 @@
+package dev.rebias.keras;
+
+import ai.onnx.proto.OnnxMl.AttributeProto;
+import dev.rebias.keras.KerasNetwork.Form;
+import dev.rebias.keras.WeightQuantizer.Quantized;
+import dev.rebias.op.Attributes;
+import dev.rebias.tensor.HostTensor;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/** Layers with weights: convolutions and products, quantised or not. */
+final class WeightedLayers {
+    private final GraphWriter graph;
+    private final Form form;
+    private final Map<String, float[]> biases;
+    private final Set<String> joinedToNext = new HashSet<>();
+    private final Map<String, String> notLayers = new HashMap<>();
+
+    WeightedLayers(GraphWriter graph, Form form, Map<String, float[]> biases) {
+        this.graph = graph;
+        this.form = form;
+        this.biases = biases;
+    }
+
+    /** The nodes that are corrected as one with the next. */
+    Set<String> joinedToNext() {
+        return joinedToNext;
+    }
+
+    /** The nodes with weights that are not to be corrected, with the reason. */
+    Map<String, String> notLayers() {
+        return notLayers;
+    }
+
+    Value convolution(KerasLayer layer, Value x) {
+        long filters = layer.positive("filters");
+        long groups = layer.integer("groups", 1);
+        checkImage(layer, x, groups);
+        long[] size = layer.pair("kernel_size");
+        KerasWeight kernel = layer.weight(0, "kernel", size[0], size[1], x.channels() / groups, filters);
+        Kernel w = Kernel.convolution(kernel.shape(), kernel.values(), quantized(layer, "quantizer", kernel));
+        Windows window = new Windows(layer, size);
+        String output = conv(layer.name(), output(layer), x.tensor(), w, bias(layer, filters), window, groups, layer);
+        return activated(layer, Value.image(output, window.output(x.shape(), filters)));
+    }
+
+    Value depthwise(KerasLayer layer, Value x) {
+        long multiplier = layer.integer("depth_multiplier", 1);
+        checkImage(layer, x, 1);
+        long[] size = layer.pair("kernel_size");
+        KerasWeight kernel = layer.weight(0, "depthwise kernel", size[0], size[1], x.channels(), multiplier);
+        Kernel w = Kernel.depthwise(kernel.shape(), kernel.values(), Optional.empty());
+        Windows window = new Windows(layer, size);
+        long channels = x.channels() * multiplier;
+        String output =
+                conv(layer.name(), output(layer), x.tensor(), w, bias(layer, channels), window, x.channels(), layer);
+        return activated(layer, Value.image(output, window.output(x.shape(), channels)));
+    }
+
+    Value separable(KerasLayer layer, Value x) {
+        long filters = layer.positive("filters");
+        long multiplier = layer.integer("depth_multiplier", 1);
+        checkImage(layer, x, 1);
+        long[] size = layer.pair("kernel_size");
+        long between = x.channels() * multiplier;
+        KerasWeight depthwise = layer.weight(0, "depthwise kernel", size[0], size[1], x.channels(), multiplier);
+        KerasWeight pointwise = layer.weight(1, "pointwise kernel", 1, 1, between, filters);
+        String quantizer = layer.find("quantizer_dw").isPresent() ? "quantizer_dw" : "quantizer";
+        Kernel first = Kernel.depthwise(depthwise.shape(), depthwise.values(), quantized(layer, quantizer, depthwise));
+        Kernel second =
+                Kernel.convolution(pointwise.shape(), pointwise.values(), quantized(layer, "quantizer", pointwise));
+        Windows window = new Windows(layer, size);
+        String name = layer.name() + "/depthwise";
+        String inner = conv(name, name, x.tensor(), first, Optional.empty(), window, x.channels(), layer);
+        if (!notLayers.containsKey(name)) {
+            joinedToNext.add(name);
+        }
+        String output = conv(layer.name(), output(layer), inner, second, bias(layer, filters), Windows.NONE, 1, layer);
+        return activated(layer, Value.image(output, window.output(x.shape(), filters)));
+    }
+
+    Value dense(KerasLayer layer, Value x) {
+        long units = layer.positive("units");
+        KerasWeight kernel = layer.weight(0, "kernel", x.channels(), units);
+        Kernel w = Kernel.product(kernel.shape(), kernel.values(), quantized(layer, "quantizer", kernel));
+        Optional<float[]> bias = bias(layer, units);
+        String output = output(layer);
+        long[] shape = x.shape().clone();
+        shape[shape.length - 1] = units;
+        if (x.isImage()) {
+            conv(layer.name(), output, x.tensor(), w.asPointwise(), bias, Windows.NONE, 1, layer);
+            return activated(layer, Value.image(output, shape));
+        }
+        Kernel ordered = x.order() == Value.Order.FLATTENED ? w.forFlattened(x) : w;
+        String weights = weights(layer.name() + "/kernel", ordered, 1, layer);
+        note(layer, layer.name());
+        if (shape.length == 1) {
+            List<String> inputs = new ArrayList<>(List.of(x.tensor(), weights));
+            bias.ifPresent(b -> inputs.add(graph.constant(layer.name() + "/bias", HostTensor.of(b, b.length))));
+            graph.node("Gemm", layer.name(), output, inputs);
+        } else if (bias.isPresent()) {
+            String product =
+                    graph.node("MatMul", layer.name(), layer.name() + "/product", List.of(x.tensor(), weights));
+            String added = graph.constant(layer.name() + "/bias", HostTensor.of(bias.get(), units));
+            graph.node("Add", output, List.of(product, added));
+        } else {
+            graph.node("MatMul", layer.name(), output, List.of(x.tensor(), weights));
+        }
+        return activated(layer, Value.keras(output, shape));
+    }
+
+    private static void checkImage(KerasLayer layer, Value x, long groups) {
+        if (!x.isImage()) {
+            throw layer.unsupported("takes images of [height, width, channels], but is given " + x.text());
+        }
+        if (!layer.text("data_format", "channels_last").equals("channels_last")) {
+            throw layer.unsupported("is channels_first; rebias reads Keras models that are channels_last");
+        }
+        if (groups < 1 || x.channels() % groups != 0) {
+            throw layer.unsupported("has " + groups + " groups for " + x.channels() + " channels");
+        }
+    }
+
+    /** What the kernel is multiplied as; empty where that is as it is stored. */
+    private Optional<Quantized> quantized(KerasLayer layer, String key, KerasWeight kernel) {
+        if (!layer.isQuantized() || form == Form.FLOAT) {
+            return Optional.empty();
+        }
+        int behind = layer.biasIndex() + (layer.usesBias() ? 1 : 0);
+        List<KerasWeight> trained = layer.weights()
+                .subList(
+                        Math.min(behind, layer.weights().size()),
+                        layer.weights().size());
+        return Optional.of(WeightQuantizer.of(layer, key, trained).quantize(layer, kernel));
+    }
+
+    private Optional<float[]> bias(KerasLayer layer, long channels) {
+        Optional<float[]> stored = layer.usesBias()
+                ? Optional.of(layer.weight(layer.biasIndex(), "bias", channels).values())
+                : Optional.empty();
+        return Optional.ofNullable(biases.get(layer.name())).or(() -> stored);
+    }
+
+    /** The name of a layer's output before the activation that its configuration may name. */
+    private static String output(KerasLayer layer) {
+        return Activations.isLinear(layer) ? layer.name() : layer.name() + "/pre_activation";
+    }
+
+    private Value activated(KerasLayer layer, Value y) {
+        return Activations.isLinear(layer) ? y : new Activations(graph).named(layer, y);
+    }
+
+    /** In the quantised model, a layer whose weights are not quantised has no error of its own to correct. */
+    private void note(KerasLayer layer, String node) {
+        if (form == Form.QUANTIZED && !layer.isQuantized()) {
+            notLayers.put(node, "its weights are not quantised (" + layer.className() + ")");
+        }
+    }
+
+    private String conv(
+            String node,
+            String output,
+            String data,
+            Kernel kernel,
+            Optional<float[]> bias,
+            Windows window,
+            long groups,
+            KerasLayer layer) {
+        note(layer, node);
+        List<String> inputs = new ArrayList<>(List.of(data, weights(node + "/kernel", kernel, 0, layer)));
+        bias.ifPresent(b -> inputs.add(graph.constant(node + "/bias", HostTensor.of(b, b.length))));
+        List<AttributeProto> attributes = new ArrayList<>(window.attributes());
+        attributes.add(Attributes.of("group", groups));
+        return graph.node("Conv", node, output, inputs, attributes.toArray(AttributeProto[]::new));
+    }
+
+    private String weights(String name, Kernel kernel, int axis, KerasLayer layer) {
+        if (form != Form.QDQ || kernel.quantized().isEmpty()) {
+            return graph.constant(name, kernel.tensor());
+        }
+        for (int step : kernel.quantized().get().steps()) {
+            if (step < Byte.MIN_VALUE || step > Byte.MAX_VALUE) {
+                throw layer.unsupported(
+                        "has weights of more than 8 bits, which the ONNX export does not write: name the output .h5 or .keras");
+            }
+        }
+        String steps = graph.constant(name + "_int8", kernel.steps());
+        float[] scale = kernel.quantized().get().scale();
+        String scales = graph.constant(name + "_scale", HostTensor.of(scale, scale.length));
+        return graph.node("DequantizeLinear", name, List.of(steps, scales), Attributes.of("axis", axis));
+    }
+}

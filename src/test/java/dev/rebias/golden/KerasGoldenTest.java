@@ -1,0 +1,157 @@
+package dev.rebias.golden;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
+import dev.rebias.CorrectionResult;
+import dev.rebias.LayerResult;
+import dev.rebias.device.Emulator;
+import dev.rebias.device.Moments;
+import dev.rebias.device.TestDevices;
+import dev.rebias.keras.KerasModel;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Reference;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Corrections of quantised Keras models against those of an independent implementation of cnn2snn's bias correction. The bounds are those that the golden
+ * files were published with: against the engine's own corrections and errors 5e-4 of the layer's largest correction, 5e-4 relative; against the
+ * double-precision reference, 1e-5 of the layer's largest correction, since activations here are float32.
+ */
+@Tag("cuda")
+final class KerasGoldenTest {
+    private static final double ENGINE = 5e-4;
+    private static final double DOUBLES = 1e-5;
+
+    /** A golden file and how it was made. */
+    private enum Golden {
+        ALL("golden-256.npz", 256, 256, Reference.LAYER),
+        BATCHES("golden-256-b64.npz", 256, 64, Reference.LAYER),
+        REMAINDER_DROPPED("golden-250-b64.npz", 192, 64, Reference.LAYER),
+        NETWORK("golden-256-network.npz", 256, 64, Reference.NETWORK);
+
+        private final String file;
+        private final int samples;
+        private final int batchSize;
+        private final Reference reference;
+
+        Golden(String file, int samples, int batchSize, Reference reference) {
+            this.file = file;
+            this.samples = samples;
+            this.batchSize = batchSize;
+            this.reference = reference;
+        }
+    }
+
+    static Stream<Arguments> devicesAndModels() {
+        return TestDevices.names().stream()
+                .flatMap(device -> Arrays.stream(KerasExample.values()).map(model -> Arguments.of(device, model)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("devicesAndModels")
+    void correctionsMeetTheGoldenCorrections(String device, KerasExample example) {
+        KerasModel quantized = example.model();
+        for (Golden golden : Golden.values()) {
+            KerasModel floating =
+                    golden.reference == Reference.LAYER ? quantized : KerasModel.read(KerasExample.floatFile());
+            compare(example, golden, correct(device, floating, quantized, golden, true));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("devicesAndModels")
+    void theClosedFormMeetsThemToo(String device, KerasExample example) {
+        KerasModel model = example.model();
+        Golden golden = Golden.BATCHES;
+        CorrectionResult result = correct(device, model, model, golden, false);
+        report(example, golden, "closed form on " + device, worst(example, golden, result));
+    }
+
+    @ParameterizedTest
+    @MethodSource("devicesAndModels")
+    void aFloatModelWhoseNormalizationsAreNotFoldedGivesTheSame(String device, KerasExample example) {
+        KerasModel floating = KerasModel.read(KerasExample.floatFileWithNormalizations());
+        CorrectionResult result = correct(device, floating, example.model(), Golden.NETWORK, true);
+        report(example, Golden.NETWORK, "normalisations not folded", worst(example, Golden.NETWORK, result));
+    }
+
+    private static CorrectionResult correct(
+            String device, KerasModel floating, KerasModel quantized, Golden golden, boolean errors) {
+        BiasCorrection correction = BiasCorrection.of(floating.floating(), quantized.quantized());
+        CorrectionOptions options = CorrectionOptions.defaults()
+                .withDevice(device)
+                .withReference(golden.reference)
+                .withErrors(errors)
+                .withBatchSize(golden.batchSize)
+                .withPerChannel(errors);
+        try (Samples samples = KerasExample.samples()) {
+            CorrectionResult result = correction.correct(samples.limit(golden.samples), options);
+            assertThat(result.device().emulated()).isEqualTo(Emulator.present());
+            assertThat(result.samples()).isEqualTo(golden.samples);
+            return result;
+        }
+    }
+
+    private static Map<String, Moments> moments(CorrectionResult result) {
+        Map<String, Moments> moments = new HashMap<>();
+        for (LayerResult layer : result.layers()) {
+            moments.put(layer.name(), layer.moments().orElseThrow());
+        }
+        assertThat(moments).containsOnlyKeys(KerasExample.LAYERS);
+        return moments;
+    }
+
+    /** The largest distance from a golden correction in units of its layer's largest: from the engine's, and from the double-precision ones. */
+    private static double[] worst(KerasExample example, Golden golden, CorrectionResult result) {
+        double[] worst = new double[2];
+        moments(result).forEach((layer, m) -> {
+            double[] engine = example.golden(golden.file, "delta:" + layer);
+            // The corrections against the float network are published as the engine's alone.
+            double[] doubles =
+                    golden.reference == Reference.LAYER ? example.golden(golden.file, "delta64:" + layer) : engine;
+            double largest = Arrays.stream(engine).map(Math::abs).max().orElseThrow();
+            for (int c = 0; c < m.channels(); c++) {
+                worst[0] = Math.max(worst[0], Math.abs(m.delta()[c] - engine[c]) / largest);
+                worst[1] = Math.max(worst[1], Math.abs(m.delta()[c] - doubles[c]) / largest);
+            }
+        });
+        return worst;
+    }
+
+    private static void report(KerasExample example, Golden golden, String how, double[] worst) {
+        System.out.printf(
+                "%s, %s, %s: worst correction %.1e of the largest from the golden one (%.1f %% of its bound), %.1e from double precision%n",
+                example, golden, how, worst[0], 100 * worst[0] / ENGINE, worst[1]);
+        assertThat(worst[0])
+                .as("%s %s: off the golden correction", example, golden)
+                .isLessThanOrEqualTo(ENGINE);
+        if (golden.reference == Reference.LAYER) {
+            assertThat(worst[1])
+                    .as("%s %s: off double precision", example, golden)
+                    .isLessThanOrEqualTo(DOUBLES);
+        }
+    }
+
+    private static void compare(KerasExample example, Golden golden, CorrectionResult result) {
+        report(example, golden, "errors measured on " + result.device().kind(), worst(example, golden, result));
+        moments(result).forEach((layer, m) -> {
+            double before = example.golden(golden.file, "mse_before:" + layer)[0];
+            double after = example.golden(golden.file, "mse_after:" + layer)[0];
+            assertThat(m.measured().mseBefore() / before - 1)
+                    .as("MSE before, " + layer)
+                    .isBetween(-ENGINE, ENGINE);
+            assertThat(m.measured().mseAfter() / after - 1)
+                    .as("MSE after, " + layer)
+                    .isBetween(-ENGINE, ENGINE);
+        });
+    }
+}
