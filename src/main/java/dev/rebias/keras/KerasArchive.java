@@ -1,8 +1,11 @@
 package dev.rebias.keras;
 
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.hdf5.Hdf5Editor;
 import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -11,8 +14,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
+import java.util.zip.ZipOutputStream;
 
 /**
  * A model as Keras 3 writes it to {@code .keras}: a zip archive of {@code config.json}, {@code metadata.json} and {@code model.weights.h5}, in which a
@@ -123,6 +128,52 @@ final class KerasArchive implements KerasFile {
 
     @Override
     public byte[] corrected(String config, Map<KerasLayer, float[]> biases, String mark) {
-        throw new UnsupportedOperationException();
+        Hdf5Editor editor = new Hdf5Editor("'" + WEIGHTS + "' in " + where, entry(WEIGHTS));
+        biases.forEach((layer, bias) -> {
+            if (layer.usesBias()) {
+                editor.setFloats(
+                        weights.address(layer.weights().get(layer.biasIndex()).path()), bias);
+                return;
+            }
+            KerasWeight kernel = layer.weights().get(layer.biasIndex() - 1);
+            if (layer.weights().size() > layer.biasIndex()) {
+                throw layer.unsupported(
+                        "has weights behind its kernels, so a bias cannot be added in its place: give the layer a bias before it is corrected");
+            }
+            editor.addFloats(
+                    weights.address(kernel.group()),
+                    Integer.toString(layer.biasIndex()),
+                    weights.address(kernel.path()),
+                    bias);
+        });
+        editor.setText(editor.root(), MARK, mark);
+        return zip(Map.of(CONFIG, config.getBytes(StandardCharsets.UTF_8), WEIGHTS, editor.toBytes()));
+    }
+
+    /** The archive with other contents for some entries; the entries' order, times and compression stay. */
+    private byte[] zip(Map<String, byte[]> changed) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (ZipOutputStream zip = new ZipOutputStream(bytes)) {
+            for (Map.Entry<String, Entry> entry : entries.entrySet()) {
+                ZipEntry old = entry.getValue().header();
+                byte[] contents =
+                        changed.getOrDefault(entry.getKey(), entry.getValue().contents());
+                ZipEntry header = new ZipEntry(old.getName());
+                header.setTimeLocal(old.getTimeLocal());
+                header.setMethod(old.getMethod());
+                if (old.getMethod() == ZipEntry.STORED) {
+                    CRC32 crc = new CRC32();
+                    crc.update(contents);
+                    header.setCrc(crc.getValue());
+                    header.setSize(contents.length);
+                }
+                zip.putNextEntry(header);
+                zip.write(contents);
+                zip.closeEntry();
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return bytes.toByteArray();
     }
 }

@@ -1,10 +1,16 @@
 package dev.rebias.keras;
 
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.error.UnsupportedException;
+import java.io.IOException;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -39,6 +45,61 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
                     e);
         }
         return new Parser(file).parse(model);
+    }
+
+    /**
+     * A configuration's text in which these layers use a bias; nothing else in it changes.
+     *
+     * @param json a configuration that {@link #parse} reads
+     * @param layers the names of layers whose {@code use_bias} is false
+     */
+    static String withBiases(String json, Set<String> layers) {
+        if (layers.isEmpty()) {
+            return json;
+        }
+        StringBuilder out = new StringBuilder();
+        int copied = 0;
+        try (JsonParser parser = JSON.createParser(json)) {
+            // The configurations that are open around the current token, innermost last: the name that each has given,
+            // and where its use_bias is.
+            Deque<Map<String, Object>> open = new ArrayDeque<>();
+            List<long[]> places = new ArrayList<>();
+            for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
+                switch (token) {
+                    case START_OBJECT -> open.push(new HashMap<>());
+                    case END_OBJECT -> {
+                        Map<String, Object> closed = open.pop();
+                        if (closed.containsKey("use_bias") && layers.contains(closed.getOrDefault("name", ""))) {
+                            places.add((long[]) closed.get("use_bias"));
+                        }
+                    }
+                    case VALUE_STRING -> {
+                        if ("name".equals(parser.currentName())) {
+                            open.element().put("name", parser.getText());
+                        }
+                    }
+                    case VALUE_FALSE -> {
+                        if ("use_bias".equals(parser.currentName())) {
+                            open.element().put("use_bias", new long[] {
+                                parser.currentTokenLocation().getCharOffset(),
+                                parser.currentLocation().getCharOffset()
+                            });
+                        }
+                    }
+                    default -> {
+                        // Nothing else matters here.
+                    }
+                }
+            }
+            places.sort(Comparator.comparingLong(p -> p[0]));
+            for (long[] place : places) {
+                out.append(json, copied, (int) place[0]).append("true");
+                copied = (int) place[1];
+            }
+        } catch (IOException e) {
+            throw new IllegalArgumentException("a configuration that was read before is no JSON now", e);
+        }
+        return out.append(json, copied, json.length()).toString();
     }
 
     private static final class Parser {

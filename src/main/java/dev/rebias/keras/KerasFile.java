@@ -25,8 +25,8 @@ sealed interface KerasFile permits WholeModelFile, KerasArchive {
     /**
      * The file with other biases, all else in it as it was.
      *
-     * @param config the configuration with {@code use_bias} set where a bias is added
-     * @param biases the new biases; layers that have none get one
+     * @param config the configuration, with {@code use_bias} set where a bias is added
+     * @param biases the new biases, each with its layer; layers that have none get one
      * @param mark what to note of the correction
      */
     byte[] corrected(String config, Map<KerasLayer, float[]> biases, String mark);

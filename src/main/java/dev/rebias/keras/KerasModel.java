@@ -11,9 +11,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * A Keras model in a file: a whole model in HDF5 (.h5, Keras 2.4 and later, tf_keras, Keras 3) or a .keras archive (Keras 3); sequential, or functional with
@@ -125,5 +129,67 @@ public final class KerasModel {
     /** What an earlier correction by rebias noted in the file, if there was one. */
     public Optional<String> correctedBefore() {
         return file.mark();
+    }
+
+    /**
+     * The corrected model as ONNX for other tools: weights as INT8 behind a DequantizeLinear, activations between a QuantizeLinear and a
+     * DequantizeLinear. A value just half way between two steps goes to the even one there, and down in Keras.
+     *
+     * @param corrections for each layer that is to change, by name, delta per channel
+     * @throws UnsupportedException if weights have more than 8 bits
+     */
+    public OnnxModel toOnnx(Map<String, float[]> corrections) {
+        Map<String, float[]> biases = new HashMap<>();
+        biases(corrections).forEach((layer, bias) -> biases.put(layer.name(), bias));
+        return KerasNetwork.of(name() + " (corrected)", config, Form.QDQ, biases);
+    }
+
+    /**
+     * The file with corrected biases. {@code use_bias} is set and a bias added where a layer has none; all else stays, but for a note of the
+     * correction.
+     *
+     * @param corrections for each layer that is to change, by name, delta per channel
+     * @param note how it was done, in a few words
+     * @throws UnsupportedException if the file is stored in a way that rebias cannot change
+     */
+    public byte[] corrected(Map<String, float[]> corrections, String note) {
+        Map<KerasLayer, float[]> biases = biases(corrections);
+        Set<String> added = new HashSet<>();
+        biases.keySet().stream().filter(layer -> !layer.usesBias()).forEach(layer -> added.add(layer.name()));
+        byte[] written = file.corrected(KerasConfig.withBiases(file.config(), added), biases, note);
+        check(of(path, written), biases);
+        return written;
+    }
+
+    /** b + delta for every layer that is to change. */
+    private Map<KerasLayer, float[]> biases(Map<String, float[]> corrections) {
+        Map<KerasLayer, float[]> biases = new LinkedHashMap<>();
+        for (KerasLayer layer : config.layers()) {
+            if (corrections.containsKey(layer.name())) {
+                float[] bias = corrections.get(layer.name()).clone();
+                if (layer.usesBias()) {
+                    float[] old = layer.weights().get(layer.biasIndex()).values();
+                    for (int c = 0; c < bias.length; c++) {
+                        bias[c] = (float) ((double) old[c] + bias[c]);
+                    }
+                }
+                biases.put(layer, bias);
+            }
+        }
+        return biases;
+    }
+
+    /** Reads back what was written, so that no damaged file leaves the program. */
+    private static void check(KerasModel written, Map<KerasLayer, float[]> biases) {
+        for (KerasLayer layer : written.config.layers()) {
+            biases.forEach((changed, bias) -> {
+                if (changed.name().equals(layer.name())
+                        && (!layer.usesBias()
+                                || !Arrays.equals(
+                                        layer.weights().get(layer.biasIndex()).values(), bias))) {
+                    throw new IllegalStateException("the bias of " + layer.text() + " was not written as it should be");
+                }
+            });
+        }
     }
 }

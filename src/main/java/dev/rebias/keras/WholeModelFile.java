@@ -1,6 +1,8 @@
 package dev.rebias.keras;
 
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.hdf5.Hdf5Editor;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -12,6 +14,7 @@ import java.util.Optional;
 final class WholeModelFile implements KerasFile {
     private static final String WEIGHTS = "model_weights";
     private static final String NAMES = "weight_names";
+    private static final String CONFIG = "model_config";
 
     private final String where;
     private final byte[] bytes;
@@ -25,7 +28,7 @@ final class WholeModelFile implements KerasFile {
 
     @Override
     public String config() {
-        return file.text("", "model_config")
+        return file.text("", CONFIG)
                 .orElseThrow(() -> new UnsupportedException(where
                         + (file.has(WEIGHTS) || file.texts("", "layer_names").isPresent() || file.has("layers")
                                 ? " holds weights, but no model (its attribute model_config is missing): save the whole model, with model.save()"
@@ -57,6 +60,38 @@ final class WholeModelFile implements KerasFile {
 
     @Override
     public byte[] corrected(String config, Map<KerasLayer, float[]> biases, String mark) {
-        throw new UnsupportedOperationException(where + bytes.length);
+        Hdf5Editor editor = new Hdf5Editor(where, bytes);
+        biases.forEach((layer, bias) -> {
+            if (layer.usesBias()) {
+                editor.setFloats(
+                        file.address(layer.weights().get(layer.biasIndex()).path()), bias);
+            } else {
+                add(editor, layer, bias);
+            }
+        });
+        if (!config.equals(config())) {
+            editor.setText(editor.root(), CONFIG, config);
+        }
+        editor.setText(editor.root(), MARK, mark);
+        return editor.toBytes();
+    }
+
+    /** Adds a bias beside a layer's last kernel, named after it, and to the list of the layer's weights. */
+    private void add(Hdf5Editor editor, KerasLayer layer, float[] bias) {
+        KerasWeight kernel = layer.weights().get(layer.biasIndex() - 1);
+        // Keras 2 numbers its variables' outputs: kernel:0.
+        String suffix = kernel.name().endsWith(":0") ? ":0" : "";
+        String name = "bias" + suffix;
+        if (file.has(kernel.group() + "/" + name)) {
+            throw layer.unsupported(
+                    "has use_bias false, but a dataset '" + kernel.group() + "/" + name + "': it is damaged");
+        }
+        editor.addFloats(file.address(kernel.group()), name, file.address(kernel.path()), bias);
+        String group = WEIGHTS + "/" + layer.name();
+        List<String> names = new ArrayList<>(names(group));
+        names.add(layer.biasIndex(), kernel.group().substring(group.length() + 1) + "/" + name);
+        if (!editor.setTexts(file.address(group), NAMES, names)) {
+            throw layer.unsupported("has its list of weights in parts, which rebias does not extend");
+        }
     }
 }
