@@ -30,5 +30,5 @@ if [ -t 2 ]; then terminal=true; fi
 # exec: signals reach Java, and its exit code is the container's.
 exec java -XX:MaxDirectMemorySize=$((memory_kb / 5 * 2))k -XX:+UseParallelGC -Djava.io.tmpdir="$temporary" \
     -Donnxruntime.native.path="$home/native" \
-    -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -Drebias.openmp.single=true -Dorg.bytedeco.javacpp.cachedir="${REBIAS_JAVACPP_CACHE:-$home/javacpp}" \
+    -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -Drebias.openmp.single=true -Dslf4j.internal.verbosity=ERROR -Dorg.bytedeco.javacpp.cachedir="${REBIAS_JAVACPP_CACHE:-$home/javacpp}" \
     -Drebias.home="$home" -Drebias.terminal=$terminal -cp "$home/rebias.jar:$home/lib/*" dev.rebias.cli.Main "$@"

@@ -76,7 +76,7 @@ public final class BiasCorrection {
 
     /** What the quantised model wants of samples, in the order of its inputs. */
     public List<InputSpec> inputs() {
-        return quantized.inputs().stream().map(BiasCorrection::spec).toList();
+        return quantized.inputs().stream().map(this::spec).toList();
     }
 
     /** The names of the quantised model's inputs, in order. */
@@ -256,12 +256,13 @@ public final class BiasCorrection {
         return new Sweep(plan, device, steps, options.memoryLimit());
     }
 
-    private static InputSpec spec(GraphInput input) {
+    private InputSpec spec(GraphInput input) {
         long[] shape = input.shape().clone();
         if (shape.length > 0) {
             shape[0] = -1;
         }
-        return new InputSpec(input.name(), input.type(), shape);
+        return new InputSpec(
+                input.name(), input.type(), shape, quantizedModel.hints().channelsLast());
     }
 
     /** The batch size that the model fixes. */

@@ -1,33 +1,16 @@
 package dev.rebias.cli;
 
-import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
-import dev.rebias.CorrectionResult;
-import dev.rebias.error.QualityGateException;
-import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
-import dev.rebias.files.OutputFile;
-import dev.rebias.model.ModelFile;
-import dev.rebias.model.OnnxModel;
-import dev.rebias.report.ConsoleReport;
-import dev.rebias.report.JsonReport;
-import dev.rebias.report.Timings;
 import dev.rebias.samples.Samples;
-import dev.rebias.verify.Verification;
-import java.io.IOException;
-import java.io.PrintWriter;
 import java.math.BigInteger;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -37,7 +20,7 @@ import picocli.CommandLine.Spec;
 /** {@code rebias correct}: models and samples in, corrected model and report out. */
 @Command(
         name = "correct",
-        description = "Corrects the biases of a quantised ONNX model.",
+        description = "Corrects the biases of a quantised ONNX or Keras model.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class CorrectCommand implements Callable<Integer> {
@@ -52,7 +35,12 @@ final class CorrectCommand implements Callable<Integer> {
                     "Calibration samples: an .npz (arrays named as the model's inputs, or one array), an .npy, or a folder of images.")
     private Path samplesPath;
 
-    @Option(names = "--output", required = true, paramLabel = "C.onnx", description = "Where the corrected model goes.")
+    @Option(
+            names = "--output",
+            required = true,
+            paramLabel = "C.onnx",
+            description =
+                    "Where the corrected model goes: a file of the same kind; for a Keras model also .onnx (QDQ).")
     private Path output;
 
     @Mixin
@@ -86,7 +74,9 @@ final class CorrectCommand implements Callable<Integer> {
                     "Run the written file in ONNX Runtime and compare every layer's mean output; exit 5 if it is not as computed.")
     private boolean verify;
 
-    @Option(names = "--force", description = "Replace output files that exist.")
+    @Option(
+            names = "--force",
+            description = "Replace output files that exist, and correct a Keras model that has been corrected already.")
     private boolean force;
 
     @Option(names = "--quiet", description = "Print nothing but errors.")
@@ -97,41 +87,19 @@ final class CorrectCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        long start = System.nanoTime();
-        OnnxModel quantized = pair.readQuantized();
-        OnnxModel floating = pair.readFloat();
-        List<Path> inputs = inputs(floating, quantized);
-        ModelFile outputFile = ModelFile.check(quantized, output, inputs, force);
-        List<OutputFile> reportFiles = checkReports(inputs);
-        Predicate<String> layers = pair.layers();
-        BiasCorrection correction = BiasCorrection.of(floating, quantized);
+        CorrectionOptions options = sweepOptions
+                .options(pair.layers())
+                .withMemoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE));
+        CorrectionJob job = new CorrectionJob(
+                pair.read(sweepOptions.reference(), force),
+                samplesPath,
+                output,
+                reports,
+                force,
+                quiet,
+                spec.commandLine().getOut());
         try (Samples all = Samples.open(samplesPath, sampleOptions.normalization())) {
-            Samples samples = limit.map(all::limit).orElse(all);
-            double loaded = seconds(start);
-            CorrectionResult result;
-            try (Progress progress = new Progress("correcting", quiet)) {
-                CorrectionOptions options = sweepOptions
-                        .options(layers)
-                        .withMemoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE))
-                        .withPerChannel(perChannel || verify)
-                        .withListener(progress);
-                result = correction.correct(samples, options);
-            }
-            long writing = System.nanoTime();
-            outputFile.write(result.model());
-            double written = seconds(writing);
-            Timings timings = new Timings(loaded, result.sweepSeconds(), written, seconds(start));
-            reportFiles.forEach(file -> file.write(JsonReport.write(result, timings, perChannel)));
-            PrintWriter out = spec.commandLine().getOut();
-            if (!quiet) {
-                out.println("device: " + result.deviceChoice());
-                out.print(ConsoleReport.write(result, timings));
-                out.println("wrote " + output);
-            }
-            if (verify) {
-                verify(correction, samples, result, out);
-            }
-            out.flush();
+            job.run(limit.map(all::limit).orElse(all), options, perChannel, verify);
         }
         return 0;
     }
@@ -147,57 +115,5 @@ final class CorrectCommand implements Callable<Integer> {
                 .shiftLeft(10 * thousands)
                 .min(BigInteger.valueOf(Long.MAX_VALUE))
                 .longValue();
-    }
-
-    /** Everything that is read and must not be written over: models with their external data, samples, images. */
-    private List<Path> inputs(OnnxModel floating, OnnxModel quantized) {
-        List<Path> inputs = new ArrayList<>(pair.inputs());
-        inputs.addAll(floating.externalFiles());
-        inputs.addAll(quantized.externalFiles());
-        inputs.add(samplesPath);
-        if (Files.isDirectory(samplesPath)) {
-            try (Stream<Path> images = Files.list(samplesPath)) {
-                images.forEach(inputs::add);
-            } catch (IOException e) {
-                throw new RebiasException("folder '" + samplesPath + "' cannot be listed: " + e.getMessage(), e);
-            }
-        }
-        return inputs;
-    }
-
-    private List<OutputFile> checkReports(List<Path> inputs) {
-        List<Path> taken = new ArrayList<>(inputs);
-        taken.add(output);
-        List<OutputFile> files = new ArrayList<>();
-        for (Path report : reports) {
-            if (!report.toString().toLowerCase(Locale.ROOT).endsWith(".json")) {
-                throw new UsageException("report '" + report + "' has an unknown format: name it .json");
-            }
-            files.add(OutputFile.check(report, taken, force));
-            taken.add(report);
-        }
-        return files;
-    }
-
-    private void verify(BiasCorrection correction, Samples samples, CorrectionResult result, PrintWriter out) {
-        Verification verification = Verification.of(
-                OnnxModel.read(output), result, correction.inputNames(), samples.bind(correction.inputs()));
-        String figures = String.format(
-                Locale.ROOT,
-                "%d layers compared in ONNX Runtime, %d not visible there, the worst at %.0f %% of its bound (%s)",
-                verification.layers(),
-                verification.unseen(),
-                100 * verification.worst(),
-                verification.worstLayer());
-        if (!verification.passed()) {
-            throw new QualityGateException("'" + output + "' does not compute what was corrected: " + figures);
-        }
-        if (!quiet) {
-            out.println("verified: " + figures);
-        }
-    }
-
-    private static double seconds(long since) {
-        return (System.nanoTime() - since) / 1e9;
     }
 }

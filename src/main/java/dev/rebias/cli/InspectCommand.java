@@ -60,7 +60,7 @@ final class InspectCommand implements Callable<Integer> {
             throw new UsageException("a plan for " + plan.get() + " samples is not possible: it must be 1 or more");
         }
         Predicate<String> layers = pair.layers();
-        BiasCorrection correction = pair.read();
+        BiasCorrection correction = pair.read(sweepOptions.reference(), true).correction();
         PrintWriter out = spec.commandLine().getOut();
         correction
                 .inputs()

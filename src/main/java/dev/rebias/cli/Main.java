@@ -19,6 +19,7 @@ import picocli.CommandLine.Spec;
         subcommands = {
             DemoCommand.class,
             CorrectCommand.class,
+            CalibrateCommand.class,
             InspectCommand.class,
             DoctorCommand.class,
             KernelsCommand.class

@@ -1,10 +1,8 @@
 package dev.rebias.cli;
 
-import dev.rebias.BiasCorrection;
 import dev.rebias.error.UsageException;
-import dev.rebias.model.OnnxModel;
+import dev.rebias.sweep.Reference;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
@@ -13,14 +11,19 @@ import picocli.CommandLine.Option;
 
 /** The options that name the two models and the layers. */
 final class PairOptions {
-    @Option(names = "--float", required = true, paramLabel = "F.onnx", description = "The float model.")
-    private Path floatModel;
+    @Option(
+            names = "--float",
+            paramLabel = "F.onnx",
+            description =
+                    "The float model. Not needed where the quantised model is a Keras model, which holds its float weights; with --reference network it is.")
+    private Optional<Path> floatModel = Optional.empty();
 
     @Option(
             names = "--quantized",
             required = true,
             paramLabel = "Q.onnx",
-            description = "The quantised model made from it.")
+            description =
+                    "The quantised model made from it: ONNX, or a Keras model with cnn2snn's layers (.h5 or .keras).")
     private Path quantizedModel;
 
     @Option(
@@ -32,20 +35,13 @@ final class PairOptions {
     @Option(names = "--exclude", paramLabel = "RE", description = "Leave out layers whose name matches.")
     private Optional<String> exclude = Optional.empty();
 
-    List<Path> inputs() {
-        return List.of(floatModel, quantizedModel);
-    }
-
-    OnnxModel readFloat() {
-        return OnnxModel.read(floatModel);
-    }
-
-    OnnxModel readQuantized() {
-        return OnnxModel.read(quantizedModel);
-    }
-
-    BiasCorrection read() {
-        return BiasCorrection.of(readFloat(), readQuantized());
+    /**
+     * Reads the models.
+     *
+     * @param force whether to take a Keras model that has been corrected already
+     */
+    ModelPair read(Reference reference, boolean force) {
+        return ModelPair.read(floatModel, quantizedModel, reference, force);
     }
 
     Predicate<String> layers() {

@@ -34,6 +34,10 @@ final class SweepOptions {
                     "Measure only the mean errors, which are all that corrections need, not how large the errors are: faster. With --reference layer.")
     private boolean noMse;
 
+    Reference reference() {
+        return reference;
+    }
+
     CorrectionOptions options(Predicate<String> layers) {
         return CorrectionOptions.defaults()
                 .withReference(reference)

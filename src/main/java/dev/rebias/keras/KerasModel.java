@@ -126,6 +126,11 @@ public final class KerasModel {
         return KerasNetwork.of(name() + " (float weights)", config, Form.FLOAT, Map.of());
     }
 
+    /** Whether it is a .keras archive; else it is an HDF5 file. */
+    public boolean isArchive() {
+        return file instanceof KerasArchive;
+    }
+
     /** What an earlier correction by rebias noted in the file, if there was one. */
     public Optional<String> correctedBefore() {
         return file.mark();

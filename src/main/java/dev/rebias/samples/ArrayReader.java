@@ -15,13 +15,16 @@ import java.nio.FloatBuffer;
 final class ArrayReader implements SampleReader {
     private final StoredArray array;
     private final InputSpec input;
+    private final long[] shape;
     private final Normalization normalization;
     private final InputStream elements;
     private long position;
 
-    ArrayReader(StoredArray array, InputSpec input, Normalization normalization) {
+    /** The shape is the array's, or the input's where they differ in axes of length 1. */
+    ArrayReader(StoredArray array, InputSpec input, long[] shape, Normalization normalization) {
         this.array = array;
         this.input = input;
+        this.shape = shape.clone();
         this.normalization = normalization;
         try {
             this.elements = array.elements();
@@ -32,7 +35,6 @@ final class ArrayReader implements SampleReader {
 
     @Override
     public HostTensor next(int n) {
-        long[] shape = array.shape();
         shape[0] = n;
         int bytes = Math.toIntExact(Shape.elements(shape) * array.type().bytes());
         ByteBuffer raw;
@@ -56,9 +58,9 @@ final class ArrayReader implements SampleReader {
     }
 
     private void convert(ByteBuffer raw, HostTensor out) {
-        long[] shape = out.shape();
-        int channels = shape.length > 1 ? Math.toIntExact(shape[1]) : 1;
-        int inner = shape.length > 1 ? Math.toIntExact(Shape.elements(shape, 2, shape.length)) : 1;
+        int axis = shape.length > 1 ? input.channelAxis(shape.length) : 0;
+        int channels = axis > 0 ? Math.toIntExact(shape[axis]) : 1;
+        int inner = axis > 0 ? Math.toIntExact(Shape.elements(shape, axis + 1, shape.length)) : 1;
         int perSample = Math.toIntExact(Shape.elements(shape, 1, shape.length));
         FloatBuffer to = out.floats();
         for (int i = 0; to.hasRemaining(); i++) {

@@ -17,7 +17,7 @@ import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 
 /**
- * Reads a folder of images, in the order of their file names, as [n, channels, height, width]: red, green, blue for 3 channels, luminance (ITU-R
+ * Reads a folder of images, in the order of their file names, as [n, channels, height, width] or [n, height, width, channels]: red, green, blue for 3 channels, luminance (ITU-R
  * BT.601 weights) for 1. Images are not resized.
  */
 final class ImageReader implements SampleReader {
@@ -27,6 +27,7 @@ final class ImageReader implements SampleReader {
     private final int channels;
     private final int height;
     private final int width;
+    private final boolean channelsLast;
     private final Normalization normalization;
     private int position;
 
@@ -34,10 +35,13 @@ final class ImageReader implements SampleReader {
     ImageReader(List<Path> files, InputSpec input, Normalization normalization) {
         this.files = files;
         this.normalization = normalization;
-        this.channels = Math.toIntExact(input.shape()[1]);
+        this.channels = Math.toIntExact(input.shape()[input.channelAxis(4)]);
+        this.channelsLast = input.channelsLast();
         BufferedImage first = read(files.get(0));
-        this.height = input.shape()[2] < 0 ? first.getHeight() : Math.toIntExact(input.shape()[2]);
-        this.width = input.shape()[3] < 0 ? first.getWidth() : Math.toIntExact(input.shape()[3]);
+        long h = input.shape()[channelsLast ? 1 : 2];
+        long w = input.shape()[channelsLast ? 2 : 3];
+        this.height = h < 0 ? first.getHeight() : Math.toIntExact(h);
+        this.width = w < 0 ? first.getWidth() : Math.toIntExact(w);
     }
 
     /** The image files in a folder, by name. */
@@ -57,16 +61,22 @@ final class ImageReader implements SampleReader {
     static void check(Path folder, InputSpec input, Normalization normalization) {
         boolean fits = input.type() == ElementType.FLOAT
                 && input.shape().length == 4
-                && (input.shape()[1] == 1 || input.shape()[1] == 3);
+                && (channels(input) == 1 || channels(input) == 3);
         if (!fits) {
             throw new UnsupportedException("images in '" + folder + "' cannot fill input '" + input.name() + "' ("
                     + input.type() + " " + input.shapeText()
-                    + "): that takes FLOAT [N,1 or 3,height,width]; save the samples as an .npz instead");
+                    + "): that takes FLOAT "
+                    + (input.channelsLast() ? "[N,height,width,1 or 3]" : "[N,1 or 3,height,width]")
+                    + "; save the samples as an .npz instead");
         }
-        if (!normalization.fits(input.shape()[1])) {
+        if (!normalization.fits(channels(input))) {
             throw new UnsupportedException("mean and std have another number of values than input '" + input.name()
                     + "' " + input.shapeText() + " has channels");
         }
+    }
+
+    private static long channels(InputSpec input) {
+        return input.shape()[input.channelAxis(4)];
     }
 
     private static BufferedImage read(Path file) {
@@ -86,7 +96,9 @@ final class ImageReader implements SampleReader {
 
     @Override
     public HostTensor next(int n) {
-        HostTensor out = HostTensor.zeros(ElementType.FLOAT, n, channels, height, width);
+        HostTensor out = channelsLast
+                ? HostTensor.zeros(ElementType.FLOAT, n, height, width, channels)
+                : HostTensor.zeros(ElementType.FLOAT, n, channels, height, width);
         FloatBuffer to = out.floats();
         for (int i = 0; i < n; i++, position++) {
             BufferedImage image = read(files.get(position));
@@ -113,7 +125,10 @@ final class ImageReader implements SampleReader {
                 int b = rgb & 255;
                 for (int c = 0; c < channels; c++) {
                     float value = channels == 1 ? luminance(r, g, b) : c == 0 ? r : c == 1 ? g : b;
-                    to.put(((sample * channels + c) * height + y) * width + x, normalization.apply(value, c));
+                    int at = channelsLast
+                            ? ((sample * height + y) * width + x) * channels + c
+                            : ((sample * channels + c) * height + y) * width + x;
+                    to.put(at, normalization.apply(value, c));
                 }
             }
         }

@@ -3,8 +3,8 @@ package dev.rebias.samples;
 import dev.rebias.error.UsageException;
 
 /**
- * How stored values become a FLOAT input's values: {@code (x / scale - mean[c]) / std[c]} in float32, c being the position along axis 1 of the
- * array (channels). mean and std hold one value for all channels, or one for each.
+ * How stored values become a FLOAT input's values: {@code (x / scale - mean[c]) / std[c]} in float32, c being the position along the axis of the
+ * channels (axis 1, or the last where a model's channels are last). mean and std hold one value for all channels, or one for each.
  */
 public record Normalization(float scale, float[] mean, float[] std) {
     /** Leaves values as they are. */

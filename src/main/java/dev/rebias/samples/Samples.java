@@ -11,6 +11,7 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -27,11 +28,17 @@ public final class Samples implements AutoCloseable {
             Set.of(ElementType.UINT8, ElementType.FLOAT, ElementType.DOUBLE);
 
     /** An array as far as binding needs to know it. */
-    private record Source(String where, ElementType type, long[] shape, ReaderMaker maker) {}
+    private record Source(String where, ElementType type, long[] shape, ReaderMaker maker) {
+        @Override
+        public long[] shape() {
+            return shape.clone();
+        }
+    }
 
     @FunctionalInterface
     private interface ReaderMaker {
-        SampleReader make(InputSpec input);
+        /** A reader for an input, the samples being given this shape. */
+        SampleReader make(InputSpec input, long[] shape);
     }
 
     private final String where;
@@ -103,18 +110,65 @@ public final class Samples implements AutoCloseable {
                 + "' are neither a NumPy archive (.npz), nor an array (.npy), nor a folder of images");
     }
 
+    /**
+     * The arrays of an archive as one, in the archive's order, as cnn2snn's command line takes them; other samples as they are. They share this object's files: close
+     * this one.
+     *
+     * @throws UnsupportedException if the arrays differ in type, or in shape beyond their numbers of samples
+     */
+    public Samples joined() {
+        if (arrays.size() < 2) {
+            return this;
+        }
+        List<Source> parts = List.copyOf(arrays.values());
+        Source first = parts.get(0);
+        long count = 0;
+        for (Source part : parts) {
+            long[] expected = first.shape();
+            boolean fits = part.type() == first.type() && part.shape().length == expected.length && expected.length > 0;
+            if (fits) {
+                expected[0] = part.shape()[0];
+            }
+            if (!fits || !Arrays.equals(part.shape(), expected)) {
+                throw new UnsupportedException(part.where() + " is " + part.type() + " " + Shape.text(part.shape())
+                        + ", but " + first.where() + " is " + first.type() + " " + Shape.text(first.shape())
+                        + ": they cannot be joined");
+            }
+            count += part.shape()[0];
+        }
+        long[] shape = first.shape();
+        shape[0] = count;
+        Source all = new Source(where, first.type(), shape, (input, bound) -> joined(parts, input, bound));
+        return new Samples(where, Map.of("", all), images, normalization, archive, limit);
+    }
+
+    private static SampleReader joined(List<Source> parts, InputSpec input, long[] shape) {
+        List<SampleReader> readers = new ArrayList<>();
+        try {
+            parts.forEach(p -> readers.add(p.maker().make(input, shape)));
+        } catch (RuntimeException e) {
+            readers.forEach(SampleReader::close);
+            throw e;
+        }
+        return new JoinedReader(parts.stream().map(p -> p.shape()[0]).toList(), readers);
+    }
+
     /** Takes arrays by input name, in memory; their values are used as they are. */
     public static Samples of(Map<String, HostTensor> tensors) {
         Map<String, Source> arrays = new LinkedHashMap<>();
         tensors.forEach((name, t) -> arrays.put(
-                name, new Source("array '" + name + "'", t.type(), t.shape(), input -> new MemoryReader(name, t))));
+                name,
+                new Source("array '" + name + "'", t.type(), t.shape(), (input, shape) -> new MemoryReader(name, t))));
         return new Samples(
                 "samples in memory", arrays, Optional.empty(), Normalization.NONE, Optional.empty(), Integer.MAX_VALUE);
     }
 
     private static Source source(StoredArray array, Normalization normalization) {
         return new Source(
-                array.where(), array.type(), array.shape(), input -> new ArrayReader(array, input, normalization));
+                array.where(),
+                array.type(),
+                array.shape(),
+                (input, shape) -> new ArrayReader(array, input, shape, normalization));
     }
 
     /**
@@ -143,7 +197,7 @@ public final class Samples implements AutoCloseable {
         String first = "";
         for (InputSpec input : inputs) {
             Source source = find(input, inputs);
-            check(source, input);
+            long[] shape = check(source, input);
             long n = source.shape()[0];
             if (count >= 0 && n != count) {
                 throw new UnsupportedException(source.where() + " has " + n + " samples, but " + first + " has " + count
@@ -151,7 +205,7 @@ public final class Samples implements AutoCloseable {
             }
             count = n;
             first = source.where();
-            readers.add(() -> source.maker().make(input));
+            readers.add(() -> source.maker().make(input, shape));
         }
         if (count < 1) {
             throw new UnsupportedException(where + " holds no samples: give at least one");
@@ -186,16 +240,12 @@ public final class Samples implements AutoCloseable {
                 + "' is missing; name the arrays as the inputs");
     }
 
-    private void check(Source source, InputSpec input) {
-        long[] shape = source.shape();
-        boolean fits = shape.length == input.shape().length && shape.length > 0;
-        for (int i = 1; fits && i < shape.length; i++) {
-            fits = input.shape()[i] < 0 || input.shape()[i] == shape[i];
-        }
-        if (!fits) {
-            throw new UnsupportedException(source.where() + " has shape " + Shape.text(shape)
-                    + ", but the model's input '" + input.name() + "' wants " + input.shapeText());
-        }
+    /** Checks that an array fits an input, and gives the shape that its samples take. */
+    private long[] check(Source source, InputSpec input) {
+        long[] shape = fitted(source, input)
+                .orElseThrow(() -> new UnsupportedException(source.where() + " has shape "
+                        + Shape.text(source.shape()) + ", but the model's input '" + input.name() + "' wants "
+                        + input.shapeText()));
         if (Shape.elements(shape, 1, shape.length) == 0) {
             throw new UnsupportedException(
                     source.where() + " has shape " + Shape.text(shape) + ": its samples are empty");
@@ -209,10 +259,40 @@ public final class Samples implements AutoCloseable {
         }
         if (input.type() == ElementType.FLOAT
                 && normalization.isPerChannel()
-                && (shape.length < 2 || !normalization.fits(shape[1]))) {
+                && (shape.length < 2 || !normalization.fits(shape[input.channelAxis(shape.length)]))) {
             throw new UnsupportedException("mean and std have another number of values than " + source.where() + " "
-                    + Shape.text(shape) + " has channels (axis 1)");
+                    + Shape.text(shape) + " has channels (axis " + input.channelAxis(shape.length) + ")");
         }
+        return shape;
+    }
+
+    /**
+     * The shape in which an array fills an input: its own, or the input's where that differs only in axes of length 1, which change nothing about the order of the
+     * elements (a grey image as [28, 28], [1, 28, 28] or [28, 28, 1]).
+     */
+    private Optional<long[]> fitted(Source source, InputSpec input) {
+        long[] shape = source.shape();
+        long[] wanted = input.shape();
+        boolean fits = shape.length == wanted.length && shape.length > 0;
+        for (int i = 1; fits && i < shape.length; i++) {
+            fits = wanted[i] < 0 || wanted[i] == shape[i];
+        }
+        if (fits) {
+            return Optional.of(shape);
+        }
+        boolean same = archiveOrFile()
+                && shape.length > 0
+                && wanted.length > 0
+                && Arrays.equals(longAxes(shape), longAxes(wanted));
+        if (!same) {
+            return Optional.empty();
+        }
+        wanted[0] = shape[0];
+        return Optional.of(wanted);
+    }
+
+    private static long[] longAxes(long[] shape) {
+        return Arrays.stream(shape).skip(1).filter(d -> d != 1).toArray();
     }
 
     /** Arrays from files are converted; tensors in memory are taken as they are. */

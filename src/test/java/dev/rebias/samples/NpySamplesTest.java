@@ -319,7 +319,7 @@ class NpySamplesTest {
         };
         StoredArray array = StoredArray.open("'big'", header.length + (long) samples * perSample, opener);
         InputSpec input = new InputSpec("x", ElementType.FLOAT, new long[] {-1, 3, 1000});
-        try (ArrayReader reader = new ArrayReader(array, input, Normalization.NONE)) {
+        try (ArrayReader reader = new ArrayReader(array, input, array.shape(), Normalization.NONE)) {
             for (int batch = 1; batch <= 3; batch++) {
                 assertThat(reader.next(100).elements()).isEqualTo(100L * perSample);
                 long least = header.length + (long) batch * 100 * perSample;
