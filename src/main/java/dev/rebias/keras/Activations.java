@@ -138,7 +138,7 @@ final class Activations {
             graph.node("QuantizeLinear", quantized, List.of(whole, graph.scalar(name + "/one", 1), zero));
         }
         graph.node("DequantizeLinear", name, List.of(quantized, stepName, zero));
-        return x.as(name);
+        return x.as(name).inSteps(step);
     }
 
     /** ceil((x - step / 2) / step). */

@@ -44,6 +44,12 @@ final class GraphWriter {
         return node(op, output, output, inputs, attributes);
     }
 
+    /** Whether a tensor is the output of a node of that type. */
+    boolean makes(String op, String tensor) {
+        return graph.getNodeList().stream()
+                .anyMatch(n -> n.getOpType().equals(op) && n.getOutput(0).equals(tensor));
+    }
+
     /** Adds an initializer, and returns its name. */
     String constant(String name, HostTensor value) {
         TensorProto.Builder tensor = TensorProto.newBuilder()

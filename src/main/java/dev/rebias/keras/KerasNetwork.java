@@ -109,12 +109,14 @@ final class KerasNetwork {
     private Value asKeras(Value x, String output) {
         return switch (x.order()) {
             case KERAS -> x;
-            case CHANNELS_FIRST -> Value.keras(channelsLast(x.tensor(), output), x.shape());
+            case CHANNELS_FIRST ->
+                Value.keras(channelsLast(x.tensor(), output), x.shape()).inSteps(x.step());
             case FLATTENED -> {
                 long[] image = x.flattened();
                 String folded = reshaped(x.tensor(), output + "/image", image[2], image[0], image[1]);
                 String turned = channelsLast(folded, output + "/channels_last");
-                yield Value.keras(reshaped(turned, output, x.shape()), x.shape());
+                yield Value.keras(reshaped(turned, output, x.shape()), x.shape())
+                        .inSteps(x.step());
             }
         };
     }
@@ -299,7 +301,8 @@ final class KerasNetwork {
                 layer.name(),
                 List.of(x.tensor()),
                 window.poolingAttributes().toArray(AttributeProto[]::new));
-        return Value.image(layer.name(), window.output(x.shape(), x.channels()));
+        Value y = Value.image(layer.name(), window.output(x.shape(), x.channels()));
+        return op.equals("MaxPool") ? y.inSteps(x.step()) : y;
     }
 
     private Value pooledWhole(KerasLayer layer, Value given, String op) {
@@ -334,7 +337,7 @@ final class KerasNetwork {
         long[] shape = x.shape().clone();
         shape[0] = shape[0] < 0 ? -1 : shape[0] + h[0] + h[1];
         shape[1] = shape[1] < 0 ? -1 : shape[1] + w[0] + w[1];
-        return Value.image(layer.name(), shape);
+        return Value.image(layer.name(), shape).inSteps(x.step());
     }
 
     private Value flattened(KerasLayer layer, Value x) {
@@ -343,12 +346,12 @@ final class KerasNetwork {
         }
         graph.node("Flatten", layer.name(), List.of(x.tensor()));
         if (!x.isImage()) {
-            return new Value(layer.name(), new long[] {x.elements()}, x.order(), x.flattened());
+            return new Value(layer.name(), new long[] {x.elements()}, x.order(), x.flattened(), x.step());
         }
         if (x.elements() < 0) {
             throw layer.unsupported("flattens " + x.text() + ", of no fixed size");
         }
-        return new Value(layer.name(), new long[] {x.elements()}, Value.Order.FLATTENED, x.shape());
+        return new Value(layer.name(), new long[] {x.elements()}, Value.Order.FLATTENED, x.shape(), x.step());
     }
 
     private Value reshape(KerasLayer layer, Value given) {
@@ -370,10 +373,11 @@ final class KerasNetwork {
             target[i] = target[i] == -1 && x.elements() >= 0 ? x.elements() / known : target[i];
         }
         if (target.length != 3) {
-            return Value.keras(reshaped(x.tensor(), layer.name(), target), target);
+            return Value.keras(reshaped(x.tensor(), layer.name(), target), target)
+                    .inSteps(x.step());
         }
         String folded = reshaped(x.tensor(), layer.name() + "/reshaped", target);
-        return Value.image(channelsFirst(folded, layer.name()), target);
+        return Value.image(channelsFirst(folded, layer.name()), target).inSteps(x.step());
     }
 
     private Value merged(KerasLayer layer, List<Value> given) {
@@ -405,7 +409,7 @@ final class KerasNetwork {
                         ? -1
                         : shape[positive - 1] + x.shape()[positive - 1];
             }
-            return new Value(layer.name(), shape, first.order(), first.flattened());
+            return new Value(layer.name(), shape, first.order(), first.flattened(), 0);
         }
         for (Value x : inputs) {
             if (!Arrays.equals(x.shape(), first.shape())) {

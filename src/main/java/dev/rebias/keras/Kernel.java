@@ -3,6 +3,7 @@ package dev.rebias.keras;
 import dev.rebias.keras.WeightQuantizer.Quantized;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.function.IntUnaryOperator;
 
@@ -15,11 +16,20 @@ import java.util.function.IntUnaryOperator;
  */
 record Kernel(long[] shape, float[] values, Optional<Steps> quantized) {
     /**
-     * Quantised weights: {@code values = steps * scale}, up to float32's rounding.
+     * Quantised weights: {@code values = steps / factors} in float32.
      *
-     * @param scale one per output channel
+     * @param factors the scale factors, one per output channel
      */
-    record Steps(int[] steps, float[] scale) {}
+    record Steps(int[] steps, float[] factors) {
+        /** What an integer engine multiplies the steps by. */
+        float[] scale() {
+            float[] scale = new float[factors.length];
+            for (int c = 0; c < scale.length; c++) {
+                scale[c] = 1 / factors[c];
+            }
+            return scale;
+        }
+    }
 
     /** From Keras' [height, width, in / groups, out] of a convolution. */
     static Kernel convolution(long[] keras, float[] values, Optional<Quantized> quantized) {
@@ -50,13 +60,13 @@ record Kernel(long[] shape, float[] values, Optional<Steps> quantized) {
     private static Kernel inKerasOrder(float[] values, Optional<Quantized> quantized, int last, int channels) {
         return new Kernel(
                 new long[] {values.length}, quantized.map(Quantized::values).orElse(values), quantized.map(q -> {
-                    float[] scale = new float[channels];
+                    float[] factors = new float[channels];
                     for (int c = 0; c < channels; c++) {
                         float factor = q.scaleFactors()[q.scaleFactors().length == 1 ? 0 : c % last];
                         // Weights without any reach are all zero, whatever their step.
-                        scale[c] = Float.isFinite(factor) ? 1 / factor : 1;
+                        factors[c] = Float.isFinite(factor) ? factor : 1;
                     }
-                    return new Steps(q.steps(), scale);
+                    return new Steps(q.steps(), factors);
                 }));
     }
 
@@ -69,7 +79,7 @@ record Kernel(long[] shape, float[] values, Optional<Steps> quantized) {
                 steps[place.applyAsInt(k)] = quantized.get().steps()[k];
             }
         }
-        return new Kernel(newShape.clone(), moved, quantized.map(q -> new Steps(steps, q.scale())));
+        return new Kernel(newShape.clone(), moved, quantized.map(q -> new Steps(steps, q.factors())));
     }
 
     /** The same product of a flattened image, whose elements come in that tensor's order. */
@@ -89,12 +99,26 @@ record Kernel(long[] shape, float[] values, Optional<Steps> quantized) {
         return HostTensor.of(values, shape);
     }
 
-    /** The steps as INT8. */
-    HostTensor steps() {
-        HostTensor out = HostTensor.zeros(ElementType.INT8, shape);
+    /** The steps as INT8 or INT32. */
+    HostTensor steps(ElementType type) {
+        HostTensor out = HostTensor.zeros(type, shape);
         for (int i = 0; i < values.length; i++) {
-            out.bytes().put(i, (byte) quantized.orElseThrow().steps()[i]);
+            int step = quantized.orElseThrow().steps()[i];
+            if (type == ElementType.INT8) {
+                out.bytes().put(i, (byte) step);
+            } else {
+                out.ints().put(i, step);
+            }
         }
         return out;
+    }
+
+    /** The scale factors, so shaped that they broadcast along an axis of the kernel. */
+    HostTensor factors(int axis) {
+        float[] factors = quantized.orElseThrow().factors();
+        long[] along = new long[shape.length - axis];
+        Arrays.fill(along, 1);
+        along[0] = factors.length;
+        return HostTensor.of(factors, along);
     }
 }

@@ -9,8 +9,9 @@ import dev.rebias.tensor.Shape;
  * @param shape one sample's dimensions as Keras has them ([height, width, channels]); -1 where the model leaves one open
  * @param order how the tensor lies in the ONNX model
  * @param flattened where it is a flattened image, that image's [height, width, channels]
+ * @param step where all its elements are 0 to 255 times one step, that step; else 0
  */
-record Value(String tensor, long[] shape, Order order, long[] flattened) {
+record Value(String tensor, long[] shape, Order order, long[] flattened, float step) {
     enum Order {
         /** As in Keras. */
         KERAS,
@@ -21,17 +22,22 @@ record Value(String tensor, long[] shape, Order order, long[] flattened) {
     }
 
     static Value keras(String tensor, long... shape) {
-        return new Value(tensor, shape, Order.KERAS, new long[0]);
+        return new Value(tensor, shape, Order.KERAS, new long[0], 0);
     }
 
     /** An image, its shape given as Keras has it. */
     static Value image(String tensor, long... shape) {
-        return new Value(tensor, shape, Order.CHANNELS_FIRST, new long[0]);
+        return new Value(tensor, shape, Order.CHANNELS_FIRST, new long[0], 0);
     }
 
     /** Another tensor of the same shape and order. */
     Value as(String other) {
-        return new Value(other, shape, order, flattened);
+        return new Value(other, shape, order, flattened, 0);
+    }
+
+    /** The same of elements that are 0 to 255 times a step. */
+    Value inSteps(float newStep) {
+        return new Value(tensor, shape, order, flattened, newStep);
     }
 
     /** Where an element of a flattened image, counted in Keras' order, lies in the tensor. */

@@ -4,6 +4,7 @@ import ai.onnx.proto.OnnxMl.AttributeProto;
 import dev.rebias.keras.KerasNetwork.Form;
 import dev.rebias.keras.WeightQuantizer.Quantized;
 import dev.rebias.op.Attributes;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -37,7 +38,27 @@ final class WeightedLayers {
         return notLayers;
     }
 
-    Value convolution(KerasLayer layer, Value x) {
+    /**
+     * A quantised layer's data directly behind a DequantizeLinear, where they are quantised values that have been pooled or reshaped since: so that the layer works on
+     * integers, here and in engines that look for that.
+     */
+    private Value dequantized(KerasLayer layer, Value x) {
+        if (form == Form.FLOAT
+                || !layer.isQuantized()
+                || x.step() == 0
+                || graph.makes("DequantizeLinear", x.tensor())) {
+            return x;
+        }
+        String name = layer.name() + "/input";
+        String step = graph.scalar(name + "/step", x.step());
+        String zero = graph.constant(name + "/zero", HostTensor.ofByte(ElementType.UINT8, 0));
+        String quantized = graph.node("QuantizeLinear", name + "/quantized", List.of(x.tensor(), step, zero));
+        graph.node("DequantizeLinear", name, List.of(quantized, step, zero));
+        return x.as(name);
+    }
+
+    Value convolution(KerasLayer layer, Value given) {
+        Value x = dequantized(layer, given);
         long filters = layer.positive("filters");
         long groups = layer.integer("groups", 1);
         checkImage(layer, x, groups);
@@ -62,7 +83,8 @@ final class WeightedLayers {
         return activated(layer, Value.image(output, window.output(x.shape(), channels)));
     }
 
-    Value separable(KerasLayer layer, Value x) {
+    Value separable(KerasLayer layer, Value given) {
+        Value x = dequantized(layer, given);
         long filters = layer.positive("filters");
         long multiplier = layer.integer("depth_multiplier", 1);
         checkImage(layer, x, 1);
@@ -84,7 +106,8 @@ final class WeightedLayers {
         return activated(layer, Value.image(output, window.output(x.shape(), filters)));
     }
 
-    Value dense(KerasLayer layer, Value x) {
+    Value dense(KerasLayer layer, Value given) {
+        Value x = dequantized(layer, given);
         long units = layer.positive("units");
         KerasWeight kernel = layer.weight(0, "kernel", x.channels(), units);
         Kernel w = Kernel.product(kernel.shape(), kernel.values(), quantized(layer, "quantizer", kernel));
@@ -180,8 +203,16 @@ final class WeightedLayers {
     }
 
     private String weights(String name, Kernel kernel, int axis, KerasLayer layer) {
-        if (form != Form.QDQ || kernel.quantized().isEmpty()) {
+        if (kernel.quantized().isEmpty()) {
             return graph.constant(name, kernel.tensor());
+        }
+        if (form == Form.QUANTIZED) {
+            // As the quantiser's formula has it: integers divided by their scale factors.
+            String integers = graph.constant(name + "_steps", kernel.steps(ElementType.INT32));
+            String floats = graph.node(
+                    "Cast", name + "_cast", List.of(integers), Attributes.of("to", ElementType.FLOAT.onnxCode()));
+            String factors = graph.constant(name + "_factors", kernel.factors(axis));
+            return graph.node("Div", name, List.of(floats, factors));
         }
         for (int step : kernel.quantized().get().steps()) {
             if (step < Byte.MIN_VALUE || step > Byte.MAX_VALUE) {
@@ -189,7 +220,7 @@ final class WeightedLayers {
                         "has weights of more than 8 bits, which the ONNX export does not write: name the output .h5 or .keras");
             }
         }
-        String steps = graph.constant(name + "_int8", kernel.steps());
+        String steps = graph.constant(name + "_int8", kernel.steps(ElementType.INT8));
         float[] scale = kernel.quantized().get().scale();
         String scales = graph.constant(name + "_scale", HostTensor.of(scale, scale.length));
         return graph.node("DequantizeLinear", name, List.of(steps, scales), Attributes.of("axis", axis));

@@ -76,11 +76,10 @@ final class Constants {
         return stored(tensor).map(TensorProto::getDimsCount).orElse(-1);
     }
 
-    /** A constant that a DequantizeLinear makes, with its integers. */
+    /** A constant that is made from stored integers, with these. */
     Optional<Dequantized> dequantized(String tensor) {
         return Optional.ofNullable(producers.get(tensor))
-                .filter(n -> n.getOpType().equals("DequantizeLinear"))
-                .flatMap(n -> Dequantized.of(n, this::stored));
+                .flatMap(n -> Dequantized.of(n, this::stored, name -> Optional.ofNullable(producers.get(name))));
     }
 
     /** Evaluates the named constants. */

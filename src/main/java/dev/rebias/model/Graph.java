@@ -15,7 +15,7 @@ import java.util.Set;
  * @param inputs the inputs that samples must fill
  * @param nodes the nodes that depend on an input, in an order in which they can run
  * @param constants by name, every constant that a node uses
- * @param dequantized by name, the constants among them that a DequantizeLinear makes from integers
+ * @param dequantized by name, the constants among them that are made from stored integers
  * @param outputs the names of the model's outputs
  * @param notLayers nodes that are convolutions or matrix products but cannot be corrected, with the reason
  * @param joinedToNext the names of the nodes that are corrected as one with the layer node behind them

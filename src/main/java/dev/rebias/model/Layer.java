@@ -42,8 +42,8 @@ public record Layer(
     /**
      * Data and weights of a layer as integers: {@code op(data, weights) = op(q - zero, steps) * scale[c]}.
      *
-     * @param data the tensor of the data's integers q
-     * @param type UINT8 or INT8
+     * @param data the tensor of the data's integers q; behind the first of two nodes, whose sums they are, a name of their own that no tensor of the file has
+     * @param type UINT8 or INT8; FLOAT behind the first of two nodes, and for pixels
      * @param zero their zero point
      * @param steps the weights' integers (zero point subtracted), row-major
      * @param dataScale the data's scale
@@ -59,8 +59,10 @@ public record Layer(
      * @param data the tensor it is applied to, the input of the whole layer
      * @param weightShape the shape of its weights
      * @param weights row-major
+     * @param integers where data and weights are both dequantised integers, and the output has one scale, these; else empty
      */
-    public record First(Convolution op, String data, long[] weightShape, double[] weights) {}
+    public record First(
+            Convolution op, String data, long[] weightShape, double[] weights, Optional<Integers> integers) {}
 
     public int channels() {
         return bias.length;

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.IntToDoubleFunction;
 
 /** Finds a graph's layers, and what follows each. */
 final class Layers {
@@ -42,15 +43,18 @@ final class Layers {
                 long[] shape = graph.constants().get(weights).shape();
                 double[] bias =
                         node.inputs().size() > 2 ? graph.doubles(node.inputs().get(2)) : new double[op.channels(shape)];
+                Optional<Layer.First> first = first(node.inputs().get(0));
                 layers.add(new Layer(
                         node.name(),
                         op,
                         node.inputs().get(0),
                         shape,
                         graph.doubles(weights),
-                        integers(op, node.inputs().get(0), weights, shape),
+                        first.isPresent()
+                                ? behindFirst(first.get(), op, node.inputs().get(0), weights, shape)
+                                : integers(op, node.inputs().get(0), weights, shape),
                         bias,
-                        first(node.inputs().get(0)),
+                        first,
                         node.outputs().get(0),
                         node.fileOutput(),
                         List.of(node)));
@@ -65,21 +69,69 @@ final class Layers {
         if (node == null || !graph.joinedToNext().contains(node.name())) {
             return Optional.empty();
         }
+        Convolution op = (Convolution) node.op();
         String weights = node.inputs().get(1);
-        return Optional.of(new Layer.First(
-                (Convolution) node.op(),
-                node.inputs().get(0),
-                graph.constants().get(weights).shape(),
-                graph.doubles(weights)));
+        long[] shape = graph.constants().get(weights).shape();
+        Optional<Layer.Integers> integers = integers(op, node.inputs().get(0), weights, shape)
+                .filter(i -> Arrays.stream(i.scale()).distinct().count() == 1);
+        return Optional.of(new Layer.First(op, node.inputs().get(0), shape, graph.doubles(weights), integers));
     }
 
-    /** Data and weights as integers, where both come from a DequantizeLinear, the data's with one scale for all. */
-    private Optional<Layer.Integers> integers(LayerOp op, String data, String weights, long[] weightShape) {
+    /** The integers of a layer whose data are the sums of a first node's integers. */
+    private Optional<Layer.Integers> behindFirst(
+            Layer.First first, LayerOp op, String data, String weights, long[] shape) {
         Dequantized w = graph.dequantized().get(weights);
-        Node dequantize = producers.get(data);
-        if (w == null || dequantize == null || !dequantize.op().type().equals("DequantizeLinear")) {
+        if (w == null || first.integers().isEmpty()) {
             return Optional.empty();
         }
+        double[] most = new double[Math.toIntExact(first.weightShape()[0])];
+        double[] firstSteps = first.integers().get().steps();
+        for (int i = 0; i < firstSteps.length; i++) {
+            most[i / (firstSteps.length / most.length)] += MAX_STEPS * Math.abs(firstSteps[i]);
+        }
+        String integers = data + "\n";
+        return scaled(op, w, shape, first.integers().get().scale()[0], i -> most[i % most.length])
+                .map(scale -> new Layer.Integers(
+                        integers,
+                        ElementType.FLOAT,
+                        0,
+                        w.steps(),
+                        first.integers().get().scale()[0],
+                        scale));
+    }
+
+    /** Data and weights as integers, where both are made from such, the data with one scale for all. */
+    private Optional<Layer.Integers> integers(LayerOp op, String data, String weights, long[] weightShape) {
+        Dequantized w = graph.dequantized().get(weights);
+        Node producer = producers.get(data);
+        if (w == null || producer == null) {
+            return Optional.empty();
+        }
+        return switch (producer.op().type()) {
+            case "DequantizeLinear" -> dequantized(op, producer, w, weightShape);
+            case "Mul" -> scaledPixels(op, producer, w, weightShape);
+            default -> Optional.empty();
+        };
+    }
+
+    /**
+     * Of data that are a tensor times one constant, that tensor: pixels of an image mostly, which are integers, so that their sums are exact; and where they are none, it makes
+     * no difference.
+     */
+    private Optional<Layer.Integers> scaledPixels(LayerOp op, Node multiply, Dequantized w, long[] weightShape) {
+        for (int i = 0; i < 2; i++) {
+            HostTensor factor = graph.constants().get(multiply.inputs().get(i));
+            if (factor != null && factor.elements() == 1 && factor.type() == ElementType.FLOAT) {
+                String pixels = multiply.inputs().get(1 - i);
+                float one = factor.floats().get(0);
+                return scaled(op, w, weightShape, one, k -> MAX_STEPS)
+                        .map(scale -> new Layer.Integers(pixels, ElementType.FLOAT, 0, w.steps(), one, scale));
+            }
+        }
+        return Optional.empty();
+    }
+
+    private Optional<Layer.Integers> dequantized(LayerOp op, Node dequantize, Dequantized w, long[] weightShape) {
         HostTensor dataScale = graph.constants().get(dequantize.inputs().get(1));
         HostTensor zero = dequantize.inputs().size() < 3
                 ? null
@@ -94,6 +146,19 @@ final class Layers {
         }
         byte bits = zero.bytes().get(0);
         long zeroPoint = zero.type() == ElementType.UINT8 ? Byte.toUnsignedInt(bits) : bits;
+        float one = dataScale.floats().get(0);
+        return scaled(op, w, weightShape, one, i -> MAX_STEPS)
+                .map(scale ->
+                        new Layer.Integers(dequantize.inputs().get(0), zero.type(), zeroPoint, w.steps(), one, scale));
+    }
+
+    /**
+     * The data's scale times the weights', per output channel, where there is one for each and the sums of integers are exact.
+     *
+     * @param most how large the integer can be that the weight at that position meets
+     */
+    private static Optional<double[]> scaled(
+            LayerOp op, Dequantized w, long[] weightShape, double dataScale, IntToDoubleFunction most) {
         int axis = op.weightChannelAxis(weightShape.length);
         int inner = Math.toIntExact(Shape.elements(weightShape, axis + 1, weightShape.length));
         double[] scale = new double[op.channels(weightShape)];
@@ -102,23 +167,15 @@ final class Layers {
         for (int i = 0; i < steps.length; i++) {
             // Where the weights are scaled along another axis than the output channels, there is no factor per channel.
             int c = i / inner % Math.toIntExact(weightShape[axis]);
-            double factor = (double) w.scale(i) * dataScale.floats().get(0);
+            double factor = w.scale(i) * dataScale;
             if (scale[c] != 0 && scale[c] != factor) {
                 return Optional.empty();
             }
             scale[c] = factor;
-            reach[c] += MAX_STEPS * Math.abs(steps[i]);
+            reach[c] += most.applyAsDouble(i) * Math.abs(steps[i]);
         }
         boolean exact = Arrays.stream(reach).allMatch(r -> r < IntegerLayer.EXACT);
-        return exact && weightShape[axis] == scale.length
-                ? Optional.of(new Layer.Integers(
-                        dequantize.inputs().get(0),
-                        zero.type(),
-                        zeroPoint,
-                        steps,
-                        dataScale.floats().get(0),
-                        scale))
-                : Optional.empty();
+        return exact && weightShape[axis] == scale.length ? Optional.of(scale) : Optional.empty();
     }
 
     /** The node that uses a tensor, if there is just one and the tensor is not an output of the model. */

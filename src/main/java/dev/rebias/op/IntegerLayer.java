@@ -11,8 +11,8 @@ import dev.rebias.tensor.ElementType;
  * in the error of such a layer, which is computed from the same data.
  *
  * @param op the operation
- * @param dataType UINT8 or INT8
- * @param zero the data's zero point
+ * @param dataType UINT8 or INT8; or FLOAT, of integers that are sums themselves
+ * @param zero the data's zero point; 0 for FLOAT
  */
 public record IntegerLayer(LayerOp op, ElementType dataType, long zero) implements Op {
     /** Up to this, FLOAT holds every integer. */

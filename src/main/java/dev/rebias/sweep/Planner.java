@@ -10,6 +10,8 @@ import dev.rebias.op.Convolution;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
+import dev.rebias.op.Op;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
@@ -146,26 +148,24 @@ public final class Planner {
         Layer q = layers.get(index).quantized();
         Layer f = layers.get(index).floating();
         int data = quantizedTensors.get(q.data());
+        List<Step> own = new ArrayList<>();
+        q.first().flatMap(first -> sums(q, first)).ifPresent(own::add);
         int output = tensors++;
         // No layer runs with its bias: error moments add it in double precision, and the quantised layer's is added
         // together with the
         // correction, in one rounding, so that a corrected model gives the same bits when it is corrected again.
         String name = "quantised layer '" + q.name() + "'";
-        Step own = q.integers()
+        own.add(q.integers()
                 .map(integers -> integerLayer(name, q, integers, output))
-                .orElseGet(() -> layer(name, Step.Role.QUANTIZED, q.op(), q.weightShape(), q.weights(), data, output));
+                .orElseGet(() -> layer(name, Step.Role.QUANTIZED, q.op(), q.weightShape(), q.weights(), data, output)));
         // With the closed form, the correction is known before the layer runs.
         int runs = errors ? level : level + 1;
         if (errors) {
-            add(own);
+            own.forEach(this::add);
             int compared = reference == Reference.LAYER ? error(q, f) : floatTensor(withoutBias(f));
             add(new Step.Measure(index, compared, output));
         } else {
-            String measured = q.first()
-                    .map(Layer.First::data)
-                    .or(() -> q.integers().map(Layer.Integers::data))
-                    .orElse(q.data());
-            add(new Step.MeasureInput(index, quantizedTensors.get(measured)));
+            add(new Step.MeasureInput(index, quantizedTensors.get(measured(q))));
         }
         int bias = -1;
         if (neededByLayers.contains(q.output())) {
@@ -180,7 +180,7 @@ public final class Planner {
                     List.of(newTensor(quantizedTensors, q.output())));
             List<Step> next = steps.computeIfAbsent(level + 1, k -> new ArrayList<>());
             if (runs > level) {
-                next.add(own);
+                next.addAll(own);
             }
             next.add(add);
         }
@@ -201,14 +201,16 @@ public final class Planner {
         double[] difference =
                 difference(f.first().orElseThrow().weights(), q.first().get().weights());
         int between = tensors++;
-        add(layer(
+        String input = first.integers().map(Layer.Integers::data).orElse(first.data());
+        double scale = first.integers().map(Layer.Integers::dataScale).orElse(1.0);
+        HostTensor weights = HostTensor.of(toFloats(times(difference, scale)), first.weightShape());
+        add(new Step.Run(
                 name,
                 Step.Role.ERROR,
-                first.op(),
-                first.weightShape(),
-                difference,
-                quantizedTensors.get(first.data()),
-                between));
+                applied(first.op(), stored(first.integers()), zero(first.integers())),
+                List.of(new Operand.Variable(), new Operand.Constant(weights), new Operand.Absent()),
+                List.of(quantizedTensors.get(input)),
+                List.of(between)));
         int carried = tensors++;
         add(layer(name, Step.Role.ERROR, f.op(), f.weightShape(), f.weights(), between, carried));
         int sum = tensors++;
@@ -222,29 +224,73 @@ public final class Planner {
         return sum;
     }
 
+    /** The type of integers that are stored as such; floats that are whole numbers are floats to an operation. */
+    private static Optional<ElementType> stored(Optional<Layer.Integers> integers) {
+        return integers.map(Layer.Integers::type).filter(type -> type != ElementType.FLOAT);
+    }
+
+    private static long zero(Optional<Layer.Integers> integers) {
+        return integers.map(Layer.Integers::zero).orElse(0L);
+    }
+
+    /** An operation on floats, or on stored integers. */
+    private static Op applied(LayerOp op, Optional<ElementType> type, long zero) {
+        return type.<Op>map(t -> new IntegerLayer(op, t, zero)).orElse(op);
+    }
+
     /** The error that the weights of a layer's own node make. */
     private int ownError(String name, Layer q, Layer f) {
         int output = tensors++;
-        int data = quantizedTensors.get(q.data());
         WeightError weights = ownWeightError(q, f);
         HostTensor difference = HostTensor.of(toFloats(weights.difference()), q.weightShape());
-        add(weights.dataType()
-                .map(type -> new Step.Run(
-                        name,
-                        Step.Role.ERROR,
-                        new IntegerLayer(q.op(), type, weights.zero()),
-                        List.of(new Operand.Variable(), new Operand.Constant(difference), new Operand.Absent()),
-                        List.of(quantizedTensors.get(q.integers().orElseThrow().data())),
-                        List.of(output)))
-                .orElseGet(() ->
-                        layer(name, Step.Role.ERROR, q.op(), q.weightShape(), weights.difference(), data, output)));
+        String data = q.integers().map(Layer.Integers::data).orElse(q.data());
+        add(new Step.Run(
+                name,
+                Step.Role.ERROR,
+                applied(q.op(), weights.dataType(), weights.zero()),
+                List.of(new Operand.Variable(), new Operand.Constant(difference), new Operand.Absent()),
+                List.of(quantizedTensors.get(data)),
+                List.of(output)));
         return output;
+    }
+
+    /** The tensor that the whole of a layer is applied to: integers where there are such. */
+    private static String measured(Layer q) {
+        Optional<Layer.Integers> integers =
+                q.first().isPresent() ? q.first().get().integers() : q.integers();
+        return integers.map(Layer.Integers::data)
+                .orElseGet(() -> q.first().map(Layer.First::data).orElse(q.data()));
+    }
+
+    /** The sums of integers of a layer's first node, where its second works on them. */
+    private Optional<Step> sums(Layer q, Layer.First first) {
+        return q.integers().map(integers -> {
+            Layer.Integers own = first.integers().orElseThrow();
+            return new Step.Run(
+                    "first half of quantised layer '" + q.name() + "'",
+                    Step.Role.QUANTIZED,
+                    new IntegerLayer(first.op(), own.type(), own.zero()),
+                    List.of(
+                            new Operand.Variable(),
+                            new Operand.Constant(HostTensor.of(toFloats(own.steps()), first.weightShape())),
+                            new Operand.Absent()),
+                    List.of(quantizedTensors.get(own.data())),
+                    List.of(newTensor(quantizedTensors, integers.data())));
+        });
     }
 
     private static double[] difference(double[] a, double[] b) {
         double[] out = new double[a.length];
         for (int i = 0; i < out.length; i++) {
             out[i] = a[i] - b[i];
+        }
+        return out;
+    }
+
+    private static double[] times(double[] values, double factor) {
+        double[] out = values.clone();
+        for (int i = 0; i < out.length; i++) {
+            out[i] *= factor;
         }
         return out;
     }
@@ -260,9 +306,15 @@ public final class Planner {
         long[] shape = inner.clone();
         shape[0] = q.channels();
         shape[1] = inputs;
+        double scale = first.integers().map(Layer.Integers::dataScale).orElse(1.0);
         double[] difference = difference(
                 composed(f.first().orElseThrow(), f.weights(), inputs), composed(first, q.weights(), inputs));
-        return new WeightError(new Convolution(first.op().window(), 1), shape, difference, Optional.empty(), 0);
+        return new WeightError(
+                new Convolution(first.op().window(), 1),
+                shape,
+                times(difference, scale),
+                stored(first.integers()),
+                zero(first.integers()));
     }
 
     /** K[m, c, tap] = sum over the channels k between that depend on input c of P[m, k] D[k, c, tap], row-major. */
@@ -288,16 +340,8 @@ public final class Planner {
     /** By how much the weights of a layer's own node are off; in terms of the data's integers where it works on such. */
     private static WeightError ownWeightError(Layer q, Layer f) {
         double scale = q.integers().map(Layer.Integers::dataScale).orElse(1.0);
-        double[] difference = difference(f.weights(), q.weights());
-        for (int i = 0; i < difference.length; i++) {
-            difference[i] *= scale;
-        }
-        return new WeightError(
-                q.op(),
-                q.weightShape(),
-                difference,
-                q.integers().map(Layer.Integers::type),
-                q.integers().map(Layer.Integers::zero).orElse(0L));
+        double[] difference = times(difference(f.weights(), q.weights()), scale);
+        return new WeightError(q.op(), q.weightShape(), difference, stored(q.integers()), zero(q.integers()));
     }
 
     private void planFloat() {

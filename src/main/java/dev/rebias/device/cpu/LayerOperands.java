@@ -31,6 +31,10 @@ record LayerOperands(
 
     static LayerOperands of(Op op, List<Operand> operands) {
         HostTensor weights = constant(operands, 1).orElseThrow();
+        if (op instanceof IntegerLayer layer && layer.dataType() == ElementType.FLOAT) {
+            return new LayerOperands(
+                    layer.op(), weights, Optional.empty(), Optional.empty(), constant(operands, 2), Optional.empty());
+        }
         if (op instanceof IntegerLayer layer) {
             return new LayerOperands(
                     layer.op(),

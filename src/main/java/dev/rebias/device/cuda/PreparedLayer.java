@@ -9,6 +9,7 @@ import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -42,14 +43,16 @@ final class PreparedLayer implements PreparedOp {
     static PreparedOp of(Device device, CudaContext context, IntegerLayer layer, List<Operand> operands) {
         HostTensor weights = ((Operand.Constant) operands.get(1)).value();
         try (Partial made = new Partial()) {
-            PreparedOp difference = made.keep(device.prepare(
-                    group(OnnxOp.dequantizeLinear(), 3),
-                    List.of(
-                            new Operand.Variable(),
-                            new Operand.Constant(HostTensor.of(new float[] {1})),
-                            new Operand.Constant(HostTensor.ofByte(layer.dataType(), layer.zero())))));
-            PreparedOp sum = made.keep(CudaDevice.sum(context, layer.op(), weights));
-            List<PreparedOp> steps = new ArrayList<>(List.of(difference, sum));
+            List<PreparedOp> steps = new ArrayList<>();
+            if (layer.dataType() != ElementType.FLOAT) {
+                steps.add(made.keep(device.prepare(
+                        group(OnnxOp.dequantizeLinear(), 3),
+                        List.of(
+                                new Operand.Variable(),
+                                new Operand.Constant(HostTensor.of(new float[] {1})),
+                                new Operand.Constant(HostTensor.ofByte(layer.dataType(), layer.zero()))))));
+            }
+            steps.add(made.keep(CudaDevice.sum(context, layer.op(), weights)));
             if (operands.get(2) instanceof Operand.Constant) {
                 steps.add(made.keep(alongChannels(device, OnnxOp.multiply(), layer.op(), weights, operands.get(2))));
             }
