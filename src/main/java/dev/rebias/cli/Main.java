@@ -21,6 +21,7 @@ import picocli.CommandLine.Spec;
             CorrectCommand.class,
             CalibrateCommand.class,
             InspectCommand.class,
+            CompareCommand.class,
             DoctorCommand.class,
             KernelsCommand.class
         },

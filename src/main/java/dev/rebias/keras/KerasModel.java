@@ -108,20 +108,26 @@ public final class KerasModel {
     }
 
     /**
-     * The model as it computes, as ONNX: weights are quantised values, and quantising activations round as cnn2snn's do.
+     * The model as it computes, as ONNX: weights are quantised values where a layer quantises them, and quantising activations round as cnn2snn's do. Its input takes what
+     * Keras' does, images as [height, width, channels].
      *
      * @throws UnsupportedException if there is a layer that rebias does not know, or whose weights do not fit its configuration
      */
+    public OnnxModel computed() {
+        return KerasNetwork.of(name(), config, Form.QUANTIZED, Map.of());
+    }
+
+    /** The same of a model that must have quantised layers. Throws as {@link #computed} does. */
     public OnnxModel quantized() {
         if (config.layers().stream().noneMatch(KerasLayer::isQuantized)) {
             throw new UnsupportedException(
                     "'" + path
                             + "' has no layer with quantised weights (QuantizedConv2D, QuantizedSeparableConv2D, QuantizedDense): it is a float model");
         }
-        return KerasNetwork.of(name(), config, Form.QUANTIZED, Map.of());
+        return computed();
     }
 
-    /** The same with the stored float weights. Throws as {@link #quantized} does. */
+    /** The same with the stored float weights. Throws as {@link #computed} does. */
     public OnnxModel floating() {
         return KerasNetwork.of(name() + " (float weights)", config, Form.FLOAT, Map.of());
     }

@@ -13,7 +13,6 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.stream.LongStream;
 
 /**
@@ -422,10 +421,5 @@ final class KerasNetwork {
             sum = graph.node("Add", output, List.of(sum, tensors.get(i)));
         }
         return first.as(sum);
-    }
-
-    /** Whether a layer computes anything with weights that it quantises. */
-    static Optional<KerasLayer> firstQuantized(KerasConfig config) {
-        return config.layers().stream().filter(KerasLayer::isQuantized).findFirst();
     }
 }

@@ -142,6 +142,13 @@ public final class Samples implements AutoCloseable {
         return new Samples(where, Map.of("", all), images, normalization, archive, limit);
     }
 
+    /** The same without the array of that name: what remains may be the only one, whose name then does not matter. They share this object's files: close this one. */
+    public Samples without(String name) {
+        Map<String, Source> left = new LinkedHashMap<>(arrays);
+        left.remove(name);
+        return new Samples(where, left, images, normalization, archive, limit);
+    }
+
     private static SampleReader joined(List<Source> parts, InputSpec input, long[] shape) {
         List<SampleReader> readers = new ArrayList<>();
         try {

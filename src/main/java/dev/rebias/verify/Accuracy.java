@@ -23,7 +23,7 @@ public final class Accuracy {
      *
      * @param model a model with one input and an output of shape [N, classes], its first
      * @param samples labelled samples
-     * @param labels INT64 [N], the right class of each sample
+     * @param labels integers [N], the right class of each sample
      * @return the share of samples that are classified right, 0 to 1
      */
     public static double top1(OnnxModel model, String input, BoundSamples samples, HostTensor labels) {
@@ -33,6 +33,7 @@ public final class Accuracy {
         }
         long right = 0;
         int sample = 0;
+        long[] expected = integers(labels);
         try (WholeModel whole = new WholeModel(model.name(), ProbedModel.withOutputs(model, List.of()));
                 Batches batches = samples.batches(BATCH)) {
             while (batches.hasNext()) {
@@ -46,14 +47,26 @@ public final class Accuracy {
                 int classes = Math.toIntExact(scores.shape()[1]);
                 FloatBuffer values = scores.floats();
                 for (int row = 0; row < scores.shape()[0]; row++, sample++) {
-                    right += largest(values, row * classes, classes)
-                                    == labels.longs().get(sample)
-                            ? 1
-                            : 0;
+                    right += largest(values, row * classes, classes) == expected[sample] ? 1 : 0;
                 }
             }
         }
         return (double) right / sample;
+    }
+
+    private static long[] integers(HostTensor labels) {
+        long[] out = new long[Math.toIntExact(labels.elements())];
+        for (int i = 0; i < out.length; i++) {
+            out[i] = switch (labels.type()) {
+                case INT64 -> labels.longs().get(i);
+                case INT32 -> labels.ints().get(i);
+                case UINT8 -> Byte.toUnsignedInt(labels.bytes().get(i));
+                default ->
+                    throw new UnsupportedException(
+                            "the labels are " + labels.type() + "; they must be integers (int64, int32, uint8)");
+            };
+        }
+        return out;
     }
 
     private static int largest(FloatBuffer values, int from, int n) {
