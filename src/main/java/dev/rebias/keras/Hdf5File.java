@@ -90,20 +90,24 @@ final class Hdf5File implements AutoCloseable {
         return find(path)
                 .flatMap(node -> guarded(
                         where,
-                        "attribute '" + name + "' of '" + path + "'",
+                        attributeText(path, name),
                         () -> Optional.ofNullable(node.getAttributes().get(name))));
+    }
+
+    private static String attributeText(String path, String name) {
+        return "attribute '" + name + "' of " + (path.isEmpty() ? "the root group" : "'" + path + "'");
     }
 
     private <T> Optional<T> data(String path, String name, Function<Object, Optional<T>> wanted) {
         return attribute(path, name)
-                .map(a -> guarded(where, "attribute '" + name + "' of '" + path + "'", () -> {
+                .map(a -> guarded(where, attributeText(path, name), () -> {
                     if (a.getSizeInBytes() > size) {
                         throw new IllegalArgumentException("it claims " + a.getSizeInBytes() + " bytes");
                     }
                     Object data = a.isEmpty() || a.getSize() == 0 ? new String[0] : a.getData();
                     return wanted.apply(data)
-                            .orElseThrow(() -> new UnsupportedException("attribute '" + name + "' of '" + path + "' in "
-                                    + where + " is no text: the file was written by another program, or damaged"));
+                            .orElseThrow(() -> new UnsupportedException(attributeText(path, name) + " in " + where
+                                    + " is no text: the file was written by another program, or damaged"));
                 }));
     }
 

@@ -46,7 +46,7 @@ record KerasLayer(
         String found = find(key).map(JsonNode::toString).orElse("not given");
         String shown = found.length() > 60 ? found.substring(0, 60) + ".." : found;
         return unsupported("has '" + key + "' " + shown + ", where " + wanted
-                + " belongs: it was saved by another program, or damaged");
+                + " is wanted: it was saved by another program, or damaged");
     }
 
     int integer(String key) {
