@@ -39,9 +39,10 @@ final class GraphWriter {
         return output;
     }
 
-    /** The same, the node being named as its output. */
+    /** The same, the node being named as its output, or where a node before has that name, by its operation too. */
     String node(String op, String output, List<String> inputs, AttributeProto... attributes) {
-        return node(op, output, output, inputs, attributes);
+        boolean taken = graph.getNodeList().stream().anyMatch(n -> n.getName().equals(output));
+        return node(op, taken ? output + "/" + op : output, output, inputs, attributes);
     }
 
     /** Whether a tensor is the output of a node of that type. */

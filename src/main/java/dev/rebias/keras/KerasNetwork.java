@@ -299,7 +299,7 @@ final class KerasNetwork {
                 op,
                 layer.name(),
                 List.of(x.tensor()),
-                window.poolingAttributes().toArray(AttributeProto[]::new));
+                window.poolingAttributes(x.shape()).toArray(AttributeProto[]::new));
         Value y = Value.image(layer.name(), window.output(x.shape(), x.channels()));
         return op.equals("MaxPool") ? y.inSteps(x.step()) : y;
     }
@@ -354,7 +354,7 @@ final class KerasNetwork {
     }
 
     private Value reshape(KerasLayer layer, Value given) {
-        Value x = asKeras(given, layer.name() + "/channels_last");
+        Value x = asKeras(given, layer.name() + "/in_order");
         long[] target = layer.find("target_shape").map(KerasLayer::integers).orElse(new long[0]);
         long known = LongStream.of(target).filter(d -> d > 0).reduce(1, (a, b) -> a * b);
         long open = LongStream.of(target).filter(d -> d == -1).count();

@@ -66,7 +66,8 @@ final class WeightedLayers {
         KerasWeight kernel = layer.weight(0, "kernel", size[0], size[1], x.channels() / groups, filters);
         Kernel w = Kernel.convolution(kernel.shape(), kernel.values(), quantized(layer, "quantizer", kernel));
         Windows window = new Windows(layer, size);
-        String output = conv(layer.name(), output(layer), x.tensor(), w, bias(layer, filters), window, groups, layer);
+        String output = conv(
+                layer.name(), output(layer), x.tensor(), w, bias(layer, filters), window, x.shape(), groups, layer);
         return activated(layer, Value.image(output, window.output(x.shape(), filters)));
     }
 
@@ -78,8 +79,16 @@ final class WeightedLayers {
         Kernel w = Kernel.depthwise(kernel.shape(), kernel.values(), Optional.empty());
         Windows window = new Windows(layer, size);
         long channels = x.channels() * multiplier;
-        String output =
-                conv(layer.name(), output(layer), x.tensor(), w, bias(layer, channels), window, x.channels(), layer);
+        String output = conv(
+                layer.name(),
+                output(layer),
+                x.tensor(),
+                w,
+                bias(layer, channels),
+                window,
+                x.shape(),
+                x.channels(),
+                layer);
         return activated(layer, Value.image(output, window.output(x.shape(), channels)));
     }
 
@@ -98,11 +107,12 @@ final class WeightedLayers {
                 Kernel.convolution(pointwise.shape(), pointwise.values(), quantized(layer, "quantizer", pointwise));
         Windows window = new Windows(layer, size);
         String name = layer.name() + "/depthwise";
-        String inner = conv(name, name, x.tensor(), first, Optional.empty(), window, x.channels(), layer);
+        String inner = conv(name, name, x.tensor(), first, Optional.empty(), window, x.shape(), x.channels(), layer);
         if (!notLayers.containsKey(name)) {
             joinedToNext.add(name);
         }
-        String output = conv(layer.name(), output(layer), inner, second, bias(layer, filters), Windows.NONE, 1, layer);
+        String output = conv(
+                layer.name(), output(layer), inner, second, bias(layer, filters), Windows.NONE, x.shape(), 1, layer);
         return activated(layer, Value.image(output, window.output(x.shape(), filters)));
     }
 
@@ -116,7 +126,7 @@ final class WeightedLayers {
         long[] shape = x.shape().clone();
         shape[shape.length - 1] = units;
         if (x.isImage()) {
-            conv(layer.name(), output, x.tensor(), w.asPointwise(), bias, Windows.NONE, 1, layer);
+            conv(layer.name(), output, x.tensor(), w.asPointwise(), bias, Windows.NONE, x.shape(), 1, layer);
             return activated(layer, Value.image(output, shape));
         }
         Kernel ordered = x.order() == Value.Order.FLATTENED ? w.forFlattened(x) : w;
@@ -192,12 +202,13 @@ final class WeightedLayers {
             Kernel kernel,
             Optional<float[]> bias,
             Windows window,
+            long[] image,
             long groups,
             KerasLayer layer) {
         note(layer, node);
         List<String> inputs = new ArrayList<>(List.of(data, weights(node + "/kernel", kernel, 0, layer)));
         bias.ifPresent(b -> inputs.add(graph.constant(node + "/bias", HostTensor.of(b, b.length))));
-        List<AttributeProto> attributes = new ArrayList<>(window.attributes());
+        List<AttributeProto> attributes = new ArrayList<>(window.attributes(image));
         attributes.add(Attributes.of("group", groups));
         return graph.node("Conv", node, output, inputs, attributes.toArray(AttributeProto[]::new));
     }

@@ -2,6 +2,7 @@ package dev.rebias.keras;
 
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import dev.rebias.op.Attributes;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -43,23 +44,39 @@ final class Windows {
         return padding.equals("same");
     }
 
-    List<AttributeProto> attributes() {
-        AttributeProto kernel = Attributes.of("kernel_shape", list(size));
-        if (this == NONE) {
-            return List.of(kernel);
-        }
-        return List.of(
-                kernel,
-                Attributes.of("strides", list(strides)),
-                Attributes.of("dilations", list(dilations)),
-                Attributes.of("auto_pad", same ? "SAME_UPPER" : "VALID"));
+    /**
+     * The attributes of an ONNX node that moves the window over such an image. Padding is spelled out where it is known, since not every engine knows SAME_UPPER with dilations.
+     *
+     * @param image [height, width, ..]; -1 where the model leaves one open
+     */
+    List<AttributeProto> attributes(long[] image) {
+        List<AttributeProto> attributes = new ArrayList<>(poolingAttributes(image));
+        attributes.add(Attributes.of("dilations", list(dilations)));
+        return attributes;
     }
 
-    /** The attributes that a pooling has: without dilations, which no opset before 19 gives an average. */
-    List<AttributeProto> poolingAttributes() {
-        return attributes().stream()
-                .filter(a -> !a.getName().equals("dilations"))
-                .toList();
+    /** The same of a pooling, which has no dilations before opset 19. */
+    List<AttributeProto> poolingAttributes(long[] image) {
+        List<AttributeProto> attributes = new ArrayList<>();
+        attributes.add(Attributes.of("kernel_shape", list(size)));
+        attributes.add(Attributes.of("strides", list(strides)));
+        if (!same) {
+            return attributes;
+        }
+        if ((image[0] < 0 && strides[0] > 1) || (image[1] < 0 && strides[1] > 1)) {
+            attributes.add(Attributes.of("auto_pad", "SAME_UPPER"));
+            return attributes;
+        }
+        long[] total = new long[2];
+        for (int i = 0; i < 2; i++) {
+            // With stride 1 the padding is the same for all sizes.
+            long in = Math.max(image[i], 1);
+            long out = (in + strides[i] - 1) / strides[i];
+            total[i] = Math.max((out - 1) * strides[i] + (size[i] - 1) * dilations[i] + 1 - in, 0);
+        }
+        attributes.add(Attributes.of(
+                "pads", List.of(total[0] / 2, total[1] / 2, total[0] - total[0] / 2, total[1] - total[1] / 2)));
+        return attributes;
     }
 
     private static List<Long> list(long[] pair) {
