@@ -4,8 +4,6 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.error.UsageException;
-import dev.rebias.model.ModelFile;
-import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.Normalization;
 import dev.rebias.samples.Npz;
@@ -36,19 +34,32 @@ final class DemoCommand implements Callable<Integer> {
     /** The launcher says with this property where the examples lie. */
     private static final String HOME = "rebias.home";
 
-    private record Example(String title, String folder, String quantized, Normalization normalization) {}
+    /** Paths are relative to the examples' folder. */
+    private record Example(
+            String title, String folder, String floating, String quantized, String test, Normalization normalization) {}
 
     private static final List<Example> EXAMPLES = List.of(
             new Example(
                     "PP-OCR text-line orientation, W4A8",
                     "ocr-orientation",
+                    "float.onnx",
                     "w4a8.onnx",
+                    "ocr-orientation/test.npz",
                     new Normalization(255, new float[] {0.5f}, new float[] {0.5f})),
             new Example(
                     "Fashion-MNIST MobileNet, W3A8",
                     "fashion",
+                    "float.onnx",
                     "w3a8.onnx",
-                    new Normalization(255, new float[] {0.2860f}, new float[] {0.3530f})));
+                    "fashion/test.npz",
+                    new Normalization(255, new float[] {0.2860f}, new float[] {0.3530f})),
+            new Example(
+                    "Fashion-MNIST CNN in Keras, W3A4",
+                    "keras",
+                    "float.h5",
+                    "w3a4.h5",
+                    "fashion/test.npz",
+                    Normalization.NONE));
 
     @Option(names = "--output", paramLabel = "FOLDER", description = "Keep the corrected models in this folder.")
     private Optional<Path> output = Optional.empty();
@@ -72,7 +83,7 @@ final class DemoCommand implements Callable<Integer> {
         }
         output.ifPresent(DemoCommand::create);
         for (Example example : EXAMPLES) {
-            run(example, examples.resolve(example.folder()));
+            run(example, examples);
         }
         return 0;
     }
@@ -85,15 +96,20 @@ final class DemoCommand implements Callable<Integer> {
         }
     }
 
-    private void run(Example example, Path folder) {
-        OnnxModel floating = OnnxModel.read(folder.resolve("float.onnx"));
-        OnnxModel quantized = OnnxModel.read(folder.resolve(example.quantized()));
-        BiasCorrection correction = BiasCorrection.of(floating, quantized);
+    private void run(Example example, Path examples) {
+        Path folder = examples.resolve(example.folder());
+        Path testFile = examples.resolve(example.test());
+        ModelPair pair = ModelPair.read(
+                Optional.of(folder.resolve(example.floating())),
+                folder.resolve(example.quantized()),
+                Reference.LAYER,
+                false);
+        BiasCorrection correction = pair.correction();
         String input = correction.inputNames().get(0);
-        HostTensor labels = Npz.read(folder.resolve("test.npz"), "labels");
+        HostTensor labels = Npz.read(testFile, "labels");
         try (Samples calibration = Samples.open(folder.resolve("calibration.npz"), example.normalization());
-                Samples test = Samples.open(folder.resolve("test.npz"), example.normalization())) {
-            BoundSamples bound = test.bind(correction.inputs());
+                Samples test = Samples.open(testFile, example.normalization())) {
+            BoundSamples bound = test.without("labels").bind(correction.inputs());
             print(
                     "%s: %d layers, %d calibration samples, %d test samples",
                     example.title(),
@@ -101,8 +117,8 @@ final class DemoCommand implements Callable<Integer> {
                     calibration.bind(correction.inputs()).count(),
                     bound.count());
             print("  %-28s %9s", "model", "accuracy");
-            print("  %-28s %7.2f %%", "float", 100 * Accuracy.top1(floating, input, bound, labels));
-            print("  %-28s %7.2f %%", "quantised", 100 * Accuracy.top1(quantized, input, bound, labels));
+            print("  %-28s %7.2f %%", "float", 100 * Accuracy.top1(pair.floating(), input, bound, labels));
+            print("  %-28s %7.2f %%", "quantised", 100 * Accuracy.top1(pair.quantized(), input, bound, labels));
             for (Reference reference : Reference.values()) {
                 String name = reference.name().toLowerCase(Locale.ROOT);
                 CorrectionResult result = correction.correct(
@@ -115,13 +131,15 @@ final class DemoCommand implements Callable<Integer> {
                         100 * accuracy,
                         result.sweepSeconds(),
                         result.device().kind());
-                output.ifPresent(to -> keep(quantized, result, to.resolve(example.folder() + "-" + name + ".onnx")));
+                String suffix =
+                        example.quantized().substring(example.quantized().lastIndexOf('.'));
+                output.ifPresent(to -> keep(pair, result, to.resolve(example.folder() + "-" + name + suffix)));
             }
         }
     }
 
-    private void keep(OnnxModel quantized, CorrectionResult result, Path file) {
-        ModelFile.check(quantized, file, List.of(), true).write(result.model());
+    private void keep(ModelPair pair, CorrectionResult result, Path file) {
+        CorrectedFile.check(pair, file, List.of(), true).write(result);
         print("  %-28s %s", "", file);
     }
 

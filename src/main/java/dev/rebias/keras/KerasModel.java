@@ -38,7 +38,7 @@ public final class KerasModel {
     }
 
     /**
-     * Whether a file is meant to be a Keras model: HDF5 or a zip archive by its first bytes, or by its name.
+     * Whether a file is meant to be a Keras model: HDF5 by its first bytes, or any by its name.
      *
      * @throws UsageException if there is no such file
      */
@@ -52,7 +52,7 @@ public final class KerasModel {
         }
         try (InputStream in = Files.newInputStream(path)) {
             byte[] start = in.readNBytes(HDF5.length);
-            return Arrays.equals(start, HDF5) || isZip(start);
+            return Arrays.equals(start, HDF5);
         } catch (IOException e) {
             throw new RebiasException("cannot read model file '" + path + "': " + e.getMessage(), e);
         }

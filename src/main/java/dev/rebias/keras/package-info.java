@@ -1,7 +1,9 @@
 /**
- * Quantised Keras models as BrainChip's cnn2snn saves them: layers with float weights that are quantised on every call ({@link
- * dev.rebias.keras.WeightQuantizer}). A file ({@link dev.rebias.keras.KerasModel}; HDF5 or a .keras archive) is turned into the ONNX models that
- * everything else works on ({@link dev.rebias.keras.KerasNetwork}), with channels first from the first node to the last, and takes the corrected
- * biases back, all else in it left as it was ({@link dev.rebias.keras.BiasEdits}). Nothing outside this package and the front door knows of Keras.
+ * Quantised Keras models as BrainChip's cnn2snn saves them: layers with float weights that they quantise on every call. A {@link
+ * dev.rebias.keras.KerasModel} is read from its file (HDF5, or a .keras archive), turned into the ONNX models that everything else works on, channels first
+ * from the first node to the last, and takes the corrected biases back, all else in its file left as it was. Nothing but the command line knows of this package.
+ *
+ * <p>Within: {@code KerasFile} is the two kinds of file, {@code KerasConfig} the list of layers, {@code KerasNetwork} makes the ONNX model, {@code WeightQuantizer}
+ * and {@code Activations} hold cnn2snn's formulas.
  */
 package dev.rebias.keras;

@@ -3,9 +3,16 @@ package dev.rebias.benchmarks;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.device.Device;
+import dev.rebias.device.Devices;
+import dev.rebias.keras.KerasModel;
+import dev.rebias.model.Graph;
+import dev.rebias.model.GraphReader;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.BoundSamples;
+import dev.rebias.samples.Normalization;
 import dev.rebias.samples.Samples;
+import dev.rebias.sweep.PlainPass;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import java.io.IOException;
@@ -26,7 +33,17 @@ public final class Benchmark {
     private static final int TURNS = 5;
     private static final int WARM_UP = 2;
     private static final List<String> ALL = List.of(
-            "fashion", "cls", "det", "mobilenet", "chain10", "chain20", "chain40", "chain80", "stream", "loops");
+            "fashion",
+            "cls",
+            "det",
+            "mobilenet",
+            "chain10",
+            "chain20",
+            "chain40",
+            "chain80",
+            "keras",
+            "stream",
+            "loops");
 
     private static final long STREAM_LIMIT = 1_000_000_000;
 
@@ -46,6 +63,7 @@ public final class Benchmark {
             switch (name) {
                 case "loops" -> Loops.run();
                 case "stream" -> stream();
+                case "keras" -> keras();
                 default -> run(Workload.of(name), machine);
             }
         }
@@ -78,6 +96,49 @@ public final class Benchmark {
             }));
             Map<String, double[]> seconds = measure(runs);
             report(work, machine, seconds, results);
+        }
+    }
+
+    /** A quantised Keras model: corrections against plain passes of our own device, and of ONNX Runtime. */
+    private static void keras() {
+        KerasModel model = KerasModel.read(Path.of("examples/keras/w3a4.h5"));
+        OnnxModel floatModel =
+                KerasModel.read(Path.of("examples/keras/float.h5")).floating();
+        BiasCorrection correction = BiasCorrection.of(model.floating(), model.quantized());
+        Graph floating = GraphReader.read(floatModel);
+        Graph quantized = GraphReader.read(model.quantized());
+        CorrectionOptions options = CorrectionOptions.defaults().withDevice("cpu");
+        try (Samples samples = Samples.open(Path.of("examples/keras/calibration.npz"), Normalization.NONE);
+                Device device = Devices.open("cpu").device()) {
+            BoundSamples bound = samples.bind(correction.inputs());
+            int batchSize = device.batchSize(options.batchSize(), 28 * 28 * Float.BYTES);
+            Map<String, DoubleSupplier> runs = new LinkedHashMap<>();
+            runs.put("own float pass", () -> PlainPass.seconds(device, floating, bound, batchSize));
+            runs.put("own quantised pass", () -> PlainPass.seconds(device, quantized, bound, batchSize));
+            runs.put("layer", () -> correction.correct(samples, options).sweepSeconds());
+            runs.put(
+                    "layer --no-mse",
+                    () -> correction.correct(samples, options.withErrors(false)).sweepSeconds());
+            try (OnnxRuntimePass f =
+                            new OnnxRuntimePass(floatModel.proto().toByteArray(), correction.inputNames(), bound, 32);
+                    OnnxRuntimePass q = new OnnxRuntimePass(
+                            model.toOnnx(Map.of()).proto().toByteArray(), correction.inputNames(), bound, 32)) {
+                runs.put("ONNX Runtime, float pass", f::seconds);
+                runs.put("ONNX Runtime, quantised pass", q::seconds);
+                Map<String, double[]> seconds = measure(runs);
+                double own = median(seconds.get("own float pass")) + median(seconds.get("own quantised pass"));
+                double u = median(seconds.get("ONNX Runtime, float pass"))
+                        + median(seconds.get("ONNX Runtime, quantised pass"));
+                System.out.printf("%nFashion-MNIST CNN of cnn2snn's kind, W3A4, %d images%n", bound.count());
+                seconds.forEach((name, s) -> System.out.printf(
+                        "  %-29s %.3f s (%.3f to %.3f) = %.2f of a float and a quantised pass of our own, %.2f U%n",
+                        name,
+                        median(s),
+                        Arrays.stream(s).min().orElse(0),
+                        Arrays.stream(s).max().orElse(0),
+                        median(s) / own,
+                        median(s) / u));
+            }
         }
     }
 

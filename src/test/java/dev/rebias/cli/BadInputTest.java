@@ -207,8 +207,7 @@ final class BadInputTest {
                 "array name not the input's, two arrays",
                 Map.of("a", npy("<f4", "(1, 1, 28, 28)", 3136), "b", npy("<f4", "(1, 1, 28, 28)", 3136)),
                 "'input' is missing"));
-        cases.add(npz(
-                "rank too low", Map.of("input", npy("|u1", "(2, 28, 28)", 1568)), "[2,28,28]", "wants [N,1,28,28]"));
+        cases.add(npz("rank too low", Map.of("input", npy("|u1", "(2, 784)", 1568)), "[2,784]", "wants [N,1,28,28]"));
         cases.add(npz("wrong height", Map.of("input", npy("|u1", "(2, 1, 27, 28)", 1512)), "[2,1,27,28]"));
         cases.add(npz("wrong channels", Map.of("input", npy("|u1", "(2, 3, 28, 28)", 4704)), "[2,3,28,28]"));
         cases.add(npz("no samples", Map.of("input", npy("|u1", "(0, 1, 28, 28)", 0)), "no samples"));
