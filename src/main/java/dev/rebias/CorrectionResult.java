@@ -5,7 +5,9 @@ import dev.rebias.device.Transfers;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The outcome of a correction.
@@ -41,6 +43,13 @@ public record CorrectionResult(
     public CorrectionResult {
         layers = List.copyOf(layers);
         warnings = List.copyOf(warnings);
+    }
+
+    /** For every layer that was corrected, by name, what was added to its bias: delta per channel. */
+    public Map<String, float[]> corrections() {
+        Map<String, float[]> corrections = new LinkedHashMap<>();
+        layers.forEach(layer -> layer.moments().ifPresent(m -> corrections.put(layer.name(), m.delta())));
+        return corrections;
     }
 
     /** How many layers have another bias now. */

@@ -9,7 +9,6 @@ import dev.rebias.model.ModelFile;
 import dev.rebias.model.OnnxModel;
 import java.nio.file.Path;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -70,8 +69,7 @@ final class CorrectedFile {
             onnxFile.orElseThrow().write(result.model());
             return;
         }
-        Map<String, float[]> corrections = new HashMap<>();
-        result.layers().forEach(layer -> layer.moments().ifPresent(m -> corrections.put(layer.name(), m.delta())));
+        Map<String, float[]> corrections = result.corrections();
         String note = String.format(
                 Locale.ROOT,
                 "rebias %s, reference %s, %d samples",

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
-import dev.rebias.CorrectionResult;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.ProbedModel;
@@ -23,7 +22,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -43,15 +41,11 @@ final class KerasFilesTest {
 
     private static Map<String, float[]> corrections(KerasExample example) {
         KerasModel model = example.model();
-        Map<String, float[]> corrections = new HashMap<>();
         try (Samples samples = KerasExample.samples()) {
-            CorrectionResult result = BiasCorrection.of(model.floating(), model.quantized())
-                    .correct(samples, CorrectionOptions.defaults().withDevice("cpu"));
-            result.layers()
-                    .forEach(l ->
-                            corrections.put(l.name(), l.moments().orElseThrow().delta()));
+            return BiasCorrection.of(model.floating(), model.quantized())
+                    .correct(samples, CorrectionOptions.defaults().withDevice("cpu"))
+                    .corrections();
         }
-        return corrections;
     }
 
     private static byte[] corrected(KerasExample example) {

@@ -83,16 +83,22 @@ final class IntegerLayerTest {
         }
         HostTensor asBytes;
         HostTensor asFloats;
+        HostTensor asSums;
         try (CpuDevice device = new CpuDevice(1);
                 PreparedOp bytes = device.prepare(
                         new IntegerLayer(layer.op(), type, zero), operands(weights, new Operand.Constant(scale)));
                 PreparedOp plain = device.prepare(layer.op(), operands(weights, new Operand.Absent()));
+                PreparedOp sums = device.prepare(
+                        new IntegerLayer(layer.op(), ElementType.FLOAT, 0),
+                        operands(weights, new Operand.Constant(scale)));
                 Tensor q = device.upload(integers);
                 Tensor x = device.upload(floats);
                 Tensor y = bytes.run(List.of(q)).get(0);
-                Tensor z = plain.run(List.of(x)).get(0)) {
+                Tensor z = plain.run(List.of(x)).get(0);
+                Tensor s = sums.run(List.of(x)).get(0)) {
             asBytes = device.download(y);
             asFloats = device.download(z);
+            asSums = device.download(s);
         }
         NaiveTensor expected =
                 NaiveLayers.run(layer.op().toNode("x", "w", "", "y"), naive(floats), naive(weights), null);
@@ -103,6 +109,9 @@ final class IntegerLayerTest {
             assertThat((double) asFloats.floats().get(k))
                     .as("floats, %s", which)
                     .isCloseTo(expected.values()[k], within(rounding * Math.abs(expected.values()[k])));
+            assertThat((double) asSums.floats().get(k))
+                    .as("whole numbers as floats, %s", which)
+                    .isCloseTo(0.25 * expected.values()[k], within(rounding * Math.abs(expected.values()[k])));
             assertThat((double) asBytes.floats().get(k))
                     .as("bytes, %s", which)
                     .isCloseTo(0.25 * expected.values()[k], within(rounding * Math.abs(expected.values()[k])));
