@@ -7,7 +7,9 @@ import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.Collection;
+import java.util.UUID;
 
 /** A file to be written: checked before the work starts, then put in place in one step (a temporary file beside it, renamed). */
 public final class OutputFile {
@@ -70,8 +72,10 @@ public final class OutputFile {
         Path temporary = null;
         try {
             Path absolute = path.toAbsolutePath();
-            temporary = Files.createTempFile(absolute.getParent(), "." + absolute.getFileName() + ".", ".part");
-            Files.write(temporary, bytes);
+            // With the permissions that the user's files have; Files.createTempFile would make it readable to its owner
+            // alone.
+            temporary = absolute.resolveSibling("." + absolute.getFileName() + "." + UUID.randomUUID() + ".part");
+            Files.write(temporary, bytes, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
             move(temporary, absolute);
         } catch (IOException e) {
             RebiasException failure = new RebiasException(

@@ -136,6 +136,14 @@ final class KerasCommandsTest {
     }
 
     @Test
+    void whoMayReadTheModelMayReadTheCorrectedOne() throws IOException {
+        Path output = folder.resolve("model_bc.h5");
+        correct(0, model, output, "--limit", "2");
+        Path other = Files.writeString(folder.resolve("other"), "as any file is made here");
+        assertThat(Files.getPosixFilePermissions(output)).isEqualTo(Files.getPosixFilePermissions(other));
+    }
+
+    @Test
     void theClosedFormWritesTheSameBiases() {
         Path output = folder.resolve("model_bc.h5");
         correct(0, model, output, "--no-mse");
