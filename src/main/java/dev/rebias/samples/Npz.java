@@ -76,7 +76,7 @@ public final class Npz implements AutoCloseable {
                         StoredArray.open(
                                 "array '" + name + "' of '" + file + "'",
                                 entry.getSize(),
-                                () -> zip.getInputStream(entry)));
+                                () -> new ChecksummedStream(zip.getInputStream(entry), entry)));
             }
         }
         return arrays;

@@ -26,6 +26,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 import javax.imageio.ImageIO;
@@ -203,6 +204,27 @@ final class BadInputTest {
                     Files.write(d.resolve("s.npz"), bytes);
                 },
                 "damaged"));
+        cases.add(new Case(
+                "one pixel of a stored array flipped",
+                4,
+                (d, a) -> {
+                    byte[] pixels = npy("|u1", "(2, 1, 28, 28)", 1568);
+                    CRC32 crc = new CRC32();
+                    crc.update(pixels);
+                    ZipEntry entry = new ZipEntry("input.npy");
+                    entry.setMethod(ZipEntry.STORED);
+                    entry.setSize(pixels.length);
+                    entry.setCrc(crc.getValue());
+                    try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(d.resolve("s.npz")))) {
+                        zip.putNextEntry(entry);
+                        zip.write(pixels);
+                    }
+                    byte[] bytes = Files.readAllBytes(d.resolve("s.npz"));
+                    bytes[1000] ^= 4;
+                    Files.write(d.resolve("s.npz"), bytes);
+                },
+                "damaged",
+                "checksum"));
         cases.add(npz(
                 "array name not the input's, two arrays",
                 Map.of("a", npy("<f4", "(1, 1, 28, 28)", 3136), "b", npy("<f4", "(1, 1, 28, 28)", 3136)),
