@@ -55,8 +55,13 @@ final class CorrectedFile {
             throw new UsageException("output '" + output + "' does not say in which form to write: name it "
                     + (archive ? ".keras" : ".h5") + ", as the model is stored, or .onnx");
         }
-        return new CorrectedFile(
-                output, pair.keras(), Optional.empty(), Optional.of(OutputFile.check(output, inputs, force)));
+        OutputFile file = OutputFile.check(output, inputs, force);
+        if (fits) {
+            pair.keras().get().checkWritable();
+        } else {
+            pair.keras().get().toOnnx(Map.of());
+        }
+        return new CorrectedFile(output, pair.keras(), Optional.empty(), Optional.of(file));
     }
 
     private boolean isOnnx() {

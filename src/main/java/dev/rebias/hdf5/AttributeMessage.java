@@ -21,6 +21,14 @@ record AttributeMessage(int version, int charset, byte[] name, byte[] datatype, 
     private static final int VARIABLE_LENGTH = 9;
     private static final int REFERENCE = 16;
 
+    /** Whether a message is the attribute of that name; nothing else of it needs to be understood. */
+    static boolean isNamed(Image image, ObjectHeader.Message message, String wanted) {
+        int version = image.u8(message.data());
+        int size = image.u16(message.data() + 2);
+        byte[] name = image.get(message.data() + (version == 3 ? 9 : 8), Math.max(0, size - 1));
+        return new String(name, StandardCharsets.UTF_8).equals(wanted);
+    }
+
     static AttributeMessage read(Image image, ObjectHeader.Message message) {
         long at = message.data();
         int version = image.u8(at);
@@ -50,10 +58,6 @@ record AttributeMessage(int version, int charset, byte[] name, byte[] datatype, 
 
     private static int padded(int version, int length) {
         return version == 1 ? Packed.roundedUp(length) : length;
-    }
-
-    boolean isNamed(String wanted) {
-        return new String(name, 0, Math.max(0, name.length - 1), StandardCharsets.UTF_8).equals(wanted);
     }
 
     /** The message with these texts as values: one where it is a scalar, else a list. */
@@ -97,12 +101,14 @@ record AttributeMessage(int version, int charset, byte[] name, byte[] datatype, 
         return out.toBytes();
     }
 
-    /** The dataspace (section IV.A.2.b) with another length; a scalar stays one. */
+    /** The dataspace (section IV.A.2.b) with another length; a scalar becomes a list where there are several. */
     private byte[] withLength(Image image, int length) {
         byte[] space = dataspace.clone();
         int rank = space[1];
-        if (rank == 0 && length == 1) {
-            return space;
+        if (rank == 0) {
+            return length == 1
+                    ? space
+                    : new Packed().u8(1).u8(1).zeros(6).i64(length).toBytes();
         }
         if (rank != 1) {
             throw image.unsupported("has a list of texts of rank " + rank + ": it is damaged");

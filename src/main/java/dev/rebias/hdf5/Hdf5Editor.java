@@ -49,12 +49,9 @@ public final class Hdf5Editor {
     public boolean setTexts(long object, String name, List<String> values) {
         ObjectHeader header = new ObjectHeader(image, object);
         for (ObjectHeader.Message message : header.messages()) {
-            if (message.type() == ObjectHeader.ATTRIBUTE) {
-                AttributeMessage attribute = AttributeMessage.read(image, message);
-                if (attribute.isNamed(name)) {
-                    header.replace(message, attribute.withTexts(image, values));
-                    return true;
-                }
+            if (message.type() == ObjectHeader.ATTRIBUTE && AttributeMessage.isNamed(image, message, name)) {
+                header.replace(message, AttributeMessage.read(image, message).withTexts(image, values));
+                return true;
             }
         }
         return false;

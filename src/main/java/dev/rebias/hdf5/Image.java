@@ -126,7 +126,8 @@ final class Image {
         }
         bytes.put(start, values);
         size = (int) end;
-        bytes.putLong(endOfFile, size - base);
+        // Unlike other addresses, this one counts from the very start of the file, a user block included.
+        bytes.putLong(endOfFile, size);
         return (long) start - base;
     }
 

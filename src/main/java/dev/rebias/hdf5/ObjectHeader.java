@@ -22,6 +22,8 @@ final class ObjectHeader {
     private static final int CONTINUATION_SIZE = 16;
     private static final int SHARED = 2;
     private static final int MOST_MESSAGES = 0xffff;
+    /** The size of a message's data is stored in 16 bits, and a multiple of 8. */
+    private static final int MOST_DATA = 0xfff8;
 
     private final Image image;
     private final long address;
@@ -100,9 +102,15 @@ final class ObjectHeader {
      * the new block too.
      */
     private void add(int type, int flags, byte[] data, Optional<Message> replaced) {
-        Optional<Message> free = replaced.or(() -> messages().stream()
-                .filter(m -> m.type() == NIL && m.size() >= CONTINUATION_SIZE)
-                .findFirst());
+        if (data.length > MOST_DATA) {
+            throw image.unsupported(
+                    "would get an attribute of " + data.length + " bytes, more than HDF5 allows (64 KB)");
+        }
+        replaced.filter(m -> m.size() < CONTINUATION_SIZE).ifPresent(this::remove);
+        Optional<Message> free = replaced.filter(m -> m.size() >= CONTINUATION_SIZE)
+                .or(() -> messages().stream()
+                        .filter(m -> m.type() == NIL && m.size() >= CONTINUATION_SIZE)
+                        .findFirst());
         Message slot = free.or(() -> messages().stream()
                         .filter(m -> m.type() != CONTINUATION && m.size() >= CONTINUATION_SIZE)
                         .findFirst())

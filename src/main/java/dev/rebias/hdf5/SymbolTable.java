@@ -9,6 +9,8 @@ final class SymbolTable {
     private static final int LEAF_HEADER = 8;
     private static final int TREE_HEADER = 24;
     private static final long NO_FREE_BLOCK = 1;
+    /** The least that a free block takes: the address of the next, and its size. */
+    private static final long FREE_BLOCK = 16;
 
     private final Image image;
     private final long tree;
@@ -100,9 +102,13 @@ final class SymbolTable {
         byte[] stored = Arrays.copyOf(name, needed);
         long data = image.i64(heap + 24);
         long link = heap + 16;
+        long blocks = 0;
         for (long block = image.i64(link); block != NO_FREE_BLOCK; link = data + block, block = image.i64(link)) {
+            if (blocks++ > image.i64(heap + 8) / FREE_BLOCK) {
+                throw image.unsupported("has a group whose list of free space has no end: it is damaged");
+            }
             long size = image.i64(data + block + 8);
-            if (size == needed || size >= needed + 16L) {
+            if (size == needed || size >= needed + FREE_BLOCK) {
                 long next = image.i64(data + block);
                 if (size > needed) {
                     image.putI64(data + block + needed, next);

@@ -18,8 +18,7 @@ final class Activations {
 
     /** Whether a layer's configuration names no activation. */
     static boolean isLinear(KerasLayer layer) {
-        return layer.find("activation").isEmpty()
-                || List.of("linear", "").contains(layer.find("activation").get().asText("object"));
+        return layer.text("activation", "linear").equals("linear");
     }
 
     /** The function that a layer's configuration names; its output has the layer's name. */

@@ -10,10 +10,13 @@ import ai.onnx.proto.OnnxMl.TensorShapeProto;
 import ai.onnx.proto.OnnxMl.TypeProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import com.google.protobuf.ByteString;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /** Puts an ONNX model together, node by node. */
 final class GraphWriter {
@@ -22,14 +25,22 @@ final class GraphWriter {
 
     private static final int IR_VERSION = 7;
 
-    private final GraphProto.Builder graph;
+    private final String file;
+    private final GraphProto.Builder graph = GraphProto.newBuilder().setName("keras");
+    private final Set<String> tensors = new HashSet<>();
 
-    GraphWriter(String name) {
-        this.graph = GraphProto.newBuilder().setName(name);
+    /**
+     * An empty model.
+     *
+     * @param file the file that it is made from, for messages
+     */
+    GraphWriter(String file) {
+        this.file = file;
     }
 
     /** Adds a node with one output, and returns that output's name. An input without a name is one left out. */
     String node(String op, String name, String output, List<String> inputs, AttributeProto... attributes) {
+        take(output);
         graph.addNode(NodeProto.newBuilder()
                 .setOpType(op)
                 .setName(name)
@@ -45,6 +56,14 @@ final class GraphWriter {
         return node(op, taken ? output + "/" + op : output, output, inputs, attributes);
     }
 
+    /** Notes a tensor's name, which no other may have. */
+    private void take(String tensor) {
+        if (!tensors.add(tensor)) {
+            throw new UnsupportedException("a layer of '" + file + "' is named '" + tensor
+                    + "', as rebias names a tensor within another layer: rename the layer");
+        }
+    }
+
     /** Whether a tensor is the output of a node of that type. */
     boolean makes(String op, String tensor) {
         return graph.getNodeList().stream()
@@ -53,6 +72,7 @@ final class GraphWriter {
 
     /** Adds an initializer, and returns its name. */
     String constant(String name, HostTensor value) {
+        take(name);
         TensorProto.Builder tensor = TensorProto.newBuilder()
                 .setName(name)
                 .setDataType(value.type().onnxCode())
@@ -70,6 +90,7 @@ final class GraphWriter {
 
     /** Adds an input of type FLOAT; the samples' number is left open, and so is every size below 0. */
     String input(String name, long... shape) {
+        take(name);
         graph.addInput(info(name, shape));
         return name;
     }

@@ -3,8 +3,10 @@ package dev.rebias.keras;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.rebias.error.UnsupportedException;
 import java.io.IOException;
 import java.util.ArrayDeque;
@@ -26,7 +28,10 @@ import java.util.Set;
  * @param output the layer whose output is the model's
  */
 record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, String output) {
-    private static final ObjectMapper JSON = new ObjectMapper();
+    /** Python writes NaN and Infinity, which JSON does not know. */
+    private static final ObjectMapper JSON = JsonMapper.builder()
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .build();
 
     /**
      * Reads a configuration.
@@ -155,9 +160,16 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
                     .or(() -> Optional.ofNullable(config.get("build_input_shape")))
                     .orElseThrow(() -> unsupported(
                             "does not tell the shape of the model's input: build the model before saving it"));
+            Set<String> taken = new HashSet<>();
+            config.path("layers")
+                    .forEach(l -> taken.add(l.path("config").path("name").asText()));
+            String name = "input";
+            for (int i = 1; taken.contains(name); i++) {
+                name = "input_" + i;
+            }
             JsonNode made = JSON.createObjectNode()
                     .put("class_name", "InputLayer")
-                    .set("config", JSON.createObjectNode().put("name", "input").set("batch_shape", shape));
+                    .set("config", JSON.createObjectNode().put("name", name).set("batch_shape", shape));
             return add(made, List.of());
         }
 
@@ -171,6 +183,11 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
                 List<String> inputs = new ArrayList<>();
                 if (calls.size() == 1) {
                     inbound(calls.get(0), inputs);
+                    if (trains(calls.get(0))) {
+                        throw unsupported(
+                                "calls layer '" + name(layer)
+                                        + "' with training=True, so that it works as in training; rebias reads models as they infer");
+                    }
                 }
                 add(layer, inputs);
             }
@@ -182,12 +199,23 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
                 throw unsupported("has " + starts.size() + " inputs and " + outputs.size()
                         + " outputs; rebias reads Keras models with one of each");
             }
+            for (String name : List.of(outputs.get(0), starts.get(0))) {
+                if (!ordinals.containsKey(name)) {
+                    throw unsupported(
+                            "names '" + name + "' as an input or output, but has no such layer: it is damaged");
+                }
+            }
             return outputs.get(0);
+        }
+
+        /** Whether a call's arguments say that it is one of training. */
+        private static boolean trains(JsonNode call) {
+            return call.findValues("training").stream().anyMatch(v -> v.isBoolean() && v.booleanValue());
         }
 
         /**
          * The layers that a node of the configuration names as sources: [name, node, tensor, ..] in Keras 2, and in Keras 3
-         * {@code {"class_name": "__keras_tensor__", "config": {"keras_history": [name, node, tensor]}}} within the call's arguments.
+         * {@code {"class_name": "__keras_tensor__", "config": {"keras_history": [name, node, tensor]}}} anywhere in the call's arguments.
          */
         private static void inbound(JsonNode node, List<String> names) {
             if (node.isArray()
@@ -197,9 +225,7 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
                 names.add(node.get(0).asText());
             } else if (node.isObject() && node.path("class_name").asText().equals("__keras_tensor__")) {
                 inbound(node.path("config").path("keras_history"), names);
-            } else if (node.isObject() && node.has("args")) {
-                inbound(node.get("args"), names);
-            } else if (node.isArray()) {
+            } else if (node.isContainerNode()) {
                 node.forEach(n -> inbound(n, names));
             }
         }
@@ -219,8 +245,7 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
         }
 
         private String name(JsonNode layer) {
-            String name =
-                    layer.path("config").path("name").asText(layer.path("name").asText());
+            String name = layer.path("config").path("name").asText();
             if (name.isEmpty()) {
                 throw unsupported("has a layer without a name (number " + (layers.size() + 1) + "): it is damaged");
             }

@@ -154,6 +154,29 @@ record KerasLayer(
         return weight;
     }
 
+    /** Checks that there are no more weights than those that are used: a variant of the layer may compute something else with them. */
+    void checkWeights(int known) {
+        if (weights.size() > known) {
+            throw unsupported(
+                    "stores " + weights.size() + " weights, of which rebias knows " + known + "; the others are "
+                            + weights.subList(known, weights.size()).stream()
+                                    .map(KerasWeight::path)
+                                    .toList());
+        }
+    }
+
+    /** Checks that it computes in float32. */
+    void checkArithmetic() {
+        String policy = find("dtype")
+                .map(d -> d.isTextual()
+                        ? d.asText()
+                        : d.path("config").path("name").asText())
+                .orElse("");
+        if (policy.contains("float16") || policy.contains("float64")) {
+            throw unsupported("computes in " + policy + "; rebias reads models of float32");
+        }
+    }
+
     /** Whether it is one of cnn2snn's layers with weights that it quantises on every call. */
     boolean isQuantized() {
         return List.of("QuantizedConv2D", "QuantizedSeparableConv2D", "QuantizedDense")

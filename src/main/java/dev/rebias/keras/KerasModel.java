@@ -84,11 +84,10 @@ public final class KerasModel {
         } catch (OutOfMemoryError e) {
             throw new UnsupportedException("model file '" + path + "' is too large to read whole", e);
         }
-        return of(path, bytes);
+        return of(path, "'" + path + "'", bytes);
     }
 
-    private static KerasModel of(Path path, byte[] bytes) {
-        String where = "'" + path + "'";
+    private static KerasModel of(Path path, String where, byte[] bytes) {
         KerasFile file = isZip(bytes) ? new KerasArchive(where, bytes) : new WholeModelFile(where, bytes);
         KerasConfig described = KerasConfig.parse(path.toString(), file.config());
         List<KerasLayer> layers = new ArrayList<>();
@@ -168,8 +167,22 @@ public final class KerasModel {
         Set<String> added = new HashSet<>();
         biases.keySet().stream().filter(layer -> !layer.usesBias()).forEach(layer -> added.add(layer.name()));
         byte[] written = file.corrected(KerasConfig.withBiases(file.config(), added), biases, note);
-        check(of(path, written), biases);
+        check(of(path, "the corrected form of '" + path + "'", written), biases);
         return written;
+    }
+
+    /**
+     * Tries to write corrections of nothing, so that what stands against it is known before any are computed.
+     *
+     * @throws UnsupportedException as {@link #corrected} does
+     */
+    public void checkWritable() {
+        Map<String, float[]> nothing = new HashMap<>();
+        config.layers().stream().filter(KerasLayer::isQuantized).forEach(layer -> {
+            long[] kernel = layer.weights().get(layer.biasIndex() - 1).shape();
+            nothing.put(layer.name(), new float[Math.toIntExact(kernel[kernel.length - 1])]);
+        });
+        corrected(nothing, "");
     }
 
     /** b + delta for every layer that is to change. */

@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.LongStream;
 
 /**
@@ -29,6 +30,17 @@ final class KerasNetwork {
         /** For other tools: weights and activations behind QuantizeLinear and DequantizeLinear. */
         QDQ
     }
+
+    private static final Set<String> WITH_WEIGHTS = Set.of(
+            "Conv2D",
+            "QuantizedConv2D",
+            "DepthwiseConv2D",
+            "SeparableConv2D",
+            "QuantizedSeparableConv2D",
+            "Dense",
+            "QuantizedDense",
+            "Normalization",
+            "BatchNormalization");
 
     private final KerasConfig config;
     private final Form form;
@@ -56,7 +68,7 @@ final class KerasNetwork {
      * @throws UnsupportedException if there is a layer that rebias does not know, or one whose configuration and weights do not fit
      */
     static OnnxModel of(String name, KerasConfig config, Form form, Map<String, float[]> biases) {
-        return new KerasNetwork("keras", config, form, biases).build(name);
+        return new KerasNetwork(name, config, form, biases).build(name);
     }
 
     private OnnxModel build(String name) {
@@ -134,6 +146,10 @@ final class KerasNetwork {
     }
 
     private Value one(KerasLayer layer, Value x) {
+        layer.checkArithmetic();
+        if (!WITH_WEIGHTS.contains(layer.className())) {
+            layer.checkWeights(0);
+        }
         return switch (layer.className()) {
             case "Conv2D", "QuantizedConv2D" -> weighted.convolution(layer, x);
             case "DepthwiseConv2D" -> weighted.depthwise(layer, x);
@@ -184,7 +200,7 @@ final class KerasNetwork {
                 layer.name(),
                 List.of(x.tensor()),
                 window.poolingAttributes(x.shape()).toArray(AttributeProto[]::new));
-        Value y = Value.image(layer.name(), window.output(x.shape(), x.channels()));
+        Value y = Value.image(layer.name(), window.output(layer, x.shape(), x.channels()));
         return op.equals("MaxPool") ? y.inSteps(x.step()) : y;
     }
 

@@ -81,6 +81,7 @@ final class Normalizations {
                     + layer.find("axis").orElseThrow() + "; rebias reads the last axis, or all");
         }
         long channels = last ? x.channels() : 1;
+        layer.checkWeights(3);
         float[] mean = statistic(layer, "mean", 0, channels, x);
         float[] deviation = statistic(layer, "variance", 1, channels, x);
         for (int i = 0; i < deviation.length; i++) {
@@ -123,6 +124,7 @@ final class Normalizations {
         }
         String name = layer.name();
         long channels = x.channels();
+        layer.checkWeights(2 + (layer.flag("scale", true) ? 1 : 0) + (layer.flag("center", true) ? 1 : 0));
         List<String> inputs = new ArrayList<>(List.of(x.tensor()));
         int next = 0;
         for (String role : List.of("gamma", "beta", "moving_mean", "moving_variance")) {

@@ -3,6 +3,7 @@ package dev.rebias.keras;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.rebias.error.UnsupportedException;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * How one of cnn2snn's layers quantises its float weights W on every call: {@code q(W) = clip(round(W sf), -kmax, kmax) / sf}, all in float32,
@@ -47,9 +48,9 @@ final class WeightQuantizer {
      * The quantiser that a layer's configuration names.
      *
      * @param key {@code quantizer} or {@code quantizer_dw}
-     * @param trained the quantisers' own weights, as far as the file stores them: thresholds of TrainableStdWeightQuantizer
+     * @param trained the threshold of a TrainableStdWeightQuantizer, if the file stores one
      */
-    static WeightQuantizer of(KerasLayer layer, String key, List<KerasWeight> trained) {
+    static WeightQuantizer of(KerasLayer layer, String key, Optional<KerasWeight> trained) {
         JsonNode stored = layer.find(key)
                 .filter(JsonNode::isObject)
                 .orElseThrow(() -> layer.unsupported("has no '" + key + "': its weights' quantiser is unknown"));
@@ -74,7 +75,7 @@ final class WeightQuantizer {
         }
         float threshold = 0;
         if (reach == Reach.STD) {
-            threshold = className.startsWith("Trainable") && !trained.isEmpty()
+            threshold = className.startsWith("Trainable")
                     ? threshold(layer, key, trained)
                     : (float) own.real("threshold", 3);
             if (!(threshold > 0 && Float.isFinite(threshold))) {
@@ -86,16 +87,22 @@ final class WeightQuantizer {
                 reach, bitwidth, threshold, reach == Reach.GIVEN ? scaleFactors(own, key) : new float[0]);
     }
 
-    private static float threshold(KerasLayer layer, String key, List<KerasWeight> trained) {
-        // Where there are two, they lie in the order in which cnn2snn's layers take their arguments: quantizer,
-        // quantizer_dw.
-        int index = key.equals("quantizer_dw") && trained.size() > 1 ? 1 : 0;
-        KerasWeight weight = trained.get(index);
+    private static float threshold(KerasLayer layer, String key, Optional<KerasWeight> trained) {
+        KerasWeight weight = trained.orElseThrow(() -> layer.unsupported(
+                "has a " + key + " with a trained threshold, but rebias finds none stored among the layer's weights"));
         if (weight.values().length != 1) {
             throw layer.unsupported("has the weight '" + weight.path() + "' of " + weight.values().length
-                    + " values, where the threshold of its " + key + " belongs");
+                    + " values, where the threshold of its " + key + " is wanted");
         }
         return weight.values()[0];
+    }
+
+    /** Whether a layer's quantiser has a weight of its own. */
+    static boolean isTrained(KerasLayer layer, String key) {
+        return layer.find(key)
+                .map(q -> q.path("class_name").asText())
+                .filter(name -> name.endsWith("TrainableStdWeightQuantizer"))
+                .isPresent();
     }
 
     private static float[] scaleFactors(KerasLayer layer, String key) {
@@ -115,10 +122,6 @@ final class WeightQuantizer {
             throw layer.unsupported("has a " + key + " without scale_factors");
         }
         return factors;
-    }
-
-    int bitwidth() {
-        return bitwidth;
     }
 
     /**

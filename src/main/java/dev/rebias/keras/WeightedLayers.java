@@ -68,7 +68,7 @@ final class WeightedLayers {
         Windows window = new Windows(layer, size);
         String output = conv(
                 layer.name(), output(layer), x.tensor(), w, bias(layer, filters), window, x.shape(), groups, layer);
-        return activated(layer, Value.image(output, window.output(x.shape(), filters)));
+        return activated(layer, Value.image(output, window.output(layer, x.shape(), filters)));
     }
 
     Value depthwise(KerasLayer layer, Value x) {
@@ -76,6 +76,7 @@ final class WeightedLayers {
         checkImage(layer, x, 1);
         long[] size = layer.pair("kernel_size");
         KerasWeight kernel = layer.weight(0, "depthwise kernel", size[0], size[1], x.channels(), multiplier);
+        layer.checkWeights(layer.usesBias() ? 2 : 1);
         Kernel w = Kernel.depthwise(kernel.shape(), kernel.values(), Optional.empty());
         Windows window = new Windows(layer, size);
         long channels = x.channels() * multiplier;
@@ -89,7 +90,7 @@ final class WeightedLayers {
                 x.shape(),
                 x.channels(),
                 layer);
-        return activated(layer, Value.image(output, window.output(x.shape(), channels)));
+        return activated(layer, Value.image(output, window.output(layer, x.shape(), channels)));
     }
 
     Value separable(KerasLayer layer, Value given) {
@@ -102,7 +103,8 @@ final class WeightedLayers {
         KerasWeight depthwise = layer.weight(0, "depthwise kernel", size[0], size[1], x.channels(), multiplier);
         KerasWeight pointwise = layer.weight(1, "pointwise kernel", 1, 1, between, filters);
         String quantizer = layer.find("quantizer_dw").isPresent() ? "quantizer_dw" : "quantizer";
-        Kernel first = Kernel.depthwise(depthwise.shape(), depthwise.values(), quantized(layer, quantizer, depthwise));
+        Kernel first =
+                Kernel.depthwise(depthwise.shape(), depthwise.values(), quantized(layer, quantizer, depthwise, 1));
         Kernel second =
                 Kernel.convolution(pointwise.shape(), pointwise.values(), quantized(layer, "quantizer", pointwise));
         Windows window = new Windows(layer, size);
@@ -113,7 +115,7 @@ final class WeightedLayers {
         }
         String output = conv(
                 layer.name(), output(layer), inner, second, bias(layer, filters), Windows.NONE, x.shape(), 1, layer);
-        return activated(layer, Value.image(output, window.output(x.shape(), filters)));
+        return activated(layer, Value.image(output, window.output(layer, x.shape(), filters)));
     }
 
     Value dense(KerasLayer layer, Value given) {
@@ -161,15 +163,31 @@ final class WeightedLayers {
 
     /** What the kernel is multiplied as; empty where that is as it is stored. */
     private Optional<Quantized> quantized(KerasLayer layer, String key, KerasWeight kernel) {
-        if (!layer.isQuantized() || form == Form.FLOAT) {
+        return quantized(layer, key, kernel, 0);
+    }
+
+    /**
+     * The same.
+     *
+     * @param before how many of the layer's quantisers come before this one; cnn2snn's separable layers have {@code quantizer}, and behind it {@code quantizer_dw} or a
+     *     copy of the first
+     */
+    private Optional<Quantized> quantized(KerasLayer layer, String key, KerasWeight kernel, int before) {
+        int first = layer.biasIndex() + (layer.usesBias() ? 1 : 0);
+        if (!layer.isQuantized()) {
+            layer.checkWeights(first);
             return Optional.empty();
         }
-        int behind = layer.biasIndex() + (layer.usesBias() ? 1 : 0);
-        List<KerasWeight> trained = layer.weights()
-                .subList(
-                        Math.min(behind, layer.weights().size()),
-                        layer.weights().size());
-        return Optional.of(WeightQuantizer.of(layer, key, trained).quantize(layer, kernel));
+        boolean separable = layer.biasIndex() > 1;
+        String depthwise = layer.find("quantizer_dw").isPresent() ? "quantizer_dw" : "quantizer";
+        int thresholds = (WeightQuantizer.isTrained(layer, "quantizer") ? 1 : 0)
+                + (separable && WeightQuantizer.isTrained(layer, depthwise) ? 1 : 0);
+        layer.checkWeights(first + thresholds);
+        int own = first + (before > 0 && WeightQuantizer.isTrained(layer, "quantizer") ? 1 : 0);
+        Optional<KerasWeight> trained =
+                own < layer.weights().size() ? Optional.of(layer.weights().get(own)) : Optional.empty();
+        WeightQuantizer quantizer = WeightQuantizer.of(layer, key, trained);
+        return form == Form.FLOAT ? Optional.empty() : Optional.of(quantizer.quantize(layer, kernel));
     }
 
     private Optional<float[]> bias(KerasLayer layer, long channels) {

@@ -3,9 +3,11 @@ package dev.rebias.keras;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.hdf5.Hdf5Editor;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * A whole model in one HDF5 file, as Keras 2, tf_keras and Keras 3 write it to {@code .h5}: the attribute {@code model_config} of the root group,
@@ -61,10 +63,15 @@ final class WholeModelFile implements KerasFile {
     @Override
     public byte[] corrected(String config, Map<KerasLayer, float[]> biases, String mark) {
         Hdf5Editor editor = new Hdf5Editor(where, bytes);
+        Set<Long> changed = new HashSet<>();
         biases.forEach((layer, bias) -> {
             if (layer.usesBias()) {
-                editor.setFloats(
-                        file.address(layer.weights().get(layer.biasIndex()).path()), bias);
+                long address =
+                        file.address(layer.weights().get(layer.biasIndex()).path());
+                if (!changed.add(address)) {
+                    throw layer.unsupported("shares its bias with another layer: store them apart");
+                }
+                editor.setFloats(address, bias);
             } else {
                 add(editor, layer, bias);
             }
@@ -89,7 +96,8 @@ final class WholeModelFile implements KerasFile {
         editor.addFloats(file.address(kernel.group()), name, file.address(kernel.path()), bias);
         String group = WEIGHTS + "/" + layer.name();
         List<String> names = new ArrayList<>(names(group));
-        names.add(layer.biasIndex(), kernel.group().substring(group.length() + 1) + "/" + name);
+        String inner = kernel.group().substring(group.length());
+        names.add(layer.biasIndex(), inner.isEmpty() ? name : inner.substring(1) + "/" + name);
         if (!editor.setTexts(file.address(group), NAMES, names)) {
             throw layer.unsupported("has its list of weights in parts, which rebias does not extend");
         }

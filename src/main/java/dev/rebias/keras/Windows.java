@@ -84,12 +84,16 @@ final class Windows {
     }
 
     /** The shape of the output, [height, width, channels]; -1 where the input's is open. */
-    long[] output(long[] image, long channels) {
+    long[] output(KerasLayer layer, long[] image, long channels) {
         long[] out = {image[0], image[1], channels};
         for (int i = 0; i < 2; i++) {
             if (out[i] >= 0) {
                 long extent = (size[i] - 1) * dilations[i] + 1;
                 out[i] = same ? (out[i] + strides[i] - 1) / strides[i] : Math.floorDiv(out[i] - extent, strides[i]) + 1;
+                if (out[i] < 1) {
+                    throw layer.unsupported("has a window of " + extent + " that does not fit into " + image[i]
+                            + " along axis " + (i + 1) + " of its images");
+                }
             }
         }
         return out;

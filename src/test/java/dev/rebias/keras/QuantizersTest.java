@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -68,7 +69,7 @@ final class QuantizersTest {
 
     private static WeightQuantizer quantizer(String className, String config, KerasWeight... trained) {
         KerasLayer layer = layer("{'class_name': '" + className + "', 'config': " + config + "}");
-        return WeightQuantizer.of(layer, "quantizer", List.of(trained));
+        return WeightQuantizer.of(layer, "quantizer", Stream.of(trained).findFirst());
     }
 
     private static void assertQuantised(KerasWeight w, WeightQuantizer quantizer, int bitwidth, float[] reach) {
@@ -123,7 +124,9 @@ final class QuantizersTest {
                 quantizer("StdWeightQuantizer", "{'bitwidth': " + bitwidth + ", 'threshold': 2.5}"),
                 bitwidth,
                 new float[] {2.5f * std(w)});
-        assertQuantised(w, quantizer("TrainableStdWeightQuantizer", bits), bitwidth, new float[] {3 * std(w)});
+        assertThatThrownBy(() -> quantizer("TrainableStdWeightQuantizer", bits))
+                .isInstanceOf(UnsupportedException.class)
+                .hasMessageContaining("trained threshold");
         KerasWeight threshold = new KerasWeight("group/threshold:0", new long[0], new float[] {1.25f});
         assertQuantised(
                 w, quantizer("TrainableStdWeightQuantizer", bits, threshold), bitwidth, new float[] {1.25f * std(w)});
