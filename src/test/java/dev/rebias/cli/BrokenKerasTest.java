@@ -233,6 +233,35 @@ final class BrokenKerasTest {
                 "'dense5'",
                 "mystery"));
         cases.add(hdf5(
+                "an activation that is an object",
+                config(c ->
+                        c.replaceFirst("\"units\": 48", "\"activation\": {\"class_name\": \"ReLU\"}, \"units\": 48")),
+                "'dense5'",
+                "'activation'",
+                "a text is wanted"));
+        cases.add(hdf5(
+                "half precision",
+                config(c -> c.replaceFirst(
+                        "\"name\": \"sep2\", \"trainable\": true, \"dtype\": \"float32\"",
+                        "\"name\": \"sep2\", \"trainable\": true, \"dtype\": \"mixed_float16\"")),
+                "'sep2'",
+                "mixed_float16"));
+        cases.add(hdf5(
+                "a trained threshold that is not there",
+                config(c -> c.replaceFirst("MaxPerAxisQuantizer", "TrainableStdWeightQuantizer")),
+                "'conv1'",
+                "trained threshold"));
+        cases.add(hdf5(
+                "a layer with weights that it should not have",
+                config(c -> c.replaceFirst("\"QuantizedConv2D\"", "\"QuantizedReLU\"")),
+                "'conv1'",
+                "stores 2 weights"));
+        cases.add(hdf5(
+                "a window larger than the image",
+                config(c -> c.replace("[null, 28, 28, 1]", "[null, 8, 8, 1]")),
+                "'conv4'",
+                "does not fit into"));
+        cases.add(hdf5(
                 "an activation without steps",
                 config(c -> c.replaceFirst("\"max_value\": 2[.0-9]*", "\"max_value\": -1")),
                 "'relu1'",

@@ -1,7 +1,9 @@
 package dev.rebias.keras;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.keras.KerasBuilder.Inbound;
 import dev.rebias.keras.KerasBuilder.Weight;
 import dev.rebias.keras.KerasOracle.Sample;
@@ -23,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every layer that rebias knows, as ONNX Runtime runs what rebias makes of it, against a naive implementation of Keras' definition in double precision. */
 final class KerasLayersTest {
@@ -383,6 +386,26 @@ final class KerasLayersTest {
             Sample both = KerasOracle.joined(new Sample(l.shape(), sum), r);
             return KerasOracle.dense(both.reshaped(240).map(v -> 2 * v), dense);
         });
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"conv/kernel", "in/channels_first"})
+    void aLayerNamedAsATensorOfAnotherIsRefused(String name) throws IOException {
+        KerasModel model = image().add(
+                        "conv", "Conv2D", "{'filters': 4, 'kernel_size': 1, 'use_bias': false}", weight(1, 1, 3, 4))
+                .add(name, "ReLU", "{}")
+                .write(folder);
+        assertThatThrownBy(model::floating)
+                .isInstanceOf(UnsupportedException.class)
+                .hasMessageContaining("'" + name + "'")
+                .hasMessageContaining("rename the layer");
+    }
+
+    @Test
+    void valuesThatPythonWritesAndJsonDoesNotKnowAreRead() throws IOException {
+        KerasModel model = image().add("relu", "ReLU", "{'max_value': null, 'unused': NaN, 'other': -Infinity}")
+                .write(folder);
+        compare("NaN", model, IMAGE, x -> x.map(v -> Math.max(v, 0)));
     }
 
     @Test
