@@ -66,13 +66,12 @@ final class WeightedLayers {
         KerasWeight kernel = layer.weight(0, "kernel", size[0], size[1], x.channels() / groups, filters);
         Kernel w = Kernel.convolution(kernel.shape(), kernel.values(), quantized(layer, "quantizer", kernel));
         Windows window = new Windows(layer, size);
-        String output = conv(
-                layer.name(), output(layer), x.tensor(), w, bias(layer, filters), window, x.shape(), groups, layer);
+        String output = conv(layer, layer.name(), output(layer), x, w, bias(layer, filters), window, groups);
         return activated(layer, Value.image(output, window.output(layer, x.shape(), filters)));
     }
 
     Value depthwise(KerasLayer layer, Value x) {
-        long multiplier = layer.integer("depth_multiplier", 1);
+        long multiplier = multiplier(layer);
         checkImage(layer, x, 1);
         long[] size = layer.pair("kernel_size");
         KerasWeight kernel = layer.weight(0, "depthwise kernel", size[0], size[1], x.channels(), multiplier);
@@ -80,28 +79,19 @@ final class WeightedLayers {
         Kernel w = Kernel.depthwise(kernel.shape(), kernel.values(), Optional.empty());
         Windows window = new Windows(layer, size);
         long channels = x.channels() * multiplier;
-        String output = conv(
-                layer.name(),
-                output(layer),
-                x.tensor(),
-                w,
-                bias(layer, channels),
-                window,
-                x.shape(),
-                x.channels(),
-                layer);
+        String output = conv(layer, layer.name(), output(layer), x, w, bias(layer, channels), window, x.channels());
         return activated(layer, Value.image(output, window.output(layer, x.shape(), channels)));
     }
 
     Value separable(KerasLayer layer, Value given) {
         Value x = dequantized(layer, given);
         long filters = layer.positive("filters");
-        long multiplier = layer.integer("depth_multiplier", 1);
+        long multiplier = multiplier(layer);
         checkImage(layer, x, 1);
         long[] size = layer.pair("kernel_size");
-        long between = x.channels() * multiplier;
+        long channels = x.channels() * multiplier;
         KerasWeight depthwise = layer.weight(0, "depthwise kernel", size[0], size[1], x.channels(), multiplier);
-        KerasWeight pointwise = layer.weight(1, "pointwise kernel", 1, 1, between, filters);
+        KerasWeight pointwise = layer.weight(1, "pointwise kernel", 1, 1, channels, filters);
         String quantizer = layer.find("quantizer_dw").isPresent() ? "quantizer_dw" : "quantizer";
         Kernel first =
                 Kernel.depthwise(depthwise.shape(), depthwise.values(), quantized(layer, quantizer, depthwise, 1));
@@ -109,12 +99,13 @@ final class WeightedLayers {
                 Kernel.convolution(pointwise.shape(), pointwise.values(), quantized(layer, "quantizer", pointwise));
         Windows window = new Windows(layer, size);
         String name = layer.name() + "/depthwise";
-        String inner = conv(name, name, x.tensor(), first, Optional.empty(), window, x.shape(), x.channels(), layer);
+        String inner = conv(layer, name, name, x, first, Optional.empty(), window, x.channels());
+        Value between = Value.image(inner, window.output(layer, x.shape(), channels));
         if (!notLayers.containsKey(name)) {
             joinedToNext.add(name);
         }
-        String output = conv(
-                layer.name(), output(layer), inner, second, bias(layer, filters), Windows.NONE, x.shape(), 1, layer);
+        String output =
+                conv(layer, layer.name(), output(layer), between, second, bias(layer, filters), Windows.NONE, 1);
         return activated(layer, Value.image(output, window.output(layer, x.shape(), filters)));
     }
 
@@ -128,7 +119,7 @@ final class WeightedLayers {
         long[] shape = x.shape().clone();
         shape[shape.length - 1] = units;
         if (x.isImage()) {
-            conv(layer.name(), output, x.tensor(), w.asPointwise(), bias, Windows.NONE, x.shape(), 1, layer);
+            conv(layer, layer.name(), output, x, w.asPointwise(), bias, Windows.NONE, 1);
             return activated(layer, Value.image(output, shape));
         }
         Kernel ordered = x.order() == Value.Order.FLATTENED ? w.forFlattened(x) : w;
@@ -147,6 +138,10 @@ final class WeightedLayers {
             graph.node("MatMul", layer.name(), output, List.of(x.tensor(), weights));
         }
         return activated(layer, Value.keras(output, shape));
+    }
+
+    private static int multiplier(KerasLayer layer) {
+        return layer.find("depth_multiplier").isPresent() ? layer.positive("depth_multiplier") : 1;
     }
 
     private static void checkImage(KerasLayer layer, Value x, long groups) {
@@ -213,20 +208,20 @@ final class WeightedLayers {
         }
     }
 
+    /** A Conv node of the layer; its output has that name. */
     private String conv(
+            KerasLayer layer,
             String node,
             String output,
-            String data,
+            Value x,
             Kernel kernel,
             Optional<float[]> bias,
             Windows window,
-            long[] image,
-            long groups,
-            KerasLayer layer) {
+            long groups) {
         note(layer, node);
-        List<String> inputs = new ArrayList<>(List.of(data, weights(node + "/kernel", kernel, 0, layer)));
+        List<String> inputs = new ArrayList<>(List.of(x.tensor(), weights(node + "/kernel", kernel, 0, layer)));
         bias.ifPresent(b -> inputs.add(graph.constant(node + "/bias", HostTensor.of(b, b.length))));
-        List<AttributeProto> attributes = new ArrayList<>(window.attributes(image));
+        List<AttributeProto> attributes = new ArrayList<>(window.attributes(x.shape()));
         attributes.add(Attributes.of("group", groups));
         return graph.node("Conv", node, output, inputs, attributes.toArray(AttributeProto[]::new));
     }
