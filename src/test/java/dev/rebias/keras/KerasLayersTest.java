@@ -2,12 +2,18 @@ package dev.rebias.keras;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
+import dev.rebias.device.Device;
+import dev.rebias.device.Devices;
+import dev.rebias.device.TestDevices;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.keras.KerasBuilder.Inbound;
 import dev.rebias.keras.KerasBuilder.Weight;
 import dev.rebias.keras.KerasOracle.Sample;
 import dev.rebias.keras.KerasOracle.Window;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.oracle.DeviceNetwork;
 import dev.rebias.runtime.WholeModel;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
@@ -20,9 +26,11 @@ import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -355,6 +363,38 @@ final class KerasLayersTest {
         compare(test.name(), test.model().write(folder), test.input(), test.expected());
     }
 
+    static Stream<Arguments> devicesAndCases() {
+        List<Case> cases = cases().toList();
+        return TestDevices.names().stream().flatMap(device -> cases.stream().map(c -> Arguments.of(device, c)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("devicesAndCases")
+    @Tag("cuda")
+    void aLayerComputesTheSameOnOurDevices(String name, Case test) throws IOException {
+        OnnxModel model = test.model().write(folder).floating();
+        HostTensor data = data(test.input());
+        HostTensor expected;
+        try (WholeModel whole = new WholeModel(test.name(), model.proto().toByteArray())) {
+            expected = whole.run(Map.of("in", data)).values().iterator().next();
+        }
+        String output = model.proto().getGraph().getOutput(0).getName();
+        try (Device device = Devices.open(name).device()) {
+            HostTensor found =
+                    DeviceNetwork.run(device, model, Map.of("in", data)).get(output);
+            assertThat(found.shape()).isEqualTo(expected.shape());
+            for (int i = 0; i < found.elements(); i++) {
+                assertThat((double) found.floats().get(i))
+                        .as("%s, element %d", test.name(), i)
+                        .isCloseTo(expected.floats().get(i), within(TOLERANCE));
+            }
+            // All but these two, which are rare, run on the device that was asked for.
+            assertThat(device.warnings())
+                    .allMatch(w ->
+                            w.contains("emulator") || w.startsWith("Selu has no") || w.startsWith("Greater has no"));
+        }
+    }
+
     @ParameterizedTest
     @EnumSource(
             value = Inbound.class,
@@ -428,24 +468,29 @@ final class KerasLayersTest {
         }
     }
 
-    private static void compare(String name, KerasModel model, int[] input, UnaryOperator<Sample> expected) {
+    private static HostTensor data(int[] input) {
         Random random = new Random(5);
-        int size = Arrays.stream(input).reduce(1, (a, b) -> a * b);
-        float[] data = new float[SAMPLES * size];
-        for (int i = 0; i < data.length; i++) {
-            data[i] = (float) random.nextGaussian();
-        }
         long[] shape = new long[input.length + 1];
         shape[0] = SAMPLES;
+        int n = SAMPLES;
         for (int i = 0; i < input.length; i++) {
             shape[i + 1] = input[i];
+            n *= input[i];
         }
+        float[] data = new float[n];
+        for (int i = 0; i < n; i++) {
+            data[i] = (float) random.nextGaussian();
+        }
+        return HostTensor.of(data, shape);
+    }
+
+    private static void compare(String name, KerasModel model, int[] input, UnaryOperator<Sample> expected) {
+        HostTensor samples = data(input);
+        float[] data = samples.toFloats();
+        int size = data.length / SAMPLES;
         HostTensor output;
         try (WholeModel whole = new WholeModel(name, model.floating().proto().toByteArray())) {
-            output = whole.run(Map.of("in", HostTensor.of(data, shape)))
-                    .values()
-                    .iterator()
-                    .next();
+            output = whole.run(Map.of("in", samples)).values().iterator().next();
         }
         double worst = 0;
         for (int n = 0; n < SAMPLES; n++) {

@@ -18,16 +18,26 @@ import java.util.List;
 import java.util.Map;
 
 /** Runs a model node by node on a device. */
-final class DeviceNetwork {
+public final class DeviceNetwork {
     private DeviceNetwork() {}
 
     /** All tensors that the nodes make, by name. */
     static Map<String, NaiveTensor> run(Device device, ModelProto model, Map<String, NaiveTensor> inputs) {
-        Graph graph = GraphReader.read(OnnxModel.of("test", model));
+        OnnxModel whole = OnnxModel.of("test", model);
+        Map<String, HostTensor> given = new HashMap<>();
+        GraphReader.read(whole).inputs().forEach(i -> given.put(i.name(), host(inputs.get(i.name()), i.type())));
+        Map<String, NaiveTensor> values = new HashMap<>();
+        run(device, whole, given).forEach((name, t) -> values.put(name, naive(t)));
+        return values;
+    }
+
+    /** The same of tensors on the host. */
+    public static Map<String, HostTensor> run(Device device, OnnxModel model, Map<String, HostTensor> inputs) {
+        Graph graph = GraphReader.read(model);
         Map<String, Tensor> tensors = new HashMap<>();
         List<PreparedOp> prepared = new ArrayList<>();
         try {
-            graph.inputs().forEach(i -> tensors.put(i.name(), device.upload(host(inputs.get(i.name()), i.type()))));
+            graph.inputs().forEach(i -> tensors.put(i.name(), device.upload(inputs.get(i.name()))));
             for (Node node : graph.nodes()) {
                 List<Operand> operands = new ArrayList<>();
                 List<Tensor> variables = new ArrayList<>();
@@ -50,8 +60,8 @@ final class DeviceNetwork {
                     tensors.put(outputs.get(i), results.get(i));
                 }
             }
-            Map<String, NaiveTensor> values = new HashMap<>();
-            tensors.forEach((name, t) -> values.put(name, naive(device.download(t))));
+            Map<String, HostTensor> values = new HashMap<>();
+            tensors.forEach((name, t) -> values.put(name, device.download(t)));
             return values;
         } finally {
             prepared.forEach(PreparedOp::close);
