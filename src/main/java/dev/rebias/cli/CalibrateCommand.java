@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -77,12 +78,8 @@ final class CalibrateCommand implements Runnable {
                         "Where the corrected model goes (default: MODEL's name with _bc_calibrated before its suffix).")
         private Optional<Path> output = Optional.empty();
 
-        @Option(
-                names = "--device",
-                paramLabel = "D",
-                defaultValue = "auto",
-                description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE}).")
-        private String device;
+        @Mixin
+        private DeviceOption deviceOption;
 
         @Option(
                 names = "--force",
@@ -116,8 +113,9 @@ final class CalibrateCommand implements Runnable {
                 Samples used = dropRemainder && batchSize.isPresent()
                         ? joined.limit(full(joined, pair, batchSize.get()))
                         : joined;
-                CorrectionOptions options =
-                        CorrectionOptions.defaults().withDevice(device).withBatchSize(batchSize.orElse(DEFAULT_BATCH));
+                CorrectionOptions options = CorrectionOptions.defaults()
+                        .withDevice(deviceOption.device())
+                        .withBatchSize(batchSize.orElse(DEFAULT_BATCH));
                 job.run(used, options, false, false);
             }
             return 0;

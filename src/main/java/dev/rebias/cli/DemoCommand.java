@@ -20,6 +20,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -64,12 +65,8 @@ final class DemoCommand implements Callable<Integer> {
     @Option(names = "--output", paramLabel = "FOLDER", description = "Keep the corrected models in this folder.")
     private Optional<Path> output = Optional.empty();
 
-    @Option(
-            names = "--device",
-            paramLabel = "D",
-            defaultValue = "auto",
-            description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE}).")
-    private String device;
+    @Mixin
+    private DeviceOption deviceOption;
 
     @Spec
     private CommandSpec spec;
@@ -123,7 +120,7 @@ final class DemoCommand implements Callable<Integer> {
                 String name = reference.name().toLowerCase(Locale.ROOT);
                 CorrectionResult result = correction.correct(
                         calibration,
-                        CorrectionOptions.defaults().withReference(reference).withDevice(device));
+                        CorrectionOptions.defaults().withReference(reference).withDevice(deviceOption.device()));
                 double accuracy = Accuracy.top1(result.model(), input, bound, labels);
                 print(
                         "  %-28s %7.2f %%   sweep %.2f s on %s",

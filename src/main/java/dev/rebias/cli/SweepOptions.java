@@ -3,6 +3,7 @@ package dev.rebias.cli;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.sweep.Reference;
 import java.util.function.Predicate;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The options that say what a sweep compares and where it runs. */
@@ -21,12 +22,8 @@ final class SweepOptions {
             description = "Samples that go through at a time (default: ${DEFAULT-VALUE}). Does not change the result.")
     private int batchSize;
 
-    @Option(
-            names = "--device",
-            paramLabel = "D",
-            defaultValue = "auto",
-            description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE}).")
-    private String device;
+    @Mixin
+    private DeviceOption deviceOption;
 
     @Option(
             names = "--no-mse",
@@ -43,7 +40,7 @@ final class SweepOptions {
                 .withReference(reference)
                 .withErrors(!noMse)
                 .withBatchSize(batchSize)
-                .withDevice(device)
+                .withDevice(deviceOption.device())
                 .withLayers(layers);
     }
 }

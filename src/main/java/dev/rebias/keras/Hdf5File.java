@@ -14,7 +14,7 @@ import java.util.Optional;
 import java.util.function.Function;
 
 /** Reads what Keras stores in an HDF5 file, held in memory. Whatever is wrong with the file is one sentence. */
-final class Hdf5File implements AutoCloseable {
+final class Hdf5File {
     /** The most elements a compressed dataset may claim for each byte of the file: deflate shrinks zeros about a thousandfold. */
     private static final long MOST_COMPRESSED = 1100;
 
@@ -195,13 +195,5 @@ final class Hdf5File implements AutoCloseable {
         }
         throw new UnsupportedException("the weight '" + path + "' in " + where + " is of "
                 + data.getClass().getComponentType() + ", rebias reads float32: save the model in float32");
-    }
-
-    @Override
-    public void close() {
-        guarded(where, "its end", () -> {
-            file.close();
-            return file;
-        });
     }
 }

@@ -4,10 +4,9 @@ import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
-import ai.onnx.proto.OnnxMl.TensorProto;
 import ai.onnx.proto.OnnxMl.TypeProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
-import com.google.protobuf.ByteString;
+import dev.rebias.op.Tensors;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
@@ -48,14 +47,7 @@ final class OneNodeModel {
     }
 
     OneNodeModel constant(String name, HostTensor value) {
-        TensorProto.Builder tensor = TensorProto.newBuilder()
-                .setName(name)
-                .setDataType(value.type().onnxCode())
-                .setRawData(ByteString.copyFrom(value.bytes()));
-        for (long d : value.shape()) {
-            tensor.addDims(d);
-        }
-        graph.addInitializer(tensor);
+        graph.addInitializer(Tensors.of(name, value));
         return this;
     }
 
