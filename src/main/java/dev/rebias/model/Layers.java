@@ -121,7 +121,8 @@ final class Layers {
     private Optional<Layer.Integers> scaledPixels(LayerOp op, Node multiply, Dequantized w, long[] weightShape) {
         for (int i = 0; i < 2; i++) {
             HostTensor factor = graph.constants().get(multiply.inputs().get(i));
-            if (factor != null && factor.elements() == 1 && factor.type() == ElementType.FLOAT) {
+            // One of more dimensions could add some to the tensor.
+            if (factor != null && factor.elements() == 1 && factor.rank() <= 1 && factor.type() == ElementType.FLOAT) {
                 String pixels = multiply.inputs().get(1 - i);
                 float one = factor.floats().get(0);
                 return scaled(op, w, weightShape, one, k -> MAX_STEPS)
