@@ -6,14 +6,11 @@ import dev.rebias.model.Graph;
 import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.Node;
-import dev.rebias.op.Convolution;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
-import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
-import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
@@ -193,24 +190,12 @@ public final class Planner {
      */
     private int error(Layer q, Layer f) {
         String name = "error of layer '" + q.name() + "'";
-        int own = ownError(name, q, f);
+        int own = error(name, WeightErrors.own(q, f), q.integers(), q.data());
         if (q.first().isEmpty()) {
             return own;
         }
         Layer.First first = q.first().get();
-        double[] difference =
-                difference(f.first().orElseThrow().weights(), q.first().get().weights());
-        int between = tensors++;
-        String input = first.integers().map(Layer.Integers::data).orElse(first.data());
-        double scale = first.integers().map(Layer.Integers::dataScale).orElse(1.0);
-        HostTensor weights = HostTensor.of(toFloats(times(difference, scale)), first.weightShape());
-        add(new Step.Run(
-                name,
-                Step.Role.ERROR,
-                applied(first.op(), stored(first.integers()), zero(first.integers())),
-                List.of(new Operand.Variable(), new Operand.Constant(weights), new Operand.Absent()),
-                List.of(quantizedTensors.get(input)),
-                List.of(between)));
+        int between = error(name, WeightErrors.first(q, f), first.integers(), first.data());
         int carried = tensors++;
         add(layer(name, Step.Role.ERROR, f.op(), f.weightShape(), f.weights(), between, carried));
         int sum = tensors++;
@@ -224,32 +209,19 @@ public final class Planner {
         return sum;
     }
 
-    /** The type of integers that are stored as such; floats that are whole numbers are floats to an operation. */
-    private static Optional<ElementType> stored(Optional<Layer.Integers> integers) {
-        return integers.map(Layer.Integers::type).filter(type -> type != ElementType.FLOAT);
-    }
-
-    private static long zero(Optional<Layer.Integers> integers) {
-        return integers.map(Layer.Integers::zero).orElse(0L);
-    }
-
-    /** An operation on floats, or on stored integers. */
-    private static Op applied(LayerOp op, Optional<ElementType> type, long zero) {
-        return type.<Op>map(t -> new IntegerLayer(op, t, zero)).orElse(op);
-    }
-
-    /** The error that the weights of a layer's own node make. */
-    private int ownError(String name, Layer q, Layer f) {
+    /** The error that one node's weights make. */
+    private int error(String name, WeightError weights, Optional<Layer.Integers> integers, String data) {
         int output = tensors++;
-        WeightError weights = ownWeightError(q, f);
-        HostTensor difference = HostTensor.of(toFloats(weights.difference()), q.weightShape());
-        String data = q.integers().map(Layer.Integers::data).orElse(q.data());
+        Op op = weights.dataType()
+                .<Op>map(type -> new IntegerLayer(weights.op(), type, weights.zero()))
+                .orElse(weights.op());
+        HostTensor difference = HostTensor.of(toFloats(weights.difference()), weights.shape());
         add(new Step.Run(
                 name,
                 Step.Role.ERROR,
-                applied(q.op(), weights.dataType(), weights.zero()),
+                op,
                 List.of(new Operand.Variable(), new Operand.Constant(difference), new Operand.Absent()),
-                List.of(quantizedTensors.get(data)),
+                List.of(quantizedTensors.get(integers.map(Layer.Integers::data).orElse(data))),
                 List.of(output)));
         return output;
     }
@@ -277,71 +249,6 @@ public final class Planner {
                     List.of(quantizedTensors.get(own.data())),
                     List.of(newTensor(quantizedTensors, integers.data())));
         });
-    }
-
-    private static double[] difference(double[] a, double[] b) {
-        double[] out = new double[a.length];
-        for (int i = 0; i < out.length; i++) {
-            out[i] = a[i] - b[i];
-        }
-        return out;
-    }
-
-    private static double[] times(double[] values, double factor) {
-        double[] out = values.clone();
-        for (int i = 0; i < out.length; i++) {
-            out[i] *= factor;
-        }
-        return out;
-    }
-
-    /** By how much a layer's weights are off; of a run of two nodes, those of the one convolution that does the same as both. */
-    static WeightError weightError(Layer q, Layer f) {
-        if (q.first().isEmpty()) {
-            return ownWeightError(q, f);
-        }
-        Layer.First first = q.first().get();
-        long[] inner = first.weightShape();
-        long inputs = inner[1] * first.op().group();
-        long[] shape = inner.clone();
-        shape[0] = q.channels();
-        shape[1] = inputs;
-        double scale = first.integers().map(Layer.Integers::dataScale).orElse(1.0);
-        double[] difference = difference(
-                composed(f.first().orElseThrow(), f.weights(), inputs), composed(first, q.weights(), inputs));
-        return new WeightError(
-                new Convolution(first.op().window(), 1),
-                shape,
-                times(difference, scale),
-                stored(first.integers()),
-                zero(first.integers()));
-    }
-
-    /** K[m, c, tap] = sum over the channels k between that depend on input c of P[m, k] D[k, c, tap], row-major. */
-    private static double[] composed(Layer.First first, double[] pointwise, long inputs) {
-        int between = Math.toIntExact(first.weightShape()[0]);
-        int along = Math.toIntExact(first.weightShape()[1]);
-        int taps = Math.toIntExact(Shape.elements(first.weightShape(), 2, first.weightShape().length));
-        int perGroup = Math.toIntExact(between / first.op().group());
-        int channels = pointwise.length / between;
-        int row = Math.toIntExact(inputs) * taps;
-        double[] out = new double[channels * row];
-        for (int m = 0; m < channels; m++) {
-            for (int k = 0; k < between; k++) {
-                int start = m * row + k / perGroup * along * taps;
-                for (int i = 0; i < along * taps; i++) {
-                    out[start + i] += pointwise[m * between + k] * first.weights()[k * along * taps + i];
-                }
-            }
-        }
-        return out;
-    }
-
-    /** By how much the weights of a layer's own node are off; in terms of the data's integers where it works on such. */
-    private static WeightError ownWeightError(Layer q, Layer f) {
-        double scale = q.integers().map(Layer.Integers::dataScale).orElse(1.0);
-        double[] difference = times(difference(f.weights(), q.weights()), scale);
-        return new WeightError(q.op(), q.weightShape(), difference, stored(q.integers()), zero(q.integers()));
     }
 
     private void planFloat() {

@@ -60,7 +60,7 @@ public final class Sweep implements AutoCloseable {
                                     bias,
                                     referenceBias,
                                     steps.get(i),
-                                    Planner.weightError(pair.quantized(), pair.floating())));
+                                    WeightErrors.of(pair.quantized(), pair.floating())));
         }
     }
 
