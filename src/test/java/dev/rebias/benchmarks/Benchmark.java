@@ -10,11 +10,12 @@ import dev.rebias.model.Graph;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.BoundSamples;
-import dev.rebias.samples.Normalization;
+import dev.rebias.samples.Npz;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.PlainPass;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
+import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -63,7 +64,10 @@ public final class Benchmark {
             switch (name) {
                 case "loops" -> Loops.run();
                 case "stream" -> stream();
-                case "keras" -> keras();
+                case "keras" -> {
+                    keras(1);
+                    keras(8);
+                }
                 default -> run(Workload.of(name), machine);
             }
         }
@@ -99,8 +103,12 @@ public final class Benchmark {
         }
     }
 
-    /** A quantised Keras model: corrections against plain passes of our own device, and of ONNX Runtime. */
-    private static void keras() {
+    /**
+     * A quantised Keras model: corrections against plain passes of our own device, and of ONNX Runtime.
+     *
+     * @param times how often the bundled images are taken
+     */
+    private static void keras(int times) {
         KerasModel model = KerasModel.read(Path.of("examples/keras/w3a4.h5"));
         OnnxModel floatModel =
                 KerasModel.read(Path.of("examples/keras/float.h5")).floating();
@@ -108,7 +116,14 @@ public final class Benchmark {
         Graph floating = GraphReader.read(floatModel);
         Graph quantized = GraphReader.read(model.quantized());
         CorrectionOptions options = CorrectionOptions.defaults().withDevice("cpu");
-        try (Samples samples = Samples.open(Path.of("examples/keras/calibration.npz"), Normalization.NONE);
+        HostTensor bundled = Npz.read(Path.of("examples/keras/calibration.npz"), "samples");
+        int pixels = Math.toIntExact(bundled.elements());
+        float[] values = new float[times * pixels];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = Byte.toUnsignedInt(bundled.bytes().get(i % pixels));
+        }
+        HostTensor images = HostTensor.of(values, times * bundled.shape()[0], 28, 28, 1);
+        try (Samples samples = Samples.of(Map.of(correction.inputNames().get(0), images));
                 Device device = Devices.open("cpu").device()) {
             BoundSamples bound = samples.bind(correction.inputs());
             int batchSize = device.batchSize(options.batchSize(), 28 * 28 * Float.BYTES);
