@@ -95,12 +95,14 @@ final class CalibrateCommand implements Runnable {
 
         @Override
         public Integer call() {
+            long start = System.nanoTime();
             if (!KerasModel.isKeras(model)) {
                 throw new UsageException(
                         "'" + model + "' is not a Keras model: for ONNX models there is 'rebias correct'");
             }
             ModelPair pair = ModelPair.read(Optional.empty(), model, Reference.LAYER, force);
             CorrectionJob job = new CorrectionJob(
+                    start,
                     pair,
                     samplesPath,
                     output.orElseGet(() -> calibrated(model)),

@@ -87,10 +87,12 @@ final class CorrectCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        long start = System.nanoTime();
         CorrectionOptions options = sweepOptions
                 .options(pair.layers())
                 .withMemoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE));
         CorrectionJob job = new CorrectionJob(
+                start,
                 pair.read(sweepOptions.reference(), force),
                 samplesPath,
                 output,

@@ -23,7 +23,7 @@ import java.util.stream.Stream;
 
 /** One correction from files to files: outputs are checked first, then it is computed, written, reported. */
 final class CorrectionJob {
-    private final long start = System.nanoTime();
+    private final long start;
     private final ModelPair pair;
     private final CorrectedFile output;
     private final List<OutputFile> reports;
@@ -33,10 +33,12 @@ final class CorrectionJob {
     /**
      * Checks that the outputs can be written.
      *
+     * @param start when the work began, before the models were read, in nanoseconds of {@link System#nanoTime}
      * @param samples what is read beside the models, and must not be written over
      * @param force whether existing files may be replaced
      */
     CorrectionJob(
+            long start,
             ModelPair pair,
             Path samples,
             Path output,
@@ -46,6 +48,7 @@ final class CorrectionJob {
             PrintWriter out) {
         List<Path> inputs = new ArrayList<>(pair.files());
         inputs.addAll(files(samples));
+        this.start = start;
         this.pair = pair;
         this.output = CorrectedFile.check(pair, output, inputs, force);
         inputs.add(output);

@@ -65,8 +65,8 @@ public final class Benchmark {
                 case "loops" -> Loops.run();
                 case "stream" -> stream();
                 case "keras" -> {
-                    keras(1);
-                    keras(8);
+                    keras(1, machine);
+                    keras(8, machine);
                 }
                 default -> run(Workload.of(name), machine);
             }
@@ -108,7 +108,7 @@ public final class Benchmark {
      *
      * @param times how often the bundled images are taken
      */
-    private static void keras(int times) {
+    private static void keras(int times, Machine machine) {
         KerasModel model = KerasModel.read(Path.of("examples/keras/w3a4.h5"));
         OnnxModel floatModel =
                 KerasModel.read(Path.of("examples/keras/float.h5")).floating();
@@ -130,7 +130,11 @@ public final class Benchmark {
             Map<String, DoubleSupplier> runs = new LinkedHashMap<>();
             runs.put("own float pass", () -> PlainPass.seconds(device, floating, bound, batchSize));
             runs.put("own quantised pass", () -> PlainPass.seconds(device, quantized, bound, batchSize));
-            runs.put("layer", () -> correction.correct(samples, options).sweepSeconds());
+            List<CorrectionResult> last = new ArrayList<>();
+            runs.put("layer", () -> {
+                last.add(correction.correct(samples, options));
+                return last.get(last.size() - 1).sweepSeconds();
+            });
             runs.put(
                     "layer --no-mse",
                     () -> correction.correct(samples, options.withErrors(false)).sweepSeconds());
@@ -153,6 +157,8 @@ public final class Benchmark {
                         Arrays.stream(s).max().orElse(0),
                         median(s) / own,
                         median(s) / u));
+                System.out.println("  where the time of the last correction went:");
+                profile(last.get(last.size() - 1), machine);
             }
         }
     }
