@@ -2,26 +2,67 @@ package dev.rebias.sweep;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.IntConsumer;
 
-/** Shares out batches to threads, of which the calling one is the first: so with one there is no other, and between two barriers only the others have to wake up. */
+/**
+ * Shares out batches to threads, of which the calling one is the first: so with one there is no other. Who has nothing to do looks again and again for a moment before it sleeps: barriers follow
+ * each other within milliseconds, and to be woken up takes a good part of one.
+ */
 final class Workers implements AutoCloseable {
-    private final int others;
-    private final ExecutorService executor;
+    /** How long to look before going to sleep. */
+    private static final long AWAKE_NANOS = 300_000;
 
+    private final List<Thread> others = new ArrayList<>();
+    private final Thread caller = Thread.currentThread();
+    /** The work of all, and its number; the number changes last. */
+    private volatile Runnable share = () -> {};
+
+    private final AtomicInteger number = new AtomicInteger();
+    private volatile boolean closed;
+    private final AtomicInteger busy = new AtomicInteger();
+
+    /** Starts threads; only the thread that makes this object may give it work. */
     Workers(int threads) {
-        this.others = threads - 1;
-        this.executor = Executors.newFixedThreadPool(Math.max(1, others), work -> {
-            Thread thread = new Thread(work, "rebias-sweep");
+        for (int t = 1; t < threads; t++) {
+            Thread thread = new Thread(this::work, "rebias-sweep");
             thread.setDaemon(true);
-            return thread;
-        });
+            others.add(thread);
+            thread.start();
+        }
+    }
+
+    private void work() {
+        int done = 0;
+        while (true) {
+            int last = done;
+            await(() -> number.get() != last || closed);
+            if (closed) {
+                return;
+            }
+            done++;
+            try {
+                share.run();
+            } finally {
+                if (busy.decrementAndGet() == 0) {
+                    LockSupport.unpark(caller);
+                }
+            }
+        }
+    }
+
+    private static void await(BooleanSupplier condition) {
+        long start = System.nanoTime();
+        while (!condition.getAsBoolean()) {
+            if (System.nanoTime() - start < AWAKE_NANOS) {
+                Thread.onSpinWait();
+            } else {
+                LockSupport.park();
+            }
+        }
     }
 
     /**
@@ -32,50 +73,59 @@ final class Workers implements AutoCloseable {
     void forEach(int count, IntConsumer work) {
         AtomicInteger next = new AtomicInteger();
         AtomicReference<Throwable> failure = new AtomicReference<>();
-        Runnable share = () -> {
+        share = () -> {
             try {
                 for (int b = next.getAndIncrement(); b < count; b = next.getAndIncrement()) {
                     work.accept(b);
                 }
-            } catch (RuntimeException | Error e) {
+            } catch (Throwable e) { // a listener may throw what it does not declare
                 next.set(count);
                 failure.compareAndSet(null, e);
             }
         };
-        List<Future<?>> running = new ArrayList<>();
-        for (int t = 0; t < Math.min(others, count - 1); t++) {
-            running.add(executor.submit(share));
+        Runnable own = share;
+        busy.set(others.size());
+        number.incrementAndGet();
+        others.forEach(LockSupport::unpark);
+        own.run();
+        // Tensors are in use until the work has ended: an interruption is left to whoever looks for it then.
+        boolean interrupted = false;
+        while (busy.get() > 0) {
+            interrupted |= Thread.interrupted();
+            await(() -> busy.get() == 0 || caller.isInterrupted());
         }
-        share.run();
-        await(running);
-        if (failure.get() instanceof Error e) {
+        if (interrupted) {
+            caller.interrupt();
+        }
+        Throwable thrown = failure.get();
+        if (thrown instanceof Error e) {
             throw e;
         }
-        if (failure.get() != null) {
-            throw (RuntimeException) failure.get();
+        if (thrown instanceof RuntimeException e) {
+            throw e;
+        }
+        if (thrown != null) {
+            throw new IllegalStateException(thrown);
         }
     }
 
-    private static void await(List<Future<?>> running) {
+    /** Ends the threads; when this returns they have ended. */
+    @Override
+    public void close() {
+        closed = true;
+        others.forEach(LockSupport::unpark);
         boolean interrupted = false;
-        for (Future<?> one : running) {
-            while (!one.isDone()) {
+        for (Thread other : others) {
+            while (other.isAlive()) {
                 try {
-                    one.get();
-                } catch (ExecutionException e) {
-                    throw new IllegalStateException(e); // a share keeps what it throws to itself
+                    other.join();
                 } catch (InterruptedException e) {
-                    interrupted = true; // tensors are in use until the work has ended
+                    interrupted = true;
                 }
             }
         }
         if (interrupted) {
-            Thread.currentThread().interrupt();
+            caller.interrupt();
         }
-    }
-
-    @Override
-    public void close() {
-        executor.shutdown();
     }
 }
