@@ -3,6 +3,7 @@ package dev.rebias;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Moments;
+import dev.rebias.device.Transfers;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.BiasWriter;
@@ -43,6 +44,9 @@ import java.util.Optional;
  * by several threads.
  */
 public final class BiasCorrection {
+    /** So that threads which share out batches end at about the same time. */
+    private static final int BATCHES_PER_THREAD = 4;
+
     private final OnnxModel quantizedModel;
     private final Graph floating;
     private final Graph quantized;
@@ -164,55 +168,73 @@ public final class BiasCorrection {
     public CorrectionResult correct(Samples samples, CorrectionOptions options) {
         BoundSamples bound = samples.bind(inputs());
         List<LayerPair> layers = layers(options);
-        Plan plan = plan(layers, options);
         Devices.Choice choice = Devices.open(options.device());
         try (Device device = choice.device()) {
-            int batchSize = batchSize(options.batchSize(), bound, device);
-            long start = System.nanoTime();
-            List<Moments> moments;
-            long spilled;
-            Profile profile;
-            try (Sweep sweep = sweep(plan, device, options)) {
-                moments = sweep.run(bound, batchSize, options.perChannel(), options.listener());
-                spilled = sweep.spilledBytes();
-                profile = sweep.profile();
-            }
-            double seconds = (System.nanoTime() - start) / 1e9;
-            Map<Layer, float[]> corrections = new LinkedHashMap<>();
-            for (int i = 0; i < layers.size(); i++) {
-                corrections.put(layers.get(i).quantized(), moments.get(i).delta());
-            }
-            OnnxModel corrected = quantizedModel.corrected(BiasWriter.write(sites, corrections));
-            return new CorrectionResult(
-                    corrected,
-                    options.reference(),
-                    device.info(),
-                    choice.why(),
-                    bound.count(),
-                    batchSize,
-                    results(layers, moments),
-                    device.transfers(),
-                    device.warnings(),
-                    seconds,
-                    device.peakBytes(),
-                    spilled,
-                    profile);
+            return correct(bound, layers, options, device, choice.why());
         }
+    }
+
+    /**
+     * The same on a device that is open, and stays so: for many corrections one after the other, which then share its memory and what it has compiled.
+     *
+     * @param options of which the name of a device is not looked at
+     * @param device used by nobody else at the same time
+     */
+    public CorrectionResult correct(Samples samples, CorrectionOptions options, Device device) {
+        return correct(samples.bind(inputs()), layers(options), options, device, "given");
+    }
+
+    private CorrectionResult correct(
+            BoundSamples bound, List<LayerPair> layers, CorrectionOptions options, Device device, String why) {
+        Transfers before = device.transfers();
+        device.forgetPeak();
+        int batchSize = batchSize(options.batchSize(), bound, device, bound.count());
+        Plan plan = plan(layers, device, options);
+        long start = System.nanoTime();
+        List<Moments> moments;
+        long spilled;
+        Profile profile;
+        try (Sweep sweep = sweep(plan, device, options)) {
+            moments = sweep.run(bound, batchSize, options.listener());
+            spilled = sweep.spilledBytes();
+            profile = sweep.profile();
+        }
+        double seconds = (System.nanoTime() - start) / 1e9;
+        Map<Layer, float[]> corrections = new LinkedHashMap<>();
+        for (int i = 0; i < layers.size(); i++) {
+            corrections.put(layers.get(i).quantized(), moments.get(i).delta());
+        }
+        OnnxModel corrected = quantizedModel.corrected(BiasWriter.write(sites, corrections));
+        return new CorrectionResult(
+                corrected,
+                options.reference(),
+                device.info(),
+                why,
+                bound.count(),
+                batchSize,
+                results(layers, moments),
+                device.transfers().since(before),
+                device.warnings(),
+                seconds,
+                device.peakBytes(),
+                spilled,
+                profile);
     }
 
     /**
      * Tells what memory {@link #correct} would take, by taking one batch through the whole sweep.
      *
      * @param samples of which the first batch is used
+     * @param count how many samples there would be
      * @throws UnsupportedException as {@link #correct} does
      * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
      */
-    public Footprint footprint(Samples samples, CorrectionOptions options) {
+    public Footprint footprint(Samples samples, CorrectionOptions options, long count) {
         BoundSamples bound = samples.bind(inputs());
-        Plan plan = plan(layers(options), options);
+        List<LayerPair> layers = layers(options);
         try (Device device = Devices.open(options.device()).device();
-                Sweep sweep = sweep(plan, device, options)) {
-            return sweep.footprint(bound, batchSize(options.batchSize(), bound, device));
+                Sweep sweep = sweep(plan(layers, device, options), device, options.withMemoryLimit(Long.MAX_VALUE))) {
+            return sweep.footprint(bound, batchSize(options.batchSize(), bound, device, count));
         }
     }
 
@@ -221,7 +243,7 @@ public final class BiasCorrection {
      *
      * @throws UnsupportedException also if the model leaves the shape of an input open
      */
-    public Footprint footprint(CorrectionOptions options) {
+    public Footprint footprint(CorrectionOptions options, long count) {
         Map<String, HostTensor> zeros = new LinkedHashMap<>();
         for (InputSpec input : inputs()) {
             long[] shape = input.shape();
@@ -232,7 +254,7 @@ public final class BiasCorrection {
             shape[0] = fixedBatch().orElse(options.batchSize());
             zeros.put(input.name(), HostTensor.zeros(input.type(), shape));
         }
-        return footprint(Samples.of(zeros), options);
+        return footprint(Samples.of(zeros), options, count);
     }
 
     private List<LayerPair> layers(CorrectionOptions options) {
@@ -246,14 +268,21 @@ public final class BiasCorrection {
         return layers;
     }
 
-    private Plan plan(List<LayerPair> layers, CorrectionOptions options) {
-        return Planner.plan(options.reference(), options.errors(), floating, quantized, floatInputs, layers);
+    private Plan plan(List<LayerPair> layers, Device device, CorrectionOptions options) {
+        return Planner.plan(
+                options.reference(),
+                options.errors(),
+                device::prefersInputSquares,
+                floating,
+                quantized,
+                floatInputs,
+                layers);
     }
 
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {
         List<float[]> steps =
                 plan.layers().stream().map(p -> sites.steps(p.quantized())).toList();
-        return new Sweep(plan, device, steps, options.memoryLimit());
+        return new Sweep(plan, device, steps, options.perChannel(), options.memoryLimit());
     }
 
     private InputSpec spec(GraphInput input) {
@@ -274,10 +303,10 @@ public final class BiasCorrection {
     }
 
     /** The batch size that the model fixes, or else the one that suits the device. */
-    private int batchSize(int wanted, BoundSamples bound, Device device) {
-        int samples = bound.count();
+    private int batchSize(int wanted, BoundSamples bound, Device device, long count) {
         if (fixedBatch().isPresent()) {
             int fixed = fixedBatch().get();
+            int samples = bound.count();
             if (samples % fixed != 0) {
                 throw new UnsupportedException("'" + quantized.file() + "' fixes its batch at " + fixed + ", and "
                         + samples + " samples are no multiple of it: use --limit " + samples / fixed * fixed
@@ -289,7 +318,9 @@ public final class BiasCorrection {
             long bytes = first.next().stream()
                     .mapToLong(t -> t.elements() * t.type().bytes())
                     .sum();
-            return device.batchSize(Math.min(wanted, samples), bytes);
+            // Where several threads take batches of their own, there should be a few for each.
+            int shares = device.threads() == 1 ? 1 : BATCHES_PER_THREAD * device.threads();
+            return device.batchSize((int) Math.min(wanted, (count + shares - 1) / shares), bytes);
         }
     }
 

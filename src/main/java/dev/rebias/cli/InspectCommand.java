@@ -92,7 +92,7 @@ final class InspectCommand implements Callable<Integer> {
 
     private void plan(PrintWriter out, BiasCorrection correction, long samples) {
         CorrectionOptions options = sweepOptions.options(pair.layers());
-        Footprint footprint = footprint(correction, options);
+        Footprint footprint = footprint(correction, options, samples);
         print(
                 out,
                 "plan for %d samples, reference %s, in batches of %d",
@@ -113,13 +113,13 @@ final class InspectCommand implements Callable<Integer> {
         print(out, "predicted: at most %.1f MB of tensors at once", footprint.peak(samples) / 1e6);
     }
 
-    private Footprint footprint(BiasCorrection correction, CorrectionOptions options) {
+    private Footprint footprint(BiasCorrection correction, CorrectionOptions options, long samples) {
         if (samplesPath.isPresent()) {
             try (Samples all = Samples.open(samplesPath.get(), Normalization.NONE)) {
-                return correction.footprint(all, options);
+                return correction.footprint(all, options, samples);
             }
         }
-        return correction.footprint(options);
+        return correction.footprint(options, samples);
     }
 
     private static void print(PrintWriter out, String format, Object... values) {

@@ -34,7 +34,7 @@ public interface Device extends AutoCloseable {
 
     /** A tensor's elements for a place elsewhere, from which the tensor can be made again. The tensor stays the caller's to close. */
     default Parked park(Tensor tensor) {
-        return new Parked(download(tensor), this::upload);
+        return new Parked(download(tensor), true, this::upload);
     }
 
     /**
@@ -62,6 +62,25 @@ public interface Device extends AutoCloseable {
      * @param weights by how much the weights are off; where the data are integers, so are those that it is given
      */
     InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights);
+
+    /**
+     * Whether the device finds such a layer's errors and their squares with less work by {@link #inputSquares} than by computing every error. A device that has no other way than computing
+     * them never does.
+     */
+    default boolean prefersInputSquares(WeightError weights) {
+        return false;
+    }
+
+    /**
+     * A new accumulator of what a layer's weights meet, from which also the squares of the errors follow; for layers of which {@link #prefersInputSquares} holds.
+     * Parameters as for {@link #inputMoments}.
+     *
+     * @param perSample whether the means within single samples are wanted, as statistics of single channels need them
+     */
+    default InputMoments inputSquares(
+            double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
+        throw new IllegalStateException("this device computes every error");
+    }
 
     Transfers transfers();
 

@@ -35,6 +35,13 @@ public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations
         }
     }
 
+    /** Whether every output position depends on the input position of the same number alone. */
+    public boolean isPointwise() {
+        return kernel.stream().allMatch(k -> k == 1)
+                && strides.stream().allMatch(s -> s == 1)
+                && (autoPad != AutoPad.NOTSET || pads.stream().allMatch(p -> p == 0));
+    }
+
     /** Reads the attributes of a Conv or ConvTranspose node whose weights have this shape. */
     static Window of(NodeProto node, long[] weightShape) {
         int n = weightShape.length - 2;

@@ -1,5 +1,6 @@
 package dev.rebias.sweep;
 
+import dev.rebias.device.WeightError;
 import dev.rebias.model.LayerPair;
 import java.util.List;
 
@@ -7,7 +8,7 @@ import java.util.List;
  * What a sweep does.
  *
  * @param reference where y_f comes from
- * @param errors whether errors are measured, or only what their means follow from
+ * @param measured for each layer, how its errors are found
  * @param layers the layers to be corrected
  * @param inputs the tensors that samples fill, in the order of the quantised model's inputs
  * @param segments the work between barriers
@@ -15,16 +16,34 @@ import java.util.List;
  */
 public record Plan(
         Reference reference,
-        boolean errors,
+        List<Measured> measured,
         List<LayerPair> layers,
         List<Integer> inputs,
         List<Segment> segments,
         int tensors) {
     public Plan {
+        measured = List.copyOf(measured);
         layers = List.copyOf(layers);
         inputs = List.copyOf(inputs);
         segments = List.copyOf(segments);
     }
+
+    /** How a layer's errors are found. */
+    public enum Method {
+        /** By computing every one. */
+        ERRORS,
+        /** Their means only, from those of the layer's input. */
+        INPUT_MEANS,
+        /** From the means of the layer's input and of products of two of its channels. */
+        INPUT_SQUARES
+    }
+
+    /**
+     * How a layer's errors are found, and by how much its weights are off.
+     *
+     * @param weights of a run of two nodes, those of the one convolution that does the same as both
+     */
+    public record Measured(Method method, WeightError weights) {}
 
     /**
      * The steps between two barriers.

@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 
 /**
  * Makes the plan of a sweep. A tensor's level is the number of barriers before it can exist with all corrections in it: an output of a
@@ -29,7 +30,9 @@ import java.util.TreeMap;
  */
 public final class Planner {
     private final Reference reference;
+    private final Predicate<WeightError> squares;
     private final boolean errors;
+    private final List<Plan.Measured> measured = new ArrayList<>();
     private final List<LayerPair> layers;
     private final Graph floating;
     private final Graph quantized;
@@ -45,9 +48,16 @@ public final class Planner {
 
     private int level;
 
-    private Planner(Reference reference, boolean errors, Graph floating, Graph quantized, List<LayerPair> layers) {
+    private Planner(
+            Reference reference,
+            boolean errors,
+            Predicate<WeightError> squares,
+            Graph floating,
+            Graph quantized,
+            List<LayerPair> layers) {
         this.reference = reference;
         this.errors = errors;
+        this.squares = squares;
         this.floating = floating;
         this.quantized = quantized;
         this.layers = layers;
@@ -57,20 +67,23 @@ public final class Planner {
      * Plans a sweep.
      *
      * @param errors whether the errors themselves are wanted, or only their means, for which the reference {@code LAYER} has a closed form
+     * @param squares of which layers errors and their squares are better found from the input than by computing them ({@link dev.rebias.device.Device#prefersInputSquares})
      * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
      * @param layers the layers to be corrected, in the quantised model's graph order
      */
     public static Plan plan(
             Reference reference,
             boolean errors,
+            Predicate<WeightError> squares,
             Graph floating,
             Graph quantized,
             Map<String, String> floatInputs,
             List<LayerPair> layers) {
-        return new Planner(reference, errors, floating, quantized, layers).plan(floatInputs);
+        return new Planner(reference, errors, squares, floating, quantized, layers).plan(floatInputs);
     }
 
     private Plan plan(Map<String, String> floatInputs) {
+        layers.forEach(pair -> measured.add(measured(pair)));
         List<Integer> inputs = new ArrayList<>();
         quantized.inputs().forEach(input -> inputs.add(newTensor(quantizedTensors, input.name())));
         floatInputs.forEach((f, q) -> floatTensors.put(f, quantizedTensors.get(q)));
@@ -78,7 +91,16 @@ public final class Planner {
             planFloat();
         }
         planQuantized();
-        return new Plan(reference, errors, layers, inputs, segments(), tensors);
+        return new Plan(reference, measured, layers, inputs, segments(), tensors);
+    }
+
+    private Plan.Measured measured(LayerPair pair) {
+        WeightError weights = WeightErrors.of(pair.quantized(), pair.floating());
+        if (!errors) {
+            return new Plan.Measured(Plan.Method.INPUT_MEANS, weights);
+        }
+        boolean bySquares = reference == Reference.LAYER && squares.test(weights);
+        return new Plan.Measured(bySquares ? Plan.Method.INPUT_SQUARES : Plan.Method.ERRORS, weights);
     }
 
     private int newTensor(Map<String, Integer> names, String name) {
@@ -155,11 +177,12 @@ public final class Planner {
         own.add(q.integers()
                 .map(integers -> integerLayer(name, q, integers, output))
                 .orElseGet(() -> layer(name, Step.Role.QUANTIZED, q.op(), q.weightShape(), q.weights(), data, output)));
-        // With the closed form, the correction is known before the layer runs.
-        int runs = errors ? level : level + 1;
-        if (errors) {
+        // Where errors follow from the input, the correction is known before the layer runs.
+        boolean computed = measured.get(index).method() == Plan.Method.ERRORS;
+        int runs = computed ? level : level + 1;
+        if (computed) {
             own.forEach(this::add);
-            int compared = reference == Reference.LAYER ? error(q, f) : floatTensor(withoutBias(f));
+            int compared = reference == Reference.LAYER ? error(index, q, f) : floatTensor(withoutBias(f));
             add(new Step.Measure(index, compared, output));
         } else {
             add(new Step.MeasureInput(index, quantizedTensors.get(measured(q))));
@@ -188,12 +211,12 @@ public final class Planner {
      * e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted (DESIGN.md section 3). Of two nodes in a row, D and P, it is
      * P_f D_f x - P_q D_q x = (P_f - P_q) D_q x + P_f (D_f - D_q) x, where D_q x is there already.
      */
-    private int error(Layer q, Layer f) {
+    private int error(int index, Layer q, Layer f) {
         String name = "error of layer '" + q.name() + "'";
-        int own = error(name, WeightErrors.own(q, f), q.integers(), q.data());
         if (q.first().isEmpty()) {
-            return own;
+            return error(name, measured.get(index).weights(), q.integers(), q.data());
         }
+        int own = error(name, WeightErrors.own(q, f), q.integers(), q.data());
         Layer.First first = q.first().get();
         int between = error(name, WeightErrors.first(q, f), first.integers(), first.data());
         int carried = tensors++;

@@ -13,8 +13,12 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.UUID;
 import java.util.function.Function;
 
@@ -23,10 +27,11 @@ import java.util.function.Function;
  * ends. Safe for use by several threads.
  */
 final class SpillFile implements AutoCloseable {
-    private static final ThreadLocal<ByteBuffer> READING = new ThreadLocal<>();
-
     private final FreeRanges space = new FreeRanges(Long.MAX_VALUE);
     private Optional<FileChannel> channel = Optional.empty();
+    /** Memory to read into, by size. */
+    private final TreeMap<Integer, Deque<ByteBuffer>> idle = new TreeMap<>();
+
     private long bytes;
     private long peak;
 
@@ -52,14 +57,13 @@ final class SpillFile implements AutoCloseable {
         return new Entry(offset, size, t.type(), t.shape(), parked.restore());
     }
 
-    /** Makes the tensor again; its place in the file is free then. */
-    Tensor read(Entry entry) {
-        ByteBuffer buffer = READING.get();
-        if (buffer == null || buffer.capacity() < entry.size()) {
-            buffer = ByteBuffer.allocateDirect(Math.toIntExact(entry.size()));
-            READING.set(buffer);
-        }
-        ByteBuffer to = buffer.slice(0, Math.toIntExact(entry.size()));
+    /** A tensor's elements, in memory that is the file's. */
+    record Elements(HostTensor values, ByteBuffer memory) {}
+
+    /** Reads a tensor's elements; its place in the file is free then. */
+    Elements read(Entry entry) {
+        ByteBuffer memory = memory(Math.toIntExact(entry.size()));
+        ByteBuffer to = memory.slice(0, Math.toIntExact(entry.size()));
         try {
             FileChannel from = open();
             for (long at = entry.offset(); to.hasRemaining(); ) {
@@ -73,9 +77,26 @@ final class SpillFile implements AutoCloseable {
             throw new RebiasException(
                     "the temporary file of tensors in '" + folder() + "' cannot be read: " + e.getMessage(), e);
         }
-        Tensor tensor = entry.restore().apply(new HostTensor(entry.type(), entry.shape(), to));
         give(entry);
-        return tensor;
+        return new Elements(new HostTensor(entry.type(), entry.shape(), to), memory);
+    }
+
+    private synchronized ByteBuffer memory(int size) {
+        Map.Entry<Integer, Deque<ByteBuffer>> fitting = idle.ceilingEntry(size);
+        if (fitting == null) {
+            return ByteBuffer.allocateDirect(size);
+        }
+        ByteBuffer memory = fitting.getValue().pop();
+        if (fitting.getValue().isEmpty()) {
+            idle.remove(fitting.getKey());
+        }
+        return memory;
+    }
+
+    /** Takes back the memory of elements that nobody reads any more. */
+    synchronized void give(Elements elements) {
+        idle.computeIfAbsent(elements.memory().capacity(), k -> new ArrayDeque<>())
+                .push(elements.memory());
     }
 
     private synchronized long take(long size) {

@@ -9,6 +9,7 @@ import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.LayerPair;
 import dev.rebias.op.IntegerLayer;
@@ -20,8 +21,11 @@ import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 
@@ -31,10 +35,13 @@ import java.util.function.Supplier;
  */
 public final class Sweep implements AutoCloseable {
     private final Plan plan;
+    private final boolean perChannel;
     private final Device device;
     private final List<Measurement> moments = new ArrayList<>();
     private final Frontier frontier;
     private final Profile profile = new Profile();
+    /** Why samples could not be read. */
+    private Optional<RuntimeException> unreadable = Optional.empty();
     /** The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments. */
     private final Tensor[] shared;
 
@@ -42,36 +49,44 @@ public final class Sweep implements AutoCloseable {
      * Prepares a sweep.
      *
      * @param steps for each layer of the plan, the steps of its bias, or none ({@link Device#errorMoments})
+     * @param perChannel whether statistics of single channels are wanted
      * @param memoryLimit the bytes of tensors beyond which batches that wait at a barrier go to a temporary file
      */
-    public Sweep(Plan plan, Device device, List<float[]> steps, long memoryLimit) {
+    public Sweep(Plan plan, Device device, List<float[]> steps, boolean perChannel, long memoryLimit) {
         this.plan = plan;
+        this.perChannel = perChannel;
         this.device = device;
         this.shared = new Tensor[plan.tensors()];
         this.frontier = new Frontier(device, memoryLimit);
-        for (int i = 0; i < plan.layers().size(); i++) {
-            LayerPair pair = plan.layers().get(i);
-            double[] bias = pair.quantized().bias();
-            double[] referenceBias = pair.floating().bias();
-            moments.add(
-                    plan.errors()
-                            ? device.errorMoments(bias, referenceBias, steps.get(i))
-                            : device.inputMoments(
-                                    bias,
-                                    referenceBias,
-                                    steps.get(i),
-                                    WeightErrors.of(pair.quantized(), pair.floating())));
+        try {
+            for (int i = 0; i < plan.layers().size(); i++) {
+                moments.add(measurement(i, steps.get(i)));
+            }
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
         }
+    }
+
+    private Measurement measurement(int layer, float[] steps) {
+        LayerPair pair = plan.layers().get(layer);
+        double[] bias = pair.quantized().bias();
+        double[] referenceBias = pair.floating().bias();
+        WeightError weights = plan.measured().get(layer).weights();
+        return switch (plan.measured().get(layer).method()) {
+            case ERRORS -> device.errorMoments(bias, referenceBias, steps);
+            case INPUT_MEANS -> device.inputMoments(bias, referenceBias, steps, weights);
+            case INPUT_SQUARES -> device.inputSquares(bias, referenceBias, steps, weights, perChannel);
+        };
     }
 
     /**
      * Sweeps all samples.
      *
-     * @param perChannel whether statistics of single channels are wanted
      * @return for each layer of the plan, its error statistics and its correction
      * @throws UnsupportedException if a model cannot be run on these samples, or computes values that are not numbers
      */
-    public List<Moments> run(BoundSamples samples, int batchSize, boolean perChannel, SweepListener listener) {
+    public List<Moments> run(BoundSamples samples, int batchSize, SweepListener listener) {
         int batches = (samples.count() + batchSize - 1) / batchSize;
         long total = (long) batches * plan.segments().size();
         AtomicLong done = new AtomicLong();
@@ -94,10 +109,12 @@ public final class Sweep implements AutoCloseable {
                         }
                     });
                 }
+                start = System.nanoTime();
                 plan.segments().get(k).solved().forEach(this::solve);
+                profile.add("solving", System.nanoTime() - start, 0, 0);
             }
+            return read(workers);
         }
-        return read(perChannel);
     }
 
     /**
@@ -132,17 +149,29 @@ public final class Sweep implements AutoCloseable {
         return new Footprint(size, device.threads(), segments);
     }
 
-    /** Brings batches to the device until that many have come, or all. */
+    /** Brings batches to the device until that many have come, or all. Where that has failed, whoever asks next is told the same. */
     private synchronized void enter(Batches source, int wanted) {
-        while (frontier.size() < wanted && source.hasNext()) {
-            long start = System.nanoTime();
-            List<HostTensor> batch = source.next();
-            profile.add("reading samples", System.nanoTime() - start, 0, 0);
-            Tensor[] tensors = new Tensor[plan.tensors()];
-            for (int i = 0; i < batch.size(); i++) {
-                tensors[plan.inputs().get(i)] = device.upload(batch.get(i));
+        unreadable.ifPresent(e -> {
+            throw e;
+        });
+        try {
+            while (frontier.size() < wanted && source.hasNext()) {
+                enter(source);
             }
-            frontier.enter(tensors, Math.toIntExact(batch.get(0).shape()[0]));
+        } catch (RuntimeException e) {
+            unreadable = Optional.of(e);
+            throw e;
+        }
+    }
+
+    private void enter(Batches source) {
+        long start = System.nanoTime();
+        List<HostTensor> batch = source.next();
+        profile.add("reading samples", System.nanoTime() - start, 0, 0);
+        Tensor[] tensors = new Tensor[plan.tensors()];
+        frontier.enter(tensors, Math.toIntExact(batch.get(0).shape()[0]));
+        for (int i = 0; i < batch.size(); i++) {
+            tensors[plan.inputs().get(i)] = device.upload(batch.get(i));
         }
     }
 
@@ -174,10 +203,14 @@ public final class Sweep implements AutoCloseable {
         return op.channelAxis(output.shape().length);
     }
 
-    private List<Moments> read(boolean perChannel) {
-        List<Moments> results = new ArrayList<>();
-        for (int i = 0; i < moments.size(); i++) {
-            Moments m = moments.get(i).read(perChannel);
+    private List<Moments> read(Workers workers) {
+        long start = System.nanoTime();
+        Moments[] all = new Moments[moments.size()];
+        workers.forEach(all.length, i -> all[i] = moments.get(i).read(perChannel));
+        profile.add("reading moments", System.nanoTime() - start, 0, 0);
+        List<Moments> results = List.of(all);
+        for (int i = 0; i < all.length; i++) {
+            Moments m = all[i];
             for (int c = 0; c < m.channels(); c++) {
                 if (!Float.isFinite(m.delta()[c])) {
                     throw notFinite(i, "channel " + c, m.delta()[c]);
@@ -186,7 +219,6 @@ public final class Sweep implements AutoCloseable {
             if (m.errors().isPresent() && !Double.isFinite(m.measured().mseBefore())) {
                 throw notFinite(i, "mean squared error", m.measured().mseBefore());
             }
-            results.add(m);
         }
         return results;
     }
@@ -202,11 +234,13 @@ public final class Sweep implements AutoCloseable {
         private final Plan.Segment segment;
         private final IdentityHashMap<Step, PreparedOp> prepared = new IdentityHashMap<>();
         private final List<Integer> made = new ArrayList<>();
+        private final Set<Integer> used = new HashSet<>();
 
         Segment(Plan.Segment segment) {
             this.segment = segment;
             try {
                 for (Step step : segment.steps()) {
+                    used.addAll(step.uses());
                     if (step instanceof Step.Run run) {
                         made.addAll(run.outputs());
                         prepared.put(step, named(run, () -> device.prepare(run.op(), run.operands())));
@@ -228,7 +262,8 @@ public final class Sweep implements AutoCloseable {
 
         void run(int batch) {
             long start = System.nanoTime();
-            Tensor[] tensors = frontier.take(batch);
+            Tensor[] tensors = frontier.take(batch, used);
+            frontier.readAhead(batch + device.threads(), used);
             spent("bringing tensors back", start, 0, 0);
             for (int i = 0; i < segment.steps().size(); i++) {
                 Step step = segment.steps().get(i);

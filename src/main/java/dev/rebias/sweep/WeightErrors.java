@@ -48,12 +48,13 @@ final class WeightErrors {
         shape[0] = q.channels();
         shape[1] = inputs;
         double scale = first.integers().map(Layer.Integers::dataScale).orElse(1.0);
-        double[] difference = difference(
-                composed(f.first().orElseThrow(), f.weights(), inputs), composed(first, q.weights(), inputs));
+        double[] reference = composed(f.first().orElseThrow(), f.weights(), inputs);
+        double[] difference = difference(reference, composed(first, q.weights(), inputs));
         return new WeightError(
                 new Convolution(first.op().window(), 1),
                 shape,
                 times(difference, scale),
+                times(reference, scale),
                 stored(first.integers()),
                 zero(first.integers()));
     }
@@ -82,15 +83,25 @@ final class WeightErrors {
     static WeightError first(Layer q, Layer f) {
         Layer.First first = q.first().orElseThrow();
         double scale = first.integers().map(Layer.Integers::dataScale).orElse(1.0);
-        double[] difference = times(difference(f.first().orElseThrow().weights(), first.weights()), scale);
+        double[] reference = f.first().orElseThrow().weights();
         return new WeightError(
-                first.op(), first.weightShape(), difference, stored(first.integers()), zero(first.integers()));
+                first.op(),
+                first.weightShape(),
+                times(difference(reference, first.weights()), scale),
+                times(reference, scale),
+                stored(first.integers()),
+                zero(first.integers()));
     }
 
     /** By how much the weights of a layer's own node are off; in terms of the data's integers where it works on such. */
     static WeightError own(Layer q, Layer f) {
         double scale = q.integers().map(Layer.Integers::dataScale).orElse(1.0);
-        double[] difference = times(difference(f.weights(), q.weights()), scale);
-        return new WeightError(q.op(), q.weightShape(), difference, stored(q.integers()), zero(q.integers()));
+        return new WeightError(
+                q.op(),
+                q.weightShape(),
+                times(difference(f.weights(), q.weights()), scale),
+                times(f.weights(), scale),
+                stored(q.integers()),
+                zero(q.integers()));
     }
 }

@@ -31,8 +31,12 @@ import java.util.function.DoubleSupplier;
  * threads, same process, medians of turns taken one after the other. See benchmarks/README.md.
  */
 public final class Benchmark {
+    private static final int PAUSE_MILLIS = 100;
     private static final int TURNS = 5;
-    private static final int WARM_UP = 2;
+    /** The turns before those that count: the JIT compiler needs some, long ones fewer. */
+    private static final int WARM_UP_TURNS = 12;
+
+    private static final long WARM_UP_NANOS = 20_000_000_000L;
     private static final List<String> ALL = List.of(
             "fashion",
             "cls",
@@ -85,16 +89,18 @@ public final class Benchmark {
         kinds.put("layer", options);
         kinds.put("network", options.withReference(Reference.NETWORK));
         kinds.put("layer --no-mse", options.withErrors(false));
-        long quarter = correction.footprint(work.samples(), options).peak(bound.count()) / 4;
+        long quarter =
+                correction.footprint(work.samples(), options, bound.count()).peak(bound.count()) / 4;
         kinds.put("layer, 1/4 of the memory", options.withMemoryLimit(quarter));
         try (OnnxRuntimePass floating = new OnnxRuntimePass(
                         work.floating().toByteArray(), correction.inputNames(), bound, work.batchSize());
                 OnnxRuntimePass quantized = new OnnxRuntimePass(
-                        work.quantized().toByteArray(), correction.inputNames(), bound, work.batchSize())) {
+                        work.quantized().toByteArray(), correction.inputNames(), bound, work.batchSize());
+                Device device = Devices.open("cpu").device()) {
             runs.put("float pass", floating::seconds);
             runs.put("quantised pass", quantized::seconds);
             kinds.forEach((kind, how) -> runs.put(kind, () -> {
-                CorrectionResult result = correction.correct(work.samples(), how);
+                CorrectionResult result = correction.correct(work.samples(), how, device);
                 results.put(kind, result);
                 return result.sweepSeconds();
             }));
@@ -132,12 +138,12 @@ public final class Benchmark {
             runs.put("own quantised pass", () -> PlainPass.seconds(device, quantized, bound, batchSize));
             List<CorrectionResult> last = new ArrayList<>();
             runs.put("layer", () -> {
-                last.add(correction.correct(samples, options));
+                last.add(correction.correct(samples, options, device));
                 return last.get(last.size() - 1).sweepSeconds();
             });
-            runs.put(
-                    "layer --no-mse",
-                    () -> correction.correct(samples, options.withErrors(false)).sweepSeconds());
+            runs.put("layer --no-mse", () -> correction
+                    .correct(samples, options.withErrors(false), device)
+                    .sweepSeconds());
             try (OnnxRuntimePass f =
                             new OnnxRuntimePass(floatModel.proto().toByteArray(), correction.inputNames(), bound, 32);
                     OnnxRuntimePass q = new OnnxRuntimePass(
@@ -198,8 +204,13 @@ public final class Benchmark {
     private static Map<String, double[]> measure(Map<String, DoubleSupplier> runs) {
         Map<String, double[]> seconds = new LinkedHashMap<>();
         runs.keySet().forEach(k -> seconds.put(k, new double[TURNS]));
-        for (int turn = -WARM_UP; turn < TURNS; turn++) {
+        long start = System.nanoTime();
+        for (int turn = -WARM_UP_TURNS; turn < TURNS; turn++) {
+            if (turn < 0 && System.nanoTime() - start > WARM_UP_NANOS) {
+                turn = 0;
+            }
             for (Map.Entry<String, DoubleSupplier> run : runs.entrySet()) {
+                pause();
                 double s = run.getValue().getAsDouble();
                 if (turn >= 0) {
                     seconds.get(run.getKey())[turn] = s;
@@ -207,6 +218,15 @@ public final class Benchmark {
             }
         }
         return seconds;
+    }
+
+    /** Lets the threads of the run before go to sleep: ONNX Runtime's keep looking for work for a while, on the cores that the next run is to be measured on. */
+    private static void pause() {
+        try {
+            Thread.sleep(PAUSE_MILLIS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private static void report(

@@ -121,6 +121,7 @@ final class Loops {
                 op,
                 new long[] {CHANNELS, CHANNELS, 1, 1},
                 new double[CHANNELS * CHANNELS],
+                new double[CHANNELS * CHANNELS],
                 Optional.of(ElementType.UINT8),
                 0);
     }

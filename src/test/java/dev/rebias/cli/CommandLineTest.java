@@ -141,7 +141,7 @@ final class CommandLineTest {
                 "512");
         assertThat(said)
                 .contains(
-                        "plan for 512 samples, reference layer, in batches of 10",
+                        "plan for 512 samples, reference layer, in batches of 32",
                         "segment 17: ",
                         "barrier for /fc/Gemm")
                 .containsPattern("predicted: at most 5\\d\\.\\d MB");

@@ -52,7 +52,7 @@ final class ClosedFormTest {
                 .map(v -> (float) v)
                 .toArray();
         Optional<ElementType> type = integers ? Optional.of(ElementType.UINT8) : Optional.empty();
-        WeightError error = new WeightError(layer.op(), layer.weights(), weights, type, integers ? ZERO : 0);
+        WeightError error = new WeightError(layer.op(), layer.weights(), weights, weights, type, integers ? ZERO : 0);
         Op computing = integers ? new IntegerLayer(layer.op(), ElementType.UINT8, ZERO) : layer.op();
         try (CpuDevice device = new CpuDevice(1);
                 InputMoments closed = device.inputMoments(bias, reference, new float[0], error);

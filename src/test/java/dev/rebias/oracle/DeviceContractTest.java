@@ -279,6 +279,30 @@ final class DeviceContractTest {
         }
     }
 
+    /** Values of which every one is rounded in the same direction, so that nothing averages out. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void roundingDoesNotAddUp(String name) {
+        MomentsCase test = new MomentsCase(1, 2, 3, 128, 130);
+        for (float value : new float[] {0.1f, 1.1f, 1.7f}) {
+            NaiveTensor a = NaiveOps.map(NaiveTensor.zeros(test.shape()), v -> value);
+            NaiveTensor q = NaiveOps.map(NaiveTensor.zeros(test.shape()), v -> value / 3);
+            double[] none = new double[3];
+            for (boolean outputs : new boolean[] {false, true}) {
+                try (Device device = open(name)) {
+                    Moments moments = moments(device, test, a, q, none, none, new float[0], outputs, 2);
+                    compare(name, test, a, q, none, none, new float[0], outputs, moments);
+                    released(device);
+                }
+                clean();
+            }
+        }
+    }
+
+    private static Stream<String> devices() {
+        return TestDevices.names().stream();
+    }
+
     private static Moments moments(
             Device device,
             MomentsCase test,

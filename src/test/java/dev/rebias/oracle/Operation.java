@@ -186,6 +186,11 @@ record Operation(String name, int opset, Consumer<GraphBuilder> graph) {
                     g.splitByAttribute(g.input("x", 4, 7, 6), 2, list("split", 3, 4), "left", "right");
                     g.node("Concat", "y", List.of("right", "left"), integer("axis", -2));
                 }),
+                new Operation("concat channels", 13, g -> {
+                    String x = g.input("x", 4, 7, 6);
+                    String m = g.node("MaxPool", "m", List.of(x), list("kernel_shape", 3, 3), list("pads", 1, 1, 1, 1));
+                    g.node("Concat", "y", List.of(m, x, m), integer("axis", 1));
+                }),
                 new Operation("squeeze and unsqueeze", 13, g -> {
                     String a = g.node("Unsqueeze", "a", List.of(g.input("x", 4, 7, 6), g.integers("axes", 0, -1)));
                     g.node("Squeeze", "y", List.of(g.node("Relu", "r", List.of(a)), g.integers("first", 0)));

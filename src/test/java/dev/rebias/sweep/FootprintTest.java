@@ -44,7 +44,7 @@ final class FootprintTest {
                 .withErrors(!kind.endsWith("--no-mse"));
         BiasCorrection correction = pair.correction();
         try (Samples all = pair.samples()) {
-            Footprint footprint = correction.footprint(all, options);
+            Footprint footprint = correction.footprint(all, options, samples);
             long predicted = footprint.peak(samples);
             long measured = correction.correct(all.limit(samples), options).peakDeviceBytes();
             System.out.printf(
@@ -60,14 +60,14 @@ final class FootprintTest {
     void whereTheInputsShapeIsOpenSamplesMustBeGiven() {
         CorrectionOptions options =
                 CorrectionOptions.defaults().withDevice(TestDevices.names().get(0));
-        assertThatThrownBy(() -> ReferencePair.OCR_W4A8.correction().footprint(options))
+        assertThatThrownBy(() -> ReferencePair.OCR_W4A8.correction().footprint(options, 1000))
                 .isInstanceOf(UnsupportedException.class)
                 .hasMessageContaining("input 'x'")
                 .hasMessageContaining("[N,3,?,?]")
                 .hasMessageContaining("--samples");
-        Footprint zeros = ReferencePair.FASHION_W3A8.correction().footprint(options);
+        Footprint zeros = ReferencePair.FASHION_W3A8.correction().footprint(options, 1000);
         try (Samples real = ReferencePair.FASHION_W3A8.samples()) {
-            Footprint of = ReferencePair.FASHION_W3A8.correction().footprint(real, options);
+            Footprint of = ReferencePair.FASHION_W3A8.correction().footprint(real, options, 1000);
             assertThat(zeros.peak(1000)).isCloseTo(of.peak(1000), Percentage.withPercentage(1));
             assertThat(zeros.segments().stream().map(Footprint.Segment::layers).flatMap(List::stream))
                     .hasSize(17);

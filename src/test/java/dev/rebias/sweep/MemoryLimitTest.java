@@ -65,14 +65,16 @@ final class MemoryLimitTest {
         Graph quantized = GraphReader.read(pair.quantizedModel());
         List<LayerPair> layers = Pairing.of(floating, quantized).pairs();
         String input = quantized.inputs().get(0).name();
-        Plan plan = Planner.plan(reference, true, floating, quantized, Map.of(input, input), layers);
         List<float[]> steps = layers.stream().map(l -> new float[0]).toList();
         try (Samples samples = pair.samples().limit(SAMPLES);
-                Device device = Devices.open(name).device();
-                Sweep sweep = new Sweep(plan, device, steps, limit)) {
+                Device device = Devices.open(name).device()) {
+            Plan plan = Planner.plan(
+                    reference, true, device::prefersInputSquares, floating, quantized, Map.of(input, input), layers);
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
-            List<Moments> moments = sweep.run(samples.bind(List.of(spec)), BATCH, false, (done, total) -> {});
-            return new Run(moments, device.peakBytes(), sweep.spilledBytes());
+            try (Sweep sweep = new Sweep(plan, device, steps, false, limit)) {
+                List<Moments> moments = sweep.run(samples.bind(List.of(spec)), BATCH, (done, total) -> {});
+                return new Run(moments, device.peakBytes(), sweep.spilledBytes());
+            }
         }
     }
 }

@@ -37,9 +37,9 @@ public final class PlainPass {
     /** How many seconds one pass over all samples takes. */
     public static double seconds(Device device, Graph graph, BoundSamples samples, int batchSize) {
         Plan plan = new PlainPass(graph).plan();
-        try (Sweep sweep = new Sweep(plan, device, List.of(), Long.MAX_VALUE)) {
+        try (Sweep sweep = new Sweep(plan, device, List.of(), false, Long.MAX_VALUE)) {
             long start = System.nanoTime();
-            sweep.run(samples, batchSize, false, (done, total) -> {});
+            sweep.run(samples, batchSize, (done, total) -> {});
             return (System.nanoTime() - start) / 1e9;
         }
     }
@@ -76,7 +76,7 @@ public final class PlainPass {
             releases.add(0, touched.stream().filter(later::add).sorted().toList());
         }
         Plan.Segment all = new Plan.Segment(fused, releases, List.of());
-        return new Plan(Reference.LAYER, true, List.of(), inputs, List.of(all), numbers.size());
+        return new Plan(Reference.LAYER, List.of(), List.of(), inputs, List.of(all), numbers.size());
     }
 
     private List<Step> needed(Set<Integer> outputs) {

@@ -52,13 +52,15 @@ final class SameBitsTest {
         Graph quantized = GraphReader.read(pair.quantizedModel());
         List<LayerPair> layers = Pairing.of(floating, quantized).pairs();
         String input = quantized.inputs().get(0).name();
-        Plan plan = Planner.plan(reference, errors, floating, quantized, Map.of(input, input), layers);
         try (Samples all = pair.samples().limit(samples);
-                CpuDevice device = new CpuDevice(threads);
-                Sweep sweep = new Sweep(
-                        plan, device, layers.stream().map(l -> new float[0]).toList(), Long.MAX_VALUE)) {
+                CpuDevice device = new CpuDevice(threads)) {
+            Plan plan = Planner.plan(
+                    reference, errors, device::prefersInputSquares, floating, quantized, Map.of(input, input), layers);
+            List<float[]> steps = layers.stream().map(l -> new float[0]).toList();
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
-            return sweep.run(all.bind(List.of(spec)), batchSize, false, (done, total) -> {});
+            try (Sweep sweep = new Sweep(plan, device, steps, true, Long.MAX_VALUE)) {
+                return sweep.run(all.bind(List.of(spec)), batchSize, (done, total) -> {});
+            }
         }
     }
 }

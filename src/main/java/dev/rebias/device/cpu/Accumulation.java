@@ -3,8 +3,8 @@ package dev.rebias.device.cpu;
 /**
  * Sums to 48 bits and more. Elements lie in rows, and lane i of every row has sums of its own.
  *
- * <p>JDK 17 makes no vector instructions of the conversion from float to double. Sums of squares are kept in doubles all the same, in registers: with that, two lanes take as
- * long as vectors of floats would whose rounding errors have to be found and added up. Plain sums have few enough of these that vectors win.
+ * <p>JDK 17 makes no vector instructions of the conversion from float to double. So many elements are summed up in vectors of floats, and the rounding errors with them; few are summed up
+ * in doubles, in registers, which saves the clearing and the adding up of so many sums.
  */
 final class Accumulation {
     private Accumulation() {}
@@ -22,6 +22,75 @@ final class Accumulation {
             low[i] += (h - (s - b)) + (v - b);
             high[i] = s;
         }
+    }
+
+    /** The same of x + low. */
+    private static void add(float[] x, float[] low, float[] high, float[] rest, int n) {
+        for (int i = 0; i < n; i++) {
+            float h = high[i];
+            float v = x[i];
+            float s = h + v;
+            float b = s - h;
+            rest[i] += ((h - (s - b)) + (v - b)) + low[i];
+            high[i] = s;
+        }
+    }
+
+    /** The same of x^2; a fused multiply-add gives the square's rounding error. */
+    private static void addSquare(float[] x, float[] high, float[] low, int n) {
+        for (int i = 0; i < n; i++) {
+            float h = high[i];
+            float v = x[i];
+            float p = v * v;
+            float s = h + p;
+            float b = s - h;
+            low[i] += ((h - (s - b)) + (p - b)) + Math.fma(v, v, -p);
+            high[i] = s;
+        }
+    }
+
+    /** The same of (x + low)^2. */
+    private static void addSquare(float[] x, float[] low, float[] high, float[] rest, int n) {
+        for (int i = 0; i < n; i++) {
+            float h = high[i];
+            float v = x[i];
+            float p = v * v;
+            float s = h + p;
+            float b = s - h;
+            rest[i] += ((h - (s - b)) + (p - b)) + Math.fma(2 * v, low[i], Math.fma(v, v, -p));
+            high[i] = s;
+        }
+    }
+
+    /** z + low = x + y. */
+    private static void twoSum(float[] x, float[] y, float[] z, float[] low, int n) {
+        for (int i = 0; i < n; i++) {
+            float a = x[i];
+            float b = y[i];
+            float s = a + b;
+            float t = s - a;
+            z[i] = s;
+            low[i] = (a - (s - t)) + (b - t);
+        }
+    }
+
+    /** How many arrays {@link #addSquares(float[], float[], float[][], int)} keeps sums in: two for each, and two to work with. */
+    static final int COMPENSATED = 10;
+
+    /**
+     * Adds x, x^2, z = x + y and z^2 to sums of floats, each in two parts, the second for the rounding errors of the first. Vector loops all, faster than sums of doubles
+     * where there are elements enough to make up for the clearing of the sums.
+     *
+     * @param sums the two parts of each sum in that order, then two arrays to work with
+     */
+    static void addSquares(float[] x, float[] y, float[][] sums, int n) {
+        float[] z = sums[8];
+        float[] low = sums[9];
+        twoSum(x, y, z, low, n);
+        add(x, sums[0], sums[1], n);
+        addSquare(x, sums[2], sums[3], n);
+        add(z, low, sums[4], sums[5], n);
+        addSquare(z, low, sums[6], sums[7], n);
     }
 
     /**

@@ -1,6 +1,7 @@
 package dev.rebias.device.cpu;
 
 import dev.rebias.device.Resources;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -9,6 +10,7 @@ final class CpuContext implements AutoCloseable {
     private final HostMemory memory = new HostMemory();
     private final Map<Thread, Lane> lanes = new ConcurrentHashMap<>();
     private final Layouts layouts = new Layouts(this);
+    private final Products products = new Products(this);
 
     HostMemory memory() {
         return memory;
@@ -18,9 +20,29 @@ final class CpuContext implements AutoCloseable {
         return layouts;
     }
 
-    /** The calling thread's own. */
+    Products products() {
+        return products;
+    }
+
+    /** The calling thread's own; that of a thread which has ended goes to the next. */
     Lane lane() {
-        return lanes.computeIfAbsent(Thread.currentThread(), t -> new Lane());
+        Lane lane = lanes.get(Thread.currentThread());
+        if (lane == null) {
+            lane = idle();
+            lanes.put(Thread.currentThread(), lane);
+        }
+        return lane;
+    }
+
+    private Lane idle() {
+        for (Thread thread : List.copyOf(lanes.keySet())) {
+            Lane lane = thread.isAlive() ? null : lanes.remove(thread);
+            if (lane != null) {
+                lane.adopted();
+                return lane;
+            }
+        }
+        return new Lane();
     }
 
     @Override
@@ -29,6 +51,7 @@ final class CpuContext implements AutoCloseable {
         all.add(memory::close);
         lanes.values().forEach(l -> all.add(l::close));
         all.add(layouts::close);
+        all.add(products::close);
         all.close();
         lanes.clear();
     }

@@ -30,8 +30,8 @@ import java.util.stream.IntStream;
  * moments may be used by several threads at once: each works on batches of its own.
  */
 public final class CpuDevice implements Device {
-    /** What a batch's samples may take, so that its tensors stay in the processor's caches from one operation to the next. */
-    private static final long BATCH_BYTES = 32 << 10;
+    /** What a batch's samples may take: enough that calls do not matter, and so little that its tensors stay in the processor's caches from one operation to the next. */
+    private static final long BATCH_BYTES = 512 << 10;
 
     private final CpuContext context = new CpuContext();
     private final int threads;
@@ -125,6 +125,12 @@ public final class CpuDevice implements Device {
                     operands.size(), List.of(new ElementwiseGroup.Member(node, inputs)), List.of(operands.size()));
             return new PreparedElementwise(context, alone, operands, any);
         }
+        if (PreparedConcat.admits(node)) {
+            return new PreparedConcat(context, node, operands.size(), any);
+        }
+        if (PreparedResize.admits(node)) {
+            return new PreparedResize(context, node, operands, any);
+        }
         return PreparedPooling.admits(node) ? new PreparedPooling(context, node, any) : any;
     }
 
@@ -138,7 +144,7 @@ public final class CpuDevice implements Device {
         CpuTensor t = (CpuTensor) tensor;
         HostTensor own = new HostTensor(t.type(), t.shape(), t.elements());
         Layout layout = t.layout();
-        return new Parked(own, elements -> {
+        return new Parked(own, false, elements -> {
             CpuTensor again = CpuTensor.allocate(context, elements.type(), layout, elements.shape());
             again.elements().put(0, elements.bytes(), 0, Math.toIntExact(again.bytes()));
             return again;
@@ -153,6 +159,17 @@ public final class CpuDevice implements Device {
     @Override
     public InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
         return new CpuInputMoments(context, bias, referenceBias, steps, weights);
+    }
+
+    @Override
+    public boolean prefersInputSquares(WeightError weights) {
+        return CpuInputSquares.suits(weights);
+    }
+
+    @Override
+    public InputMoments inputSquares(
+            double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
+        return new CpuInputSquares(context, bias, referenceBias, steps, weights, perSample);
     }
 
     @Override

@@ -21,6 +21,9 @@ final class CpuErrorMoments implements ErrorMoments {
     /** How many sums of each kind are formed side by side, at least where there are elements enough. */
     private static final int LANES = 64;
 
+    /** From how many elements on they are summed up in vectors. */
+    private static final int MANY = 1 << 15;
+
     /** How many elements are worked on together: they stay in the first-level cache. */
     private static final int TILE = 2048;
 
@@ -98,6 +101,20 @@ final class CpuErrorMoments implements ErrorMoments {
 
     /** The sums of the elements [first, first + n), channels last. */
     private double[][] sums(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
+        double[][] sums = n < MANY ? few(a, q, first, n, difference) : many(a, q, first, n, difference);
+        if (n >= MANY && !areFinite(sums)) {
+            // What is too large for a float may not be for a double.
+            sums = few(a, q, first, n, difference);
+        }
+        // What was given is the error, or with a difference the float layer's output.
+        return difference ? new double[][] {sums[2], sums[3], sums[0], sums[1]} : sums;
+    }
+
+    private static boolean areFinite(double[][] sums) {
+        return Arrays.stream(sums).flatMapToDouble(Arrays::stream).allMatch(Double::isFinite);
+    }
+
+    private double[][] few(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
         // Few elements are not worth many lanes, which must be cleared before and added up behind.
         int lanes = channels * Math.max(1, Math.min(LANES, n / 16) / channels);
         lanes += lanes % 2 * lanes;
@@ -120,10 +137,39 @@ final class CpuErrorMoments implements ErrorMoments {
         }
         double[][] sums = new double[SUMS][channels];
         for (int s = 0; s < SUMS; s++) {
-            // What was given is the error, or with a difference the float layer's output.
-            double[] to = sums[difference ? (s + 2) % SUMS : s];
-            for (int i = 0; i < lanes; i++) {
-                to[i % channels] += wide[s][i];
+            for (int i = 0; i < lanes; i += channels) {
+                for (int c = 0; c < channels; c++) {
+                    sums[s][c] += wide[s][i + c];
+                }
+            }
+        }
+        return sums;
+    }
+
+    private double[][] many(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
+        int lanes = channels * Math.max(1, TILE / channels);
+        float[][] t = context.lane().tiles(2 + Accumulation.COMPENSATED, lanes);
+        float[][] parts = Arrays.copyOfRange(t, 2, t.length);
+        for (int p = 0; p < 2 * SUMS; p++) {
+            Arrays.fill(parts[p], 0, lanes, 0);
+        }
+        for (int at = 0; at < n; at += lanes) {
+            int size = Math.min(lanes, n - at);
+            a.get(first + at, t[0], 0, size);
+            q.get(first + at, t[1], 0, size);
+            if (difference) {
+                ElementLoops.negate(t[1], t[1], size);
+            }
+            Accumulation.addSquares(t[0], t[1], parts, size);
+        }
+        double[][] sums = new double[SUMS][channels];
+        for (int s = 0; s < SUMS; s++) {
+            float[] high = parts[2 * s];
+            float[] low = parts[2 * s + 1];
+            for (int i = 0; i < lanes; i += channels) {
+                for (int c = 0; c < channels; c++) {
+                    sums[s][c] += (double) high[i + c] + low[i + c];
+                }
             }
         }
         return sums;

@@ -70,22 +70,16 @@ final class ElementLoops {
         }
     }
 
-    /** Whole numbers to bytes, of which the lower eight bits are kept. */
-    static void toBytes(float[] x, byte[] out, int n) {
+    static void addTo(int[] sums, int[] x, int n) {
         for (int i = 0; i < n; i++) {
-            out[i] = (byte) (int) x[i];
+            sums[i] += x[i];
         }
     }
 
-    static void fromUnsigned(byte[] x, float[] out, int n) {
+    /** Flips the same bits of every word. */
+    static void flip(long[] x, long bits, int n) {
         for (int i = 0; i < n; i++) {
-            out[i] = x[i] & 0xff;
-        }
-    }
-
-    static void fromSigned(byte[] x, float[] out, int n) {
-        for (int i = 0; i < n; i++) {
-            out[i] = x[i];
+            x[i] ^= bits;
         }
     }
 

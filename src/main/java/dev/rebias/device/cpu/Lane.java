@@ -5,6 +5,8 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_default_flags;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_destroy;
 
 import dev.rebias.device.Resources;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import org.bytedeco.dnnl.dnnl_stream;
 import org.bytedeco.javacpp.BytePointer;
@@ -21,7 +23,9 @@ final class Lane implements AutoCloseable {
     private long expandedZero;
     private float[][] tiles = new float[0][0];
     private double[][] wide = new double[0][0];
-    private byte[] bytes = new byte[0];
+    private final List<Staging> stagings = new ArrayList<>();
+    private int[] ints = new int[0];
+    private long[] longs = new long[0];
 
     /** The stream; its thread is told to work alone, for threads are ours to share out. */
     dnnl_stream stream() {
@@ -32,6 +36,13 @@ final class Lane implements AutoCloseable {
             stream = Optional.of(made);
         }
         return stream.get();
+    }
+
+    /** Says that another thread has it from now on. */
+    void adopted() {
+        if (stream.isPresent()) {
+            OneDnn.workAlone();
+        }
     }
 
     /** The address of at least that much memory, which the next caller may overwrite. */
@@ -77,12 +88,12 @@ final class Lane implements AutoCloseable {
         if (have.capacity() >= size && !have.isNull()) {
             return have;
         }
-        Pointer.free(have);
         long room = Math.max(size, 64);
         BytePointer made = new BytePointer(Pointer.malloc(room)).capacity(room);
         if (made.isNull()) {
             throw new OutOfMemoryError("no " + room + " bytes of scratch memory");
         }
+        Pointer.free(have);
         return made;
     }
 
@@ -102,11 +113,26 @@ final class Lane implements AutoCloseable {
         return wide;
     }
 
-    byte[] bytes(int length) {
-        if (bytes.length < length) {
-            bytes = new byte[length];
+    /** The window of that number. */
+    Staging staging(int number) {
+        while (stagings.size() <= number) {
+            stagings.add(new Staging());
         }
-        return bytes;
+        return stagings.get(number);
+    }
+
+    int[] ints(int length) {
+        if (ints.length < length) {
+            ints = new int[length];
+        }
+        return ints;
+    }
+
+    long[] longs(int length) {
+        if (longs.length < length) {
+            longs = new long[length];
+        }
+        return longs;
     }
 
     @Override
@@ -116,6 +142,8 @@ final class Lane implements AutoCloseable {
         all.add(() -> Pointer.free(integers));
         all.add(() -> Pointer.free(padded));
         all.add(() -> Pointer.free(scratch));
+        stagings.forEach(s -> all.add(s::close));
+        stagings.clear();
         stream.ifPresent(s -> all.add(() -> OneDnn.check(dnnl_stream_destroy(s), "dnnl_stream_destroy")));
         stream = Optional.empty();
         all.close();

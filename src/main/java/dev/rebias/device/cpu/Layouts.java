@@ -19,6 +19,9 @@ final class Layouts implements AutoCloseable {
 
     private final CpuContext context;
     private final Map<String, Primitive> reorders = new ConcurrentHashMap<>();
+    private final Map<Conversion, Primitive> conversions = new ConcurrentHashMap<>();
+
+    private record Conversion(ElementType from, ElementType to, int elements) {}
 
     Layouts(CpuContext context) {
         this.context = context;
@@ -135,22 +138,33 @@ final class Layouts implements AutoCloseable {
         }
         lane.stream(); // primitives are made for as many threads as will run them: one
         String key = type + Shape.text(shape) + layout + newType + newLayout;
-        Primitive primitive = reorders.computeIfAbsent(key, k -> {
-            try (Recipe recipe = new Recipe()) {
-                dnnl_primitive_desc description = new dnnl_primitive_desc();
-                OneDnn.check(
-                        dnnl_reorder_primitive_desc_create(
-                                description,
-                                recipe.strided(type, shape, layout.strides(shape)),
-                                OneDnn.engine(),
-                                recipe.strided(newType, shape, newLayout.strides(shape)),
-                                OneDnn.engine(),
-                                recipe.attributes()),
-                        "dnnl_reorder_primitive_desc_create");
-                return new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST);
-            }
+        reorders.computeIfAbsent(key, k -> reorder(type, newType, shape, layout, newLayout))
+                .execute(lane, from, to);
+    }
+
+    /** What turns that many elements in a row into ones of another type. */
+    Primitive conversion(ElementType from, ElementType to, int elements) {
+        return conversions.computeIfAbsent(new Conversion(from, to, elements), k -> {
+            context.lane().stream();
+            return reorder(from, to, new long[] {elements}, Layout.PLAIN, Layout.PLAIN);
         });
-        primitive.execute(lane, from, to);
+    }
+
+    private static Primitive reorder(
+            ElementType type, ElementType newType, long[] shape, Layout layout, Layout newLayout) {
+        try (Recipe recipe = new Recipe()) {
+            dnnl_primitive_desc description = new dnnl_primitive_desc();
+            OneDnn.check(
+                    dnnl_reorder_primitive_desc_create(
+                            description,
+                            recipe.strided(type, shape, layout.strides(shape)),
+                            OneDnn.engine(),
+                            recipe.strided(newType, shape, newLayout.strides(shape)),
+                            OneDnn.engine(),
+                            recipe.attributes()),
+                    "dnnl_reorder_primitive_desc_create");
+            return new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST);
+        }
     }
 
     @Override
@@ -158,6 +172,8 @@ final class Layouts implements AutoCloseable {
         Resources all = new Resources();
         reorders.values().forEach(r -> all.add(r::close));
         reorders.clear();
+        conversions.values().forEach(c -> all.add(c::close));
+        conversions.clear();
         all.close();
     }
 }

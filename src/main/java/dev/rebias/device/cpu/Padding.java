@@ -5,7 +5,7 @@ import java.util.Arrays;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * Puts a border around one sample's bytes, channels last. Data with a zero point are padded with it, not with 0; next to some paddings oneDNN 3.11 gets that wrong, so it is given
+ * Puts a border around samples' bytes, channels last. Data with a zero point are padded with it, not with 0; next to some paddings oneDNN 3.11 gets that wrong, so it is given
  * data that are padded already.
  */
 final class Padding {
@@ -18,7 +18,7 @@ final class Padding {
      * A border.
      *
      * @param value what it consists of
-     * @param data the sample's shape: [1, channels, spatial..]
+     * @param data the samples' shape: [samples, channels, spatial..]
      * @param before for each spatial dimension how many positions come before, 0 or more
      * @param behind how many come behind; a negative number takes none away
      */
@@ -46,15 +46,16 @@ final class Padding {
             Pointer.memset(target.at(to), value, size);
             int last = data.length - 1;
             long row = data[last] * data[1];
-            long[] index = new long[Math.max(0, last - 2)];
+            // The sample, then all spatial dimensions but the last.
+            long[] index = new long[last - 1];
             for (long at = 0; at < Shape.elements(data); at += row) {
-                long position = 0;
-                for (int i = 0; i < index.length; i++) {
-                    position = position * padded[i + 2] + before[i] + index[i];
+                long position = index[0];
+                for (int i = 1; i < index.length; i++) {
+                    position = position * padded[i + 1] + before[i - 1] + index[i];
                 }
                 position = position * padded[last] + before[last - 2];
                 Pointer.memcpy(target.at(to + position * data[1]), source.at(from + at), row);
-                for (int i = index.length - 1; i >= 0 && ++index[i] == data[i + 2]; i--) {
+                for (int i = index.length - 1; i >= 0 && ++index[i] == data[i == 0 ? 0 : i + 1]; i--) {
                     index[i] = 0;
                 }
             }

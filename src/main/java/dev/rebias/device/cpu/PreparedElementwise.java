@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.stream.Stream;
 
 /**
@@ -34,6 +35,9 @@ final class PreparedElementwise implements PreparedOp {
     private final PreparedOp otherwise;
     private final Optional<ElementwiseProgram> program;
     private final ElementLoops.Loop[] loops;
+    /** For each of the program's inputs that is constant the tensor. */
+    private final List<Optional<CpuTensor>> constants = new ArrayList<>();
+
     private final Map<String, Optional<Form>> forms = new ConcurrentHashMap<>();
 
     /** How an input lies, seen from the group's shape and layout. */
@@ -53,6 +57,7 @@ final class PreparedElementwise implements PreparedOp {
      * @param tile how many elements are worked on together
      * @param periods for each repeated input the length of its run
      * @param constants arrays of a tile's length for the program's numbers
+     * @param runs for each repeated input what was repeated last: a corrected bias is the same for all batches, a constant always
      */
     private record Form(
             long[] shape,
@@ -62,7 +67,11 @@ final class PreparedElementwise implements PreparedOp {
             int tile,
             List<Kind> kinds,
             int[] periods,
-            float[][] constants) {}
+            float[][] constants,
+            AtomicReferenceArray<Run> runs) {}
+
+    /** A tile of values that repeat, and the tensor that they are from. */
+    private record Run(CpuTensor of, float[] values) {}
 
     /**
      * Prepares a group.
@@ -79,6 +88,15 @@ final class PreparedElementwise implements PreparedOp {
                 .flatMap(p -> p.instructions().stream())
                 .map(i -> loop(i).orElseThrow())
                 .toArray(ElementLoops.Loop[]::new);
+        try {
+            for (ElementwiseProgram.Input input :
+                    program.map(ElementwiseProgram::inputs).orElse(List.of())) {
+                constants.add(constant(input).map(c -> CpuDevice.upload(context, c)));
+            }
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
     }
 
     private static Optional<ElementLoops.Loop> loop(Instruction instruction) {
@@ -92,27 +110,24 @@ final class PreparedElementwise implements PreparedOp {
         if (program.isEmpty()) {
             return otherwise.run(variables);
         }
-        List<Optional<CpuTensor>> given = given(variables);
+        List<CpuTensor> given = given(variables);
         List<long[]> shapes = new ArrayList<>();
         StringBuilder key = new StringBuilder();
         for (int i = 0; i < given.size(); i++) {
-            ElementwiseProgram.Input input = program.get().inputs().get(i);
-            ElementType type = given.get(i).map(CpuTensor::type).orElseGet(() -> constant(input)
-                    .type());
-            if (input.quantized() ? type != ElementType.UINT8 && type != ElementType.INT8 : type != ElementType.FLOAT) {
+            ElementType type = given.get(i).type();
+            boolean quantized = program.get().inputs().get(i).quantized();
+            if (quantized ? type != ElementType.UINT8 && type != ElementType.INT8 : type != ElementType.FLOAT) {
                 return otherwise.run(variables);
             }
-            shapes.add(given.get(i).map(CpuTensor::shape).orElseGet(() -> constant(input)
-                    .shape()));
-            key.append(Shape.text(shapes.get(i)))
-                    .append(given.get(i).filter(t -> !t.lies(Layout.PLAIN)).isPresent());
+            shapes.add(given.get(i).shape());
+            key.append(Shape.text(shapes.get(i))).append(given.get(i).lies(Layout.PLAIN));
         }
         Optional<Form> form = forms.computeIfAbsent(key.toString(), k -> form(given, shapes));
         return form.isPresent() ? run(form.get(), given) : otherwise.run(variables);
     }
 
-    /** For each of the program's inputs the tensor, unless it is constant. */
-    private List<Optional<CpuTensor>> given(List<Tensor> variables) {
+    /** For each of the program's inputs the tensor. */
+    private List<CpuTensor> given(List<Tensor> variables) {
         CpuTensor[] byOperand = new CpuTensor[operands.size()];
         int next = 0;
         for (int i = 0; i < operands.size(); i++) {
@@ -120,22 +135,31 @@ final class PreparedElementwise implements PreparedOp {
                 byOperand[i] = (CpuTensor) variables.get(next++);
             }
         }
-        return program.orElseThrow().inputs().stream()
-                .map(i -> i.operand() < 0 ? Optional.<CpuTensor>empty() : Optional.ofNullable(byOperand[i.operand()]))
-                .toList();
+        List<ElementwiseProgram.Input> inputs = program.orElseThrow().inputs();
+        List<CpuTensor> given = new ArrayList<>();
+        for (int i = 0; i < inputs.size(); i++) {
+            given.add(
+                    constants.get(i).isPresent()
+                            ? constants.get(i).get()
+                            : byOperand[inputs.get(i).operand()]);
+        }
+        return given;
     }
 
-    private HostTensor constant(ElementwiseProgram.Input input) {
-        return input.vector().orElseGet(() -> ((Operand.Constant) operands.get(input.operand())).value());
+    private Optional<HostTensor> constant(ElementwiseProgram.Input input) {
+        if (input.vector().isPresent()) {
+            return input.vector();
+        }
+        return operands.get(input.operand()) instanceof Operand.Constant c ? Optional.of(c.value()) : Optional.empty();
     }
 
-    private Optional<Form> form(List<Optional<CpuTensor>> given, List<long[]> shapes) {
+    private Optional<Form> form(List<CpuTensor> given, List<long[]> shapes) {
         Optional<long[]> whole = program.orElseThrow().shape(shapes);
         if (whole.isEmpty()) {
             return Optional.empty();
         }
         long[] shape = whole.get();
-        boolean last = given.stream().anyMatch(t -> t.isPresent() && !t.get().lies(Layout.PLAIN));
+        boolean last = given.stream().anyMatch(t -> !t.lies(Layout.PLAIN));
         List<Layout> layouts = shape.length < 3
                 ? List.of(Layout.PLAIN)
                 : last ? List.of(Layout.CHANNELS_LAST, Layout.PLAIN) : List.of(Layout.PLAIN, Layout.CHANNELS_LAST);
@@ -174,7 +198,16 @@ final class PreparedElementwise implements PreparedOp {
         for (int i = 0; i < constants.length; i++) {
             Arrays.fill(constants[i], p.constants().get(i));
         }
-        return Optional.of(new Form(shape, layout, samples, sample, tile, kinds, periods, constants));
+        return Optional.of(new Form(
+                shape,
+                layout,
+                samples,
+                sample,
+                tile,
+                kinds,
+                periods,
+                constants,
+                new AtomicReferenceArray<>(shapes.size())));
     }
 
     private static Optional<Kind> kind(Layout layout, long[] aligned, long[] shape) {
@@ -200,20 +233,15 @@ final class PreparedElementwise implements PreparedOp {
         return fits ? Optional.of(perSample ? Kind.REPEATED_PER_SAMPLE : Kind.REPEATED) : Optional.empty();
     }
 
-    private List<Tensor> run(Form form, List<Optional<CpuTensor>> given) {
+    private List<Tensor> run(Form form, List<CpuTensor> given) {
         ElementwiseProgram p = program.orElseThrow();
         Resources temporary = new Resources();
         List<CpuTensor> outputs = new ArrayList<>();
         try {
             List<CpuTensor> inputs = new ArrayList<>();
             for (int i = 0; i < given.size(); i++) {
-                CpuTensor x = given.get(i).orElse(null);
-                boolean uploaded = x == null;
-                if (uploaded) {
-                    x = CpuDevice.upload(context, constant(p.inputs().get(i)));
-                    temporary.add(x::close);
-                }
-                if (form.kinds().get(i) == Kind.WHOLE && !x.lies(form.layout())) {
+                CpuTensor x = given.get(i);
+                if (!x.lies(form.layout())) {
                     x = context.layouts().in(form.layout(), x);
                     temporary.add(x::close);
                 }
@@ -222,7 +250,9 @@ final class PreparedElementwise implements PreparedOp {
             for (int output : p.outputs()) {
                 Instruction made = p.instructions().get(output);
                 outputs.add(
-                        made.code() == Code.QUANTIZE && made.arguments().get(2).source() == Value.Source.CONSTANT
+                        !OneDnn.multipliesBytes()
+                                        && made.code() == Code.QUANTIZE
+                                        && made.arguments().get(2).source() == Value.Source.CONSTANT
                                 ? CpuTensor.wide(
                                         context,
                                         made.type(),
@@ -234,7 +264,7 @@ final class PreparedElementwise implements PreparedOp {
             }
             new Pass(form, inputs, outputs).run();
             return List.copyOf(outputs);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             outputs.forEach(CpuTensor::close);
             throw e;
         } finally {
@@ -251,7 +281,9 @@ final class PreparedElementwise implements PreparedOp {
         private final List<FloatBuffer> inputFloats;
         private final List<FloatBuffer> outputFloats;
         private final Lane lane = context.lane();
-        /** An array for each input, then one for each member. */
+        private final ByteReader[] readers;
+        private final ByteWriter[] writers;
+        /** An array for each input, then one for each member, then one to work with. */
         private final float[][] tiles;
         /** For each member its arguments, and an array to work with. */
         private final float[][][] arguments;
@@ -262,31 +294,64 @@ final class PreparedElementwise implements PreparedOp {
             this.outputs = outputs;
             this.inputFloats = inputs.stream().map(CpuTensor::floats).toList();
             this.outputFloats = outputs.stream().map(CpuTensor::floats).toList();
-            this.tiles = lane.tiles(inputs.size() + loops.length + 1, form.tile());
+            this.readers = new ByteReader[inputs.size()];
+            this.writers = new ByteWriter[outputs.size()];
+            for (int i = 0; i < readers.length; i++) {
+                if (isOfBytes(inputs.get(i))) {
+                    readers[i] = new ByteReader(context, inputs.get(i), i);
+                }
+            }
+            for (int o = 0; o < writers.length; o++) {
+                if (isOfBytes(outputs.get(o))) {
+                    writers[o] = new ByteWriter(context, outputs.get(o), readers.length + o);
+                }
+            }
+            // The lane's own arrays, but for what repeats; those are no one's to write to.
+            this.tiles =
+                    lane.tiles(inputs.size() + loops.length + 1, form.tile()).clone();
+            for (int i = 0; i < inputs.size(); i++) {
+                if (form.kinds().get(i) == Kind.REPEATED) {
+                    tiles[i] = repeated(i);
+                }
+            }
             this.arguments = p.instructions().stream().map(this::arguments).toArray(float[][][]::new);
         }
 
+        private static boolean isOfBytes(CpuTensor x) {
+            return x.type() != ElementType.FLOAT && !x.isWide();
+        }
+
         void run() {
-            for (int i = 0; i < inputs.size(); i++) {
-                if (form.kinds().get(i) == Kind.REPEATED) {
-                    repeat(i, 0);
-                }
-            }
             for (int n = 0; n < form.samples(); n++) {
                 for (int i = 0; i < inputs.size(); i++) {
                     if (form.kinds().get(i) == Kind.REPEATED_PER_SAMPLE) {
-                        repeat(i, n * form.periods()[i]);
+                        repeat(i, n * form.periods()[i], tiles[i]);
                     }
                 }
                 for (int at = 0; at < form.sample(); at += form.tile()) {
                     tile(n * form.sample() + at, Math.min(form.tile(), form.sample() - at));
                 }
             }
+            for (ByteWriter writer : writers) {
+                if (writer != null) {
+                    writer.flush();
+                }
+            }
         }
 
-        private void repeat(int input, int first) {
+        /** A tile of an input that repeats from one end of the data to the other. */
+        private float[] repeated(int input) {
+            Run run = form.runs().get(input);
+            if (run == null || run.of() != inputs.get(input)) {
+                run = new Run(inputs.get(input), new float[form.tile()]);
+                repeat(input, 0, run.values());
+                form.runs().set(input, run);
+            }
+            return run.values();
+        }
+
+        private void repeat(int input, int first, float[] to) {
             int period = form.periods()[input];
-            float[] to = tiles[input];
             load(input, first, to, period);
             for (int i = period; i < form.tile(); i++) {
                 to[i] = to[i - period];
@@ -302,13 +367,7 @@ final class PreparedElementwise implements PreparedOp {
                 }
                 return;
             }
-            byte[] bytes = lane.bytes(form.tile());
-            x.elements().get(first, bytes, 0, n);
-            if (x.type() == ElementType.UINT8) {
-                ElementLoops.fromUnsigned(bytes, to, n);
-            } else {
-                ElementLoops.fromSigned(bytes, to, n);
-            }
+            readers[input].read(first, to, n);
         }
 
         private void tile(int first, int n) {
@@ -357,14 +416,15 @@ final class PreparedElementwise implements PreparedOp {
                 outputFloats.get(output).put(first, from, 0, n);
                 return;
             }
-            byte[] bytes = lane.bytes(form.tile());
-            ElementLoops.toBytes(from, bytes, n);
-            y.elements().put(first, bytes, 0, n);
+            writers[output].write(from, n);
         }
     }
 
     @Override
     public void close() {
-        otherwise.close();
+        Resources all = new Resources();
+        all.add(otherwise::close);
+        constants.forEach(c -> c.ifPresent(t -> all.add(t::close)));
+        all.close();
     }
 }

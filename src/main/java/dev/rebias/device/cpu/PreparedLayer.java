@@ -20,25 +20,32 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * A layer by oneDNN: scale and bias ride along as post-ops. A primitive is for one unit of work, one entry of the data's axis 0, whatever the batch size: so equal
- * samples give equal bits in batches of every size.
+ * A layer by oneDNN: scale and bias ride along as post-ops. Of floats a primitive is for one unit of work, one entry of the data's axis 0, whatever the batch size: so equal
+ * samples give equal bits in batches of every size. Sums of integers are exact in any order, and a primitive does a whole batch.
  */
 abstract class PreparedLayer implements PreparedOp {
+    /** For how many shapes of a whole batch there may be a primitive; each has its own copy of the weights. Threads that come at the same time count as several. */
+    private static final int WHOLE_BATCHES = 16;
+
     private final CpuContext context;
     private final LayerOperands operands;
     private final Layout layout;
     private final boolean bytes;
     private final Map<String, Form> forms = new ConcurrentHashMap<>();
+    /** How often a whole batch of a shape that was not known came. */
+    private final AtomicInteger whole = new AtomicInteger();
 
     /** The primitive for data of one shape. */
     private final class Form {
         private final Types types;
+        private final long[] unit;
         private final Primitive primitive;
         private final BytePointer weights;
         private final List<BytePointer> vectors = new ArrayList<>();
@@ -48,6 +55,7 @@ abstract class PreparedLayer implements PreparedOp {
 
         Form(Types types, long[] unit) {
             this.types = types;
+            this.unit = unit.clone();
             context.lane().stream(); // primitives are made for as many threads as will run them: one
             output = operands.op().outputShape(unit, operands.weights().shape());
             try (Recipe recipe = new Recipe()) {
@@ -143,15 +151,25 @@ abstract class PreparedLayer implements PreparedOp {
         }
     }
 
-    private Form form(long[] unit) {
-        if (bytes) {
-            Form form = new Form(new Types(operands.dataType().orElseThrow(), ElementType.INT8), unit);
+    private Form form(long[] data) {
+        if (!bytes) {
+            long[] unit = unit(data);
+            return forms.computeIfAbsent(Shape.text(unit), k -> new Form(Types.FLOATS, unit));
+        }
+        // Batches have one size, but for the last. Where they have more, all but the first are done unit by unit, too.
+        Form known = forms.get(Shape.text(data));
+        if (known != null) {
+            return known;
+        }
+        long[] shape = whole.getAndIncrement() < WHOLE_BATCHES ? data : unit(data);
+        return forms.computeIfAbsent(Shape.text(shape), k -> {
+            Form form = new Form(new Types(operands.dataType().orElseThrow(), ElementType.INT8), shape);
             if (form.primitive.isFast()) {
                 return form;
             }
             form.close();
-        }
-        return new Form(Types.FLOATS, unit);
+            return new Form(Types.FLOATS, unit(shape));
+        });
     }
 
     private static BytePointer copy(HostTensor values) {
@@ -212,40 +230,39 @@ abstract class PreparedLayer implements PreparedOp {
         CpuTensor x = (CpuTensor) variables.get(0);
         long[] data = x.shape();
         long[] out = operands.op().outputShape(data, operands.weights().shape());
-        long[] unit = unit(data);
         CpuTensor y = CpuTensor.allocate(context, ElementType.FLOAT, layout, out);
         try {
             if (Shape.elements(out) > 0) {
-                compute(x, data, unit, y);
+                compute(x, data, y);
             }
             return List.of(y);
         } catch (UnsupportedException e) {
             y.close();
             throw new UnsupportedException(operands.text(data) + ": " + e.getMessage(), e);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             y.close();
             throw e;
         }
     }
 
-    private void compute(CpuTensor x, long[] data, long[] unit, CpuTensor y) {
-        Form form = forms.computeIfAbsent(Shape.text(unit), k -> form(unit));
+    private void compute(CpuTensor x, long[] data, CpuTensor y) {
+        Form form = form(data);
         Lane lane = context.lane();
         if (!form.types.floats()) {
-            compute(form, lane, data, unit, context.layouts().bytes(x, layout), y.address());
+            compute(form, lane, data, context.layouts().bytes(x, layout), y.address());
         } else if (operands.zero().isPresent()) {
             long from = context.layouts().expanded(x, layout, operands.zero().get());
-            compute(form, lane, data, unit, from, y.address());
+            compute(form, lane, data, from, y.address());
         } else {
             try (CpuTensor laid = context.layouts().in(layout, x)) {
-                compute(form, lane, data, unit, laid.address(), y.address());
+                compute(form, lane, data, laid.address(), y.address());
             }
         }
     }
 
-    private static void compute(PreparedLayer.Form form, Lane lane, long[] data, long[] unit, long from, long to) {
-        long units = data[0] / unit[0];
-        long inBytes = Shape.elements(unit) * form.types.data().bytes();
+    private static void compute(PreparedLayer.Form form, Lane lane, long[] data, long from, long to) {
+        long units = data[0] / form.unit[0];
+        long inBytes = Shape.elements(form.unit) * form.types.data().bytes();
         long outBytes = Shape.elements(form.output) * Float.BYTES;
         for (long n = 0; n < units; n++) {
             form.run(lane, from + n * inBytes, to + n * outBytes);

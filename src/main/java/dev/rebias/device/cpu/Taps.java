@@ -125,12 +125,12 @@ final class Taps {
             kernel *= extents[i];
         }
         int inputs = sums[0].length;
-        double[][] taps = new double[inputs][kernel];
+        double[] taps = new double[inputs * kernel];
         for (int t = 0; t < kernel; t++) {
             for (int k = 0; k < sums.length; k++) {
                 if (meets(t, extents, k)) {
                     for (int c = 0; c < inputs; c++) {
-                        taps[c][t] += sums[k][c];
+                        taps[c * kernel + t] += sums[k][c];
                     }
                 }
             }
@@ -151,17 +151,17 @@ final class Taps {
         return true;
     }
 
-    private double[] product(double[][] taps, int kernel) {
+    private double[] product(double[] taps, int kernel) {
         int outputs = weights.op().channels(weights.shape());
         double[] errors = new double[outputs];
         double[] d = weights.difference();
-        int inputs = taps.length;
+        int inputs = taps.length / kernel;
         if (dimensions() == 0) {
             boolean transB = weights.op() instanceof Gemm g && g.transB();
             double alpha = weights.op() instanceof Gemm g ? g.alpha() : 1;
             for (int c = 0; c < inputs; c++) {
                 for (int m = 0; m < outputs; m++) {
-                    errors[m] += alpha * taps[c][0] * d[transB ? m * inputs + c : c * outputs + m];
+                    errors[m] += alpha * taps[c] * d[transB ? m * inputs + c : c * outputs + m];
                 }
             }
             return errors;
@@ -170,14 +170,34 @@ final class Taps {
         int out = Math.toIntExact(outputs / group);
         for (int m = 0; m < outputs; m++) {
             int first = m / out * in;
+            if (!transposed) {
+                errors[m] = dot(d, m * in * kernel, taps, first * kernel, in * kernel);
+                continue;
+            }
             for (int c = 0; c < in; c++) {
-                int at = (transposed ? (first + c) * out + m % out : m * in + c) * kernel;
-                for (int t = 0; t < kernel; t++) {
-                    errors[m] += d[at + t] * taps[first + c][t];
-                }
+                errors[m] += dot(d, ((first + c) * out + m % out) * kernel, taps, (first + c) * kernel, kernel);
             }
         }
         return errors;
+    }
+
+    /** The sum of products of n elements of two arrays, in four parts that do not wait for each other. */
+    static double dot(double[] a, int atA, double[] b, int atB, int n) {
+        double s0 = 0;
+        double s1 = 0;
+        double s2 = 0;
+        double s3 = 0;
+        int i = 0;
+        for (; i + 3 < n; i += 4) {
+            s0 += a[atA + i] * b[atB + i];
+            s1 += a[atA + i + 1] * b[atB + i + 1];
+            s2 += a[atA + i + 2] * b[atB + i + 2];
+            s3 += a[atA + i + 3] * b[atB + i + 3];
+        }
+        for (; i < n; i++) {
+            s0 += a[atA + i] * b[atB + i];
+        }
+        return s0 + s1 + (s2 + s3);
     }
 
     @Override

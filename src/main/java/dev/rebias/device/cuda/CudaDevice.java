@@ -8,6 +8,7 @@ import dev.rebias.device.InputMomentsByErrors;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
 import dev.rebias.device.WeightError;
@@ -206,6 +207,9 @@ public final class CudaDevice implements Device {
 
     @Override
     public void close() {
-        context.close();
+        Resources all = new Resources();
+        all.add(context::close);
+        all.add(host::close);
+        all.close();
     }
 }

@@ -1,0 +1,48 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.tensor.ElementType;
+import java.nio.FloatBuffer;
+
+/** Reads a tensor's 8-bit integers as floats, from front to back: a window of them at a time is converted by oneDNN, for JDK 17 makes no vector instructions of that. */
+final class ByteReader {
+    private final CpuContext context;
+    private final Lane lane;
+    private final ElementType type;
+    private final long address;
+    private final long elements;
+    private final Staging window;
+    private long start;
+    private long end;
+
+    /**
+     * Reads a tensor, by the calling thread.
+     *
+     * @param number of the reader among those that the thread uses at the same time
+     */
+    ByteReader(CpuContext context, CpuTensor x, int number) {
+        this.context = context;
+        this.lane = context.lane();
+        this.type = x.type();
+        this.elements = x.bytes();
+        this.address = x.address();
+        this.window = lane.staging(number);
+    }
+
+    /** Reads n elements from that one on, at most {@link Staging#ELEMENTS}. */
+    void read(long first, float[] to, int n) {
+        for (int done = 0; done < n; ) {
+            long at = first + done;
+            if (at < start || at >= end) {
+                start = at;
+                end = Math.min(at + Staging.ELEMENTS, elements);
+                context.layouts()
+                        .conversion(type, ElementType.FLOAT, (int) (end - start))
+                        .execute(lane, address + start, window.address());
+            }
+            FloatBuffer floats = window.floats();
+            int some = (int) Math.min(n - done, end - at);
+            floats.get((int) (at - start), to, done, some);
+            done += some;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.tensor.ElementType;
+
+/** Writes floats that are 8-bit integers to a tensor of such, from front to back: a window of them at a time is converted by oneDNN, for JDK 17 makes no vector instructions of that. */
+final class ByteWriter {
+    private final CpuContext context;
+    private final Lane lane;
+    private final ElementType type;
+    private final long address;
+    private final Staging window;
+    private long start;
+    private int filled;
+
+    /**
+     * Writes a tensor, by the calling thread.
+     *
+     * @param number of the writer among the readers and writers that the thread uses at the same time
+     */
+    ByteWriter(CpuContext context, CpuTensor y, int number) {
+        this.context = context;
+        this.lane = context.lane();
+        this.type = y.type();
+        this.address = y.address();
+        this.window = lane.staging(number);
+    }
+
+    /** Writes the next n elements. */
+    void write(float[] from, int n) {
+        for (int done = 0; done < n; ) {
+            int some = Math.min(n - done, Staging.ELEMENTS - filled);
+            window.floats().put(filled, from, done, some);
+            filled += some;
+            done += some;
+            if (filled == Staging.ELEMENTS) {
+                flush();
+            }
+        }
+    }
+
+    /** Writes what is still in the window. */
+    void flush() {
+        if (filled > 0) {
+            context.layouts()
+                    .conversion(ElementType.FLOAT, type, filled)
+                    .execute(lane, window.address(), address + start);
+            start += filled;
+            filled = 0;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+package dev.rebias.oracle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.rebias.device.InputMoments;
+import dev.rebias.device.Moments;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
+import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.Convolution;
+import dev.rebias.op.Window;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** What the second moments of a pointwise layer's bytes say of its errors is what every single error says, computed in double precision. */
+final class InputSquaresTest {
+    private static final int LAYERS = 60;
+    /** Of each figure. */
+    private static final double TOLERANCE = 2e-6;
+
+    private static WeightError weights(int in, int out, ElementType type, long zero, double[] error, double[] right) {
+        Window pointwise = new Window(
+                List.of(1L, 1L), List.of(1L, 1L), List.of(1L, 1L), List.of(0L, 0L, 0L, 0L), Window.AutoPad.NOTSET);
+        return new WeightError(
+                new Convolution(pointwise, 1), new long[] {out, in, 1, 1}, error, right, Optional.of(type), zero);
+    }
+
+    /** Only processors that multiply bytes find errors in this way. */
+    private boolean known;
+
+    @BeforeEach
+    void processor() throws IOException {
+        try (CpuDevice device = new CpuDevice(1)) {
+            known = device.prefersInputSquares(weights(2, 2, ElementType.UINT8, 0, new double[4], new double[4]));
+        }
+        if (!known && System.getenv("ONEDNN_MAX_CPU_ISA") == null) {
+            assertThat(Files.readString(Path.of("/proc/cpuinfo"))).doesNotContain("avx512_vnni", "avx_vnni");
+        }
+    }
+
+    @Test
+    void itIsWhatEveryErrorSays() {
+        if (!known) {
+            return;
+        }
+        Random random = new Random(5);
+        double worst = 0;
+        for (int i = 0; i < LAYERS; i++) {
+            worst = Math.max(worst, difference(random));
+        }
+        System.out.printf("%d layers, the worst at %.1f %% of the bound%n", LAYERS, 100 * worst / TOLERANCE);
+        assertThat(worst).isLessThan(TOLERANCE);
+    }
+
+    private static double difference(Random random) {
+        int in = 1 + random.nextInt(70);
+        int out = 1 + random.nextInt(40);
+        int side = 1 + random.nextInt(20);
+        ElementType type = random.nextBoolean() ? ElementType.UINT8 : ElementType.INT8;
+        long zero = random.nextInt(7) - 3L;
+        double[] right = random.doubles((long) in * out, -1, 1).toArray();
+        double[] error = random.doubles((long) in * out, -0.02, 0.03).toArray();
+        double[] bias = random.doubles(out).toArray();
+        double[] reference = random.doubles(out).toArray();
+        WeightError weights = weights(in, out, type, zero, error, right);
+        List<HostTensor> batches = new ArrayList<>();
+        for (int samples : new int[] {3, 1, 2}) {
+            HostTensor x = HostTensor.zeros(type, samples, in, side, side);
+            for (int i = 0; i < x.elements(); i++) {
+                x.bytes().put(i, (byte) (random.nextInt(200) - 20));
+            }
+            batches.add(x);
+        }
+        Collections.shuffle(batches, random);
+        Moments measured = measured(weights, bias, reference, batches);
+        return compare(measured, weights, bias, reference, batches);
+    }
+
+    private static Moments measured(WeightError weights, double[] bias, double[] reference, List<HostTensor> batches) {
+        try (CpuDevice device = new CpuDevice(1)) {
+            try (InputMoments moments = device.inputSquares(bias, reference, new float[0], weights, true)) {
+                for (int b = 0; b < batches.size(); b++) {
+                    try (Tensor x = device.upload(batches.get(b))) {
+                        moments.addInput(x, b, (int) batches.get(b).shape()[0]);
+                    }
+                }
+                moments.solve();
+                Moments read = moments.read(true);
+                assertThat(device.liveTensors()).isZero();
+                return read;
+            }
+        }
+    }
+
+    private static double compare(
+            Moments m, WeightError weights, double[] bias, double[] reference, List<HostTensor> batches) {
+        int out = bias.length;
+        int in = (int) weights.shape()[1];
+        double[] sum = new double[out];
+        double[] squares = new double[out];
+        double[] sampleMeans = new double[out];
+        double[] referenceSum = new double[out];
+        double power = 0;
+        long count = 0;
+        int samples = 0;
+        for (HostTensor x : batches) {
+            int inner = (int) (x.shape()[2] * x.shape()[3]);
+            for (int n = 0; n < x.shape()[0]; n++) {
+                double[] own = new double[out];
+                for (int p = 0; p < inner; p++) {
+                    for (int c = 0; c < out; c++) {
+                        double e = reference[c] - bias[c];
+                        double y = reference[c];
+                        for (int i = 0; i < in; i++) {
+                            byte b = x.bytes().get((n * in + i) * inner + p);
+                            double q = (x.type() == ElementType.UINT8 ? Byte.toUnsignedInt(b) : b) - weights.zero();
+                            e += weights.difference()[c * in + i] * q;
+                            y += weights.reference()[c * in + i] * q;
+                        }
+                        own[c] += e / inner;
+                        sum[c] += e;
+                        squares[c] += e * e;
+                        referenceSum[c] += y;
+                        power += y * y / out;
+                    }
+                }
+                for (int c = 0; c < out; c++) {
+                    sampleMeans[c] += own[c] * own[c];
+                }
+                count += inner;
+                samples++;
+            }
+        }
+        double before = 0;
+        double after = 0;
+        double squaredBias = 0;
+        double worst = 0;
+        Moments.PerChannel channels = m.perChannel().orElseThrow();
+        for (int c = 0; c < out; c++) {
+            double mean = sum[c] / count;
+            double d = (float) (bias[c] + mean) - bias[c];
+            before += squares[c] / count / out;
+            after += (squares[c] / count - 2 * d * mean + d * d) / out;
+            squaredBias += mean * mean / out;
+            // A mean is known to the precision of the bias in which it ends.
+            worst = Math.max(worst, Math.abs(m.delta()[c] - d) / Math.max(1, Math.abs(d)));
+            worst = Math.max(worst, off(channels.meanError()[c], mean));
+            worst = Math.max(worst, off(channels.meanReference()[c], referenceSum[c] / count));
+            worst = Math.max(worst, off(channels.squaredSampleMeans()[c], sampleMeans[c] / samples));
+        }
+        assertThat(m.samples()).isEqualTo(samples);
+        worst = Math.max(worst, off(m.measured().mseBefore(), before));
+        worst = Math.max(worst, off(m.measured().squaredBias(), squaredBias));
+        worst = Math.max(worst, off(m.measured().signalPower(), power / count));
+        // What is left is a small part of what there was where there is one position only.
+        worst = Math.max(worst, Math.abs(m.measured().mseAfter() - after) / before);
+        return worst;
+    }
+
+    private static double off(double actual, double expected) {
+        return Math.abs(actual - expected) / Math.max(1e-3, Math.abs(expected));
+    }
+
+    /** More positions than an INT32 can hold the products of, all of them as large as can be. */
+    @Test
+    void sumsDoNotOverflow() {
+        if (!known) {
+            return;
+        }
+        WeightError weights = weights(2, 1, ElementType.UINT8, 0, new double[] {0.5, 0.25}, new double[] {1, 1});
+        HostTensor x = HostTensor.zeros(ElementType.UINT8, 1, 2, 400, 500);
+        for (int i = 0; i < x.elements(); i++) {
+            x.bytes().put(i, (byte) 255);
+        }
+        x.bytes().put(0, (byte) 0);
+        Moments m = measured(weights, new double[1], new double[1], List.of(x, x));
+        double count = 200_000;
+        double most = 0.75 * 255;
+        double least = 0.25 * 255;
+        double mean = most - (most - least) / count;
+        assertThat(m.perChannel().orElseThrow().meanError()[0]).isCloseTo(mean, within(1e-12 * mean));
+        double square = most * most - (most * most - least * least) / count;
+        assertThat(m.measured().mseBefore()).isCloseTo(square, within(1e-9 * square));
+    }
+
+    /** An identical layer has no errors at all. */
+    @Test
+    void withoutErrorsThereIsNone() {
+        if (!known) {
+            return;
+        }
+        HostTensor x = HostTensor.zeros(ElementType.INT8, 2, 3, 5, 5);
+        for (int i = 0; i < x.elements(); i++) {
+            x.bytes().put(i, (byte) (i * 7));
+        }
+        double[] right = {1, 2, 3, -4, 5, 6};
+        Moments m = measured(
+                weights(3, 2, ElementType.INT8, 1, new double[6], right),
+                new double[] {1, 2},
+                new double[] {1, 2},
+                List.of(x));
+        assertThat(m.delta()).containsOnly(0f);
+        assertThat(m.measured().mseBefore()).isZero();
+        assertThat(m.measured().mseAfter()).isZero();
+    }
+}
