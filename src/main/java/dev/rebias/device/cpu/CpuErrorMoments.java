@@ -201,37 +201,26 @@ final class CpuErrorMoments implements ErrorMoments {
 
     @Override
     public Moments read(boolean perChannel) {
-        double[] d = solution.delta();
-        double mseBefore = 0;
-        double mseAfter = 0;
-        double squaredBias = 0;
-        double signalPower = 0;
-        double[] meanError = new double[channels];
-        double[] meanReference = new double[channels];
-        double[] sampleMeans = new double[channels];
+        double[] means = new double[channels];
+        double[] variances = new double[channels];
+        double[] referenceMeans = new double[channels];
+        double[] powers = new double[channels];
         for (int c = 0; c < channels; c++) {
-            double mean = mean(c);
             double shift = referenceBias[c] - bias[c];
-            double squares = Math.max(0, totals[1][c] / count + 2 * shift * totals[0][c] / count + shift * shift);
+            double squares = totals[1][c] / count + 2 * shift * totals[0][c] / count + shift * shift;
             double reference = totals[2][c] / count;
-            mseBefore += squares / channels;
-            // Written as variance + (mean - delta)^2: the same in exact arithmetic, and never negative in this one.
-            mseAfter += (Math.max(0, squares - mean * mean) + (mean - d[c]) * (mean - d[c])) / channels;
-            squaredBias += mean * mean / channels;
-            signalPower +=
-                    (totals[3][c] / count + 2 * referenceBias[c] * reference + referenceBias[c] * referenceBias[c])
-                            / channels;
-            meanError[c] = mean;
-            meanReference[c] = reference + referenceBias[c];
-            sampleMeans[c] = squaredSampleMeans[c] / samples;
+            means[c] = mean(c);
+            variances[c] = squares - means[c] * means[c];
+            referenceMeans[c] = reference + referenceBias[c];
+            powers[c] = totals[3][c] / count + 2 * referenceBias[c] * reference + referenceBias[c] * referenceBias[c];
         }
-        return new Moments(
+        return solution.moments(
                 samples,
-                solution.rounded(),
-                Optional.of(new Moments.Errors(mseBefore, mseAfter, squaredBias, signalPower)),
-                perChannel
-                        ? Optional.of(new Moments.PerChannel(meanError, meanReference, sampleMeans))
-                        : Optional.empty());
+                means,
+                variances,
+                referenceMeans,
+                powers,
+                perChannel ? Optional.of(squaredSampleMeans) : Optional.empty());
     }
 
     @Override

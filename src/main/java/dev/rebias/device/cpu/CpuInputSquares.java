@@ -152,33 +152,23 @@ final class CpuInputSquares implements InputMoments {
     @Override
     public Moments read(boolean perChannel) {
         int channels = bias.length;
-        double[] d = solution.delta();
         double[] means = means();
         double[] variances = variances();
-        double mseBefore = 0;
-        double mseAfter = 0;
-        double squaredBias = 0;
-        double signalPower = 0;
-        double[] meanError = new double[channels];
-        double[] meanReference = new double[channels];
-        double[] sampleMeans = new double[channels];
+        double[] errors = new double[channels];
+        double[] references = new double[channels];
+        double[] powers = new double[channels];
         for (int c = 0; c < channels; c++) {
-            meanError[c] = dot(weights.difference(), c, means) + referenceBias[c] - bias[c];
-            meanReference[c] = dot(weights.reference(), c, means) + referenceBias[c];
-            double left = meanError[c] - d[c];
-            mseBefore += (variances[c] + meanError[c] * meanError[c]) / channels;
-            mseAfter += (variances[c] + left * left) / channels;
-            squaredBias += meanError[c] * meanError[c] / channels;
-            signalPower += (variances[channels + c] + meanReference[c] * meanReference[c]) / channels;
-            sampleMeans[c] = squaredSampleMeans[c] / samples;
+            errors[c] = dot(weights.difference(), c, means) + referenceBias[c] - bias[c];
+            references[c] = dot(weights.reference(), c, means) + referenceBias[c];
+            powers[c] = variances[channels + c] + references[c] * references[c];
         }
-        return new Moments(
+        return solution.moments(
                 samples,
-                solution.rounded(),
-                Optional.of(new Moments.Errors(mseBefore, mseAfter, squaredBias, signalPower)),
-                perChannel
-                        ? Optional.of(new Moments.PerChannel(meanError, meanReference, sampleMeans))
-                        : Optional.empty());
+                errors,
+                variances,
+                references,
+                powers,
+                perChannel ? Optional.of(squaredSampleMeans) : Optional.empty());
     }
 
     /**
@@ -213,8 +203,7 @@ final class CpuInputSquares implements InputMoments {
                 for (int i = 0; i < inputs; i++) {
                     sum += matrix[c % bias.length * inputs + i] * row[i];
                 }
-                // Not a number stays one.
-                variances[c] = sum < 0 ? 0 : sum;
+                variances[c] = sum;
             }
         }
         return variances;

@@ -1,11 +1,13 @@
 package dev.rebias.device.cpu;
 
+import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.util.Arrays;
 import java.util.Optional;
 
-/** A layer's correction, once its mean errors are known. */
+/** A layer's correction, once its mean errors are known, and what it leaves of them. */
 final class Solution {
     private final CpuContext context;
     private final double[] bias;
@@ -41,6 +43,49 @@ final class Solution {
             rounded[c] = (float) d[c];
         }
         return rounded;
+    }
+
+    /**
+     * What the errors were and what is left of them, from statistics of each channel.
+     *
+     * @param means of e
+     * @param variances of e; below 0 by rounding only
+     * @param referenceMeans of y_f
+     * @param powers the mean of y_f^2
+     * @param squaredSampleMeans the sum over samples of (mean of e within the sample)^2, where statistics of single channels are wanted
+     */
+    Moments moments(
+            long samples,
+            double[] means,
+            double[] variances,
+            double[] referenceMeans,
+            double[] powers,
+            Optional<double[]> squaredSampleMeans) {
+        double[] d = delta();
+        int channels = d.length;
+        double mseBefore = 0;
+        double mseAfter = 0;
+        double squaredBias = 0;
+        double signalPower = 0;
+        for (int c = 0; c < channels; c++) {
+            // Not a number stays one.
+            double variance = variances[c] < 0 ? 0 : variances[c];
+            double left = means[c] - d[c];
+            mseBefore += (variance + means[c] * means[c]) / channels;
+            // E[e^2] - 2 delta E[e] + delta^2 written like this is the same in exact arithmetic, and never negative in
+            // this one.
+            mseAfter += (variance + left * left) / channels;
+            squaredBias += means[c] * means[c] / channels;
+            signalPower += powers[c] / channels;
+        }
+        return new Moments(
+                samples,
+                rounded(),
+                Optional.of(new Moments.Errors(mseBefore, mseAfter, squaredBias, signalPower)),
+                squaredSampleMeans.map(sums -> new Moments.PerChannel(
+                        means,
+                        referenceMeans,
+                        Arrays.stream(sums).map(s -> s / samples).toArray())));
     }
 
     Tensor correctedBias(long... shape) {
