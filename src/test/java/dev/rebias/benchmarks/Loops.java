@@ -29,7 +29,10 @@ import java.util.Random;
 final class Loops {
     private static final int CHANNELS = 128;
     private static final int SIDE = 28;
-    private static final int TURNS = 400;
+    /** The compiler needs some thousands. */
+    private static final int TURNS = 4000;
+
+    private static final int SMALL_SIDE = 7;
     private static final String SCALAR = "-XX:-UseSuperWord";
 
     private Loops() {}
@@ -75,15 +78,19 @@ final class Loops {
                 PreparedOp quantise = quantizer(device);
                 Tensor last = bias.run(List.of(x)).get(0);
                 Tensor integers = quantise.run(List.of(last)).get(0);
+                Tensor small = device.upload(HostTensor.of(values, 16, CHANNELS, SMALL_SIDE, SMALL_SIDE));
+                Tensor smallLast = bias.run(List.of(small)).get(0);
+                ErrorMoments few = device.errorMoments(new double[CHANNELS], new double[CHANNELS], new float[0]);
                 ErrorMoments errors = device.errorMoments(new double[CHANNELS], new double[CHANNELS], new float[0]);
                 InputMoments inputs =
                         device.inputMoments(new double[CHANNELS], new double[CHANNELS], new float[0], pointwise())) {
-            int[] batch = new int[2];
+            int[] batch = new int[3];
             time(
                     "add a vector along the channels",
                     () -> bias.run(List.of(last)).get(0).close());
             time("quantise", () -> quantise.run(List.of(last)).get(0).close());
-            time("error moments, two tensors", () -> errors.addError(last, x, 1, batch[0]++, 1));
+            time("error moments, one sample of 100,352", () -> errors.addError(last, last, 1, batch[0]++, 1));
+            time("error moments, 16 samples of 6,272", () -> few.addError(smallLast, smallLast, 1, batch[2]++, 16));
             time("input moments", () -> inputs.addInput(integers, batch[1]++, 1));
         }
     }

@@ -25,6 +25,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -297,6 +298,24 @@ final class DeviceContractTest {
                 clean();
             }
         }
+    }
+
+    /** A float holds no square of these, a double does. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void squaresMayBeLargerThanFloats(String name) {
+        MomentsCase test = new MomentsCase(1, 1, 2, 130, 131);
+        float value = 3e19f;
+        NaiveTensor a = NaiveOps.map(NaiveTensor.zeros(test.shape()), v -> value);
+        double[] none = new double[2];
+        try (Device device = open(name)) {
+            Moments moments = moments(device, test, a, a, none, none, new float[0], false, 1);
+            double square = (double) value * value;
+            assertThat(moments.measured().mseBefore()).isCloseTo(square, Offset.offset(1e-12 * square));
+            assertThat(moments.measured().signalPower()).isCloseTo(4 * square, Offset.offset(1e-12 * square));
+            released(device);
+        }
+        clean();
     }
 
     private static Stream<String> devices() {

@@ -10,7 +10,7 @@ final class ByteReader {
     private final ElementType type;
     private final long address;
     private final long elements;
-    private final Staging window;
+    private final Floats window;
     private long start;
     private long end;
 
@@ -25,21 +25,21 @@ final class ByteReader {
         this.type = x.type();
         this.elements = x.bytes();
         this.address = x.address();
-        this.window = lane.staging(number);
+        this.window = lane.window(number);
     }
 
-    /** Reads n elements from that one on, at most {@link Staging#ELEMENTS}. */
+    /** Reads n elements from that one on. */
     void read(long first, float[] to, int n) {
         for (int done = 0; done < n; ) {
             long at = first + done;
             if (at < start || at >= end) {
                 start = at;
-                end = Math.min(at + Staging.ELEMENTS, elements);
+                end = Math.min(at + Floats.WINDOW, elements);
                 context.layouts()
                         .conversion(type, ElementType.FLOAT, (int) (end - start))
                         .execute(lane, address + start, window.address());
             }
-            FloatBuffer floats = window.floats();
+            FloatBuffer floats = window.values();
             int some = (int) Math.min(n - done, end - at);
             floats.get((int) (at - start), to, done, some);
             done += some;

@@ -8,7 +8,7 @@ final class ByteWriter {
     private final Lane lane;
     private final ElementType type;
     private final long address;
-    private final Staging window;
+    private final Floats window;
     private long start;
     private int filled;
 
@@ -22,17 +22,17 @@ final class ByteWriter {
         this.lane = context.lane();
         this.type = y.type();
         this.address = y.address();
-        this.window = lane.staging(number);
+        this.window = lane.window(number);
     }
 
     /** Writes the next n elements. */
     void write(float[] from, int n) {
         for (int done = 0; done < n; ) {
-            int some = Math.min(n - done, Staging.ELEMENTS - filled);
-            window.floats().put(filled, from, done, some);
+            int some = Math.min(n - done, Floats.WINDOW - filled);
+            window.values().put(filled, from, done, some);
             filled += some;
             done += some;
-            if (filled == Staging.ELEMENTS) {
+            if (filled == Floats.WINDOW) {
                 flush();
             }
         }

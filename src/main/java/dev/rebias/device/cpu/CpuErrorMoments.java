@@ -24,7 +24,7 @@ final class CpuErrorMoments implements ErrorMoments {
     /** From how many elements on they are summed up in vectors. */
     private static final int MANY = 1 << 15;
 
-    /** How many elements are worked on together: they stay in the first-level cache. */
+    /** How many elements are worked on together: so few that they stay in a cache near by. */
     private static final int TILE = 2048;
 
     private final CpuContext context;
@@ -149,7 +149,7 @@ final class CpuErrorMoments implements ErrorMoments {
     private double[][] many(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
         int lanes = channels * Math.max(1, TILE / channels);
         float[][] t = context.lane().tiles(2 + Accumulation.COMPENSATED, lanes);
-        float[][] parts = Arrays.copyOfRange(t, 2, t.length);
+        float[][] parts = Arrays.copyOfRange(t, 2, 2 + Accumulation.COMPENSATED);
         for (int p = 0; p < 2 * SUMS; p++) {
             Arrays.fill(parts[p], 0, lanes, 0);
         }

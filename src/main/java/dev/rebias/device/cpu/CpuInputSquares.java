@@ -6,11 +6,7 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.Convolution;
 import dev.rebias.tensor.Shape;
-import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
 import java.util.Optional;
-import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.Pointer;
 
 /**
  * The closed form of a pointwise convolution's errors and their squares. Its output is W (q - zero) at every position, so with m and S the mean and the covariance of the data q
@@ -111,9 +107,9 @@ final class CpuInputSquares implements InputMoments {
 
     private void add(Batch batch) {
         for (double[] unit : batch.units()) {
-            for (int c = 0; c < bias.length; c++) {
-                double mean = dot(weights.difference(), c, unit) + referenceBias[c] - bias[c];
-                squaredSampleMeans[c] += mean * mean * batch.samples() / batch.units().length;
+            double[] errors = errors(unit);
+            for (int c = 0; c < errors.length; c++) {
+                squaredSampleMeans[c] += errors[c] * errors[c] * batch.samples() / batch.units().length;
             }
         }
         samples += batch.samples();
@@ -136,12 +132,16 @@ final class CpuInputSquares implements InputMoments {
     @Override
     public void solve() {
         data.finish();
-        double[] means = means();
+        solution.solve(errors(means()));
+    }
+
+    /** The mean error of every output channel, where the data have these means. */
+    private double[] errors(double[] means) {
         double[] errors = new double[bias.length];
         for (int c = 0; c < errors.length; c++) {
             errors[c] = dot(weights.difference(), c, means) + referenceBias[c] - bias[c];
         }
-        solution.solve(errors);
+        return errors;
     }
 
     @Override
@@ -154,11 +154,10 @@ final class CpuInputSquares implements InputMoments {
         int channels = bias.length;
         double[] means = means();
         double[] variances = variances();
-        double[] errors = new double[channels];
+        double[] errors = errors(means);
         double[] references = new double[channels];
         double[] powers = new double[channels];
         for (int c = 0; c < channels; c++) {
-            errors[c] = dot(weights.difference(), c, means) + referenceBias[c] - bias[c];
             references[c] = dot(weights.reference(), c, means) + referenceBias[c];
             powers[c] = variances[channels + c] + references[c] * references[c];
         }
@@ -187,18 +186,18 @@ final class CpuInputSquares implements InputMoments {
                 for (int i = 0; i < inputs; i++) {
                     row[i] = (float) matrix[c % bias.length * inputs + i];
                 }
-                left.values.put(c * inputs, row, 0, inputs);
+                left.values().put(c * inputs, row, 0, inputs);
             }
             for (int i = 0; i < inputs; i++) {
                 data.covariances(i, row);
-                right.values.put(i * inputs, row, 0, inputs);
+                right.values().put(i * inputs, row, 0, inputs);
             }
             context.products()
                     .ofFloats(rows, inputs, inputs)
-                    .execute(context.lane(), left.memory.address(), right.memory.address(), result.memory.address());
+                    .execute(context.lane(), left.address(), right.address(), result.address());
             for (int c = 0; c < rows; c++) {
                 double[] matrix = c < bias.length ? weights.difference() : weights.reference();
-                result.values.get(c * inputs, row, 0, inputs);
+                result.values().get(c * inputs, row, 0, inputs);
                 double sum = 0;
                 for (int i = 0; i < inputs; i++) {
                     sum += matrix[c % bias.length * inputs + i] * row[i];
@@ -207,26 +206,6 @@ final class CpuInputSquares implements InputMoments {
             }
         }
         return variances;
-    }
-
-    /** Memory for floats. */
-    private static final class Floats implements AutoCloseable {
-        private final BytePointer memory;
-        private final FloatBuffer values;
-
-        Floats(int n) {
-            long size = (long) n * Float.BYTES;
-            memory = new BytePointer(Pointer.malloc(size)).capacity(size);
-            if (memory.isNull()) {
-                throw new OutOfMemoryError("no " + size + " bytes for the second moments of a layer");
-            }
-            values = memory.asByteBuffer().order(ByteOrder.nativeOrder()).asFloatBuffer();
-        }
-
-        @Override
-        public void close() {
-            Pointer.free(memory);
-        }
     }
 
     @Override

@@ -23,7 +23,7 @@ final class Lane implements AutoCloseable {
     private long expandedZero;
     private float[][] tiles = new float[0][0];
     private double[][] wide = new double[0][0];
-    private final List<Staging> stagings = new ArrayList<>();
+    private final List<Floats> windows = new ArrayList<>();
     private int[] ints = new int[0];
     private long[] longs = new long[0];
 
@@ -114,11 +114,11 @@ final class Lane implements AutoCloseable {
     }
 
     /** The window of that number. */
-    Staging staging(int number) {
-        while (stagings.size() <= number) {
-            stagings.add(new Staging());
+    Floats window(int number) {
+        while (windows.size() <= number) {
+            windows.add(new Floats(Floats.WINDOW));
         }
-        return stagings.get(number);
+        return windows.get(number);
     }
 
     int[] ints(int length) {
@@ -142,8 +142,8 @@ final class Lane implements AutoCloseable {
         all.add(() -> Pointer.free(integers));
         all.add(() -> Pointer.free(padded));
         all.add(() -> Pointer.free(scratch));
-        stagings.forEach(s -> all.add(s::close));
-        stagings.clear();
+        windows.forEach(w -> all.add(w::close));
+        windows.clear();
         stream.ifPresent(s -> all.add(() -> OneDnn.check(dnnl_stream_destroy(s), "dnnl_stream_destroy")));
         stream = Optional.empty();
         all.close();

@@ -62,13 +62,13 @@ final class SecondMoments implements AutoCloseable {
 
     /** The rows that one thread has collected, and its sums. */
     private final class Rows {
+        private final int[] productSums = new int[columns * columns];
+        private final int[] ownSums = new int[columns];
         private final Resources owned = new Resources();
         private final BytePointer collected = allocate((long) capacity * columns);
         private final BytePointer signed = type == ElementType.INT8 ? collected : allocate((long) capacity * columns);
         private final BytePointer ones = allocate(capacity);
         private final BytePointer results = allocate((long) columns * columns * Integer.BYTES);
-        private final int[] productSums = new int[columns * columns];
-        private final int[] ownSums = new int[columns];
         private int filled;
         private int added;
 

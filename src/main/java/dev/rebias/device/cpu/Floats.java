@@ -1,0 +1,38 @@
+package dev.rebias.device.cpu;
+
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+
+/** Memory for floats that oneDNN reads and writes. */
+final class Floats implements AutoCloseable {
+    /** The floats of a window on their way from bytes or to them: few enough for a cache, so many that a call for each does not matter. */
+    static final int WINDOW = 8192;
+
+    private final BytePointer memory;
+    private final FloatBuffer values;
+
+    Floats(int n) {
+        long size = (long) n * Float.BYTES;
+        memory = new BytePointer(Pointer.malloc(size)).capacity(size);
+        if (memory.isNull()) {
+            throw new OutOfMemoryError("no " + size + " bytes for floats");
+        }
+        values = memory.asByteBuffer().order(ByteOrder.nativeOrder()).asFloatBuffer();
+    }
+
+    long address() {
+        return memory.address();
+    }
+
+    /** The same memory, for absolute access. */
+    FloatBuffer values() {
+        return values;
+    }
+
+    @Override
+    public void close() {
+        Pointer.free(memory);
+    }
+}
