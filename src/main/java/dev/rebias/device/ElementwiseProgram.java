@@ -172,65 +172,11 @@ public record ElementwiseProgram(
             }
             builder.instructions.add(instruction.get());
         }
-        return Optional.of(new ElementwiseProgram(
-                        builder.inputs,
-                        builder.constants,
-                        builder.instructions,
-                        group.outputs().stream().map(o -> o - group.operands()).toList())
-                .withoutNeedlessClips());
-    }
-
-    /** The program without the Relus and Clips that only a quantiser sees which saturates where they clip. */
-    private ElementwiseProgram withoutNeedlessClips() {
-        List<Instruction> kept = new ArrayList<>();
-        Value[] now = new Value[instructions.size()];
-        for (int m = 0; m < now.length; m++) {
-            Instruction old = instructions.get(m);
-            int member = m;
-            List<Instruction> using = instructions.stream()
-                    .filter(i -> i.arguments().contains(new Value(Value.Source.MEMBER, member)))
-                    .toList();
-            if (!outputs.contains(m) && using.size() == 1 && needless(old, using.get(0), m)) {
-                now[m] = moved(old.arguments().get(0), now);
-                continue;
-            }
-            kept.add(new Instruction(
-                    old.code(), old.arguments().stream().map(v -> moved(v, now)).toList(), old.type()));
-            now[m] = new Value(Value.Source.MEMBER, kept.size() - 1);
-        }
-        return new ElementwiseProgram(
-                inputs,
-                constants,
-                kept,
-                outputs.stream().map(o -> now[o].index()).toList());
-    }
-
-    private static Value moved(Value v, Value[] now) {
-        return v.source() == Value.Source.MEMBER ? now[v.index()] : v;
-    }
-
-    private boolean needless(Instruction clip, Instruction quantizer, int member) {
-        boolean clips = clip.code() == Code.RELU
-                || (clip.code() == Code.CLIP
-                        && clip.arguments().subList(1, 3).stream().allMatch(v -> v.source() == Value.Source.CONSTANT));
-        if (!clips
-                || quantizer.code() != Code.QUANTIZE
-                || quantizer.arguments().indexOf(new Value(Value.Source.MEMBER, member)) != 0
-                || quantizer.arguments().subList(1, 3).stream().anyMatch(v -> v.source() != Value.Source.CONSTANT)
-                || clip.arguments().get(0).source() == Value.Source.CONSTANT) {
-            return false;
-        }
-        double scale = constants.get(quantizer.arguments().get(1).index());
-        double zero = constants.get(quantizer.arguments().get(2).index());
-        double low = quantizer.type() == ElementType.UINT8 ? 0 : Byte.MIN_VALUE;
-        double high = quantizer.type() == ElementType.UINT8 ? 255 : Byte.MAX_VALUE;
-        double from = clip.code() == Code.RELU
-                ? 0
-                : constants.get(clip.arguments().get(1).index());
-        double to = clip.code() == Code.RELU
-                ? Double.POSITIVE_INFINITY
-                : constants.get(clip.arguments().get(2).index());
-        return scale > 0 && from <= to && Math.rint(from / scale) + zero <= low && Math.rint(to / scale) + zero >= high;
+        return Optional.of(Simplification.of(new ElementwiseProgram(
+                builder.inputs,
+                builder.constants,
+                builder.instructions,
+                group.outputs().stream().map(o -> o - group.operands()).toList())));
     }
 
     /**

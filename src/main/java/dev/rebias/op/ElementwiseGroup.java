@@ -12,8 +12,11 @@ import java.util.stream.Collectors;
  * @param operands how many operands the group has
  * @param members the operations, in order
  * @param outputs the numbers of the values that are the group's outputs
+ * @param layerOutput whether it begins with a layer's output, whose last bit depends on who computes it: its quantisers may then round the quotient that a float holds, as
+ *     ONNX Runtime's do; others round the exact quotient
  */
-public record ElementwiseGroup(int operands, List<Member> members, List<Integer> outputs) implements Op {
+public record ElementwiseGroup(int operands, List<Member> members, List<Integer> outputs, boolean layerOutput)
+        implements Op {
     private static final Set<String> TYPES = Set.of(
             "Abs",
             "Add",
@@ -51,6 +54,11 @@ public record ElementwiseGroup(int operands, List<Member> members, List<Integer>
     public ElementwiseGroup {
         members = List.copyOf(members);
         outputs = List.copyOf(outputs);
+    }
+
+    /** A group of anything. */
+    public ElementwiseGroup(int operands, List<Member> members, List<Integer> outputs) {
+        this(operands, members, outputs, false);
     }
 
     /**

@@ -139,7 +139,8 @@ final class Fusion {
                 new ElementwiseGroup(
                         operands.size(),
                         members,
-                        outputs.stream().map(numbers::get).toList()),
+                        outputs.stream().map(numbers::get).toList(),
+                        runs.get(0).role() == Step.Role.BIAS),
                 operands,
                 inputs,
                 outputs);

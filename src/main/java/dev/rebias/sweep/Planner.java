@@ -193,7 +193,7 @@ public final class Planner {
             biases.add(bias);
             Step.Run add = new Step.Run(
                     "corrected bias of layer '" + q.name() + "'",
-                    Step.Role.OTHER,
+                    Step.Role.BIAS,
                     OnnxOp.add(),
                     List.of(new Operand.Variable(), new Operand.Variable()),
                     List.of(output, bias),
@@ -360,7 +360,7 @@ public final class Planner {
         Operand bias = new Operand.Constant(HostTensor.of(toFloats(f.bias()), f.biasShape()));
         return new Step.Run(
                 "bias of float layer '" + f.name() + "'",
-                Step.Role.OTHER,
+                Step.Role.BIAS,
                 OnnxOp.add(),
                 List.of(new Operand.Variable(), bias),
                 List.of(sum),

@@ -17,6 +17,8 @@ sealed interface Step {
         QUANTIZED,
         FLOAT,
         ERROR,
+        /** Adds a layer's bias to its output. */
+        BIAS,
         OTHER
     }
 
@@ -38,7 +40,7 @@ sealed interface Step {
 
         /** The kind of work, for {@link Profile}. */
         String work() {
-            if (role != Role.OTHER) {
+            if (role != Role.OTHER && role != Role.BIAS) {
                 return role.name().toLowerCase(Locale.ROOT) + " " + op.type();
             }
             boolean single = op instanceof OnnxOp o && ElementwiseGroup.admits(o);

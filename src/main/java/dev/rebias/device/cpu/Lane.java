@@ -19,6 +19,7 @@ final class Lane implements AutoCloseable {
     private BytePointer expansion = new BytePointer();
     private BytePointer integers = new BytePointer();
     private BytePointer padded = new BytePointer();
+    private BytePointer between = new BytePointer();
     private Optional<CpuTensor> expanded = Optional.empty();
     private long expandedZero;
     private float[][] tiles = new float[0][0];
@@ -68,6 +69,12 @@ final class Lane implements AutoCloseable {
     long padded(long size) {
         padded = atLeast(padded, size);
         return padded.address();
+    }
+
+    /** The address of memory for what one primitive of several leaves to the next. */
+    long between(long size) {
+        between = atLeast(between, size);
+        return between.address();
     }
 
     /** Whether {@link #expansion} holds this tensor: a layer and its error are computed from the same data, one after the other. */
@@ -141,6 +148,7 @@ final class Lane implements AutoCloseable {
         all.add(() -> Pointer.free(expansion));
         all.add(() -> Pointer.free(integers));
         all.add(() -> Pointer.free(padded));
+        all.add(() -> Pointer.free(between));
         all.add(() -> Pointer.free(scratch));
         windows.forEach(w -> all.add(w::close));
         windows.clear();

@@ -23,8 +23,9 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.stream.Stream;
 
 /**
- * A group of elementwise operations in one pass over memory: tile by tile, each small enough for the first-level cache, one {@linkplain ElementLoops loop} per member. Where
- * that is not possible (other types, outputs of different shapes, broadcasting that does not line up with memory, functions without a loop) its members run one by one, and
+ * A group of elementwise operations in one pass over memory: by oneDNN where they are a {@link Chain}; else tile by tile, each small enough for the first-level cache, one
+ * {@linkplain ElementLoops loop} per member. What follows from values that repeat is worked out once. Where one pass
+ * is not possible (other types, outputs of different shapes, broadcasting that does not line up with memory, functions without a loop) its members run one by one, and
  * a single member in ONNX Runtime.
  */
 final class PreparedElementwise implements PreparedOp {
@@ -35,6 +36,7 @@ final class PreparedElementwise implements PreparedOp {
     private final PreparedOp otherwise;
     private final Optional<ElementwiseProgram> program;
     private final ElementLoops.Loop[] loops;
+    private final boolean quotients;
     /** For each of the program's inputs that is constant the tensor. */
     private final List<Optional<CpuTensor>> constants = new ArrayList<>();
 
@@ -57,6 +59,8 @@ final class PreparedElementwise implements PreparedOp {
      * @param tile how many elements are worked on together
      * @param periods for each repeated input the length of its run
      * @param constants arrays of a tile's length for the program's numbers
+     * @param varying for each member whether it is not the same for every tile of a sample
+     * @param chain how oneDNN runs it, where that can
      * @param runs for each repeated input what was repeated last: a corrected bias is the same for all batches, a constant always
      */
     private record Form(
@@ -68,7 +72,13 @@ final class PreparedElementwise implements PreparedOp {
             List<Kind> kinds,
             int[] periods,
             float[][] constants,
-            AtomicReferenceArray<Run> runs) {}
+            boolean[] varying,
+            Optional<Chain> chain,
+            AtomicReferenceArray<Run> runs) {
+        boolean differsBySample() {
+            return kinds.contains(Kind.REPEATED_PER_SAMPLE);
+        }
+    }
 
     /** A tile of values that repeat, and the tensor that they are from. */
     private record Run(CpuTensor of, float[] values) {}
@@ -82,6 +92,7 @@ final class PreparedElementwise implements PreparedOp {
         this.context = context;
         this.operands = List.copyOf(operands);
         this.otherwise = otherwise;
+        this.quotients = group.layerOutput();
         this.program = ElementwiseProgram.of(group, operands)
                 .filter(p -> p.instructions().stream().allMatch(i -> loop(i).isPresent()));
         this.loops = program.stream()
@@ -198,6 +209,7 @@ final class PreparedElementwise implements PreparedOp {
         for (int i = 0; i < constants.length; i++) {
             Arrays.fill(constants[i], p.constants().get(i));
         }
+        boolean[] varying = varying(kinds);
         return Optional.of(new Form(
                 shape,
                 layout,
@@ -207,7 +219,46 @@ final class PreparedElementwise implements PreparedOp {
                 kinds,
                 periods,
                 constants,
+                varying,
+                chain(tile, kinds, varying),
                 new AtomicReferenceArray<>(shapes.size())));
+    }
+
+    /** Which members follow from what is read element by element; of a single value, that is all there is. */
+    private boolean[] varying(List<Kind> kinds) {
+        List<Instruction> instructions = program.orElseThrow().instructions();
+        boolean[] varying = new boolean[instructions.size()];
+        for (int m = 0; m < varying.length; m++) {
+            varying[m] = !kinds.contains(Kind.WHOLE)
+                    || instructions.get(m).arguments().stream().anyMatch(v -> varies(v, kinds, varying));
+        }
+        return varying;
+    }
+
+    private static boolean varies(Value v, List<Kind> kinds, boolean[] varying) {
+        return switch (v.source()) {
+            case INPUT -> kinds.get(v.index()) == Kind.WHOLE;
+            case CONSTANT -> false;
+            case MEMBER -> varying[v.index()];
+        };
+    }
+
+    private Optional<Chain> chain(int tile, List<Kind> kinds, boolean[] varying) {
+        ElementwiseProgram p = program.orElseThrow();
+        // Without instructions for bytes they are kept as floats, which the loops know.
+        boolean floats = p.outputTypes().equals(List.of(ElementType.FLOAT));
+        if (p.outputs().size() != 1
+                || p.inputs().stream().anyMatch(ElementwiseProgram.Input::quantized)
+                || !(floats || OneDnn.multipliesBytes())) {
+            return Optional.empty();
+        }
+        return Chain.of(
+                context,
+                p,
+                tile,
+                v -> v.source() == Value.Source.INPUT && kinds.get(v.index()) == Kind.WHOLE,
+                v -> varies(v, kinds, varying),
+                quotients);
     }
 
     private static Optional<Kind> kind(Layout layout, long[] aligned, long[] shape) {
@@ -273,7 +324,7 @@ final class PreparedElementwise implements PreparedOp {
     }
 
     /** One run over given tensors. */
-    private final class Pass {
+    private final class Pass implements Chain.Source {
         private final ElementwiseProgram p = program.orElseThrow();
         private final Form form;
         private final List<CpuTensor> inputs;
@@ -322,14 +373,23 @@ final class PreparedElementwise implements PreparedOp {
         }
 
         void run() {
-            for (int n = 0; n < form.samples(); n++) {
+            int units = form.differsBySample() ? form.samples() : 1;
+            int unit = form.differsBySample() ? form.sample() : form.samples() * form.sample();
+            for (int n = 0; n < units; n++) {
                 for (int i = 0; i < inputs.size(); i++) {
                     if (form.kinds().get(i) == Kind.REPEATED_PER_SAMPLE) {
                         repeat(i, n * form.periods()[i], tiles[i]);
                     }
                 }
-                for (int at = 0; at < form.sample(); at += form.tile()) {
-                    tile(n * form.sample() + at, Math.min(form.tile(), form.sample() - at));
+                loops(false, form.tile());
+                if (form.chain().isPresent()) {
+                    form.chain()
+                            .get()
+                            .run(this, (long) n * unit, unit, outputs.get(0).address());
+                    continue;
+                }
+                for (int at = 0; at < unit; at += form.tile()) {
+                    tile(n * unit + at, Math.min(form.tile(), unit - at));
                 }
             }
             for (ByteWriter writer : writers) {
@@ -370,15 +430,31 @@ final class PreparedElementwise implements PreparedOp {
             readers[input].read(first, to, n);
         }
 
+        private void loops(boolean varying, int n) {
+            for (int m = 0; m < loops.length; m++) {
+                if (form.varying()[m] == varying) {
+                    loops[m].run(arguments[m], tiles[inputs.size() + m], n);
+                }
+            }
+        }
+
+        @Override
+        public long whole(int input) {
+            return inputs.get(input).address();
+        }
+
+        @Override
+        public float[] run(Value values) {
+            return array(values);
+        }
+
         private void tile(int first, int n) {
             for (int i = 0; i < inputs.size(); i++) {
                 if (form.kinds().get(i) == Kind.WHOLE) {
                     load(i, first, tiles[i], n);
                 }
             }
-            for (int m = 0; m < loops.length; m++) {
-                loops[m].run(arguments[m], tiles[inputs.size() + m], n);
-            }
+            loops(true, n);
             for (int o = 0; o < outputs.size(); o++) {
                 store(o, first, tiles[inputs.size() + p.outputs().get(o)], n);
             }
@@ -424,6 +500,8 @@ final class PreparedElementwise implements PreparedOp {
     public void close() {
         Resources all = new Resources();
         all.add(otherwise::close);
+        forms.values().forEach(f -> f.flatMap(Form::chain).ifPresent(c -> all.add(c::close)));
+        forms.clear();
         constants.forEach(c -> c.ifPresent(t -> all.add(t::close)));
         all.close();
     }

@@ -66,8 +66,12 @@ final class Recipe implements AutoCloseable {
 
     /** The result times a number. */
     void times(float factor) {
-        OneDnn.check(
-                dnnl_post_ops_append_eltwise(postOps, dnnl_eltwise_linear, factor, 0), "dnnl_post_ops_append_eltwise");
+        function(dnnl_eltwise_linear, factor, 0);
+    }
+
+    /** One of oneDNN's functions of the result, with its two parameters. */
+    void function(int algorithm, float alpha, float beta) {
+        OneDnn.check(dnnl_post_ops_append_eltwise(postOps, algorithm, alpha, beta), "dnnl_post_ops_append_eltwise");
         appended++;
     }
 
@@ -81,8 +85,9 @@ final class Recipe implements AutoCloseable {
         return binary(dnnl_binary_add, vector);
     }
 
-    private int binary(int operation, dnnl_memory_desc vector) {
-        OneDnn.check(dnnl_post_ops_append_binary(postOps, operation, vector), "dnnl_post_ops_append_binary");
+    /** The result and a tensor of floats; gives the number of the tensor's argument. */
+    int binary(int algorithm, dnnl_memory_desc other) {
+        OneDnn.check(dnnl_post_ops_append_binary(postOps, algorithm, other), "dnnl_post_ops_append_binary");
         return DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE * ++appended | DNNL_ARG_SRC_1;
     }
 

@@ -1,0 +1,375 @@
+package dev.rebias.device.cpu;
+
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_DST;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_0;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_1;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_add;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_div;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_max;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_min;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_mul;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_primitive_desc_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_sub;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_abs;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_clip;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_hardsigmoid;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_hardswish;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_linear;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_relu;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_round;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_sqrt;
+
+import dev.rebias.device.ElementwiseProgram;
+import dev.rebias.device.ElementwiseProgram.Instruction;
+import dev.rebias.device.ElementwiseProgram.Value;
+import dev.rebias.device.Resources;
+import dev.rebias.tensor.ElementType;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Predicate;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
+
+/**
+ * An elementwise program as oneDNN's binary primitives, where each instruction works on the result of the one before and on what is no larger than a run of values: a
+ * vector needs a primitive of its own, numbers and functions ride along as post-ops. Six times as fast as loops for a bias, an activation and a quantiser.
+ *
+ * <p>The data are seen as rows of a run's length; what is left over is a short row of its own. Of several primitives each leaves a block of rows to the next, that stays in the
+ * second-level cache.
+ */
+final class Chain implements AutoCloseable {
+    /** The elements that several primitives work on in turn. */
+    private static final int BLOCK = 1 << 16;
+
+    private final CpuContext context;
+    private final int run;
+    private final int source;
+    private final ElementType type;
+    private final List<Stage> stages;
+    private final Floats numbers;
+
+    /** What a binary primitive works on beside the chain's own value. */
+    private sealed interface Other {
+        /** The number at that place among the program's constants. */
+        record Constant(int constant) implements Other {}
+
+        /** Values that repeat. */
+        record Repeated(Value values) implements Other {}
+
+        /** One of the program's inputs, element by element. */
+        record Whole(int input) implements Other {}
+    }
+
+    /** What is done to a binary primitive's result: by one of oneDNN's functions, or with a number. */
+    private sealed interface PostOp {
+        record Function(int algorithm, float alpha, float beta) implements PostOp {}
+
+        record Binary(int algorithm, int constant) implements PostOp {}
+    }
+
+    private record Size(long rows, int length) {}
+
+    private final class Stage {
+        private final int algorithm;
+        private final Other other;
+        private final List<PostOp> then;
+        private final ElementType result;
+        private final Map<Size, Primitive> primitives = new ConcurrentHashMap<>();
+
+        Stage(Draft draft, ElementType result) {
+            this.algorithm = draft.algorithm;
+            this.other = draft.other;
+            this.then = List.copyOf(draft.then);
+            this.result = result;
+        }
+
+        /** The primitive for that many rows of that length. */
+        Primitive primitive(long rows, int length) {
+            return primitives.computeIfAbsent(new Size(rows, length), k -> make(rows, length));
+        }
+
+        private Primitive make(long rows, int length) {
+            context.lane().stream();
+            try (Recipe recipe = new Recipe()) {
+                List<Integer> arguments = new ArrayList<>(List.of(DNNL_ARG_SRC_0, DNNL_ARG_SRC_1, DNNL_ARG_DST));
+                dnnl_memory_desc one = recipe.plain(ElementType.FLOAT, 1, 1);
+                for (PostOp op : then) {
+                    if (op instanceof PostOp.Binary binary) {
+                        arguments.add(recipe.binary(binary.algorithm(), one));
+                    } else {
+                        PostOp.Function f = (PostOp.Function) op;
+                        recipe.function(f.algorithm(), f.alpha(), f.beta());
+                    }
+                }
+                dnnl_memory_desc whole = recipe.plain(ElementType.FLOAT, rows, length);
+                dnnl_memory_desc second = other instanceof Other.Constant
+                        ? one
+                        : other instanceof Other.Repeated ? recipe.plain(ElementType.FLOAT, 1, length) : whole;
+                dnnl_primitive_desc description = new dnnl_primitive_desc();
+                OneDnn.check(
+                        dnnl_binary_primitive_desc_create(
+                                description,
+                                OneDnn.engine(),
+                                algorithm,
+                                whole,
+                                second,
+                                recipe.plain(result, rows, length),
+                                recipe.attributes()),
+                        "dnnl_binary_primitive_desc_create");
+                return new Primitive(
+                        description,
+                        arguments.stream().mapToInt(Integer::intValue).toArray());
+            }
+        }
+
+        void close() {
+            Resources all = new Resources();
+            primitives.values().forEach(p -> all.add(p::close));
+            primitives.clear();
+            all.close();
+        }
+    }
+
+    /** A stage that may still grow. */
+    private static final class Draft {
+        private final int algorithm;
+        private final Other other;
+        private final List<PostOp> then = new ArrayList<>();
+
+        Draft(int algorithm, Other other) {
+            this.algorithm = algorithm;
+            this.other = other;
+        }
+    }
+
+    private Chain(CpuContext context, ElementwiseProgram program, int run, Builder built) {
+        this.context = context;
+        this.run = run;
+        this.source = built.source;
+        this.type = program.outputTypes().get(0);
+        this.numbers = new Floats(Math.max(1, built.numbers.size()));
+        for (int i = 0; i < built.numbers.size(); i++) {
+            numbers.values().put(i, built.numbers.get(i));
+        }
+        List<Stage> made = new ArrayList<>();
+        for (Draft draft : built.drafts) {
+            made.add(new Stage(draft, made.size() == built.drafts.size() - 1 ? type : ElementType.FLOAT));
+        }
+        this.stages = List.copyOf(made);
+    }
+
+    /**
+     * The chain of a program.
+     *
+     * @param run the length of the runs that it is given
+     * @param whole which of the program's inputs are floats that are read element by element
+     * @param varies which values are not the same for every run
+     * @param quotients whether a quantiser may round a quotient of floats, as ONNX Runtime does, where the loops round the exact one
+     * @return empty if the program is none, or oneDNN has no fast code for it here
+     */
+    static Optional<Chain> of(
+            CpuContext context,
+            ElementwiseProgram program,
+            int run,
+            Predicate<Value> whole,
+            Predicate<Value> varies,
+            boolean quotients) {
+        Builder builder = new Builder(program, whole, varies, quotients);
+        if (run > Floats.WINDOW || !builder.build()) {
+            return Optional.empty();
+        }
+        Chain chain = new Chain(context, program, run, builder);
+        boolean fast =
+                chain.stages.stream().allMatch(stage -> stage.primitive(1, run).isFast());
+        if (!fast) {
+            chain.close();
+        }
+        return fast ? Optional.of(chain) : Optional.empty();
+    }
+
+    private static final class Builder {
+        private final ElementwiseProgram program;
+        private final Predicate<Value> whole;
+        private final Predicate<Value> varies;
+        private final boolean quotients;
+        private final List<Draft> drafts = new ArrayList<>();
+        private final List<Float> numbers = new ArrayList<>();
+        private int source;
+
+        Builder(ElementwiseProgram program, Predicate<Value> whole, Predicate<Value> varies, boolean quotients) {
+            this.program = program;
+            this.whole = whole;
+            this.varies = varies;
+            this.quotients = quotients;
+            numbers.addAll(program.constants());
+        }
+
+        boolean build() {
+            List<Instruction> instructions = program.instructions();
+            Optional<Value> current = Optional.empty();
+            for (int m = 0; m < instructions.size(); m++) {
+                Value result = new Value(Value.Source.MEMBER, m);
+                if (!varies.test(result)) {
+                    continue;
+                }
+                Instruction instruction = instructions.get(m);
+                List<Value> arguments = instruction.arguments();
+                Value x = current.or(() -> arguments.stream().filter(whole).findFirst())
+                        .orElse(result);
+                List<Value> others = new ArrayList<>(arguments);
+                if (!others.remove(x) || others.stream().anyMatch(v -> varies.test(v) && !whole.test(v))) {
+                    return false;
+                }
+                boolean last = program.outputs().equals(List.of(m));
+                if (!add(instruction, arguments.indexOf(x), others, last)) {
+                    return false;
+                }
+                if (current.isEmpty()) {
+                    source = x.index();
+                }
+                current = Optional.of(result);
+                if (last) {
+                    return m == instructions.size() - 1;
+                }
+            }
+            return false;
+        }
+
+        private boolean add(Instruction instruction, int position, List<Value> others, boolean last) {
+            boolean first = position == 0;
+            boolean numeric = others.stream().allMatch(v -> v.source() == Value.Source.CONSTANT);
+            return switch (instruction.code()) {
+                case ADD -> binary(dnnl_binary_add, others.get(0));
+                case MUL -> binary(dnnl_binary_mul, others.get(0));
+                case SUM -> others.size() == 1 && binary(dnnl_binary_add, others.get(0));
+                case MAX -> others.size() == 1 && binary(dnnl_binary_max, others.get(0));
+                case MIN -> others.size() == 1 && binary(dnnl_binary_min, others.get(0));
+                case SUB -> first && binary(dnnl_binary_sub, others.get(0));
+                case DIV -> first && binary(dnnl_binary_div, others.get(0));
+                case SCALE_SHIFT ->
+                    first && binary(dnnl_binary_mul, others.get(0)) && binary(dnnl_binary_add, others.get(1));
+                case RELU -> function(dnnl_eltwise_relu, 0, 0);
+                case ABS -> function(dnnl_eltwise_abs, 0, 0);
+                case SQRT -> function(dnnl_eltwise_sqrt, 0, 0);
+                case ROUND -> function(dnnl_eltwise_round, 0, 0);
+                case NEG -> function(dnnl_eltwise_linear, -1, 0);
+                case HARD_SWISH -> function(dnnl_eltwise_hardswish, 1f / 6, 0.5f);
+                case HARD_SIGMOID ->
+                    first && numeric && function(dnnl_eltwise_hardsigmoid, number(others, 0), number(others, 1));
+                case CLIP -> first && numeric && function(dnnl_eltwise_clip, number(others, 0), number(others, 1));
+                case PRELU -> first && numeric && function(dnnl_eltwise_relu, number(others, 0), 0);
+                case QUANTIZE -> first && numeric && quotients && last && quantize(others);
+                default -> false;
+            };
+        }
+
+        private float number(List<Value> others, int i) {
+            return program.constants().get(others.get(i).index());
+        }
+
+        private boolean quantize(List<Value> others) {
+            return number(others, 0) > 0
+                    && binary(dnnl_binary_div, others.get(0))
+                    && function(dnnl_eltwise_round, 0, 0)
+                    && function(dnnl_eltwise_linear, 1, number(others, 1));
+        }
+
+        private boolean binary(int algorithm, Value other) {
+            if (other.source() == Value.Source.CONSTANT && !drafts.isEmpty()) {
+                then(new PostOp.Binary(algorithm, other.index()));
+            } else if (other.source() == Value.Source.CONSTANT) {
+                drafts.add(new Draft(algorithm, new Other.Constant(other.index())));
+            } else {
+                drafts.add(new Draft(
+                        algorithm, whole.test(other) ? new Other.Whole(other.index()) : new Other.Repeated(other)));
+            }
+            return true;
+        }
+
+        private boolean function(int algorithm, float alpha, float beta) {
+            if (drafts.isEmpty()) {
+                numbers.add(1f);
+                drafts.add(new Draft(dnnl_binary_mul, new Other.Constant(numbers.size() - 1)));
+            }
+            return then(new PostOp.Function(algorithm, alpha, beta));
+        }
+
+        private boolean then(PostOp op) {
+            return drafts.get(drafts.size() - 1).then.add(op);
+        }
+    }
+
+    /** What a chain is given for one run over memory. */
+    interface Source {
+        /** The address of an input that is read element by element. */
+        long whole(int input);
+
+        /** Values that repeat, a run of them. */
+        float[] run(Value values);
+    }
+
+    /**
+     * Runs the chain over n elements from the one with that number.
+     *
+     * @param to the address of the output's first element
+     */
+    void run(Source from, long first, long n, long to) {
+        Lane lane = context.lane();
+        long[] runs = new long[stages.size()];
+        for (int s = 0; s < runs.length; s++) {
+            if (stages.get(s).other instanceof Other.Repeated repeated) {
+                Floats window = lane.window(s);
+                window.values().put(0, from.run(repeated.values()), 0, run);
+                runs[s] = window.address();
+            }
+        }
+        long rows = n / run;
+        long block = stages.size() == 1 ? rows : Math.max(1, BLOCK / run);
+        for (long row = 0; row < rows; row += block) {
+            rows(from, runs, first + row * run, Math.min(block, rows - row), run, to);
+        }
+        if (n % run != 0) {
+            rows(from, runs, first + rows * run, 1, Math.toIntExact(n % run), to);
+        }
+    }
+
+    private void rows(Source from, long[] runs, long first, long rows, int length, long to) {
+        Lane lane = context.lane();
+        long x = from.whole(source) + first * Float.BYTES;
+        for (int s = 0; s < stages.size(); s++) {
+            Stage stage = stages.get(s);
+            long y = s == stages.size() - 1 ? to + first * type.bytes() : lane.between(rows * length * Float.BYTES);
+            List<Long> addresses = new ArrayList<>(List.of(
+                    x,
+                    stage.other instanceof Other.Constant number
+                            ? number(number.constant())
+                            : stage.other instanceof Other.Whole whole
+                                    ? from.whole(whole.input()) + first * Float.BYTES
+                                    : runs[s],
+                    y));
+            stage.then.forEach(op -> {
+                if (op instanceof PostOp.Binary binary) {
+                    addresses.add(number(binary.constant()));
+                }
+            });
+            stage.primitive(rows, length)
+                    .execute(lane, addresses.stream().mapToLong(Long::longValue).toArray());
+            x = y;
+        }
+    }
+
+    private long number(int constant) {
+        return numbers.address() + (long) constant * Float.BYTES;
+    }
+
+    @Override
+    public void close() {
+        Resources all = new Resources();
+        stages.forEach(s -> all.add(s::close));
+        all.add(numbers::close);
+        all.close();
+    }
+}
