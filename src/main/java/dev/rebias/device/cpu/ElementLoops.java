@@ -76,6 +76,15 @@ final class ElementLoops {
         }
     }
 
+    /** Adds the bytes of words, their bits flipped, to sums of 16 bits: those in even places to some, in odd places to others. */
+    static void addBytes(long[] x, long flipped, long[] even, long[] odd, int n) {
+        for (int i = 0; i < n; i++) {
+            long v = x[i] ^ flipped;
+            even[i] += v & 0x00FF00FF00FF00FFL;
+            odd[i] += v >>> 8 & 0x00FF00FF00FF00FFL;
+        }
+    }
+
     /** Flips the same bits of every word. */
     static void flip(long[] x, long bits, int n) {
         for (int i = 0; i < n; i++) {

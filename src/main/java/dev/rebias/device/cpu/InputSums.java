@@ -1,0 +1,263 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
+import dev.rebias.op.Gemm;
+import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerOp;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.Shape;
+import java.nio.ByteOrder;
+import java.nio.LongBuffer;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * Sums of a layer's data, from which its mean output follows for any weights: one pass, channels last, that adds up rows of a {@linkplain Taps class} as a whole. Sums of bytes
+ * are exact, so a batch is added up as one; of floats a sample's sums are formed on their own and added in sample order.
+ */
+final class InputSums {
+    /** So many bytes fit into the sum of 16 bits that each has in a word. */
+    private static final int ROWS_PER_WORD = 0xFFFF / 0xFF;
+
+    /** Eight bytes, of each the highest bit: the difference between q and q + 128. */
+    private static final long HIGH_BITS = 0x8080808080808080L;
+
+    private final CpuContext context;
+    private final LayerOp op;
+    private final long[] weightShape;
+    private final Optional<ElementType> dataType;
+    private final long zero;
+    private final Map<String, Taps> taps = new ConcurrentHashMap<>();
+    private final InOrder<Batch> order = new InOrder<>(this::add);
+    /** For each form of data that came, the sums over all samples. */
+    private final Map<Taps, double[][]> totals = new LinkedHashMap<>();
+
+    private long samples;
+    private long positions;
+
+    /** A batch's sums: for each unit of work, combinations of classes x input channels; and how many output positions there are. */
+    private record Batch(double[][][] units, Taps taps, long positions, int samples) {}
+
+    /**
+     * No data.
+     *
+     * @param weights of the layer, whose data are integers if its are
+     */
+    InputSums(CpuContext context, WeightError weights) {
+        this(context, weights.op(), weights.shape(), weights.dataType(), weights.zero());
+    }
+
+    private InputSums(CpuContext context, LayerOp op, long[] weightShape, Optional<ElementType> dataType, long zero) {
+        this.context = context;
+        this.op = op;
+        this.weightShape = weightShape;
+        this.dataType = dataType;
+        this.zero = zero;
+    }
+
+    /** No data of the same layer on floats. */
+    static InputSums ofFloats(CpuContext context, WeightError weights) {
+        return new InputSums(context, weights.op(), weights.shape(), Optional.empty(), 0);
+    }
+
+    /** Adds a batch of data, as {@link dev.rebias.device.InputMoments#addInput}. */
+    void add(Tensor data, int batch, int batchSamples) {
+        CpuTensor given = (CpuTensor) data;
+        long[] shape = given.shape();
+        boolean side = op instanceof Gemm g && g.transA();
+        // Each entry of axis 0 is summed on its own; data that have their samples side by side are one piece.
+        long[] unit = shape.clone();
+        if (!side) {
+            unit[0] = 1;
+        }
+        Taps of = taps.computeIfAbsent(Shape.text(unit), k -> new Taps(op, weightShape, unit));
+        int entries = side ? 1 : Math.toIntExact(shape[0]);
+        Layout layout = of.dimensions() == 0 ? Layout.PLAIN : Layout.CHANNELS_LAST;
+        Rows rows = new Rows(of, unit);
+        double[][][] sums;
+        if (!side && dataType.isPresent() && !given.isWide() && rows.length % Long.BYTES == 0) {
+            try (CpuTensor laid = context.layouts().in(layout, given)) {
+                sums = new double[][][] {bytes(laid, rows, entries)};
+            }
+        } else {
+            sums = new double[entries][][];
+            try (Elements x = new Elements(context, given, layout, zero)) {
+                for (int n = 0; n < entries; n++) {
+                    sums[n] = side ? side(x, shape) : sums(x, rows, n);
+                }
+            }
+        }
+        order.enter(batch, new Batch(sums, of, of.positions() * entries, batchSamples));
+    }
+
+    /** The rows of one entry of axis 0, the last spatial dimension's, and their classes. */
+    private static final class Rows {
+        private final Taps of;
+        private final int channels;
+        private final int width;
+        private final int length;
+        /** For each row its class. */
+        private final int[] kinds;
+
+        private final int rowKinds;
+        private final int columnKinds;
+
+        Rows(Taps of, long[] unit) {
+            this.of = of;
+            int spatial = of.dimensions();
+            channels = Math.toIntExact(spatial == 0 ? unit[unit.length - 1] : unit[1]);
+            width = spatial == 0 ? 1 : Math.toIntExact(unit[unit.length - 1]);
+            length = width * channels;
+            int elements = Math.toIntExact(Shape.elements(unit));
+            kinds = new int[length == 0 ? 0 : elements / length];
+            rowKinds = spatial == 0 ? 1 : of.combinations() / of.kinds(spatial - 1);
+            columnKinds = of.combinations() / rowKinds;
+            int[] index = new int[Math.max(0, spatial - 1)];
+            for (int row = 0; row < kinds.length; row++) {
+                for (int i = 0; i < index.length; i++) {
+                    kinds[row] = kinds[row] * of.kinds(i) + of.kind(i, index[i]);
+                }
+                for (int i = index.length - 1; i >= 0 && ++index[i] == unit[i + 2]; i--) {
+                    index[i] = 0;
+                }
+            }
+        }
+
+        double[][] sums() {
+            return new double[rowKinds * columnKinds][channels];
+        }
+
+        /** The sums to which a row's elements at an index of the last dimension belong. */
+        double[] at(double[][] sums, int rowKind, int index) {
+            return sums[rowKind * columnKinds + (of.dimensions() == 0 ? 0 : of.kind(of.dimensions() - 1, index))];
+        }
+    }
+
+    /** The sums of all entries of axis 0. Eight bytes are added at a time, every second one to a sum of 16 bits. */
+    private double[][] bytes(CpuTensor x, Rows rows, int entries) {
+        boolean signed = x.type() == ElementType.INT8;
+        LongBuffer words =
+                x.elements().duplicate().order(ByteOrder.nativeOrder()).asLongBuffer();
+        int n = rows.length / Long.BYTES;
+        long[] row = context.lane().longs(n);
+        long[][] even = new long[rows.rowKinds][n];
+        long[][] odd = new long[rows.rowKinds][n];
+        int[] added = new int[rows.rowKinds];
+        double[][] sums = rows.sums();
+        long offset = zero + (signed ? 128 : 0);
+        for (int entry = 0; entry < entries; entry++) {
+            for (int r = 0; r < rows.kinds.length; r++) {
+                int kind = rows.kinds[r];
+                words.get((entry * rows.kinds.length + r) * n, row, 0, n);
+                ElementLoops.addBytes(row, signed ? HIGH_BITS : 0, even[kind], odd[kind], n);
+                if (++added[kind] == ROWS_PER_WORD) {
+                    empty(rows, kind, even[kind], odd[kind], added[kind] * offset, sums);
+                    added[kind] = 0;
+                }
+            }
+        }
+        for (int kind = 0; kind < rows.rowKinds; kind++) {
+            empty(rows, kind, even[kind], odd[kind], added[kind] * offset, sums);
+        }
+        return sums;
+    }
+
+    /** Adds the words' sums less an offset, and clears them. */
+    private static void empty(Rows rows, int kind, long[] even, long[] odd, long offset, double[][] sums) {
+        for (int w = 0; w < rows.width; w++) {
+            double[] to = rows.at(sums, kind, w);
+            for (int c = 0; c < rows.channels; c++) {
+                int at = w * rows.channels + c;
+                // The machine's words have their first byte last, and there is no other kind with oneDNN.
+                long[] from = at % 2 == 0 ? even : odd;
+                to[c] += (from[at / Long.BYTES] >>> (at % Long.BYTES / 2 * 16) & 0xFFFF) - offset;
+            }
+        }
+        Arrays.fill(even, 0);
+        Arrays.fill(odd, 0);
+    }
+
+    /** The sums of one entry of axis 0. */
+    private double[][] sums(Elements x, Rows rows, int entry) {
+        int length = rows.length;
+        float[][] tiles = context.lane().tiles(1 + 2 * rows.rowKinds, length);
+        for (int k = 0; k < 2 * rows.rowKinds; k++) {
+            Arrays.fill(tiles[1 + k], 0, length, 0);
+        }
+        // Sums of integers below 2^8 need no more than a float, as long as they are few enough.
+        boolean exact = dataType.isPresent() && rows.kinds.length <= IntegerLayer.EXACT / 256;
+        for (int r = 0; r < rows.kinds.length; r++) {
+            float[] high = tiles[1 + 2 * rows.kinds[r]];
+            x.read((entry * rows.kinds.length + r) * length, tiles[0], length);
+            if (exact) {
+                ElementLoops.add(tiles[0], high, high, length);
+            } else {
+                Accumulation.add(tiles[0], high, tiles[2 + 2 * rows.kinds[r]], length);
+            }
+        }
+        double[][] sums = rows.sums();
+        for (int k = 0; k < rows.rowKinds; k++) {
+            float[] high = tiles[1 + 2 * k];
+            float[] low = tiles[2 + 2 * k];
+            for (int w = 0; w < rows.width; w++) {
+                double[] to = rows.at(sums, k, w);
+                for (int c = 0; c < rows.channels; c++) {
+                    to[c] += (double) high[w * rows.channels + c] + low[w * rows.channels + c];
+                }
+            }
+        }
+        return sums;
+    }
+
+    /** The sums of data [channels, samples]. */
+    private double[][] side(Elements x, long[] shape) {
+        int channels = Math.toIntExact(shape[0]);
+        int columns = Math.toIntExact(shape[1]);
+        double[][] sums = new double[1][channels];
+        float[] row = context.lane().tiles(1, columns)[0];
+        for (int c = 0; c < channels; c++) {
+            x.read(c * columns, row, columns);
+            for (int i = 0; i < columns; i++) {
+                sums[0][c] += row[i];
+            }
+        }
+        return sums;
+    }
+
+    private void add(Batch batch) {
+        for (double[][] unit : batch.units()) {
+            double[][] total = totals.computeIfAbsent(batch.taps(), t -> new double[unit.length][unit[0].length]);
+            for (int k = 0; k < unit.length; k++) {
+                for (int c = 0; c < unit[k].length; c++) {
+                    total[k][c] += unit[k][c];
+                }
+            }
+        }
+        samples += batch.samples();
+        positions += batch.positions();
+    }
+
+    long samples() {
+        return samples;
+    }
+
+    /**
+     * For each output channel the mean, over samples and positions, of what weights make of the data.
+     *
+     * @param weights of the layer's shape, row-major
+     */
+    double[] meanOutputs(double[] weights) {
+        double[] means = new double[op.channels(weightShape)];
+        totals.forEach((of, sums) -> {
+            double[] outputs = of.outputs(weights, sums);
+            for (int c = 0; c < means.length; c++) {
+                means[c] += outputs[c] / positions;
+            }
+        });
+        return means;
+    }
+}
