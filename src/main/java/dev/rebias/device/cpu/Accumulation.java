@@ -25,7 +25,7 @@ final class Accumulation {
     }
 
     /** The same of x + low. */
-    private static void add(float[] x, float[] low, float[] high, float[] rest, int n) {
+    static void add(float[] x, float[] low, float[] high, float[] rest, int n) {
         for (int i = 0; i < n; i++) {
             float h = high[i];
             float v = x[i];
@@ -62,11 +62,11 @@ final class Accumulation {
         }
     }
 
-    /** z + low = x + y. */
-    private static void twoSum(float[] x, float[] y, float[] z, float[] low, int n) {
+    /** z + low = x + sign y. */
+    private static void twoSum(float[] x, float[] y, float sign, float[] z, float[] low, int n) {
         for (int i = 0; i < n; i++) {
             float a = x[i];
-            float b = y[i];
+            float b = sign * y[i];
             float s = a + b;
             float t = s - a;
             z[i] = s;
@@ -74,19 +74,20 @@ final class Accumulation {
         }
     }
 
-    /** How many arrays {@link #addSquares(float[], float[], float[][], int)} keeps sums in: two for each, and two to work with. */
+    /** How many arrays {@link #addSquares(float[], float[], float, float[][], int)} keeps sums in: two for each, and two to work with. */
     static final int COMPENSATED = 10;
 
     /**
-     * Adds x, x^2, z = x + y and z^2 to sums of floats, each in two parts, the second for the rounding errors of the first. Vector loops all, faster than sums of doubles
+     * Adds x, x^2, z = x + sign y and z^2 to sums of floats, each in two parts, the second for the rounding errors of the first. Vector loops all, faster than sums of doubles
      * where there are elements enough to make up for the clearing of the sums.
      *
+     * @param sign 1 or -1
      * @param sums the two parts of each sum in that order, then two arrays to work with
      */
-    static void addSquares(float[] x, float[] y, float[][] sums, int n) {
+    static void addSquares(float[] x, float[] y, float sign, float[][] sums, int n) {
         float[] z = sums[8];
         float[] low = sums[9];
-        twoSum(x, y, z, low, n);
+        twoSum(x, y, sign, z, low, n);
         add(x, sums[0], sums[1], n);
         addSquare(x, sums[2], sums[3], n);
         add(z, low, sums[4], sums[5], n);

@@ -22,7 +22,12 @@ final class CpuErrorMoments implements ErrorMoments {
     private static final int LANES = 64;
 
     /** From how many elements on they are summed up in vectors. */
-    private static final int MANY = 1 << 15;
+    private static final int MANY = 1 << 12;
+
+    /** How many sums are formed side by side then, at most where there are more channels; of so many elements that adding up those does not matter, as many as a tile has. */
+    private static final int VECTOR_LANES = 1024;
+
+    private static final int VERY_MANY = 1 << 15;
 
     /** How many elements are worked on together: so few that they stay in a cache near by. */
     private static final int TILE = 2048;
@@ -111,7 +116,14 @@ final class CpuErrorMoments implements ErrorMoments {
     }
 
     private static boolean areFinite(double[][] sums) {
-        return Arrays.stream(sums).flatMapToDouble(Arrays::stream).allMatch(Double::isFinite);
+        for (double[] of : sums) {
+            for (double sum : of) {
+                if (!Double.isFinite(sum)) {
+                    return false;
+                }
+            }
+        }
+        return true;
     }
 
     private double[][] few(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
@@ -147,29 +159,33 @@ final class CpuErrorMoments implements ErrorMoments {
     }
 
     private double[][] many(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
-        int lanes = channels * Math.max(1, TILE / channels);
+        int lanes = channels;
+        for (int most = n < VERY_MANY ? VECTOR_LANES : TILE; 2 * lanes <= most; ) {
+            lanes *= 2;
+        }
         float[][] t = context.lane().tiles(2 + Accumulation.COMPENSATED, lanes);
         float[][] parts = Arrays.copyOfRange(t, 2, 2 + Accumulation.COMPENSATED);
         for (int p = 0; p < 2 * SUMS; p++) {
             Arrays.fill(parts[p], 0, lanes, 0);
         }
+        float sign = difference ? -1 : 1;
         for (int at = 0; at < n; at += lanes) {
             int size = Math.min(lanes, n - at);
             a.get(first + at, t[0], 0, size);
             q.get(first + at, t[1], 0, size);
-            if (difference) {
-                ElementLoops.negate(t[1], t[1], size);
-            }
-            Accumulation.addSquares(t[0], t[1], parts, size);
+            Accumulation.addSquares(t[0], t[1], sign, parts, size);
         }
         double[][] sums = new double[SUMS][channels];
         for (int s = 0; s < SUMS; s++) {
             float[] high = parts[2 * s];
             float[] low = parts[2 * s + 1];
-            for (int i = 0; i < lanes; i += channels) {
-                for (int c = 0; c < channels; c++) {
-                    sums[s][c] += (double) high[i + c] + low[i + c];
-                }
+            for (int half = lanes / 2; half >= channels; half /= 2) {
+                System.arraycopy(high, half, t[0], 0, half);
+                System.arraycopy(low, half, t[1], 0, half);
+                Accumulation.add(t[0], t[1], high, low, half);
+            }
+            for (int c = 0; c < channels; c++) {
+                sums[s][c] = (double) high[c] + low[c];
             }
         }
         return sums;
