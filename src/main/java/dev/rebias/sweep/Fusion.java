@@ -31,6 +31,11 @@ final class Fusion {
             this.steps.add(step);
             this.group = group;
         }
+
+        /** Whether it is worth being one: of several members, or of one for which it matters where its data are from. */
+        private boolean isGroup(Set<Integer> computed) {
+            return group && (steps.size() > 1 || steps.get(0).uses().stream().anyMatch(computed::contains));
+        }
     }
 
     private Fusion() {}
@@ -40,8 +45,9 @@ final class Fusion {
      *
      * @param steps a segment's steps, in order
      * @param usedLater the tensors that later segments use
+     * @param computed the tensors that follow from what a layer computes
      */
-    static List<Step> fuse(List<Step> steps, Set<Integer> usedLater) {
+    static List<Step> fuse(List<Step> steps, Set<Integer> usedLater, Set<Integer> computed) {
         List<Slot> slots = new ArrayList<>();
         Map<Integer, Integer> madeBy = new HashMap<>();
         for (Step step : steps) {
@@ -69,7 +75,7 @@ final class Fusion {
             }
         }
         return slots.stream()
-                .map(slot -> slot.steps.size() == 1 ? slot.steps.get(0) : join(slot, slots, usedLater))
+                .map(slot -> slot.isGroup(computed) ? join(slot, slots, usedLater, computed) : slot.steps.get(0))
                 .toList();
     }
 
@@ -82,7 +88,7 @@ final class Fusion {
                 && operands + run.operands().size() <= OPERANDS + slot.steps.size();
     }
 
-    private static Step.Run join(Slot slot, List<Slot> slots, Set<Integer> usedLater) {
+    private static Step.Run join(Slot slot, List<Slot> slots, Set<Integer> usedLater, Set<Integer> computed) {
         List<Step.Run> runs = slot.steps.stream().map(s -> (Step.Run) s).toList();
         Set<Integer> inside = runs.stream().flatMap(r -> r.outputs().stream()).collect(Collectors.toSet());
         // The operands: every constant, and every tensor from outside once.
@@ -132,7 +138,10 @@ final class Fusion {
                 .map(r -> r.outputs().get(0))
                 .filter(usedElsewhere::contains)
                 .toList();
-        String name = runs.get(0).name() + " to " + runs.get(runs.size() - 1).name();
+        String first = runs.get(0).name();
+        String name = runs.size() == 1
+                ? first
+                : first + " to " + runs.get(runs.size() - 1).name();
         return new Step.Run(
                 name,
                 Step.Role.OTHER,
@@ -140,7 +149,7 @@ final class Fusion {
                         operands.size(),
                         members,
                         outputs.stream().map(numbers::get).toList(),
-                        runs.get(0).role() == Step.Role.BIAS),
+                        inputs.stream().anyMatch(computed::contains)),
                 operands,
                 inputs,
                 outputs);

@@ -193,7 +193,7 @@ public final class Planner {
             biases.add(bias);
             Step.Run add = new Step.Run(
                     "corrected bias of layer '" + q.name() + "'",
-                    Step.Role.BIAS,
+                    Step.Role.OTHER,
                     OnnxOp.add(),
                     List.of(new Operand.Variable(), new Operand.Variable()),
                     List.of(output, bias),
@@ -360,7 +360,7 @@ public final class Planner {
         Operand bias = new Operand.Constant(HostTensor.of(toFloats(f.bias()), f.biasShape()));
         return new Step.Run(
                 "bias of float layer '" + f.name() + "'",
-                Step.Role.BIAS,
+                Step.Role.OTHER,
                 OnnxOp.add(),
                 List.of(new Operand.Variable(), bias),
                 List.of(sum),
@@ -408,12 +408,25 @@ public final class Planner {
         return kept;
     }
 
+    /** The tensors that follow from what a layer computes. */
+    private Set<Integer> computed() {
+        Set<Integer> computed = new HashSet<>();
+        steps.values().stream().flatMap(List::stream).forEach(step -> {
+            if (step instanceof Step.Run run
+                    && (run.role() != Step.Role.OTHER || run.inputs().stream().anyMatch(computed::contains))) {
+                computed.addAll(run.outputs());
+            }
+        });
+        return computed;
+    }
+
     private List<Plan.Segment> segments() {
+        Set<Integer> computed = computed();
         // Where each tensor is used last; the plan is final, so one walk from behind tells.
         Set<Integer> usedLater = new HashSet<>();
         List<Plan.Segment> segments = new ArrayList<>();
         for (int k : steps.descendingKeySet()) {
-            List<Step> all = Fusion.fuse(used(steps.get(k), usedLater), usedLater);
+            List<Step> all = Fusion.fuse(used(steps.get(k), usedLater), usedLater, computed);
             List<List<Integer>> releases = new ArrayList<>();
             for (int i = all.size() - 1; i >= 0; i--) {
                 Set<Integer> touched = new HashSet<>(all.get(i).uses());

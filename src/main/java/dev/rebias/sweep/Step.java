@@ -17,8 +17,6 @@ sealed interface Step {
         QUANTIZED,
         FLOAT,
         ERROR,
-        /** Adds a layer's bias to its output. */
-        BIAS,
         OTHER
     }
 
@@ -40,7 +38,7 @@ sealed interface Step {
 
         /** The kind of work, for {@link Profile}. */
         String work() {
-            if (role != Role.OTHER && role != Role.BIAS) {
+            if (role != Role.OTHER) {
                 return role.name().toLowerCase(Locale.ROOT) + " " + op.type();
             }
             boolean single = op instanceof OnnxOp o && ElementwiseGroup.admits(o);

@@ -67,7 +67,9 @@ public final class PlainPass {
         }
         Set<Integer> used = new HashSet<>();
         graph.outputs().forEach(o -> used.add(number(o)));
-        List<Step> fused = Fusion.fuse(needed(used), used);
+        Set<Integer> computed = new HashSet<>(numbers.values());
+        inputs.forEach(computed::remove);
+        List<Step> fused = Fusion.fuse(needed(used), used, computed);
         Set<Integer> later = new HashSet<>();
         List<List<Integer>> releases = new ArrayList<>();
         for (int i = fused.size() - 1; i >= 0; i--) {

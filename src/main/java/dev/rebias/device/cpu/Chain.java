@@ -59,6 +59,9 @@ final class Chain implements AutoCloseable {
         /** Values that repeat. */
         record Repeated(Value values) implements Other {}
 
+        /** Values that repeat, times others, plus others. */
+        record RepeatedScaled(Value values, Value factors, Value summands) implements Other {}
+
         /** One of the program's inputs, element by element. */
         record Whole(int input) implements Other {}
     }
@@ -107,7 +110,7 @@ final class Chain implements AutoCloseable {
                 dnnl_memory_desc whole = recipe.plain(ElementType.FLOAT, rows, length);
                 dnnl_memory_desc second = other instanceof Other.Constant
                         ? one
-                        : other instanceof Other.Repeated ? recipe.plain(ElementType.FLOAT, 1, length) : whole;
+                        : other instanceof Other.Whole ? whole : recipe.plain(ElementType.FLOAT, 1, length);
                 dnnl_primitive_desc description = new dnnl_primitive_desc();
                 OneDnn.check(
                         dnnl_binary_primitive_desc_create(
@@ -165,6 +168,7 @@ final class Chain implements AutoCloseable {
      * The chain of a program.
      *
      * @param run the length of the runs that it is given
+     * @param elements how many it will be run over at once, at least one
      * @param whole which of the program's inputs are floats that are read element by element
      * @param varies which values are not the same for every run
      * @param quotients whether a quantiser may round a quotient of floats, as ONNX Runtime does, where the loops round the exact one
@@ -174,6 +178,7 @@ final class Chain implements AutoCloseable {
             CpuContext context,
             ElementwiseProgram program,
             int run,
+            long elements,
             Predicate<Value> whole,
             Predicate<Value> varies,
             boolean quotients) {
@@ -182,8 +187,10 @@ final class Chain implements AutoCloseable {
             return Optional.empty();
         }
         Chain chain = new Chain(context, program, run, builder);
-        boolean fast =
-                chain.stages.stream().allMatch(stage -> stage.primitive(1, run).isFast());
+        long rows = Math.max(1, Math.min(elements / run, chain.block(elements)));
+        int length = elements < run ? Math.toIntExact(elements) : run;
+        boolean fast = chain.stages.stream()
+                .allMatch(stage -> stage.primitive(rows, length).isFast());
         if (!fast) {
             chain.close();
         }
@@ -249,8 +256,7 @@ final class Chain implements AutoCloseable {
                 case MIN -> others.size() == 1 && binary(dnnl_binary_min, others.get(0));
                 case SUB -> first && binary(dnnl_binary_sub, others.get(0));
                 case DIV -> first && binary(dnnl_binary_div, others.get(0));
-                case SCALE_SHIFT ->
-                    first && binary(dnnl_binary_mul, others.get(0)) && binary(dnnl_binary_add, others.get(1));
+                case SCALE_SHIFT -> first && scaleShift(others.get(0), others.get(1));
                 case RELU -> function(dnnl_eltwise_relu, 0, 0);
                 case ABS -> function(dnnl_eltwise_abs, 0, 0);
                 case SQRT -> function(dnnl_eltwise_sqrt, 0, 0);
@@ -275,6 +281,20 @@ final class Chain implements AutoCloseable {
                     && binary(dnnl_binary_div, others.get(0))
                     && function(dnnl_eltwise_round, 0, 0)
                     && function(dnnl_eltwise_linear, 1, number(others, 1));
+        }
+
+        /** (x + v) a + b, v being of a run, is x a + (v a + b): one primitive less. */
+        private boolean scaleShift(Value a, Value b) {
+            int last = drafts.size() - 1;
+            if (last < 0
+                    || drafts.get(last).algorithm != dnnl_binary_add
+                    || !drafts.get(last).then.isEmpty()
+                    || !(drafts.get(last).other instanceof Other.Repeated repeated)) {
+                return binary(dnnl_binary_mul, a) && binary(dnnl_binary_add, b);
+            }
+            drafts.remove(last);
+            binary(dnnl_binary_mul, a);
+            return drafts.add(new Draft(dnnl_binary_add, new Other.RepeatedScaled(repeated.values(), a, b)));
         }
 
         private boolean binary(int algorithm, Value other) {
@@ -320,20 +340,34 @@ final class Chain implements AutoCloseable {
         Lane lane = context.lane();
         long[] runs = new long[stages.size()];
         for (int s = 0; s < runs.length; s++) {
+            Floats window = lane.window(s);
+            runs[s] = window.address();
             if (stages.get(s).other instanceof Other.Repeated repeated) {
-                Floats window = lane.window(s);
                 window.values().put(0, from.run(repeated.values()), 0, run);
-                runs[s] = window.address();
+            } else if (stages.get(s).other instanceof Other.RepeatedScaled scaled) {
+                float[] values = new float[run];
+                ElementLoops.scaleShift(
+                        from.run(scaled.values()),
+                        from.run(scaled.factors()),
+                        from.run(scaled.summands()),
+                        values,
+                        run);
+                window.values().put(0, values, 0, run);
             }
         }
         long rows = n / run;
-        long block = stages.size() == 1 ? rows : Math.max(1, BLOCK / run);
+        long block = block(n);
         for (long row = 0; row < rows; row += block) {
             rows(from, runs, first + row * run, Math.min(block, rows - row), run, to);
         }
         if (n % run != 0) {
             rows(from, runs, first + rows * run, 1, Math.toIntExact(n % run), to);
         }
+    }
+
+    /** How many rows of n elements are worked on together. */
+    private long block(long n) {
+        return stages.size() == 1 ? n / run : Math.max(1, BLOCK / run);
     }
 
     private void rows(Source from, long[] runs, long first, long rows, int length, long to) {

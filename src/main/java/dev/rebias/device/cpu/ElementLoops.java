@@ -207,7 +207,7 @@ final class ElementLoops {
         }
     }
 
-    private static void scaleShift(float[] x, float[] a, float[] b, float[] out, int n) {
+    static void scaleShift(float[] x, float[] a, float[] b, float[] out, int n) {
         for (int i = 0; i < n; i++) {
             out[i] = x[i] * a[i] + b[i];
         }

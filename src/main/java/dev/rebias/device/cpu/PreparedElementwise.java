@@ -31,6 +31,9 @@ import java.util.stream.Stream;
 final class PreparedElementwise implements PreparedOp {
     private static final int TILE = 1024;
 
+    /** The elements of a sample, so that the batch size does not matter, from which on making primitives is worth while. */
+    private static final int LEAST_FOR_CHAIN = 2048;
+
     private final CpuContext context;
     private final List<Operand> operands;
     private final PreparedOp otherwise;
@@ -92,7 +95,7 @@ final class PreparedElementwise implements PreparedOp {
         this.context = context;
         this.operands = List.copyOf(operands);
         this.otherwise = otherwise;
-        this.quotients = group.layerOutput();
+        this.quotients = group.computed();
         this.program = ElementwiseProgram.of(group, operands)
                 .filter(p -> p.instructions().stream().allMatch(i -> loop(i).isPresent()));
         this.loops = program.stream()
@@ -220,7 +223,7 @@ final class PreparedElementwise implements PreparedOp {
                 periods,
                 constants,
                 varying,
-                chain(tile, kinds, varying),
+                sample < LEAST_FOR_CHAIN ? Optional.empty() : chain(tile, samples, sample, kinds, varying),
                 new AtomicReferenceArray<>(shapes.size())));
     }
 
@@ -243,7 +246,7 @@ final class PreparedElementwise implements PreparedOp {
         };
     }
 
-    private Optional<Chain> chain(int tile, List<Kind> kinds, boolean[] varying) {
+    private Optional<Chain> chain(int tile, int samples, int sample, List<Kind> kinds, boolean[] varying) {
         ElementwiseProgram p = program.orElseThrow();
         // Without instructions for bytes they are kept as floats, which the loops know.
         boolean floats = p.outputTypes().equals(List.of(ElementType.FLOAT));
@@ -256,6 +259,7 @@ final class PreparedElementwise implements PreparedOp {
                 context,
                 p,
                 tile,
+                kinds.contains(Kind.REPEATED_PER_SAMPLE) ? sample : (long) samples * sample,
                 v -> v.source() == Value.Source.INPUT && kinds.get(v.index()) == Kind.WHOLE,
                 v -> varies(v, kinds, varying),
                 quotients);
