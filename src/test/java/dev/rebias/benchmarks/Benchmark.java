@@ -17,6 +17,8 @@ import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -33,10 +35,11 @@ import java.util.function.DoubleSupplier;
 public final class Benchmark {
     private static final int PAUSE_MILLIS = 100;
     private static final int TURNS = 5;
-    /** The turns before those that count: the JIT compiler needs some, long ones fewer. */
+    /** At least so many turns come before those that count, and no more once the JIT compiler has next to nothing to do any more, or for so long. */
     private static final int WARM_UP_TURNS = 12;
 
-    private static final long WARM_UP_NANOS = 20_000_000_000L;
+    private static final double IDLE_COMPILER = 0.03;
+    private static final long WARM_UP_NANOS = 60_000_000_000L;
     private static final List<String> ALL = List.of(
             "fashion",
             "cls",
@@ -204,20 +207,31 @@ public final class Benchmark {
     private static Map<String, double[]> measure(Map<String, DoubleSupplier> runs) {
         Map<String, double[]> seconds = new LinkedHashMap<>();
         runs.keySet().forEach(k -> seconds.put(k, new double[TURNS]));
-        long start = System.nanoTime();
-        for (int turn = -WARM_UP_TURNS; turn < TURNS; turn++) {
-            if (turn < 0 && System.nanoTime() - start > WARM_UP_NANOS) {
-                turn = 0;
-            }
+        warmUp(runs);
+        for (int turn = 0; turn < TURNS; turn++) {
             for (Map.Entry<String, DoubleSupplier> run : runs.entrySet()) {
                 pause();
-                double s = run.getValue().getAsDouble();
-                if (turn >= 0) {
-                    seconds.get(run.getKey())[turn] = s;
-                }
+                seconds.get(run.getKey())[turn] = run.getValue().getAsDouble();
             }
         }
         return seconds;
+    }
+
+    private static void warmUp(Map<String, DoubleSupplier> runs) {
+        CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
+        long start = System.nanoTime();
+        double busy = 1;
+        for (int turn = 0;
+                System.nanoTime() - start < WARM_UP_NANOS && (turn < WARM_UP_TURNS || busy > IDLE_COMPILER);
+                turn++) {
+            double worked = 0;
+            long compiled = compiler.getTotalCompilationTime();
+            for (DoubleSupplier run : runs.values()) {
+                pause();
+                worked += run.getAsDouble();
+            }
+            busy = (compiler.getTotalCompilationTime() - compiled) / 1e3 / worked;
+        }
     }
 
     /** Lets the threads of the run before go to sleep: ONNX Runtime's keep looking for work for a while, on the cores that the next run is to be measured on. */
