@@ -91,25 +91,28 @@ public final class Sweep implements AutoCloseable {
         long total = (long) batches * plan.segments().size();
         AtomicLong done = new AtomicLong();
         try (Batches source = samples.batches(batchSize);
-                Workers workers = new Workers(device.threads())) {
+                Workers workers = new Workers(device.threads());
+                Ahead ahead = new Ahead()) {
             for (int k = 0; k < plan.segments().size(); k++) {
                 boolean first = k == 0;
-                long start = System.nanoTime();
-                try (Segment prepared = new Segment(plan.segments().get(k))) {
-                    profile.add("preparing operations", System.nanoTime() - start, 0, 0);
-                    workers.forEach(batches, b -> {
-                        if (first) {
-                            // One batch ahead, so that its way to the device and the work on the one before can
-                            // overlap.
-                            enter(source, b + 2);
-                        }
-                        prepared.run(b);
-                        synchronized (done) {
-                            listener.progress(done.incrementAndGet(), total);
-                        }
-                    });
+                int next = k + 1;
+                try (Segment prepared = ahead.take(k)) {
+                    workers.forEach(
+                            batches,
+                            b -> {
+                                if (first) {
+                                    // One batch ahead, so that its way to the device and the work on the one before
+                                    // can overlap.
+                                    enter(source, b + 2);
+                                }
+                                prepared.run(b);
+                                synchronized (done) {
+                                    listener.progress(done.incrementAndGet(), total);
+                                }
+                            },
+                            () -> ahead.prepare(next));
                 }
-                start = System.nanoTime();
+                long start = System.nanoTime();
                 plan.segments().get(k).solved().forEach(this::solve);
                 profile.add("solving", System.nanoTime() - start, 0, 0);
             }
@@ -227,6 +230,35 @@ public final class Sweep implements AutoCloseable {
         return new UnsupportedException("layer '" + plan.layers().get(layer).name() + "', " + what
                 + ": its outputs on these samples are not finite (" + value
                 + "): check the models' weights and the samples' scale");
+    }
+
+    /** The segment that is next, prepared while other threads are still at work on the one before. */
+    private final class Ahead implements AutoCloseable {
+        private Optional<Segment> next = Optional.empty();
+
+        void prepare(int number) {
+            if (device.threads() > 1 && number < plan.segments().size()) {
+                next = Optional.of(segment(number));
+            }
+        }
+
+        Segment take(int number) {
+            Segment taken = next.orElseGet(() -> segment(number));
+            next = Optional.empty();
+            return taken;
+        }
+
+        private Segment segment(int number) {
+            long start = System.nanoTime();
+            Segment prepared = new Segment(plan.segments().get(number));
+            profile.add("preparing operations", System.nanoTime() - start, 0, 0);
+            return prepared;
+        }
+
+        @Override
+        public void close() {
+            next.ifPresent(Segment::close);
+        }
     }
 
     /** A segment's operations, prepared. */

@@ -65,12 +65,18 @@ final class Workers implements AutoCloseable {
         }
     }
 
+    /** The same with nothing to do meanwhile. */
+    void forEach(int count, IntConsumer work) {
+        forEach(count, work, () -> {});
+    }
+
     /**
      * Works on the batches 0 to count - 1, beginning them in that order.
      *
+     * @param meanwhile what this thread does when there is no batch left to begin, but others may still be at work
      * @throws RuntimeException what the work on a batch threw first; no other batch is begun then, and those that were have ended
      */
-    void forEach(int count, IntConsumer work) {
+    void forEach(int count, IntConsumer work, Runnable meanwhile) {
         AtomicInteger next = new AtomicInteger();
         AtomicReference<Throwable> failure = new AtomicReference<>();
         share = () -> {
@@ -83,7 +89,16 @@ final class Workers implements AutoCloseable {
                 failure.compareAndSet(null, e);
             }
         };
-        Runnable own = share;
+        Runnable own = () -> {
+            share.run();
+            try {
+                if (failure.get() == null) {
+                    meanwhile.run();
+                }
+            } catch (RuntimeException | Error e) {
+                failure.compareAndSet(null, e);
+            }
+        };
         busy.set(others.size());
         number.incrementAndGet();
         others.forEach(LockSupport::unpark);

@@ -7,6 +7,7 @@ import java.nio.ByteOrder;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.bytedeco.javacpp.BytePointer;
@@ -190,7 +191,13 @@ final class SecondMoments implements AutoCloseable {
     /** Adds what is still collected. Nothing may be added any more; what is read below is final. */
     void finish() {
         Lane lane = context.lane();
-        for (Rows rows : perLane.values()) {
+        List<Rows> all = List.copyOf(perLane.values());
+        // What the threads have left makes as few products as it can.
+        for (int i = 1; i < all.size(); i++) {
+            all.get(0).add(lane, all.get(i).collected.address(), all.get(i).filled);
+            all.get(i).filled = 0;
+        }
+        for (Rows rows : all) {
             rows.multiply(lane);
             rows.pass();
         }
