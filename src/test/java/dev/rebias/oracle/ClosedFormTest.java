@@ -1,6 +1,7 @@
 package dev.rebias.oracle;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.rebias.device.InputMoments;
 import dev.rebias.device.InputMomentsByErrors;
@@ -17,6 +18,8 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** The closed form of a layer's mean error is what computing every error gives. */
 final class ClosedFormTest {
@@ -42,6 +45,59 @@ final class ClosedFormTest {
             worst = Math.max(worst, difference);
         }
         System.out.printf("%d layers, the worst at %.1f %% of the bound%n", LAYERS, 100 * worst / TOLERANCE);
+    }
+
+    /** Sums of 8-bit integers are exact: of the largest and the smallest, over more rows than 16 bits hold the sum of, at borders and between them. */
+    @ParameterizedTest
+    @EnumSource(names = {"UINT8", "INT8"})
+    void sumsOfBytesAreExact(ElementType type) {
+        int channels = 8;
+        int height = 600;
+        int width = 4;
+        RandomLayer layer = RandomLayer.convolution(
+                channels,
+                new long[] {2, 1},
+                new long[] {1, 1},
+                new long[] {1, 1, 1, 1},
+                new long[] {channels, 1, 3, 3},
+                new long[] {1, channels, height, width});
+        Random random = new Random(17);
+        double[] weights = random.doubles(9L * channels).toArray();
+        HostTensor data = HostTensor.zeros(type, layer.data());
+        for (int i = 0; i < data.elements(); i++) {
+            // Even channels are as large as can be, odd ones as small; a few are anything.
+            int value = random.nextInt(100) == 0 ? random.nextInt(256) : i / (height * width) % 2 == 0 ? 255 : 0;
+            data.bytes().put(i, (byte) (type == ElementType.INT8 ? value - 128 : value));
+        }
+        double[] expected = new double[channels];
+        int rows = height / 2;
+        for (int c = 0; c < channels; c++) {
+            for (int y = 0; y < rows; y++) {
+                for (int x = 0; x < width; x++) {
+                    for (int tap = 0; tap < 9; tap++) {
+                        int h = 2 * y + tap / 3 - 1;
+                        int w = x + tap % 3 - 1;
+                        if (h >= 0 && h < height && w >= 0 && w < width) {
+                            byte stored = data.bytes().get((c * height + h) * width + w);
+                            int value = type == ElementType.INT8 ? stored : Byte.toUnsignedInt(stored);
+                            expected[c] += weights[9 * c + tap] * (value - ZERO) / (rows * width);
+                        }
+                    }
+                }
+            }
+        }
+        WeightError error = new WeightError(layer.op(), layer.weights(), weights, weights, Optional.of(type), ZERO);
+        double[] none = new double[channels];
+        try (CpuDevice device = new CpuDevice(1);
+                InputMoments closed = device.inputMoments(none, none, new float[0], error);
+                Tensor uploaded = device.upload(data)) {
+            closed.addInput(uploaded, 0, 1);
+            closed.addInput(uploaded, 1, 1);
+            closed.solve();
+            for (int c = 0; c < channels; c++) {
+                assertThat(closed.read(false).delta()[c]).isEqualTo((float) expected[c], within(2e-7f * 255 * 9));
+            }
+        }
     }
 
     private static double difference(RandomLayer layer, boolean integers, Random random) {

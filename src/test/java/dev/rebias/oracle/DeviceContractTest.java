@@ -246,6 +246,8 @@ final class DeviceContractTest {
                 new MomentsCase(1, 5, 13),
                 new MomentsCase(1, 1, 1, 1),
                 new MomentsCase(1, 4, 3, 2049),
+                new MomentsCase(1, 3, 24, 17, 19),
+                new MomentsCase(1, 2, 1500, 5, 1),
                 new MomentsCase(2, 2, 67, 5),
                 new MomentsCase(2, 3, 1031, 2),
                 new MomentsCase(1, 66003, 1, 1),
