@@ -18,13 +18,13 @@ import java.util.OptionalDouble;
 import java.util.Set;
 
 /**
- * What a group of elementwise operations computes, one instruction per member, as a device can run it in one pass: over numbers, tensors read from memory, and the
+ * What a group of elementwise operations computes, as a device can run it in one pass: over numbers, tensors read from memory, and the
  * results of members before. Works on FLOAT, UINT8 and INT8 only.
  *
  * @param inputs what is read from memory, in order
  * @param constants numbers, in order
- * @param instructions one per member
- * @param outputs the members that are the group's outputs
+ * @param instructions what the members do, in order; there may be fewer of them than members
+ * @param outputs the instructions whose results are the group's outputs
  */
 public record ElementwiseProgram(
         List<Input> inputs, List<Float> constants, List<Instruction> instructions, List<Integer> outputs) {

@@ -12,7 +12,7 @@ import java.util.stream.Collectors;
  * @param operands how many operands the group has
  * @param members the operations, in order
  * @param outputs the numbers of the values that are the group's outputs
- * @param computed whether it works on what follows from a layer's output, whose last bit depends on who computes it: its quantisers may then round the quotient that a float
+ * @param computed whether it works on what follows from a layer's output, whose last bit depends on who computes it: a device's quantisers may then round the quotient that a float
  *     holds, as ONNX Runtime's do; others round the exact quotient
  */
 public record ElementwiseGroup(int operands, List<Member> members, List<Integer> outputs, boolean computed)

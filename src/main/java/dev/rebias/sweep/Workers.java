@@ -74,7 +74,7 @@ final class Workers implements AutoCloseable {
      * Works on the batches 0 to count - 1, beginning them in that order.
      *
      * @param meanwhile what this thread does when there is no batch left to begin, but others may still be at work
-     * @throws RuntimeException what the work on a batch threw first; no other batch is begun then, and those that were have ended
+     * @throws RuntimeException what the work on a batch, or what was done meanwhile, threw first; no other batch is begun then, and those that were have ended
      */
     void forEach(int count, IntConsumer work, Runnable meanwhile) {
         AtomicInteger next = new AtomicInteger();

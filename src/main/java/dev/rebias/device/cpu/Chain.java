@@ -34,11 +34,14 @@ import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 
 /**
- * An elementwise program as oneDNN's binary primitives, where each instruction works on the result of the one before and on what is no larger than a run of values: a
- * vector needs a primitive of its own, numbers and functions ride along as post-ops. Six times as fast as loops for a bias, an activation and a quantiser.
+ * An elementwise program as oneDNN's binary primitives, where each instruction works on the result of the one before and on numbers, runs of values that repeat, or a whole tensor: a
+ * run or a tensor needs a primitive of its own, numbers and functions ride along as post-ops. Six times as fast as loops for a bias, an activation and a quantiser.
  *
  * <p>The data are seen as rows of a run's length; what is left over is a short row of its own. Of several primitives each leaves a block of rows to the next, that stays in the
  * second-level cache.
+ *
+ * <p>Results may differ from the loops' in the last bit, and quantisers round the quotient that a float holds, as ONNX Runtime's do, not the exact one. What is not a number
+ * becomes a bound in Relu, Clip, Max and Min. So a chain is for what follows from a layer's output, where errors are measured before all of that.
  */
 final class Chain implements AutoCloseable {
     /** The elements that several primitives work on in turn. */
@@ -168,10 +171,9 @@ final class Chain implements AutoCloseable {
      * The chain of a program.
      *
      * @param run the length of the runs that it is given
-     * @param elements how many it will be run over at once, at least one
+     * @param elements how many it will be run over at once, at least one run
      * @param whole which of the program's inputs are floats that are read element by element
      * @param varies which values are not the same for every run
-     * @param quotients whether a quantiser may round a quotient of floats, as ONNX Runtime does, where the loops round the exact one
      * @return empty if the program is none, or oneDNN has no fast code for it here
      */
     static Optional<Chain> of(
@@ -180,19 +182,21 @@ final class Chain implements AutoCloseable {
             int run,
             long elements,
             Predicate<Value> whole,
-            Predicate<Value> varies,
-            boolean quotients) {
-        Builder builder = new Builder(program, whole, varies, quotients);
+            Predicate<Value> varies) {
+        Builder builder = new Builder(program, whole, varies);
         if (run > Floats.WINDOW || !builder.build()) {
             return Optional.empty();
         }
         Chain chain = new Chain(context, program, run, builder);
-        long rows = Math.max(1, Math.min(elements / run, chain.block(elements)));
-        int length = elements < run ? Math.toIntExact(elements) : run;
-        boolean fast = chain.stages.stream()
-                .allMatch(stage -> stage.primitive(rows, length).isFast());
-        if (!fast) {
-            chain.close();
+        boolean fast = false;
+        try {
+            long rows = Math.min(elements / run, chain.block(elements));
+            fast = chain.stages.stream()
+                    .allMatch(stage -> stage.primitive(rows, run).isFast());
+        } finally {
+            if (!fast) {
+                chain.close();
+            }
         }
         return fast ? Optional.of(chain) : Optional.empty();
     }
@@ -201,16 +205,14 @@ final class Chain implements AutoCloseable {
         private final ElementwiseProgram program;
         private final Predicate<Value> whole;
         private final Predicate<Value> varies;
-        private final boolean quotients;
         private final List<Draft> drafts = new ArrayList<>();
         private final List<Float> numbers = new ArrayList<>();
         private int source;
 
-        Builder(ElementwiseProgram program, Predicate<Value> whole, Predicate<Value> varies, boolean quotients) {
+        Builder(ElementwiseProgram program, Predicate<Value> whole, Predicate<Value> varies) {
             this.program = program;
             this.whole = whole;
             this.varies = varies;
-            this.quotients = quotients;
             numbers.addAll(program.constants());
         }
 
@@ -265,9 +267,13 @@ final class Chain implements AutoCloseable {
                 case HARD_SWISH -> function(dnnl_eltwise_hardswish, 1f / 6, 0.5f);
                 case HARD_SIGMOID ->
                     first && numeric && function(dnnl_eltwise_hardsigmoid, number(others, 0), number(others, 1));
-                case CLIP -> first && numeric && function(dnnl_eltwise_clip, number(others, 0), number(others, 1));
+                case CLIP ->
+                    first
+                            && numeric
+                            && number(others, 0) <= number(others, 1)
+                            && function(dnnl_eltwise_clip, number(others, 0), number(others, 1));
                 case PRELU -> first && numeric && function(dnnl_eltwise_relu, number(others, 0), 0);
-                case QUANTIZE -> first && numeric && quotients && last && quantize(others);
+                case QUANTIZE -> first && numeric && last && quantize(others);
                 default -> false;
             };
         }
@@ -287,6 +293,8 @@ final class Chain implements AutoCloseable {
         private boolean scaleShift(Value a, Value b) {
             int last = drafts.size() - 1;
             if (last < 0
+                    || whole.test(a)
+                    || whole.test(b)
                     || drafts.get(last).algorithm != dnnl_binary_add
                     || !drafts.get(last).then.isEmpty()
                     || !(drafts.get(last).other instanceof Other.Repeated repeated)) {

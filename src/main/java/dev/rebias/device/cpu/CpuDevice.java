@@ -108,7 +108,12 @@ public final class CpuDevice implements Device {
             return PreparedLayer.of(context, LayerOperands.of(op, operands));
         }
         if (op instanceof ElementwiseGroup group) {
-            return new PreparedElementwise(context, group, operands, new MembersInTurn(this::prepare, group, operands));
+            boolean alone = group.members().size() == 1
+                    && group.members().get(0).inputs().equals(numbers(operands));
+            PreparedOp otherwise = alone
+                    ? new PreparedNode(context, group.members().get(0).op(), operands)
+                    : new MembersInTurn(this::prepare, group, operands);
+            return new PreparedElementwise(context, group, operands, otherwise);
         }
         OnnxOp node = (OnnxOp) op;
         Optional<PreparedOp> view = PreparedView.of(context, node, operands);
@@ -117,12 +122,10 @@ public final class CpuDevice implements Device {
         }
         PreparedOp any = new PreparedNode(context, node, operands);
         if (ElementwiseGroup.admits(node)) {
-            List<Integer> inputs = IntStream.range(0, operands.size())
-                    .map(i -> operands.get(i) instanceof Operand.Absent ? ElementwiseGroup.Member.ABSENT : i)
-                    .boxed()
-                    .toList();
             ElementwiseGroup alone = new ElementwiseGroup(
-                    operands.size(), List.of(new ElementwiseGroup.Member(node, inputs)), List.of(operands.size()));
+                    operands.size(),
+                    List.of(new ElementwiseGroup.Member(node, numbers(operands))),
+                    List.of(operands.size()));
             return new PreparedElementwise(context, alone, operands, any);
         }
         if (PreparedConcat.admits(node)) {
@@ -132,6 +135,14 @@ public final class CpuDevice implements Device {
             return new PreparedResize(context, node, operands, any);
         }
         return PreparedPooling.admits(node) ? new PreparedPooling(context, node, any) : any;
+    }
+
+    /** The inputs of a group's only member that has the group's operands in order. */
+    private static List<Integer> numbers(List<Operand> operands) {
+        return IntStream.range(0, operands.size())
+                .map(i -> operands.get(i) instanceof Operand.Absent ? ElementwiseGroup.Member.ABSENT : i)
+                .boxed()
+                .toList();
     }
 
     @Override

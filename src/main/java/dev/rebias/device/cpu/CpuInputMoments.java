@@ -8,13 +8,11 @@ import java.util.Optional;
 
 /** The closed form of a layer's mean error. */
 final class CpuInputMoments implements InputMoments {
-    private final WeightError weights;
     private final double[] shift;
     private final InputSums data;
     private final Solution solution;
 
     CpuInputMoments(CpuContext context, double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
-        this.weights = weights;
         this.shift = new double[bias.length];
         for (int c = 0; c < bias.length; c++) {
             shift[c] = referenceBias[c] - bias[c];
@@ -30,7 +28,7 @@ final class CpuInputMoments implements InputMoments {
 
     @Override
     public void solve() {
-        double[] means = data.meanOutputs(weights.difference());
+        double[] means = data.meanErrors();
         for (int c = 0; c < means.length; c++) {
             means[c] += shift[c];
         }

@@ -43,6 +43,9 @@ final class ElementLoops {
             Map.entry(Code.MAX, folded((a, out, n) -> maximum(a[0], a[1], out, n))),
             Map.entry(Code.MIN, folded((a, out, n) -> minimum(a[0], a[1], out, n)))));
 
+    /** Eight bytes, of each the highest bit: the difference between q and q - 128, or q + 128. */
+    static final long HIGH_BITS = 0x8080808080808080L;
+
     private ElementLoops() {}
 
     /** The loop of an instruction; empty for functions that need a call for each element, and for quantising, which is the {@link Quantizer}'s. */

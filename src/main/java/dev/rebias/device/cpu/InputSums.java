@@ -4,7 +4,6 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.Gemm;
 import dev.rebias.op.IntegerLayer;
-import dev.rebias.op.LayerOp;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Shape;
 import java.nio.ByteOrder;
@@ -12,25 +11,18 @@ import java.nio.LongBuffer;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Sums of a layer's data, from which its mean output follows for any weights: one pass, channels last, that adds up rows of a {@linkplain Taps class} as a whole. Sums of bytes
+ * Sums of a layer's data, from which its mean error follows: one pass, channels last, that adds up rows of a {@linkplain Taps class} as a whole. Sums of bytes
  * are exact, so a batch is added up as one; of floats a sample's sums are formed on their own and added in sample order.
  */
 final class InputSums {
     /** So many bytes fit into the sum of 16 bits that each has in a word. */
     private static final int ROWS_PER_WORD = 0xFFFF / 0xFF;
 
-    /** Eight bytes, of each the highest bit: the difference between q and q + 128. */
-    private static final long HIGH_BITS = 0x8080808080808080L;
-
     private final CpuContext context;
-    private final LayerOp op;
-    private final long[] weightShape;
-    private final Optional<ElementType> dataType;
-    private final long zero;
+    private final WeightError weights;
     private final Map<String, Taps> taps = new ConcurrentHashMap<>();
     private final InOrder<Batch> order = new InOrder<>(this::add);
     /** For each form of data that came, the sums over all samples. */
@@ -48,44 +40,32 @@ final class InputSums {
      * @param weights of the layer, whose data are integers if its are
      */
     InputSums(CpuContext context, WeightError weights) {
-        this(context, weights.op(), weights.shape(), weights.dataType(), weights.zero());
-    }
-
-    private InputSums(CpuContext context, LayerOp op, long[] weightShape, Optional<ElementType> dataType, long zero) {
         this.context = context;
-        this.op = op;
-        this.weightShape = weightShape;
-        this.dataType = dataType;
-        this.zero = zero;
-    }
-
-    /** No data of the same layer on floats. */
-    static InputSums ofFloats(CpuContext context, WeightError weights) {
-        return new InputSums(context, weights.op(), weights.shape(), Optional.empty(), 0);
+        this.weights = weights;
     }
 
     /** Adds a batch of data, as {@link dev.rebias.device.InputMoments#addInput}. */
     void add(Tensor data, int batch, int batchSamples) {
         CpuTensor given = (CpuTensor) data;
         long[] shape = given.shape();
-        boolean side = op instanceof Gemm g && g.transA();
+        boolean side = weights.op() instanceof Gemm g && g.transA();
         // Each entry of axis 0 is summed on its own; data that have their samples side by side are one piece.
         long[] unit = shape.clone();
         if (!side) {
             unit[0] = 1;
         }
-        Taps of = taps.computeIfAbsent(Shape.text(unit), k -> new Taps(op, weightShape, unit));
+        Taps of = taps.computeIfAbsent(Shape.text(unit), k -> new Taps(weights, unit));
         int entries = side ? 1 : Math.toIntExact(shape[0]);
         Layout layout = of.dimensions() == 0 ? Layout.PLAIN : Layout.CHANNELS_LAST;
         Rows rows = new Rows(of, unit);
         double[][][] sums;
-        if (!side && dataType.isPresent() && !given.isWide() && rows.length % Long.BYTES == 0) {
+        if (!side && weights.dataType().isPresent() && !given.isWide() && rows.length % Long.BYTES == 0) {
             try (CpuTensor laid = context.layouts().in(layout, given)) {
                 sums = new double[][][] {bytes(laid, rows, entries)};
             }
         } else {
             sums = new double[entries][][];
-            try (Elements x = new Elements(context, given, layout, zero)) {
+            try (Elements x = new Elements(context, given, layout, weights.zero())) {
                 for (int n = 0; n < entries; n++) {
                     sums[n] = side ? side(x, shape) : sums(x, rows, n);
                 }
@@ -148,12 +128,12 @@ final class InputSums {
         long[][] odd = new long[rows.rowKinds][n];
         int[] added = new int[rows.rowKinds];
         double[][] sums = rows.sums();
-        long offset = zero + (signed ? 128 : 0);
+        long offset = weights.zero() + (signed ? 128 : 0);
         for (int entry = 0; entry < entries; entry++) {
             for (int r = 0; r < rows.kinds.length; r++) {
                 int kind = rows.kinds[r];
                 words.get((entry * rows.kinds.length + r) * n, row, 0, n);
-                ElementLoops.addBytes(row, signed ? HIGH_BITS : 0, even[kind], odd[kind], n);
+                ElementLoops.addBytes(row, signed ? ElementLoops.HIGH_BITS : 0, even[kind], odd[kind], n);
                 if (++added[kind] == ROWS_PER_WORD) {
                     empty(rows, kind, even[kind], odd[kind], added[kind] * offset, sums);
                     added[kind] = 0;
@@ -189,7 +169,7 @@ final class InputSums {
             Arrays.fill(tiles[1 + k], 0, length, 0);
         }
         // Sums of integers below 2^8 need no more than a float, as long as they are few enough.
-        boolean exact = dataType.isPresent() && rows.kinds.length <= IntegerLayer.EXACT / 256;
+        boolean exact = weights.dataType().isPresent() && rows.kinds.length <= IntegerLayer.EXACT / 256;
         for (int r = 0; r < rows.kinds.length; r++) {
             float[] high = tiles[1 + 2 * rows.kinds[r]];
             x.read((entry * rows.kinds.length + r) * length, tiles[0], length);
@@ -245,17 +225,13 @@ final class InputSums {
         return samples;
     }
 
-    /**
-     * For each output channel the mean, over samples and positions, of what weights make of the data.
-     *
-     * @param weights of the layer's shape, row-major
-     */
-    double[] meanOutputs(double[] weights) {
-        double[] means = new double[op.channels(weightShape)];
+    /** For each output channel the mean, over samples and positions, of what the weights' error makes of the data. */
+    double[] meanErrors() {
+        double[] means = new double[weights.op().channels(weights.shape())];
         totals.forEach((of, sums) -> {
-            double[] outputs = of.outputs(weights, sums);
+            double[] errors = of.errors(sums);
             for (int c = 0; c < means.length; c++) {
-                means[c] += outputs[c] / positions;
+                means[c] += errors[c] / positions;
             }
         });
         return means;

@@ -24,14 +24,14 @@ import java.util.stream.Stream;
 
 /**
  * A group of elementwise operations in one pass over memory: by oneDNN where they are a {@link Chain}; else tile by tile, each small enough for the first-level cache, one
- * {@linkplain ElementLoops loop} per member. What follows from values that repeat is worked out once. Where one pass
+ * {@linkplain ElementLoops loop} per member. What follows from values that repeat is worked out once, or once per sample. Where one pass
  * is not possible (other types, outputs of different shapes, broadcasting that does not line up with memory, functions without a loop) its members run one by one, and
  * a single member in ONNX Runtime.
  */
 final class PreparedElementwise implements PreparedOp {
     private static final int TILE = 1024;
 
-    /** The elements of a sample, so that the batch size does not matter, from which on making primitives is worth while. */
+    /** From how many elements of a sample on making primitives is worth while. */
     private static final int LEAST_FOR_CHAIN = 2048;
 
     private final CpuContext context;
@@ -39,7 +39,7 @@ final class PreparedElementwise implements PreparedOp {
     private final PreparedOp otherwise;
     private final Optional<ElementwiseProgram> program;
     private final ElementLoops.Loop[] loops;
-    private final boolean quotients;
+    private final boolean computed;
     /** For each of the program's inputs that is constant the tensor. */
     private final List<Optional<CpuTensor>> constants = new ArrayList<>();
 
@@ -95,7 +95,7 @@ final class PreparedElementwise implements PreparedOp {
         this.context = context;
         this.operands = List.copyOf(operands);
         this.otherwise = otherwise;
-        this.quotients = group.computed();
+        this.computed = group.computed();
         this.program = ElementwiseProgram.of(group, operands)
                 .filter(p -> p.instructions().stream().allMatch(i -> loop(i).isPresent()));
         this.loops = program.stream()
@@ -190,7 +190,11 @@ final class PreparedElementwise implements PreparedOp {
         int run = 1;
         for (int i = 0; i < shapes.size(); i++) {
             long[] aligned = p.inputs().get(i).aligned(shapes.get(i), shape);
-            Optional<Kind> kind = kind(layout, aligned, shape);
+            // Of one sample, too, what is the same for all samples is no sample's own.
+            boolean shared = aligned.length > 0
+                    && aligned[0] == 1
+                    && (constants.get(i).isPresent() || shapes.get(i).length < shape.length);
+            Optional<Kind> kind = kind(layout, aligned, shape, shared);
             if (kind.isEmpty()) {
                 return Optional.empty();
             }
@@ -223,17 +227,16 @@ final class PreparedElementwise implements PreparedOp {
                 periods,
                 constants,
                 varying,
-                sample < LEAST_FOR_CHAIN ? Optional.empty() : chain(tile, samples, sample, kinds, varying),
+                chain(layout, tile, samples, sample, kinds, varying),
                 new AtomicReferenceArray<>(shapes.size())));
     }
 
-    /** Which members follow from what is read element by element; of a single value, that is all there is. */
+    /** Which members follow from what is read element by element. */
     private boolean[] varying(List<Kind> kinds) {
         List<Instruction> instructions = program.orElseThrow().instructions();
         boolean[] varying = new boolean[instructions.size()];
         for (int m = 0; m < varying.length; m++) {
-            varying[m] = !kinds.contains(Kind.WHOLE)
-                    || instructions.get(m).arguments().stream().anyMatch(v -> varies(v, kinds, varying));
+            varying[m] = instructions.get(m).arguments().stream().anyMatch(v -> varies(v, kinds, varying));
         }
         return varying;
     }
@@ -246,11 +249,18 @@ final class PreparedElementwise implements PreparedOp {
         };
     }
 
-    private Optional<Chain> chain(int tile, int samples, int sample, List<Kind> kinds, boolean[] varying) {
+    /**
+     * How oneDNN runs the group. Not every layout has chains: where dimension 1 runs fastest axis 0 is the samples', and whether there is a chain does not depend on how many there are.
+     */
+    private Optional<Chain> chain(
+            Layout layout, int tile, int samples, int sample, List<Kind> kinds, boolean[] varying) {
         ElementwiseProgram p = program.orElseThrow();
         // Without instructions for bytes they are kept as floats, which the loops know.
         boolean floats = p.outputTypes().equals(List.of(ElementType.FLOAT));
-        if (p.outputs().size() != 1
+        if (!computed
+                || layout != Layout.CHANNELS_LAST
+                || sample < LEAST_FOR_CHAIN
+                || p.outputs().size() != 1
                 || p.inputs().stream().anyMatch(ElementwiseProgram.Input::quantized)
                 || !(floats || OneDnn.multipliesBytes())) {
             return Optional.empty();
@@ -261,12 +271,11 @@ final class PreparedElementwise implements PreparedOp {
                 tile,
                 kinds.contains(Kind.REPEATED_PER_SAMPLE) ? sample : (long) samples * sample,
                 v -> v.source() == Value.Source.INPUT && kinds.get(v.index()) == Kind.WHOLE,
-                v -> varies(v, kinds, varying),
-                quotients);
+                v -> varies(v, kinds, varying));
     }
 
-    private static Optional<Kind> kind(Layout layout, long[] aligned, long[] shape) {
-        if (Arrays.equals(aligned, shape)) {
+    private static Optional<Kind> kind(Layout layout, long[] aligned, long[] shape, boolean shared) {
+        if (Arrays.equals(aligned, shape) && !shared) {
             return Optional.of(shape.length == 0 ? Kind.REPEATED : Kind.WHOLE);
         }
         if (Shape.elements(aligned) == 1) {
@@ -276,8 +285,8 @@ final class PreparedElementwise implements PreparedOp {
         boolean perSample = aligned[0] != 1;
         boolean fits;
         if (layout == Layout.CHANNELS_LAST) {
-            fits = aligned[1] == shape[1]
-                    && Arrays.stream(aligned, 2, aligned.length).allMatch(d -> d == 1);
+            fits = Arrays.stream(aligned, 2, aligned.length).allMatch(d -> d == 1)
+                    && (aligned[1] == shape[1] || aligned[1] == 1);
         } else {
             int first = 1;
             while (first < aligned.length && aligned[first] == 1) {

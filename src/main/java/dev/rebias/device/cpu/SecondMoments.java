@@ -25,9 +25,6 @@ final class SecondMoments implements AutoCloseable {
     /** As many products of a byte and a signed byte as an INT32 can hold the sum of: 2^31 / (255 * 128). */
     private static final int EXACT_ROWS = 65_000;
 
-    /** Eight bytes, of each the highest bit: the difference between q and q - 128. */
-    private static final long HIGH_BITS = 0x8080808080808080L;
-
     private final CpuContext context;
     private final ElementType type;
     private final int columns;
@@ -145,7 +142,7 @@ final class SecondMoments implements AutoCloseable {
             for (int at = 0; at < words; at += tile.length) {
                 int n = Math.min(tile.length, words - at);
                 from.get(at, tile, 0, n);
-                ElementLoops.flip(tile, HIGH_BITS, n);
+                ElementLoops.flip(tile, ElementLoops.HIGH_BITS, n);
                 to.put(at, tile, 0, n);
             }
         }

@@ -1,8 +1,8 @@
 package dev.rebias.device.cpu;
 
+import dev.rebias.device.WeightError;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.Gemm;
-import dev.rebias.op.LayerOp;
 import dev.rebias.op.TransposedConvolution;
 import dev.rebias.op.Window;
 import dev.rebias.tensor.Shape;
@@ -16,8 +16,7 @@ import java.util.List;
  * tap's sum is that of the classes which it meets. So one pass over the data serves all taps.
  */
 final class Taps {
-    private final LayerOp op;
-    private final long[] shape;
+    private final WeightError weights;
     /** For each spatial dimension the class of every index. */
     private final List<int[]> classes = new ArrayList<>();
     /** For each spatial dimension the taps of every class. */
@@ -30,19 +29,17 @@ final class Taps {
     /**
      * The taps of a layer on data of a shape.
      *
-     * @param shape of its weights
      * @param data with spatial dimensions from the third on, for a convolution; else of any shape, its last dimension summed over
      */
-    Taps(LayerOp op, long[] shape, long[] data) {
-        this.op = op;
-        this.shape = shape.clone();
-        this.transposed = op instanceof TransposedConvolution;
-        long[] output = op.outputShape(data, shape);
+    Taps(WeightError weights, long[] data) {
+        this.weights = weights;
+        this.transposed = weights.op() instanceof TransposedConvolution;
+        long[] output = weights.op().outputShape(data, weights.shape());
         Window window;
-        if (op instanceof Convolution c) {
+        if (weights.op() instanceof Convolution c) {
             window = c.window();
             group = c.group();
-        } else if (op instanceof TransposedConvolution t) {
+        } else if (weights.op() instanceof TransposedConvolution t) {
             window = t.window();
             group = t.group();
         } else {
@@ -79,7 +76,7 @@ final class Taps {
     private boolean meets(Window window, int i, int tap, long index, long in, long out) {
         long stride = window.strides().get(i);
         long offset = tap * window.dilations().get(i);
-        if (op instanceof TransposedConvolution t) {
+        if (weights.op() instanceof TransposedConvolution t) {
             long o = index * stride + offset - t.begin(i, in);
             return o >= 0 && o < out;
         }
@@ -116,16 +113,15 @@ final class Taps {
     }
 
     /**
-     * For each output channel, the sum over samples and positions of what weights make of the data.
+     * For each output channel, the sum over samples and positions of what the weights' error makes of the data.
      *
-     * @param weights row-major
      * @param sums for each combination of classes (the last dimension's running fastest) and input channel the sum of the data
      */
-    double[] outputs(double[] weights, double[][] sums) {
+    double[] errors(double[][] sums) {
         int kernel = 1;
         int[] extents = new int[met.size()];
         for (int i = 0; i < extents.length; i++) {
-            extents[i] = Math.toIntExact(shape[i + 2]);
+            extents[i] = Math.toIntExact(weights.shape()[i + 2]);
             kernel *= extents[i];
         }
         int inputs = sums[0].length;
@@ -139,7 +135,7 @@ final class Taps {
                 }
             }
         }
-        return product(weights, taps, kernel);
+        return product(taps, kernel);
     }
 
     private boolean meets(int tap, int[] extents, int combination) {
@@ -155,33 +151,34 @@ final class Taps {
         return true;
     }
 
-    private double[] product(double[] weights, double[] taps, int kernel) {
-        int outputs = op.channels(shape);
-        double[] sums = new double[outputs];
+    private double[] product(double[] taps, int kernel) {
+        int outputs = weights.op().channels(weights.shape());
+        double[] errors = new double[outputs];
+        double[] d = weights.difference();
         int inputs = taps.length / kernel;
         if (dimensions() == 0) {
-            boolean transB = op instanceof Gemm g && g.transB();
-            double alpha = op instanceof Gemm g ? g.alpha() : 1;
+            boolean transB = weights.op() instanceof Gemm g && g.transB();
+            double alpha = weights.op() instanceof Gemm g ? g.alpha() : 1;
             for (int c = 0; c < inputs; c++) {
                 for (int m = 0; m < outputs; m++) {
-                    sums[m] += alpha * taps[c] * weights[transB ? m * inputs + c : c * outputs + m];
+                    errors[m] += alpha * taps[c] * d[transB ? m * inputs + c : c * outputs + m];
                 }
             }
-            return sums;
+            return errors;
         }
         int in = Math.toIntExact(inputs / group);
         int out = Math.toIntExact(outputs / group);
         for (int m = 0; m < outputs; m++) {
             int first = m / out * in;
             if (!transposed) {
-                sums[m] = dot(weights, m * in * kernel, taps, first * kernel, in * kernel);
+                errors[m] = dot(d, m * in * kernel, taps, first * kernel, in * kernel);
                 continue;
             }
             for (int c = 0; c < in; c++) {
-                sums[m] += dot(weights, ((first + c) * out + m % out) * kernel, taps, (first + c) * kernel, kernel);
+                errors[m] += dot(d, ((first + c) * out + m % out) * kernel, taps, (first + c) * kernel, kernel);
             }
         }
-        return sums;
+        return errors;
     }
 
     /** The sum of products of n elements of two arrays, in four parts that do not wait for each other. */
@@ -205,6 +202,6 @@ final class Taps {
 
     @Override
     public String toString() {
-        return "taps of " + op.type() + Arrays.toString(shape);
+        return "taps of " + weights.op().type() + Arrays.toString(weights.shape());
     }
 }
