@@ -11,6 +11,8 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.op.Convolution;
+import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.ElementwiseGroup.Member;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Window;
 import dev.rebias.tensor.ElementType;
@@ -32,6 +34,8 @@ final class Loops {
     /** The compiler needs some thousands. */
     private static final int TURNS = 4000;
 
+    private static final Operand SCALE = new Operand.Constant(HostTensor.of(new float[] {0.01f}));
+    private static final Operand ZERO = new Operand.Constant(HostTensor.ofByte(ElementType.UINT8, 0));
     private static final int SMALL_SIDE = 7;
     private static final String SCALAR = "-XX:-UseSuperWord";
 
@@ -75,7 +79,9 @@ final class Loops {
                         List.of(
                                 new Operand.Variable(),
                                 new Operand.Constant(HostTensor.of(new float[CHANNELS], CHANNELS, 1, 1))));
-                PreparedOp quantise = quantizer(device);
+                PreparedOp quantise = device.prepare(quantizer(), List.of(new Operand.Variable(), SCALE, ZERO));
+                PreparedOp loops = activation(device, false);
+                PreparedOp chain = activation(device, true);
                 Tensor last = bias.run(List.of(x)).get(0);
                 Tensor integers = quantise.run(List.of(last)).get(0);
                 Tensor small = device.upload(HostTensor.of(values, 16, CHANNELS, SMALL_SIDE, SMALL_SIDE));
@@ -89,13 +95,30 @@ final class Loops {
                     "add a vector along the channels",
                     () -> bias.run(List.of(last)).get(0).close());
             time("quantise", () -> quantise.run(List.of(last)).get(0).close());
+            time(
+                    "add a vector and quantise",
+                    () -> loops.run(List.of(last)).get(0).close());
+            time(
+                    "the same behind a layer, by oneDNN",
+                    () -> chain.run(List.of(last)).get(0).close());
             time("error moments, one sample of 100,352", () -> errors.addError(last, last, 1, batch[0]++, 1));
             time("error moments, 16 samples of 6,272", () -> few.addError(smallLast, smallLast, 1, batch[2]++, 16));
             time("input moments", () -> inputs.addInput(integers, batch[1]++, 1));
         }
     }
 
-    private static PreparedOp quantizer(Device device) {
+    /** Adds a vector and quantises, as behind a layer. */
+    private static PreparedOp activation(Device device, boolean computed) {
+        ElementwiseGroup group = new ElementwiseGroup(
+                4,
+                List.of(new Member(OnnxOp.add(), List.of(0, 1)), new Member(quantizer(), List.of(4, 2, 3))),
+                List.of(5),
+                computed);
+        Operand vector = new Operand.Constant(HostTensor.of(new float[CHANNELS], CHANNELS, 1, 1));
+        return device.prepare(group, List.of(new Operand.Variable(), vector, SCALE, ZERO));
+    }
+
+    private static OnnxOp quantizer() {
         NodeProto node = NodeProto.newBuilder()
                 .setOpType("QuantizeLinear")
                 .addInput("x")
@@ -103,16 +126,10 @@ final class Loops {
                 .addInput("z")
                 .addOutput("y")
                 .build();
-        OnnxOp op = new OnnxOp(
+        return new OnnxOp(
                 node,
                 List.of(),
                 List.of(OperatorSetIdProto.newBuilder().setVersion(13).build()));
-        return device.prepare(
-                op,
-                List.of(
-                        new Operand.Variable(),
-                        new Operand.Constant(HostTensor.of(new float[] {0.01f})),
-                        new Operand.Constant(HostTensor.ofByte(ElementType.UINT8, 0))));
     }
 
     private static WeightError pointwise() {

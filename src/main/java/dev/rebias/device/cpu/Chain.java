@@ -35,7 +35,7 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
 
 /**
  * An elementwise program as oneDNN's binary primitives, where each instruction works on the result of the one before and on numbers, runs of values that repeat, or a whole tensor: a
- * run or a tensor needs a primitive of its own, numbers and functions ride along as post-ops. Six times as fast as loops for a bias, an activation and a quantiser.
+ * run or a tensor needs a primitive of its own, numbers and functions ride along as post-ops. Four times as fast as loops for a bias and a quantiser.
  *
  * <p>The data are seen as rows of a run's length; what is left over is a short row of its own. Of several primitives each leaves a block of rows to the next, that stays in the
  * second-level cache.
