@@ -109,8 +109,15 @@ final class GoldenTest {
                             Math.abs(m.measured().mseAfter() / golden.mseAfter() - 1)));
         }
         System.out.printf(
-                "%s on %s, reference %s, batch size %d: worst correction at %.1f %% of its bound (%s), MSE off by at most %.1e%n",
-                pair, result.device().kind(), reference, batchSize, 100 * worst, worstLayer, worstRelativeMse);
+                "%s on %s, reference %s, batch size %d: worst correction at %.1f %% of its bound (%s), MSE at %.1f %% of its own, off by at most %.1e%n",
+                pair,
+                result.device().kind(),
+                reference,
+                batchSize,
+                100 * worst,
+                worstLayer,
+                100 * worstMse,
+                worstRelativeMse);
         assertThat(worst)
                 .as("%s %s %d: share of the bound at %s", pair, reference, batchSize, worstLayer)
                 .isLessThanOrEqualTo(1);

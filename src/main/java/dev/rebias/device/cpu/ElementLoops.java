@@ -122,7 +122,7 @@ final class ElementLoops {
     private static void hardSwish(float[] x, float[] out, int n) {
         for (int i = 0; i < n; i++) {
             float v = x[i];
-            out[i] = v * Math.max(0f, Math.min(1f, v * (1f / 6f) + 0.5f));
+            out[i] = v * Math.max(0f, Math.min(6f, v + 3f)) / 6f;
         }
     }
 

@@ -255,14 +255,13 @@ final class PreparedElementwise implements PreparedOp {
     private Optional<Chain> chain(
             Layout layout, int tile, int samples, int sample, List<Kind> kinds, boolean[] varying) {
         ElementwiseProgram p = program.orElseThrow();
-        // Without instructions for bytes they are kept as floats, which the loops know.
-        boolean floats = p.outputTypes().equals(List.of(ElementType.FLOAT));
+        // Processors without instructions for bytes keep bytes as floats, which the loops know.
         if (!computed
                 || layout != Layout.CHANNELS_LAST
                 || sample < LEAST_FOR_CHAIN
                 || p.outputs().size() != 1
                 || p.inputs().stream().anyMatch(ElementwiseProgram.Input::quantized)
-                || !(floats || OneDnn.multipliesBytes())) {
+                || !OneDnn.multipliesBytes()) {
             return Optional.empty();
         }
         return Chain.of(
