@@ -29,7 +29,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Predicate;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 
@@ -170,27 +169,19 @@ final class Chain implements AutoCloseable {
     /**
      * The chain of a program.
      *
-     * @param run the length of the runs that it is given
-     * @param elements how many it will be run over at once, at least one run
-     * @param whole which of the program's inputs are floats that are read element by element
-     * @param varies which values are not the same for every run
+     * @param form of inputs whose tiles are the runs that it is given, of at least one tile
      * @return empty if the program is none, or oneDNN has no fast code for it here
      */
-    static Optional<Chain> of(
-            CpuContext context,
-            ElementwiseProgram program,
-            int run,
-            long elements,
-            Predicate<Value> whole,
-            Predicate<Value> varies) {
-        Builder builder = new Builder(program, whole, varies);
+    static Optional<Chain> of(CpuContext context, ElementwiseProgram program, ElementwiseForm form) {
+        int run = form.tile();
+        Builder builder = new Builder(program, form);
         if (run > Floats.WINDOW || !builder.build()) {
             return Optional.empty();
         }
         Chain chain = new Chain(context, program, run, builder);
         boolean fast = false;
         try {
-            long rows = Math.min(elements / run, chain.block(elements));
+            long rows = Math.min(form.unit() / run, chain.block(form.unit()));
             fast = chain.stages.stream()
                     .allMatch(stage -> stage.primitive(rows, run).isFast());
         } finally {
@@ -203,16 +194,14 @@ final class Chain implements AutoCloseable {
 
     private static final class Builder {
         private final ElementwiseProgram program;
-        private final Predicate<Value> whole;
-        private final Predicate<Value> varies;
+        private final ElementwiseForm form;
         private final List<Draft> drafts = new ArrayList<>();
         private final List<Float> numbers = new ArrayList<>();
         private int source;
 
-        Builder(ElementwiseProgram program, Predicate<Value> whole, Predicate<Value> varies) {
+        Builder(ElementwiseProgram program, ElementwiseForm form) {
             this.program = program;
-            this.whole = whole;
-            this.varies = varies;
+            this.form = form;
             numbers.addAll(program.constants());
         }
 
@@ -221,15 +210,16 @@ final class Chain implements AutoCloseable {
             Optional<Value> current = Optional.empty();
             for (int m = 0; m < instructions.size(); m++) {
                 Value result = new Value(Value.Source.MEMBER, m);
-                if (!varies.test(result)) {
+                if (!form.varies(result)) {
                     continue;
                 }
                 Instruction instruction = instructions.get(m);
                 List<Value> arguments = instruction.arguments();
-                Value x = current.or(() -> arguments.stream().filter(whole).findFirst())
+                Value x = current.or(
+                                () -> arguments.stream().filter(form::isWhole).findFirst())
                         .orElse(result);
                 List<Value> others = new ArrayList<>(arguments);
-                if (!others.remove(x) || others.stream().anyMatch(v -> varies.test(v) && !whole.test(v))) {
+                if (!others.remove(x) || others.stream().anyMatch(v -> form.varies(v) && !form.isWhole(v))) {
                     return false;
                 }
                 boolean last = program.outputs().equals(List.of(m));
@@ -293,8 +283,8 @@ final class Chain implements AutoCloseable {
         private boolean scaleShift(Value a, Value b) {
             int last = drafts.size() - 1;
             if (last < 0
-                    || whole.test(a)
-                    || whole.test(b)
+                    || form.isWhole(a)
+                    || form.isWhole(b)
                     || drafts.get(last).algorithm != dnnl_binary_add
                     || !drafts.get(last).then.isEmpty()
                     || !(drafts.get(last).other instanceof Other.Repeated repeated)) {
@@ -312,7 +302,7 @@ final class Chain implements AutoCloseable {
                 drafts.add(new Draft(algorithm, new Other.Constant(other.index())));
             } else {
                 drafts.add(new Draft(
-                        algorithm, whole.test(other) ? new Other.Whole(other.index()) : new Other.Repeated(other)));
+                        algorithm, form.isWhole(other) ? new Other.Whole(other.index()) : new Other.Repeated(other)));
             }
             return true;
         }

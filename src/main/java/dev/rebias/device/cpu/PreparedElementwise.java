@@ -29,8 +29,6 @@ import java.util.stream.Stream;
  * a single member in ONNX Runtime.
  */
 final class PreparedElementwise implements PreparedOp {
-    private static final int TILE = 1024;
-
     /** From how many elements of a sample on making primitives is worth while. */
     private static final int LEAST_FOR_CHAIN = 2048;
 
@@ -43,45 +41,17 @@ final class PreparedElementwise implements PreparedOp {
     /** For each of the program's inputs that is constant the tensor. */
     private final List<Optional<CpuTensor>> constants = new ArrayList<>();
 
-    private final Map<String, Optional<Form>> forms = new ConcurrentHashMap<>();
-
-    /** How an input lies, seen from the group's shape and layout. */
-    private enum Kind {
-        /** Element by element. */
-        WHOLE,
-        /** One value, or a run of values that repeats. */
-        REPEATED,
-        /** The same for every entry of axis 0 on its own. */
-        REPEATED_PER_SAMPLE
-    }
+    private final Map<String, Optional<Way>> ways = new ConcurrentHashMap<>();
 
     /**
-     * How the group runs on inputs of certain shapes.
+     * A form of the inputs, and what runs it.
      *
-     * @param sample the elements of one entry of axis 0
-     * @param tile how many elements are worked on together
-     * @param periods for each repeated input the length of its run
      * @param constants arrays of a tile's length for the program's numbers
-     * @param varying for each member whether it is not the same for every tile of a sample
      * @param chain how oneDNN runs it, where that can
      * @param runs for each repeated input what was repeated last: a corrected bias is the same for all batches, a constant always
      */
-    private record Form(
-            long[] shape,
-            Layout layout,
-            int samples,
-            int sample,
-            int tile,
-            List<Kind> kinds,
-            int[] periods,
-            float[][] constants,
-            boolean[] varying,
-            Optional<Chain> chain,
-            AtomicReferenceArray<Run> runs) {
-        boolean differsBySample() {
-            return kinds.contains(Kind.REPEATED_PER_SAMPLE);
-        }
-    }
+    private record Way(
+            ElementwiseForm form, float[][] constants, Optional<Chain> chain, AtomicReferenceArray<Run> runs) {}
 
     /** A tile of values that repeat, and the tensor that they are from. */
     private record Run(CpuTensor of, float[] values) {}
@@ -136,8 +106,8 @@ final class PreparedElementwise implements PreparedOp {
             shapes.add(given.get(i).shape());
             key.append(Shape.text(shapes.get(i))).append(given.get(i).lies(Layout.PLAIN));
         }
-        Optional<Form> form = forms.computeIfAbsent(key.toString(), k -> form(given, shapes));
-        return form.isPresent() ? run(form.get(), given) : otherwise.run(variables);
+        Optional<Way> way = ways.computeIfAbsent(key.toString(), k -> way(given, shapes));
+        return way.isPresent() ? run(way.get(), given) : otherwise.run(variables);
     }
 
     /** For each of the program's inputs the tensor. */
@@ -167,136 +137,37 @@ final class PreparedElementwise implements PreparedOp {
         return operands.get(input.operand()) instanceof Operand.Constant c ? Optional.of(c.value()) : Optional.empty();
     }
 
-    private Optional<Form> form(List<CpuTensor> given, List<long[]> shapes) {
-        Optional<long[]> whole = program.orElseThrow().shape(shapes);
-        if (whole.isEmpty()) {
-            return Optional.empty();
-        }
-        long[] shape = whole.get();
+    private Optional<Way> way(List<CpuTensor> given, List<long[]> shapes) {
         boolean last = given.stream().anyMatch(t -> !t.lies(Layout.PLAIN));
-        List<Layout> layouts = shape.length < 3
-                ? List.of(Layout.PLAIN)
-                : last ? List.of(Layout.CHANNELS_LAST, Layout.PLAIN) : List.of(Layout.PLAIN, Layout.CHANNELS_LAST);
-        return layouts.stream()
-                .map(l -> form(l, shape, shapes))
-                .flatMap(Optional::stream)
-                .findFirst();
-    }
-
-    private Optional<Form> form(Layout layout, long[] shape, List<long[]> shapes) {
         ElementwiseProgram p = program.orElseThrow();
-        List<Kind> kinds = new ArrayList<>();
-        int[] periods = new int[shapes.size()];
-        int run = 1;
-        for (int i = 0; i < shapes.size(); i++) {
-            long[] aligned = p.inputs().get(i).aligned(shapes.get(i), shape);
-            // Of one sample, too, what is the same for all samples is no sample's own.
-            boolean shared = aligned.length > 0
-                    && aligned[0] == 1
-                    && (constants.get(i).isPresent() || shapes.get(i).length < shape.length);
-            Optional<Kind> kind = kind(layout, aligned, shape, shared);
-            if (kind.isEmpty()) {
-                return Optional.empty();
-            }
-            kinds.add(kind.get());
-            if (kind.get() != Kind.WHOLE) {
-                long samples = kind.get() == Kind.REPEATED ? 1 : shape[0];
-                periods[i] = Math.toIntExact(Shape.elements(aligned) / Math.max(1, samples));
-                int longer = Math.max(run, periods[i]);
-                if (longer % Math.max(1, Math.min(run, periods[i])) != 0) {
-                    return Optional.empty();
-                }
-                run = longer;
-            }
-        }
-        int samples = shape.length == 0 ? 1 : Math.toIntExact(shape[0]);
-        int sample = samples == 0 ? 0 : Math.toIntExact(Shape.elements(shape) / samples);
-        int tile = run * Math.max(1, TILE / run);
-        float[][] constants = new float[p.constants().size()][tile];
-        for (int i = 0; i < constants.length; i++) {
-            Arrays.fill(constants[i], p.constants().get(i));
-        }
-        boolean[] varying = varying(kinds);
-        return Optional.of(new Form(
-                shape,
-                layout,
-                samples,
-                sample,
-                tile,
-                kinds,
-                periods,
-                constants,
-                varying,
-                chain(layout, tile, samples, sample, kinds, varying),
-                new AtomicReferenceArray<>(shapes.size())));
-    }
-
-    /** Which members follow from what is read element by element. */
-    private boolean[] varying(List<Kind> kinds) {
-        List<Instruction> instructions = program.orElseThrow().instructions();
-        boolean[] varying = new boolean[instructions.size()];
-        for (int m = 0; m < varying.length; m++) {
-            varying[m] = instructions.get(m).arguments().stream().anyMatch(v -> varies(v, kinds, varying));
-        }
-        return varying;
-    }
-
-    private static boolean varies(Value v, List<Kind> kinds, boolean[] varying) {
-        return switch (v.source()) {
-            case INPUT -> kinds.get(v.index()) == Kind.WHOLE;
-            case CONSTANT -> false;
-            case MEMBER -> varying[v.index()];
-        };
+        return ElementwiseForm.of(p, shapes, i -> constants.get(i).isPresent(), last)
+                .map(form -> {
+                    float[][] numbers = new float[p.constants().size()][form.tile()];
+                    for (int i = 0; i < numbers.length; i++) {
+                        Arrays.fill(numbers[i], p.constants().get(i));
+                    }
+                    return new Way(form, numbers, chain(form), new AtomicReferenceArray<>(shapes.size()));
+                });
     }
 
     /**
      * How oneDNN runs the group. Not every layout has chains: where dimension 1 runs fastest axis 0 is the samples', and whether there is a chain does not depend on how many there are.
      */
-    private Optional<Chain> chain(
-            Layout layout, int tile, int samples, int sample, List<Kind> kinds, boolean[] varying) {
+    private Optional<Chain> chain(ElementwiseForm form) {
         ElementwiseProgram p = program.orElseThrow();
         // Processors without instructions for bytes keep bytes as floats, which the loops know.
-        if (!computed
-                || layout != Layout.CHANNELS_LAST
-                || sample < LEAST_FOR_CHAIN
-                || p.outputs().size() != 1
-                || p.inputs().stream().anyMatch(ElementwiseProgram.Input::quantized)
-                || !OneDnn.multipliesBytes()) {
-            return Optional.empty();
-        }
-        return Chain.of(
-                context,
-                p,
-                tile,
-                kinds.contains(Kind.REPEATED_PER_SAMPLE) ? sample : (long) samples * sample,
-                v -> v.source() == Value.Source.INPUT && kinds.get(v.index()) == Kind.WHOLE,
-                v -> varies(v, kinds, varying));
+        return !computed
+                        || form.layout() != Layout.CHANNELS_LAST
+                        || form.sample() < LEAST_FOR_CHAIN
+                        || p.outputs().size() != 1
+                        || p.inputs().stream().anyMatch(ElementwiseProgram.Input::quantized)
+                        || !OneDnn.multipliesBytes()
+                ? Optional.empty()
+                : Chain.of(context, p, form);
     }
 
-    private static Optional<Kind> kind(Layout layout, long[] aligned, long[] shape, boolean shared) {
-        if (Arrays.equals(aligned, shape) && !shared) {
-            return Optional.of(shape.length == 0 ? Kind.REPEATED : Kind.WHOLE);
-        }
-        if (Shape.elements(aligned) == 1) {
-            return Optional.of(Kind.REPEATED);
-        }
-        // Seen without axis 0: a run at the end of memory's order, everything before it broadcast.
-        boolean perSample = aligned[0] != 1;
-        boolean fits;
-        if (layout == Layout.CHANNELS_LAST) {
-            fits = Arrays.stream(aligned, 2, aligned.length).allMatch(d -> d == 1)
-                    && (aligned[1] == shape[1] || aligned[1] == 1);
-        } else {
-            int first = 1;
-            while (first < aligned.length && aligned[first] == 1) {
-                first++;
-            }
-            fits = Arrays.equals(aligned, first, aligned.length, shape, first, shape.length);
-        }
-        return fits ? Optional.of(perSample ? Kind.REPEATED_PER_SAMPLE : Kind.REPEATED) : Optional.empty();
-    }
-
-    private List<Tensor> run(Form form, List<CpuTensor> given) {
+    private List<Tensor> run(Way way, List<CpuTensor> given) {
+        ElementwiseForm form = way.form();
         ElementwiseProgram p = program.orElseThrow();
         Resources temporary = new Resources();
         List<CpuTensor> outputs = new ArrayList<>();
@@ -325,7 +196,7 @@ final class PreparedElementwise implements PreparedOp {
                                         form.shape())
                                 : CpuTensor.allocate(context, made.type(), form.layout(), form.shape()));
             }
-            new Pass(form, inputs, outputs).run();
+            new Pass(way, inputs, outputs).run();
             return List.copyOf(outputs);
         } catch (RuntimeException | Error e) {
             outputs.forEach(CpuTensor::close);
@@ -338,7 +209,8 @@ final class PreparedElementwise implements PreparedOp {
     /** One run over given tensors. */
     private final class Pass implements Chain.Source {
         private final ElementwiseProgram p = program.orElseThrow();
-        private final Form form;
+        private final Way way;
+        private final ElementwiseForm form;
         private final List<CpuTensor> inputs;
         private final List<CpuTensor> outputs;
         private final List<FloatBuffer> inputFloats;
@@ -351,8 +223,9 @@ final class PreparedElementwise implements PreparedOp {
         /** For each member its arguments, and an array to work with. */
         private final float[][][] arguments;
 
-        Pass(Form form, List<CpuTensor> inputs, List<CpuTensor> outputs) {
-            this.form = form;
+        Pass(Way way, List<CpuTensor> inputs, List<CpuTensor> outputs) {
+            this.way = way;
+            this.form = way.form();
             this.inputs = inputs;
             this.outputs = outputs;
             this.inputFloats = inputs.stream().map(CpuTensor::floats).toList();
@@ -373,7 +246,7 @@ final class PreparedElementwise implements PreparedOp {
             this.tiles =
                     lane.tiles(inputs.size() + loops.length + 1, form.tile()).clone();
             for (int i = 0; i < inputs.size(); i++) {
-                if (form.kinds().get(i) == Kind.REPEATED) {
+                if (form.kinds().get(i) == ElementwiseForm.Kind.REPEATED) {
                     tiles[i] = repeated(i);
                 }
             }
@@ -385,17 +258,16 @@ final class PreparedElementwise implements PreparedOp {
         }
 
         void run() {
-            int units = form.differsBySample() ? form.samples() : 1;
-            int unit = form.differsBySample() ? form.sample() : form.samples() * form.sample();
-            for (int n = 0; n < units; n++) {
+            int unit = Math.toIntExact(form.unit());
+            for (int n = 0; n < form.units(); n++) {
                 for (int i = 0; i < inputs.size(); i++) {
-                    if (form.kinds().get(i) == Kind.REPEATED_PER_SAMPLE) {
+                    if (form.kinds().get(i) == ElementwiseForm.Kind.REPEATED_PER_SAMPLE) {
                         repeat(i, n * form.periods()[i], tiles[i]);
                     }
                 }
                 loops(false, form.tile());
-                if (form.chain().isPresent()) {
-                    form.chain()
+                if (way.chain().isPresent()) {
+                    way.chain()
                             .get()
                             .run(this, (long) n * unit, unit, outputs.get(0).address());
                     continue;
@@ -413,11 +285,11 @@ final class PreparedElementwise implements PreparedOp {
 
         /** A tile of an input that repeats from one end of the data to the other. */
         private float[] repeated(int input) {
-            Run run = form.runs().get(input);
+            Run run = way.runs().get(input);
             if (run == null || run.of() != inputs.get(input)) {
                 run = new Run(inputs.get(input), new float[form.tile()]);
                 repeat(input, 0, run.values());
-                form.runs().set(input, run);
+                way.runs().set(input, run);
             }
             return run.values();
         }
@@ -462,7 +334,7 @@ final class PreparedElementwise implements PreparedOp {
 
         private void tile(int first, int n) {
             for (int i = 0; i < inputs.size(); i++) {
-                if (form.kinds().get(i) == Kind.WHOLE) {
+                if (form.kinds().get(i) == ElementwiseForm.Kind.WHOLE) {
                     load(i, first, tiles[i], n);
                 }
             }
@@ -487,7 +359,7 @@ final class PreparedElementwise implements PreparedOp {
         private float[] array(Value value) {
             return switch (value.source()) {
                 case INPUT -> tiles[value.index()];
-                case CONSTANT -> form.constants()[value.index()];
+                case CONSTANT -> way.constants()[value.index()];
                 case MEMBER -> tiles[inputs.size() + value.index()];
             };
         }
@@ -512,8 +384,8 @@ final class PreparedElementwise implements PreparedOp {
     public void close() {
         Resources all = new Resources();
         all.add(otherwise::close);
-        forms.values().forEach(f -> f.flatMap(Form::chain).ifPresent(c -> all.add(c::close)));
-        forms.clear();
+        ways.values().forEach(w -> w.flatMap(Way::chain).ifPresent(c -> all.add(c::close)));
+        ways.clear();
         constants.forEach(c -> c.ifPresent(t -> all.add(t::close)));
         all.close();
     }
