@@ -129,17 +129,8 @@ final class ElementwiseGroupTest {
             HostTensor other = random(of);
             double[] o = doubles(other);
             boolean first = random.nextBoolean();
-            int area = shape[2] * shape[3];
             for (int i = 0; i < values.length; i++) {
-                int sample = i / area / shape[1];
-                double v = o[
-                        o.length == 1
-                                ? 0
-                                : o.length == shape[0] && of[of.length - 3] == 1 && of.length == 4
-                                        ? sample
-                                        : o.length % area == 0 && o.length >= shape[1] * area
-                                                ? i % o.length
-                                                : i / area % o.length];
+                double v = o[broadcast(i, of)];
                 values[i] = first ? f.applyAsDouble(values[i], v) : f.applyAsDouble(v, values[i]);
             }
             int operand = fixed ? constant(other) : variable(other);
@@ -148,6 +139,21 @@ final class ElementwiseGroupTest {
             } else {
                 member(op(type), operand, current);
             }
+        }
+
+        /** Where a tensor of that shape, lined up with the data's last dimensions, has what belongs to the data's element i. */
+        private int broadcast(int i, int[] of) {
+            int at = 0;
+            int stride = 1;
+            int rest = i;
+            for (int d = 1; d <= of.length; d++) {
+                int length = of[of.length - d];
+                int extent = shape[shape.length - d];
+                at += rest % extent % length * stride;
+                stride *= length;
+                rest /= extent;
+            }
+            return at;
         }
 
         private void normalize() {

@@ -24,7 +24,7 @@ final class CpuErrorMoments implements ErrorMoments {
     /** From how many elements on they are summed up in vectors. */
     private static final int MANY = 1 << 12;
 
-    /** How many sums are formed side by side then, at most where there are more channels; of so many elements that adding up those does not matter, as many as a tile has. */
+    /** How many sums of each kind are formed side by side then, or as many as there are channels if those are more; of very many elements as many as a tile has. */
     private static final int VECTOR_LANES = 1024;
 
     private static final int VERY_MANY = 1 << 15;
