@@ -36,62 +36,85 @@ final class Accumulation {
         }
     }
 
-    /** The same of x^2; a fused multiply-add gives the square's rounding error. */
-    private static void addSquare(float[] x, float[] high, float[] low, int n) {
+    /**
+     * Adds x1 and x2 to sums that started from values larger than anything that is added to them until their end, a vector loop: an addition's rounding error follows from three operations then
+     * (FastTwoSum: Dekker, "A floating-point technique for extending the available precision", 1971) and is added to {@code low}.
+     */
+    static void addRows(float[] x1, float[] x2, float[] high, float[] low, int n) {
         for (int i = 0; i < n; i++) {
             float h = high[i];
-            float v = x[i];
-            float p = v * v;
-            float s = h + p;
-            float b = s - h;
-            low[i] += ((h - (s - b)) + (p - b)) + Math.fma(v, v, -p);
-            high[i] = s;
+            float v = x1[i];
+            float s = h + v;
+            float e = v - (s - h);
+            float w = x2[i];
+            float t = s + w;
+            low[i] += e + (w - (t - s));
+            high[i] = t;
         }
     }
 
-    /** The same of (x + low)^2. */
-    private static void addSquare(float[] x, float[] low, float[] high, float[] rest, int n) {
+    /** The same of their squares, which fused multiply-adds add without rounding them first. */
+    static void addSquaresOfRows(float[] x1, float[] x2, float[] high, float[] low, int n) {
         for (int i = 0; i < n; i++) {
             float h = high[i];
-            float v = x[i];
-            float p = v * v;
-            float s = h + p;
-            float b = s - h;
-            rest[i] += ((h - (s - b)) + (p - b)) + Math.fma(2 * v, low[i], Math.fma(v, v, -p));
-            high[i] = s;
+            float v = x1[i];
+            float s = Math.fma(v, v, h);
+            float e = Math.fma(v, v, h - s);
+            float w = x2[i];
+            float t = Math.fma(w, w, s);
+            low[i] += e + Math.fma(w, w, s - t);
+            high[i] = t;
         }
     }
 
-    /** z + low = x + sign y. */
-    private static void twoSum(float[] x, float[] y, float sign, float[] z, float[] low, int n) {
+    /** The same as {@link #addRows} of x1 + low1 and x2 + low2. */
+    static void addRows(float[] x1, float[] low1, float[] x2, float[] low2, float[] high, float[] low, int n) {
+        for (int i = 0; i < n; i++) {
+            float h = high[i];
+            float v = x1[i];
+            float s = h + v;
+            float e = (v - (s - h)) + low1[i];
+            float w = x2[i];
+            float t = s + w;
+            low[i] += e + ((w - (t - s)) + low2[i]);
+            high[i] = t;
+        }
+    }
+
+    /** The same of their squares. */
+    static void addSquaresOfRows(float[] x1, float[] low1, float[] x2, float[] low2, float[] high, float[] low, int n) {
+        for (int i = 0; i < n; i++) {
+            float h = high[i];
+            float v = x1[i];
+            float s = Math.fma(v, v, h);
+            float e = Math.fma(v + v, low1[i], Math.fma(v, v, h - s));
+            float w = x2[i];
+            float t = Math.fma(w, w, s);
+            low[i] += e + Math.fma(w + w, low2[i], Math.fma(w, w, s - t));
+            high[i] = t;
+        }
+    }
+
+    /** Adds x^2 and (x + sign y)^2, and never mind the rounding. */
+    static void addRoughly(float[] x, float[] y, float sign, float[] squares, float[] ofTotals, int n) {
+        for (int i = 0; i < n; i++) {
+            float v = x[i];
+            float z = v + sign * y[i];
+            squares[i] += v * v;
+            ofTotals[i] += z * z;
+        }
+    }
+
+    /** Makes y + low of y, exactly x + sign y. */
+    static void twoSum(float[] x, float[] y, float sign, float[] low, int n) {
         for (int i = 0; i < n; i++) {
             float a = x[i];
             float b = sign * y[i];
             float s = a + b;
             float t = s - a;
-            z[i] = s;
             low[i] = (a - (s - t)) + (b - t);
+            y[i] = s;
         }
-    }
-
-    /** How many arrays {@link #addSquares(float[], float[], float, float[][], int)} keeps sums in: two for each, and two to work with. */
-    static final int COMPENSATED = 10;
-
-    /**
-     * Adds x, x^2, z = x + sign y and z^2 to sums of floats, each in two parts, the second for the rounding errors of the first. Vector loops all, faster than sums of doubles
-     * where there are elements enough to make up for the clearing of the sums.
-     *
-     * @param sign 1 or -1
-     * @param sums the two parts of each sum in that order, then two arrays to work with
-     */
-    static void addSquares(float[] x, float[] y, float sign, float[][] sums, int n) {
-        float[] z = sums[8];
-        float[] low = sums[9];
-        twoSum(x, y, sign, z, low, n);
-        add(x, sums[0], sums[1], n);
-        addSquare(x, sums[2], sums[3], n);
-        add(z, low, sums[4], sums[5], n);
-        addSquare(z, low, sums[6], sums[7], n);
     }
 
     /**

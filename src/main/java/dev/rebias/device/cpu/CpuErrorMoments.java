@@ -16,21 +16,7 @@ import java.util.Optional;
  */
 final class CpuErrorMoments implements ErrorMoments {
     /** Per channel and sample: sum x, sum x^2 of the error without biases; sum x, sum x^2 of the float layer's output without its bias. */
-    private static final int SUMS = 4;
-
-    /** How many sums of each kind are formed side by side, at least where there are elements enough. */
-    private static final int LANES = 64;
-
-    /** From how many elements on they are summed up in vectors. */
-    private static final int MANY = 1 << 12;
-
-    /** How many sums of each kind are formed side by side then, or as many as there are channels if those are more; of very many elements as many as a tile has. */
-    private static final int VECTOR_LANES = 1024;
-
-    private static final int VERY_MANY = 1 << 15;
-
-    /** How many elements are worked on together: so few that they stay in a cache near by. */
-    private static final int TILE = 2048;
+    private static final int SUMS = ErrorSums.SUMS;
 
     private final CpuContext context;
     private final int channels;
@@ -105,95 +91,10 @@ final class CpuErrorMoments implements ErrorMoments {
     }
 
     /** The sums of the elements [first, first + n), channels last. */
-    private double[][] sums(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
-        double[][] sums = n < MANY ? few(a, q, first, n, difference) : many(a, q, first, n, difference);
-        if (n >= MANY && !areFinite(sums)) {
-            // What is too large for a float may not be for a double.
-            sums = few(a, q, first, n, difference);
-        }
+    private double[][] sums(FloatBuffer first, FloatBuffer output, int at, int n, boolean difference) {
+        double[][] sums = new ErrorSums(context.lane(), channels, first, output, difference ? -1 : 1).of(at, n);
         // What was given is the error, or with a difference the float layer's output.
         return difference ? new double[][] {sums[2], sums[3], sums[0], sums[1]} : sums;
-    }
-
-    private static boolean areFinite(double[][] sums) {
-        for (double[] of : sums) {
-            for (double sum : of) {
-                if (!Double.isFinite(sum)) {
-                    return false;
-                }
-            }
-        }
-        return true;
-    }
-
-    private double[][] few(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
-        // Few elements are not worth many lanes, which must be cleared before and added up behind.
-        int lanes = channels * Math.max(1, Math.min(LANES, n / 16) / channels);
-        lanes += lanes % 2 * lanes;
-        int tile = lanes * Math.max(1, TILE / lanes);
-        Lane lane = context.lane();
-        float[][] t = lane.tiles(2, tile);
-        double[][] wide = lane.wide(SUMS, lanes);
-        for (int s = 0; s < SUMS; s++) {
-            Arrays.fill(wide[s], 0, lanes, 0);
-        }
-        for (int at = 0; at < n; at += tile) {
-            int size = Math.min(tile, n - at);
-            int rows = (size + lanes - 1) / lanes;
-            load(a, first + at, t[0], size, rows * lanes);
-            load(q, first + at, t[1], size, rows * lanes);
-            if (difference) {
-                ElementLoops.negate(t[1], t[1], size);
-            }
-            Accumulation.addSquares(t[0], t[1], rows, lanes, wide);
-        }
-        double[][] sums = new double[SUMS][channels];
-        for (int s = 0; s < SUMS; s++) {
-            for (int i = 0; i < lanes; i += channels) {
-                for (int c = 0; c < channels; c++) {
-                    sums[s][c] += wide[s][i + c];
-                }
-            }
-        }
-        return sums;
-    }
-
-    private double[][] many(FloatBuffer a, FloatBuffer q, int first, int n, boolean difference) {
-        int lanes = channels;
-        for (int most = n < VERY_MANY ? VECTOR_LANES : TILE; 2 * lanes <= most; ) {
-            lanes *= 2;
-        }
-        float[][] t = context.lane().tiles(2 + Accumulation.COMPENSATED, lanes);
-        float[][] parts = Arrays.copyOfRange(t, 2, 2 + Accumulation.COMPENSATED);
-        for (int p = 0; p < 2 * SUMS; p++) {
-            Arrays.fill(parts[p], 0, lanes, 0);
-        }
-        float sign = difference ? -1 : 1;
-        for (int at = 0; at < n; at += lanes) {
-            int size = Math.min(lanes, n - at);
-            a.get(first + at, t[0], 0, size);
-            q.get(first + at, t[1], 0, size);
-            Accumulation.addSquares(t[0], t[1], sign, parts, size);
-        }
-        double[][] sums = new double[SUMS][channels];
-        for (int s = 0; s < SUMS; s++) {
-            float[] high = parts[2 * s];
-            float[] low = parts[2 * s + 1];
-            for (int half = lanes / 2; half >= channels; half /= 2) {
-                System.arraycopy(high, half, t[0], 0, half);
-                System.arraycopy(low, half, t[1], 0, half);
-                Accumulation.add(t[0], t[1], high, low, half);
-            }
-            for (int c = 0; c < channels; c++) {
-                sums[s][c] = (double) high[c] + low[c];
-            }
-        }
-        return sums;
-    }
-
-    private static void load(FloatBuffer from, int first, float[] to, int n, int length) {
-        from.get(first, to, 0, n);
-        Arrays.fill(to, n, length, 0);
     }
 
     /** The mean error of a channel. */

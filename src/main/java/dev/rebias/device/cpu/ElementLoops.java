@@ -162,7 +162,7 @@ final class ElementLoops {
         }
     }
 
-    private static void subtract(float[] x, float[] y, float[] out, int n) {
+    static void subtract(float[] x, float[] y, float[] out, int n) {
         for (int i = 0; i < n; i++) {
             out[i] = x[i] - y[i];
         }
@@ -180,7 +180,7 @@ final class ElementLoops {
         }
     }
 
-    private static void maximum(float[] x, float[] y, float[] out, int n) {
+    static void maximum(float[] x, float[] y, float[] out, int n) {
         for (int i = 0; i < n; i++) {
             out[i] = Math.max(x[i], y[i]);
         }

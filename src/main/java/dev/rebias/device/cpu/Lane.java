@@ -14,6 +14,10 @@ import org.bytedeco.javacpp.Pointer;
 
 /** What one thread needs to work: a oneDNN stream, scratch memory, and arrays for the tiles of elementwise loops. Used by that thread only. */
 final class Lane implements AutoCloseable {
+    private static final int LINE = 64;
+    /** Of a Java array, bytes. */
+    private static final int HEADER = 16;
+
     private Optional<dnnl_stream> stream = Optional.empty();
     private BytePointer scratch = new BytePointer();
     private BytePointer expansion = new BytePointer();
@@ -104,10 +108,15 @@ final class Lane implements AutoCloseable {
         return made;
     }
 
-    /** That many arrays of at least that length. */
+    /**
+     * That many arrays of at least that length. They are made one behind the other, each a multiple of a cache line long with its header of 16 bytes: so elements of one index lie alike in their lines, and
+     * a vector loop that begins where one array's line does crosses no line in the others.
+     */
     float[][] tiles(int count, int length) {
         if (tiles.length < count || (count > 0 && tiles[0].length < length)) {
-            tiles = new float[Math.max(count, tiles.length)][Math.max(length, tiles.length == 0 ? 0 : tiles[0].length)];
+            int most = Math.max(length, tiles.length == 0 ? 0 : tiles[0].length);
+            int lines = (HEADER + most * Float.BYTES + LINE - 1) / LINE;
+            tiles = new float[Math.max(count, tiles.length)][(lines * LINE - HEADER) / Float.BYTES];
         }
         return tiles;
     }
