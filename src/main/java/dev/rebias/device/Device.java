@@ -42,7 +42,7 @@ public interface Device extends AutoCloseable {
      *
      * @param operands for a {@link dev.rebias.op.LayerOp} data (variable), weights (constant) and bias (constant [channels] or
      *     absent); for an {@link dev.rebias.op.IntegerLayer} as it says there; for an {@link
-     *     dev.rebias.op.ElementwiseGroup} the group's; for an {@link dev.rebias.op.OnnxOp} its inputs, then its captures
+     *     dev.rebias.op.ElementwiseGroup} the group's; for a {@link dev.rebias.op.LayerGroup} as it says there; for an {@link dev.rebias.op.OnnxOp} its inputs, then its captures
      * @throws dev.rebias.error.UnsupportedException if the device cannot run it
      */
     PreparedOp prepare(Op op, List<Operand> operands);

@@ -1,14 +1,18 @@
 package dev.rebias.sweep;
 
 import dev.rebias.device.Operand;
+import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.ElementwiseGroup.Member;
+import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerGroup;
 import dev.rebias.op.OnnxOp;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 
@@ -74,9 +78,63 @@ final class Fusion {
                 }
             }
         }
-        return slots.stream()
+        List<Step> joined = slots.stream()
                 .map(slot -> slot.isGroup(computed) ? join(slot, slots, usedLater, computed) : slot.steps.get(0))
                 .toList();
+        return withLayers(joined, usedLater);
+    }
+
+    /** Joins a layer on quantised data to the group behind it, where nothing else uses the layer's output. */
+    private static List<Step> withLayers(List<Step> steps, Set<Integer> usedLater) {
+        Map<Integer, Step.Run> makers = new HashMap<>();
+        Map<Integer, Integer> uses = new HashMap<>();
+        for (Step step : steps) {
+            step.uses().forEach(t -> uses.merge(t, 1, Integer::sum));
+            if (step instanceof Step.Run run
+                    && run.op() instanceof IntegerLayer layer
+                    && layer.op() instanceof Convolution) {
+                makers.put(run.outputs().get(0), run);
+            }
+        }
+        makers.keySet().removeIf(t -> usedLater.contains(t) || uses.getOrDefault(t, 0) != 1);
+        Set<Step> gone = new HashSet<>();
+        List<Step> joined = new ArrayList<>();
+        for (Step step : steps) {
+            Optional<Integer> made = step instanceof Step.Run run && run.op() instanceof ElementwiseGroup
+                    ? run.inputs().stream().filter(makers::containsKey).findFirst()
+                    : Optional.empty();
+            if (made.isPresent()) {
+                Step.Run layer = makers.get(made.get());
+                gone.add(layer);
+                joined.add(join(layer, (Step.Run) step));
+            } else {
+                joined.add(step);
+            }
+        }
+        joined.removeAll(gone);
+        return joined;
+    }
+
+    private static Step.Run join(Step.Run layer, Step.Run behind) {
+        ElementwiseGroup group = (ElementwiseGroup) behind.op();
+        int position = behind.inputs().indexOf(layer.outputs().get(0));
+        List<Integer> inputs = new ArrayList<>(behind.inputs());
+        inputs.set(position, layer.inputs().get(0));
+        List<Operand> operands = new ArrayList<>(behind.operands());
+        operands.addAll(layer.operands().subList(1, layer.operands().size()));
+        int place = 0;
+        for (int variables = 0; ; place++) {
+            if (behind.operands().get(place) instanceof Operand.Variable && variables++ == position) {
+                break;
+            }
+        }
+        return new Step.Run(
+                layer.name() + " to " + behind.name(),
+                layer.role(),
+                new LayerGroup((IntegerLayer) layer.op(), group, place),
+                operands,
+                inputs,
+                behind.outputs());
     }
 
     private static boolean joins(Slot slot, Step.Run run) {

@@ -3,6 +3,7 @@ package dev.rebias.sweep;
 import dev.rebias.device.Device;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
+import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.Measurement;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Operand;
@@ -13,6 +14,7 @@ import dev.rebias.device.WeightError;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.LayerPair;
 import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.Op;
 import dev.rebias.samples.Batches;
@@ -333,10 +335,18 @@ public final class Sweep implements AutoCloseable {
         }
 
         private long multiplications(Step.Run step, List<Tensor> inputs) {
+            if (step.op() instanceof LayerGroup behind) {
+                int data = LayerThenGroup.position(behind, step.operands());
+                List<Operand> own = LayerThenGroup.ofLayer(behind, step.operands());
+                return multiplications(behind.layer().op(), own, inputs.get(data));
+            }
             Op op = step.op() instanceof IntegerLayer integers ? integers.op() : step.op();
-            return op instanceof LayerOp layer && step.operands().get(1) instanceof Operand.Constant weights
-                    ? layer.multiplications(
-                            inputs.get(0).shape(), weights.value().shape())
+            return multiplications(op, step.operands(), inputs.get(0));
+        }
+
+        private static long multiplications(Op op, List<Operand> operands, Tensor data) {
+            return op instanceof LayerOp layer && operands.get(1) instanceof Operand.Constant weights
+                    ? layer.multiplications(data.shape(), weights.value().shape())
                     : 0;
         }
 

@@ -20,6 +20,7 @@ import dev.rebias.model.LayerPair;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
 import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.Op;
 import dev.rebias.samples.BoundSamples;
@@ -49,7 +50,8 @@ final class SweepCostTest {
         public PreparedOp prepare(Op op, List<Operand> operands) {
             PreparedOp prepared = device.prepare(op, operands);
             AtomicInteger runs = new AtomicInteger();
-            (op instanceof LayerOp || op instanceof IntegerLayer ? layerRuns : otherRuns).add(runs);
+            boolean layer = op instanceof LayerOp || op instanceof IntegerLayer || op instanceof LayerGroup;
+            (layer ? layerRuns : otherRuns).add(runs);
             return new PreparedOp() {
                 @Override
                 public List<Tensor> run(List<Tensor> variables) {

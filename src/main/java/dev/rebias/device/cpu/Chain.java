@@ -1,5 +1,6 @@
 package dev.rebias.device.cpu;
 
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_BIAS;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_DST;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_0;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_1;
@@ -25,6 +26,7 @@ import dev.rebias.device.ElementwiseProgram.Value;
 import dev.rebias.device.Resources;
 import dev.rebias.tensor.ElementType;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -52,6 +54,49 @@ final class Chain implements AutoCloseable {
     private final ElementType type;
     private final List<Stage> stages;
     private final Floats numbers;
+    private final Optional<Layer> layer;
+
+    /** A layer in whose primitive the chain is, and its data's shape. */
+    private record Layer(PreparedLayer prepared, long[] data) {}
+
+    /** The chain as a layer's post-ops. */
+    private record Tail(List<Draft> drafts, ElementType type) implements PreparedLayer.Tail {
+        @Override
+        public boolean hasBias() {
+            return isBias(0);
+        }
+
+        private boolean isBias(int i) {
+            return i == 0
+                    && drafts.get(i).algorithm == dnnl_binary_add
+                    && !(drafts.get(i).other instanceof Other.Constant);
+        }
+
+        @Override
+        public List<Integer> append(Recipe recipe, dnnl_memory_desc vector, dnnl_memory_desc number) {
+            List<Integer> arguments = new ArrayList<>();
+            for (int i = 0; i < drafts.size(); i++) {
+                Draft draft = drafts.get(i);
+                boolean constant = draft.other instanceof Other.Constant;
+                arguments.add(isBias(i) ? DNNL_ARG_BIAS : recipe.binary(draft.algorithm, constant ? number : vector));
+                arguments.addAll(append(recipe, draft.then, number));
+            }
+            return arguments;
+        }
+
+        static List<Integer> append(Recipe recipe, List<PostOp> then, dnnl_memory_desc number) {
+            List<Integer> arguments = new ArrayList<>();
+            for (PostOp op : then) {
+                if (op instanceof PostOp.Binary binary) {
+                    arguments.add(recipe.binary(binary.algorithm(), number));
+                } else {
+                    PostOp.Function f = (PostOp.Function) op;
+                    recipe.function(f.algorithm(), f.alpha(), f.beta());
+                }
+            }
+            return arguments;
+        }
+    }
 
     /** What a binary primitive works on beside the chain's own value. */
     private sealed interface Other {
@@ -101,14 +146,7 @@ final class Chain implements AutoCloseable {
             try (Recipe recipe = new Recipe()) {
                 List<Integer> arguments = new ArrayList<>(List.of(DNNL_ARG_SRC_0, DNNL_ARG_SRC_1, DNNL_ARG_DST));
                 dnnl_memory_desc one = recipe.plain(ElementType.FLOAT, 1, 1);
-                for (PostOp op : then) {
-                    if (op instanceof PostOp.Binary binary) {
-                        arguments.add(recipe.binary(binary.algorithm(), one));
-                    } else {
-                        PostOp.Function f = (PostOp.Function) op;
-                        recipe.function(f.algorithm(), f.alpha(), f.beta());
-                    }
-                }
+                arguments.addAll(Tail.append(recipe, then, one));
                 dnnl_memory_desc whole = recipe.plain(ElementType.FLOAT, rows, length);
                 dnnl_memory_desc second = other instanceof Other.Constant
                         ? one
@@ -150,9 +188,10 @@ final class Chain implements AutoCloseable {
         }
     }
 
-    private Chain(CpuContext context, ElementwiseProgram program, int run, Builder built) {
+    private Chain(CpuContext context, ElementwiseProgram program, int run, Builder built, Optional<Layer> layer) {
         this.context = context;
         this.run = run;
+        this.layer = layer;
         this.source = built.source;
         this.type = program.outputTypes().get(0);
         this.numbers = new Floats(Math.max(1, built.numbers.size()));
@@ -178,7 +217,7 @@ final class Chain implements AutoCloseable {
         if (run > Floats.WINDOW || !builder.build()) {
             return Optional.empty();
         }
-        Chain chain = new Chain(context, program, run, builder);
+        Chain chain = new Chain(context, program, run, builder, Optional.empty());
         boolean fast = false;
         try {
             long rows = Math.min(form.unit() / run, chain.block(form.unit()));
@@ -190,6 +229,43 @@ final class Chain implements AutoCloseable {
             }
         }
         return fast ? Optional.of(chain) : Optional.empty();
+    }
+
+    /**
+     * The chain of a program as part of the layer that makes one of its inputs: what is element by element is only that, and what repeats is one value per channel.
+     *
+     * @param form of inputs where that one is the layer's output
+     * @param input that input
+     * @param data the shape of the layer's data
+     * @return empty if the program is no such chain, or oneDNN has no fast code for it here
+     */
+    static Optional<Chain> behind(
+            CpuContext context,
+            LayerOperands operands,
+            long[] data,
+            ElementwiseProgram program,
+            ElementwiseForm form,
+            int input) {
+        Builder builder = new Builder(program, form);
+        long channels = form.shape()[1];
+        boolean fits = form.tile() <= Floats.WINDOW
+                && form.units() == 1
+                && operands.op().channelAxis(form.shape().length) == 1
+                && Arrays.stream(form.periods()).allMatch(p -> p <= 1 || p == channels)
+                && builder.build()
+                && builder.source == input
+                && builder.drafts.stream().noneMatch(d -> d.other instanceof Other.Whole);
+        if (!fits) {
+            return Optional.empty();
+        }
+        ElementType type = program.outputTypes().get(0);
+        PreparedLayer layer = new PreparedConvolution(context, operands, Optional.of(new Tail(builder.drafts, type)));
+        if (!layer.prepareBytes(data)) {
+            layer.close();
+            return Optional.empty();
+        }
+        return Optional.of(
+                new Chain(context, program, form.tile(), builder, Optional.of(new Layer(layer, data.clone()))));
     }
 
     private static final class Builder {
@@ -273,10 +349,12 @@ final class Chain implements AutoCloseable {
         }
 
         private boolean quantize(List<Value> others) {
+            // What becomes an integer is rounded by that, to even as well.
             return number(others, 0) > 0
                     && binary(dnnl_binary_div, others.get(0))
-                    && function(dnnl_eltwise_round, 0, 0)
-                    && function(dnnl_eltwise_linear, 1, number(others, 1));
+                    && (number(others, 1) == 0
+                            || (function(dnnl_eltwise_round, 0, 0)
+                                    && function(dnnl_eltwise_linear, 1, number(others, 1))));
         }
 
         /** (x + v) a + b, v being of a run, is x a + (v a + b): one primitive less. */
@@ -330,7 +408,7 @@ final class Chain implements AutoCloseable {
     }
 
     /**
-     * Runs the chain over n elements from the one with that number.
+     * Runs the chain over n elements from the one with that number. Behind a layer these are all, and the source is the layer's data.
      *
      * @param to the address of the output's first element
      */
@@ -352,6 +430,17 @@ final class Chain implements AutoCloseable {
                         run);
                 window.values().put(0, values, 0, run);
             }
+        }
+        if (layer.isPresent()) {
+            List<Long> addresses = new ArrayList<>();
+            for (int s = 0; s < runs.length; s++) {
+                addresses.add(
+                        stages.get(s).other instanceof Other.Constant number ? number(number.constant()) : runs[s]);
+                addresses.addAll(numbers(stages.get(s)));
+            }
+            long[] behind = addresses.stream().mapToLong(Long::longValue).toArray();
+            layer.get().prepared().run(layer.get().data(), from.whole(source), to, behind);
+            return;
         }
         long rows = n / run;
         long block = block(n);
@@ -382,15 +471,22 @@ final class Chain implements AutoCloseable {
                                     ? from.whole(whole.input()) + first * Float.BYTES
                                     : runs[s],
                     y));
-            stage.then.forEach(op -> {
-                if (op instanceof PostOp.Binary binary) {
-                    addresses.add(number(binary.constant()));
-                }
-            });
+            addresses.addAll(numbers(stage));
             stage.primitive(rows, length)
                     .execute(lane, addresses.stream().mapToLong(Long::longValue).toArray());
             x = y;
         }
+    }
+
+    /** The addresses of the numbers that a stage's post-ops take. */
+    private List<Long> numbers(Stage stage) {
+        List<Long> addresses = new ArrayList<>();
+        for (PostOp op : stage.then) {
+            if (op instanceof PostOp.Binary binary) {
+                addresses.add(number(binary.constant()));
+            }
+        }
+        return addresses;
     }
 
     private long number(int constant) {
@@ -401,6 +497,7 @@ final class Chain implements AutoCloseable {
     public void close() {
         Resources all = new Resources();
         stages.forEach(s -> all.add(s::close));
+        layer.ifPresent(l -> all.add(l.prepared()::close));
         all.add(numbers::close);
         all.close();
     }

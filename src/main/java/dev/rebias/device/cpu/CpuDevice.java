@@ -4,6 +4,7 @@ import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
+import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
 import dev.rebias.device.Parked;
@@ -13,6 +14,7 @@ import dev.rebias.device.Transfers;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
@@ -108,12 +110,11 @@ public final class CpuDevice implements Device {
             return PreparedLayer.of(context, LayerOperands.of(op, operands));
         }
         if (op instanceof ElementwiseGroup group) {
-            boolean alone = group.members().size() == 1
-                    && group.members().get(0).inputs().equals(numbers(operands));
-            PreparedOp otherwise = alone
-                    ? new PreparedNode(context, group.members().get(0).op(), operands)
-                    : new MembersInTurn(this::prepare, group, operands);
-            return new PreparedElementwise(context, group, operands, otherwise);
+            return elementwise(group, operands);
+        }
+        if (op instanceof LayerGroup behind) {
+            PreparedElementwise group = elementwise(behind.group(), LayerThenGroup.ofGroup(behind, operands));
+            return new PreparedLayerGroup(context, behind, operands, group);
         }
         OnnxOp node = (OnnxOp) op;
         Optional<PreparedOp> view = PreparedView.of(context, node, operands);
@@ -135,6 +136,15 @@ public final class CpuDevice implements Device {
             return new PreparedResize(context, node, operands, any);
         }
         return PreparedPooling.admits(node) ? new PreparedPooling(context, node, any) : any;
+    }
+
+    private PreparedElementwise elementwise(ElementwiseGroup group, List<Operand> operands) {
+        boolean alone =
+                group.members().size() == 1 && group.members().get(0).inputs().equals(numbers(operands));
+        PreparedOp otherwise = alone
+                ? new PreparedNode(context, group.members().get(0).op(), operands)
+                : new MembersInTurn(this::prepare, group, operands);
+        return new PreparedElementwise(context, group, operands, otherwise);
     }
 
     /** The inputs of a group's only member that has the group's operands in order. */

@@ -77,6 +77,15 @@ record LayerOperands(
         return op instanceof Convolution c && shape[1] == 1 && (c.group() == 1 || shape[0] != c.group());
     }
 
+    /** Whether a tensor is of the 8-bit integers that the layer works on, as such. */
+    boolean takes(CpuTensor data) {
+        return dataType.isPresent() && dataType.get() == data.type() && !data.isWide();
+    }
+
+    long[] outputShape(long[] data) {
+        return op.outputShape(data, weights.shape());
+    }
+
     /** For messages. */
     String text(long[] data) {
         return op.type() + " with weights " + Shape.text(weights.shape()) + " on data of shape " + Shape.text(data);

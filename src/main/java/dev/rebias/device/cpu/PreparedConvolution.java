@@ -22,8 +22,8 @@ final class PreparedConvolution extends PreparedLayer {
     private final Window window;
     private final long group;
 
-    PreparedConvolution(CpuContext context, LayerOperands operands) {
-        super(context, operands, Layout.CHANNELS_LAST);
+    PreparedConvolution(CpuContext context, LayerOperands operands, Optional<Tail> tail) {
+        super(context, operands, Layout.CHANNELS_LAST, tail);
         transposed = operands.op() instanceof TransposedConvolution;
         if (operands.op() instanceof TransposedConvolution t) {
             window = t.window();
@@ -93,8 +93,11 @@ final class PreparedConvolution extends PreparedLayer {
         long[] behind = behind(data, output, before);
         dnnl_primitive_desc description = new dnnl_primitive_desc();
         dnnl_memory_desc source = recipe.channelsLast(types.data(), data);
-        dnnl_memory_desc target = recipe.channelsLast(ElementType.FLOAT, output);
+        dnnl_memory_desc target = recipe.channelsLast(tail().map(Tail::type).orElse(ElementType.FLOAT), output);
         dnnl_memory_desc weights = recipe.any(types.weights(), weightDims());
+        dnnl_memory_desc bias = tail().filter(Tail::hasBias)
+                .map(t -> recipe.plain(ElementType.FLOAT, output[1]))
+                .orElse(null);
         if (transposed) {
             OneDnn.check(
                     dnnl_deconvolution_forward_primitive_desc_create(
@@ -104,7 +107,7 @@ final class PreparedConvolution extends PreparedLayer {
                             dnnl_deconvolution_direct,
                             source,
                             weights,
-                            null,
+                            bias,
                             target,
                             strides,
                             dilations,
@@ -121,7 +124,7 @@ final class PreparedConvolution extends PreparedLayer {
                             dnnl_convolution_direct,
                             source,
                             weights,
-                            null,
+                            bias,
                             target,
                             strides,
                             dilations,
@@ -152,6 +155,11 @@ final class PreparedConvolution extends PreparedLayer {
         dims[at++] = in;
         System.arraycopy(shape, 2, dims, at, n);
         return dims;
+    }
+
+    @Override
+    int channelDimensions() {
+        return group == 1 ? 1 : 1 | 1 << 1;
     }
 
     @Override

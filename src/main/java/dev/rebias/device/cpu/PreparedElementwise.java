@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.stream.Stream;
 
@@ -32,6 +33,9 @@ final class PreparedElementwise implements PreparedOp {
     /** From how many elements of a sample on making primitives is worth while. */
     private static final int LEAST_FOR_CHAIN = 2048;
 
+    /** For how many shapes of a layer's data there may be primitives that end with the group; each has its own copy of the weights. */
+    private static final int SHAPES_BEHIND = 16;
+
     private final CpuContext context;
     private final List<Operand> operands;
     private final PreparedOp otherwise;
@@ -42,6 +46,8 @@ final class PreparedElementwise implements PreparedOp {
     private final List<Optional<CpuTensor>> constants = new ArrayList<>();
 
     private final Map<String, Optional<Way>> ways = new ConcurrentHashMap<>();
+    /** How many shapes of a layer's data there have been. */
+    private final AtomicInteger shapesBehind = new AtomicInteger();
 
     /**
      * A form of the inputs, and what runs it.
@@ -52,6 +58,13 @@ final class PreparedElementwise implements PreparedOp {
      */
     private record Way(
             ElementwiseForm form, float[][] constants, Optional<Chain> chain, AtomicReferenceArray<Run> runs) {}
+
+    /** The layer that makes an operand. */
+    private record Before(LayerOperands layer, int operand) {
+        boolean makes(ElementwiseProgram.Input input) {
+            return input.vector().isEmpty() && input.operand() == operand;
+        }
+    }
 
     /** A tile of values that repeat, and the tensor that they are from. */
     private record Run(CpuTensor of, float[] values) {}
@@ -91,23 +104,45 @@ final class PreparedElementwise implements PreparedOp {
 
     @Override
     public List<Tensor> run(List<Tensor> variables) {
+        return onePass(Optional.empty(), variables).orElseGet(() -> otherwise.run(variables));
+    }
+
+    /**
+     * Runs the group and the layer that makes one of its operands, by the layer's primitive.
+     *
+     * @param operand that operand
+     * @param variables the group's, with the layer's data in the place of its output
+     * @return empty where that cannot be done
+     */
+    Optional<List<Tensor>> runBehind(LayerOperands layer, int operand, List<Tensor> variables) {
+        return onePass(Optional.of(new Before(layer, operand)), variables);
+    }
+
+    private Optional<List<Tensor>> onePass(Optional<Before> before, List<Tensor> variables) {
         if (program.isEmpty()) {
-            return otherwise.run(variables);
+            return Optional.empty();
         }
         List<CpuTensor> given = given(variables);
         List<long[]> shapes = new ArrayList<>();
         StringBuilder key = new StringBuilder();
         for (int i = 0; i < given.size(); i++) {
-            ElementType type = given.get(i).type();
-            boolean quantized = program.get().inputs().get(i).quantized();
-            if (quantized ? type != ElementType.UINT8 && type != ElementType.INT8 : type != ElementType.FLOAT) {
-                return otherwise.run(variables);
+            CpuTensor x = given.get(i);
+            ElementwiseProgram.Input input = program.get().inputs().get(i);
+            boolean isData = before.isPresent() && before.get().makes(input);
+            if (isData ? !before.get().layer().takes(x) : !suits(x.type(), input.quantized())) {
+                return Optional.empty();
             }
-            shapes.add(given.get(i).shape());
-            key.append(Shape.text(shapes.get(i))).append(given.get(i).lies(Layout.PLAIN));
+            shapes.add(isData ? before.get().layer().outputShape(x.shape()) : x.shape());
+            key.append(Shape.text(x.shape()))
+                    .append(isData || x.lies(Layout.PLAIN))
+                    .append(isData);
         }
-        Optional<Way> way = ways.computeIfAbsent(key.toString(), k -> way(given, shapes));
-        return way.isPresent() ? run(way.get(), given) : otherwise.run(variables);
+        return ways.computeIfAbsent(key.toString(), k -> way(given, shapes, before))
+                .map(way -> run(way, given));
+    }
+
+    private static boolean suits(ElementType type, boolean quantized) {
+        return quantized ? type == ElementType.UINT8 || type == ElementType.INT8 : type == ElementType.FLOAT;
     }
 
     /** For each of the program's inputs the tensor. */
@@ -137,33 +172,53 @@ final class PreparedElementwise implements PreparedOp {
         return operands.get(input.operand()) instanceof Operand.Constant c ? Optional.of(c.value()) : Optional.empty();
     }
 
-    private Optional<Way> way(List<CpuTensor> given, List<long[]> shapes) {
-        boolean last = given.stream().anyMatch(t -> !t.lies(Layout.PLAIN));
+    private Optional<Way> way(List<CpuTensor> given, List<long[]> shapes, Optional<Before> before) {
+        boolean last = before.isPresent() || given.stream().anyMatch(t -> !t.lies(Layout.PLAIN));
         ElementwiseProgram p = program.orElseThrow();
-        return ElementwiseForm.of(p, shapes, i -> constants.get(i).isPresent(), last)
-                .map(form -> {
-                    float[][] numbers = new float[p.constants().size()][form.tile()];
-                    for (int i = 0; i < numbers.length; i++) {
-                        Arrays.fill(numbers[i], p.constants().get(i));
-                    }
-                    return new Way(form, numbers, chain(form), new AtomicReferenceArray<>(shapes.size()));
-                });
+        Optional<ElementwiseForm> found =
+                ElementwiseForm.of(p, shapes, i -> constants.get(i).isPresent(), last);
+        if (found.isEmpty()) {
+            return Optional.empty();
+        }
+        ElementwiseForm form = found.get();
+        Optional<Chain> chain = Optional.empty();
+        if (mayBeChain(form)) {
+            chain = before.isPresent() ? behind(before.get(), given, form) : Chain.of(context, p, form);
+        }
+        if (before.isPresent() && chain.isEmpty()) {
+            return Optional.empty();
+        }
+        float[][] numbers = new float[p.constants().size()][form.tile()];
+        for (int i = 0; i < numbers.length; i++) {
+            Arrays.fill(numbers[i], p.constants().get(i));
+        }
+        return Optional.of(new Way(form, numbers, chain, new AtomicReferenceArray<>(shapes.size())));
+    }
+
+    private Optional<Chain> behind(Before before, List<CpuTensor> given, ElementwiseForm form) {
+        ElementwiseProgram p = program.orElseThrow();
+        for (int i = 0; i < given.size(); i++) {
+            if (before.makes(p.inputs().get(i))) {
+                return shapesBehind.getAndIncrement() < SHAPES_BEHIND
+                        ? Chain.behind(context, before.layer(), given.get(i).shape(), p, form, i)
+                        : Optional.empty();
+            }
+        }
+        return Optional.empty();
     }
 
     /**
-     * How oneDNN runs the group. Not every layout has chains: where dimension 1 runs fastest axis 0 is the samples', and whether there is a chain does not depend on how many there are.
+     * Whether oneDNN is to run the group. Not in every layout: where dimension 1 runs fastest axis 0 is the samples', and whether there is a chain does not depend on how many there are.
      */
-    private Optional<Chain> chain(ElementwiseForm form) {
+    private boolean mayBeChain(ElementwiseForm form) {
         ElementwiseProgram p = program.orElseThrow();
         // Processors without instructions for bytes keep bytes as floats, which the loops know.
-        return !computed
-                        || form.layout() != Layout.CHANNELS_LAST
-                        || form.sample() < LEAST_FOR_CHAIN
-                        || p.outputs().size() != 1
-                        || p.inputs().stream().anyMatch(ElementwiseProgram.Input::quantized)
-                        || !OneDnn.multipliesBytes()
-                ? Optional.empty()
-                : Chain.of(context, p, form);
+        return computed
+                && form.layout() == Layout.CHANNELS_LAST
+                && form.sample() >= LEAST_FOR_CHAIN
+                && p.outputs().size() == 1
+                && p.inputs().stream().noneMatch(ElementwiseProgram.Input::quantized)
+                && OneDnn.multipliesBytes();
     }
 
     private List<Tensor> run(Way way, List<CpuTensor> given) {

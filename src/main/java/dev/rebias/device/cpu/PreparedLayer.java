@@ -37,10 +37,29 @@ abstract class PreparedLayer implements PreparedOp {
     private final CpuContext context;
     private final LayerOperands operands;
     private final Layout layout;
+    private final Optional<Tail> tail;
     private final boolean bytes;
     private final Map<String, Form> forms = new ConcurrentHashMap<>();
     /** How often a whole batch of a shape that was not known came. */
     private final AtomicInteger whole = new AtomicInteger();
+
+    /** What a primitive does to its output before that leaves it. */
+    interface Tail {
+        /** The type of what leaves it. */
+        ElementType type();
+
+        /** Whether it begins by adding one value per channel, which is then the primitive's bias and the first of what it takes. */
+        boolean hasBias();
+
+        /**
+         * Appends it to a primitive's post-ops.
+         *
+         * @param vector how one value per channel lies
+         * @param number how a single value does
+         * @return the numbers of the arguments that it takes, in order
+         */
+        List<Integer> append(Recipe recipe, dnnl_memory_desc vector, dnnl_memory_desc number);
+    }
 
     /** The primitive for data of one shape. */
     private final class Form {
@@ -68,18 +87,29 @@ abstract class PreparedLayer implements PreparedOp {
                 }
                 factor().ifPresent(recipe::times);
                 operands.scale().ifPresent(s -> {
-                    arguments.add(recipe.times(vector(recipe, s)));
+                    // With floats oneDNN has none of its own.
+                    arguments.add(
+                            types.floats()
+                                    ? recipe.times(vector(recipe, s))
+                                    : recipe.timesWeights(channelDimensions()));
                     own(copy(s));
                 });
                 operands.bias().ifPresent(b -> {
                     arguments.add(recipe.plus(vector(recipe, b)));
                     own(copy(b));
                 });
+                tail.ifPresent(t -> arguments.addAll(t.append(
+                        recipe,
+                        alongChannels(
+                                recipe,
+                                operands.op().channels(operands.weights().shape())),
+                        alongChannels(recipe, 1))));
                 padding = types.floats() ? Optional.empty() : padding(unit, output);
                 dnnl_primitive_desc description =
                         describe(recipe, types, padding.map(Padding::shape).orElse(unit), output, padding.isPresent());
                 primitive = new Primitive(
                         description,
+                        operands.op().channels(operands.weights().shape()),
                         arguments.stream().mapToInt(Integer::intValue).toArray());
                 owned.add(primitive::close);
                 weights = arranged(recipe);
@@ -95,8 +125,12 @@ abstract class PreparedLayer implements PreparedOp {
         }
 
         private dnnl_memory_desc vector(Recipe recipe, HostTensor values) {
+            return alongChannels(recipe, values.elements());
+        }
+
+        private dnnl_memory_desc alongChannels(Recipe recipe, long values) {
             int rank = rank(output);
-            return recipe.alongChannels(rank, operands.op().channelAxis(rank), values.elements());
+            return recipe.alongChannels(rank, operands.op().channelAxis(rank), values);
         }
 
         /** The weights as the primitive wants them. */
@@ -123,14 +157,15 @@ abstract class PreparedLayer implements PreparedOp {
             return to;
         }
 
-        void run(Lane lane, long from, long to) {
-            long[] addresses = new long[3 + vectors.size()];
+        void run(Lane lane, long from, long to, long... behind) {
+            long[] addresses = new long[3 + vectors.size() + behind.length];
             addresses[0] = padding.isPresent() ? padding.get().apply(lane, from) : from;
             addresses[1] = weights.address();
             addresses[2] = to;
             for (int i = 0; i < vectors.size(); i++) {
                 addresses[3 + i] = vectors.get(i).address();
             }
+            System.arraycopy(behind, 0, addresses, 3 + vectors.size(), behind.length);
             primitive.execute(lane, addresses);
         }
 
@@ -162,14 +197,34 @@ abstract class PreparedLayer implements PreparedOp {
             return known;
         }
         long[] shape = whole.getAndIncrement() < WHOLE_BATCHES ? data : unit(data);
-        return forms.computeIfAbsent(Shape.text(shape), k -> {
-            Form form = new Form(new Types(operands.dataType().orElseThrow(), ElementType.INT8), shape);
-            if (form.primitive.isFast()) {
-                return form;
-            }
-            form.close();
-            return new Form(Types.FLOATS, unit(shape));
-        });
+        return forms.computeIfAbsent(
+                Shape.text(shape), k -> ofBytes(shape).orElseGet(() -> new Form(Types.FLOATS, unit(shape))));
+    }
+
+    /** A primitive that multiplies bytes, if oneDNN has a fast one. */
+    private Optional<Form> ofBytes(long[] data) {
+        Form form = new Form(new Types(operands.dataType().orElseThrow(), ElementType.INT8), data);
+        if (form.primitive.isFast()) {
+            return Optional.of(form);
+        }
+        form.close();
+        return Optional.empty();
+    }
+
+    /** Makes ready to multiply bytes of a whole batch; false if oneDNN has no fast primitive for that. */
+    final boolean prepareBytes(long[] data) {
+        Optional<Form> form = bytes ? ofBytes(data) : Optional.empty();
+        form.ifPresent(f -> forms.put(Shape.text(data), f));
+        return form.isPresent();
+    }
+
+    /**
+     * Multiplies bytes that lie as the layer wants them, of a shape for which that is {@linkplain #prepareBytes prepared}.
+     *
+     * @param behind the addresses of what the tail takes
+     */
+    final void run(long[] data, long from, long to, long... behind) {
+        forms.get(Shape.text(data)).run(context.lane(), from, to, behind);
     }
 
     private static BytePointer copy(HostTensor values) {
@@ -185,17 +240,19 @@ abstract class PreparedLayer implements PreparedOp {
      * Prepares a layer.
      *
      * @param layout how the operation wants its data, and leaves its output
+     * @param tail what is done to its output
      */
-    PreparedLayer(CpuContext context, LayerOperands operands, Layout layout) {
+    PreparedLayer(CpuContext context, LayerOperands operands, Layout layout, Optional<Tail> tail) {
         this.context = context;
         this.operands = operands;
         this.layout = layout;
+        this.tail = tail;
         this.bytes = OneDnn.multipliesBytes() && operands.areBytes();
     }
 
-    static PreparedOp of(CpuContext context, LayerOperands operands) {
+    static PreparedLayer of(CpuContext context, LayerOperands operands) {
         return operands.op() instanceof Convolution || operands.op() instanceof TransposedConvolution
-                ? new PreparedConvolution(context, operands)
+                ? new PreparedConvolution(context, operands, Optional.empty())
                 : new PreparedProduct(context, operands);
     }
 
@@ -209,8 +266,15 @@ abstract class PreparedLayer implements PreparedOp {
     /** What the sum is multiplied by before all else. */
     abstract Optional<Float> factor();
 
-    /** Describes the primitive for data and output of these shapes, data and weights of these types; the output is always of floats. Padded data have their border already. */
+    final Optional<Tail> tail() {
+        return tail;
+    }
+
+    /** Describes the primitive for data and output of these shapes, data and weights of these types. Padded data have their border already. */
     abstract dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output, boolean padded);
+
+    /** Which of the weights' dimensions, as oneDNN sees them, are the output's channels: a bit each. */
+    abstract int channelDimensions();
 
     /** The border that bytes of data need around them before oneDNN has them. */
     abstract Optional<Padding> padding(long[] data, long[] output);

@@ -16,7 +16,7 @@ final class PreparedProduct extends PreparedLayer {
     private final float alpha;
 
     PreparedProduct(CpuContext context, LayerOperands operands) {
-        super(context, operands, Layout.PLAIN);
+        super(context, operands, Layout.PLAIN, Optional.empty());
         transA = operands.op() instanceof Gemm g && g.transA();
         transB = operands.op() instanceof Gemm g && g.transB();
         alpha = operands.op() instanceof Gemm g ? g.alpha() : 1;
@@ -63,6 +63,11 @@ final class PreparedProduct extends PreparedLayer {
     @Override
     Optional<Padding> padding(long[] data, long[] output) {
         return Optional.empty();
+    }
+
+    @Override
+    int channelDimensions() {
+        return 1 << 1;
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.rebias.device.cpu;
 
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_SCALES;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_ZERO_POINTS;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SCRATCHPAD;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_create;
@@ -29,6 +30,7 @@ final class Primitive implements AutoCloseable {
     private final dnnl_primitive_desc description;
     private final dnnl_primitive primitive = new dnnl_primitive();
     private final int[] arguments;
+    private final long channels;
     private final long scratchBytes;
     private final Map<Lane, Arguments> perLane = new ConcurrentHashMap<>();
 
@@ -44,16 +46,21 @@ final class Primitive implements AutoCloseable {
                 for (int i = 0; i < memories.length; i++) {
                     int id = i < arguments.length ? arguments[i] : DNNL_ARG_SCRATCHPAD;
                     memories[i] = new dnnl_memory();
-                    // oneDNN knows no layout of zero points: they are given as such.
-                    dnnl_memory_desc layout =
-                            (id & DNNL_ARG_ATTR_ZERO_POINTS) != 0 ? recipe.plain(ElementType.INT32, 1) : memory(id);
                     OneDnn.check(
-                            dnnl_memory_create(memories[i], layout, OneDnn.engine(), address.at(0)),
+                            dnnl_memory_create(memories[i], layout(recipe, id), OneDnn.engine(), address.at(0)),
                             "dnnl_memory_create");
                     list.position(i).arg(id).memory(memories[i]);
                 }
             }
             list.position(0);
+        }
+
+        /** How an argument lies; oneDNN knows no layout of zero points and scales, they are given as such. */
+        private dnnl_memory_desc layout(Recipe recipe, int id) {
+            if ((id & DNNL_ARG_ATTR_ZERO_POINTS) != 0) {
+                return recipe.plain(ElementType.INT32, 1);
+            }
+            return (id & DNNL_ARG_ATTR_SCALES) != 0 ? recipe.plain(ElementType.FLOAT, channels) : memory(id);
         }
 
         void set(int i, long newAddress) {
@@ -82,7 +89,17 @@ final class Primitive implements AutoCloseable {
      * @param arguments oneDNN's numbers of the arguments, in the order in which {@link #execute} takes them
      */
     Primitive(dnnl_primitive_desc description, int... arguments) {
+        this(description, 0, arguments);
+    }
+
+    /**
+     * Makes a primitive with scales among its arguments.
+     *
+     * @param channels how many scales there are
+     */
+    Primitive(dnnl_primitive_desc description, long channels, int[] arguments) {
         this.description = description;
+        this.channels = channels;
         this.arguments = arguments.clone();
         try {
             OneDnn.check(dnnl_primitive_create(primitive, description), "dnnl_primitive_create");

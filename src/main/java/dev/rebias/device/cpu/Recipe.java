@@ -1,9 +1,11 @@
 package dev.rebias.device.cpu;
 
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_SCALES;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_ATTR_ZERO_POINTS;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_1;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_WEIGHTS;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_add;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_mul;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_linear;
@@ -19,6 +21,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_post_ops_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_create;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_post_ops;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_scales_mask;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_scratchpad_mode;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_attr_set_zero_points_mask;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_s32;
@@ -62,6 +65,18 @@ final class Recipe implements AutoCloseable {
                 dnnl_primitive_attr_set_zero_points_mask(attributes, DNNL_ARG_SRC, 0),
                 "dnnl_primitive_attr_set_zero_points_mask");
         return DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC;
+    }
+
+    /**
+     * The sums times a number for each channel, before all post-ops; gives the number of these numbers' argument.
+     *
+     * @param dimensions those of the weights' dimensions, a bit each, that are the output's channels
+     */
+    int timesWeights(int dimensions) {
+        OneDnn.check(
+                dnnl_primitive_attr_set_scales_mask(attributes, DNNL_ARG_WEIGHTS, dimensions),
+                "dnnl_primitive_attr_set_scales_mask");
+        return DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS;
     }
 
     /** The result times a number. */

@@ -5,6 +5,7 @@ import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
 import dev.rebias.device.InputMomentsByErrors;
+import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
@@ -18,6 +19,7 @@ import dev.rebias.op.Attributes;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.LayerOps;
 import dev.rebias.op.OnnxOp;
@@ -89,6 +91,12 @@ public final class CudaDevice implements Device {
         }
         if (op instanceof IntegerLayer layer) {
             return PreparedLayer.of(this, context, layer, operands);
+        }
+        if (op instanceof LayerGroup behind) {
+            return new LayerThenGroup(
+                    prepare(behind.layer(), LayerThenGroup.ofLayer(behind, operands)),
+                    prepare(behind.group(), LayerThenGroup.ofGroup(behind, operands)),
+                    LayerThenGroup.position(behind, operands));
         }
         if (op instanceof ElementwiseGroup group) {
             return new PreparedElementwise(
