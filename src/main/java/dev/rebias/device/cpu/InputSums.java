@@ -148,13 +148,26 @@ final class InputSums {
 
     /** Adds the words' sums less an offset, and clears them. */
     private static void empty(Rows rows, int kind, long[] even, long[] odd, long offset, double[][] sums) {
-        for (int w = 0; w < rows.width; w++) {
-            double[] to = rows.at(sums, kind, w);
-            for (int c = 0; c < rows.channels; c++) {
-                int at = w * rows.channels + c;
-                // The machine's words have their first byte last, and there is no other kind with oneDNN.
-                long[] from = at % 2 == 0 ? even : odd;
-                to[c] += (from[at / Long.BYTES] >>> (at % Long.BYTES / 2 * 16) & 0xFFFF) - offset;
+        int column = 0;
+        int channel = 0;
+        double[] to = rows.at(sums, kind, column);
+        for (int word = 0; word < even.length; word++) {
+            // The machine's words have their first byte last, and there is no other kind with oneDNN.
+            long first = even[word];
+            long second = odd[word];
+            for (int pair = 0; pair < Long.BYTES / 2; pair++) {
+                to[channel] += (first & 0xFFFF) - offset;
+                if (++channel == rows.channels) {
+                    channel = 0;
+                    to = rows.at(sums, kind, Math.min(++column, rows.width - 1));
+                }
+                to[channel] += (second & 0xFFFF) - offset;
+                if (++channel == rows.channels) {
+                    channel = 0;
+                    to = rows.at(sums, kind, Math.min(++column, rows.width - 1));
+                }
+                first >>>= 16;
+                second >>>= 16;
             }
         }
         Arrays.fill(even, 0);
