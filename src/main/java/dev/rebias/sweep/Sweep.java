@@ -302,7 +302,7 @@ public final class Sweep implements AutoCloseable {
             for (int i = 0; i < segment.steps().size(); i++) {
                 Step step = segment.steps().get(i);
                 if (step instanceof Step.Run run) {
-                    run(run, tensors);
+                    run(run, tensors, segment.releases().get(i));
                 } else if (step instanceof Step.Measure measure) {
                     measure(measure, tensors, batch);
                 } else if (step instanceof Step.MeasureInput measure) {
@@ -322,12 +322,19 @@ public final class Sweep implements AutoCloseable {
             profile.add(work, System.nanoTime() - start, bytes, multiplications);
         }
 
-        private void run(Step.Run step, Tensor[] tensors) {
+        private void run(Step.Run step, Tensor[] tensors, List<Integer> releases) {
             List<Tensor> inputs = step.inputs().stream()
                     .map(i -> shared[i] == null ? tensors[i] : shared[i])
                     .toList();
             long start = System.nanoTime();
-            List<Tensor> outputs = named(step, () -> prepared.get(step).run(inputs));
+            int last = 0;
+            while (last < inputs.size() && !releases.contains(step.inputs().get(last))) {
+                last++;
+            }
+            int unwanted = last;
+            PreparedOp op = prepared.get(step);
+            List<Tensor> outputs =
+                    named(step, () -> unwanted < inputs.size() ? op.run(inputs, unwanted) : op.run(inputs));
             spent(step.work(), start, bytes(inputs) + bytes(outputs), multiplications(step, inputs));
             for (int i = 0; i < outputs.size(); i++) {
                 tensors[step.outputs().get(i)] = outputs.get(i);

@@ -407,6 +407,11 @@ final class Chain implements AutoCloseable {
         float[] run(Value values);
     }
 
+    /** Whether the output may take the place of that input: it is what the chain starts from, and each element is read before it is written. */
+    boolean mayOverwrite(List<CpuTensor> inputs, CpuTensor input) {
+        return layer.isEmpty() && type == ElementType.FLOAT && inputs.get(source) == input && input.hasOwnMemory();
+    }
+
     /**
      * Runs the chain over n elements from the one with that number. Behind a layer these are all, and the source is the layer's data.
      *

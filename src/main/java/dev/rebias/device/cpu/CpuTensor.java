@@ -81,6 +81,11 @@ final class CpuTensor implements Tensor {
         return new CpuTensor(context, type, newShape, newLayout, Optional.of(shared), Optional.empty(), wideZero);
     }
 
+    /** Whether no other tensor lies in the same memory. */
+    boolean hasOwnMemory() {
+        return !block().isShared();
+    }
+
     @Override
     public ElementType type() {
         return type;

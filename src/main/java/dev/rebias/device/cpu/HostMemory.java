@@ -78,6 +78,10 @@ final class HostMemory implements AutoCloseable {
             return this;
         }
 
+        boolean isShared() {
+            return users.get() > 1;
+        }
+
         void release() {
             if (users.decrementAndGet() == 0) {
                 give(this);

@@ -104,7 +104,13 @@ final class PreparedElementwise implements PreparedOp {
 
     @Override
     public List<Tensor> run(List<Tensor> variables) {
-        return onePass(Optional.empty(), variables).orElseGet(() -> otherwise.run(variables));
+        return onePass(Optional.empty(), variables, Optional.empty()).orElseGet(() -> otherwise.run(variables));
+    }
+
+    @Override
+    public List<Tensor> run(List<Tensor> variables, int last) {
+        return onePass(Optional.empty(), variables, Optional.of((CpuTensor) variables.get(last)))
+                .orElseGet(() -> otherwise.run(variables));
     }
 
     /**
@@ -115,10 +121,12 @@ final class PreparedElementwise implements PreparedOp {
      * @return empty where that cannot be done
      */
     Optional<List<Tensor>> runBehind(LayerOperands layer, int operand, List<Tensor> variables) {
-        return onePass(Optional.of(new Before(layer, operand)), variables);
+        return onePass(Optional.of(new Before(layer, operand)), variables, Optional.empty());
     }
 
-    private Optional<List<Tensor>> onePass(Optional<Before> before, List<Tensor> variables) {
+    /** Runs the group in one pass, if there is one. What is wanted no more may become the output. */
+    private Optional<List<Tensor>> onePass(
+            Optional<Before> before, List<Tensor> variables, Optional<CpuTensor> unwanted) {
         if (program.isEmpty()) {
             return Optional.empty();
         }
@@ -138,7 +146,7 @@ final class PreparedElementwise implements PreparedOp {
                     .append(isData);
         }
         return ways.computeIfAbsent(key.toString(), k -> way(given, shapes, before))
-                .map(way -> run(way, given));
+                .map(way -> run(way, given, unwanted));
     }
 
     private static boolean suits(ElementType type, boolean quantized) {
@@ -221,7 +229,7 @@ final class PreparedElementwise implements PreparedOp {
                 && OneDnn.multipliesBytes();
     }
 
-    private List<Tensor> run(Way way, List<CpuTensor> given) {
+    private List<Tensor> run(Way way, List<CpuTensor> given, Optional<CpuTensor> unwanted) {
         ElementwiseForm form = way.form();
         ElementwiseProgram p = program.orElseThrow();
         Resources temporary = new Resources();
@@ -236,7 +244,10 @@ final class PreparedElementwise implements PreparedOp {
                 }
                 inputs.add(x);
             }
-            for (int output : p.outputs()) {
+            Optional<CpuTensor> over = unwanted.filter(
+                    x -> way.chain().filter(c -> c.mayOverwrite(inputs, x)).isPresent());
+            over.ifPresent(x -> outputs.add(x.reshape(form.layout(), form.shape())));
+            for (int output : over.isPresent() ? List.<Integer>of() : p.outputs()) {
                 Instruction made = p.instructions().get(output);
                 outputs.add(
                         !OneDnn.multipliesBytes()
