@@ -23,7 +23,7 @@ public final class Batches implements AutoCloseable {
     /**
      * Reads the next batch.
      *
-     * @return a tensor for each bound input, axis 0 being the samples
+     * @return a tensor for each bound input, axis 0 being the samples; it may be part of the samples themselves, and then cannot be written to
      * @throws dev.rebias.error.UnsupportedException if the file is damaged, or holds a value that is not finite
      */
     public List<HostTensor> next() {

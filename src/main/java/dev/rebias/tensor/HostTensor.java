@@ -17,7 +17,7 @@ public final class HostTensor {
     private final ByteBuffer data;
 
     /**
-     * Wraps a direct buffer of exactly the tensor's size, in the machine's byte order.
+     * Wraps a direct buffer of exactly the tensor's size, in the machine's byte order. If it is read-only, so is the tensor.
      *
      * @throws IllegalArgumentException if the buffer is on the heap or its size does not fit type and shape
      */

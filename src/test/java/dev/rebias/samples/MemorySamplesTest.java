@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.nio.FloatBuffer;
+import java.nio.ReadOnlyBufferException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -71,11 +73,12 @@ class MemorySamplesTest {
     }
 
     @Test
-    void batchesAreCopiesSoThatWritingToOneLeavesTheSamplesAlone() {
+    void batchesCannotBeWrittenToSoThatTheSamplesStayWhatTheyAre() {
         HostTensor tensor = counting(2);
         try (Samples samples = Samples.of(Map.of("x", tensor));
                 Batches batches = samples.bind(List.of(X)).batches(2)) {
-            batches.next().get(0).floats().put(0, 99);
+            FloatBuffer batch = batches.next().get(0).floats();
+            assertThatThrownBy(() -> batch.put(0, 99)).isInstanceOf(ReadOnlyBufferException.class);
             assertThat(tensor.floats().get(0)).isEqualTo(-0.5f);
         }
     }
