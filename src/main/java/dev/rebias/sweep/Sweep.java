@@ -181,7 +181,11 @@ public final class Sweep implements AutoCloseable {
     }
 
     private static long bytes(List<Tensor> tensors) {
-        return tensors.stream().mapToLong(Tensor::bytes).sum();
+        long bytes = 0;
+        for (Tensor tensor : tensors) {
+            bytes += tensor.bytes();
+        }
+        return bytes;
     }
 
     /** Where the time went. */
@@ -323,9 +327,10 @@ public final class Sweep implements AutoCloseable {
         }
 
         private void run(Step.Run step, Tensor[] tensors, List<Integer> releases) {
-            List<Tensor> inputs = step.inputs().stream()
-                    .map(i -> shared[i] == null ? tensors[i] : shared[i])
-                    .toList();
+            List<Tensor> inputs = new ArrayList<>(step.inputs().size());
+            for (int i : step.inputs()) {
+                inputs.add(shared[i] == null ? tensors[i] : shared[i]);
+            }
             long start = System.nanoTime();
             int last = 0;
             while (last < inputs.size() && !releases.contains(step.inputs().get(last))) {

@@ -127,12 +127,19 @@ final class Chain implements AutoCloseable {
         private final Other other;
         private final List<PostOp> then;
         private final ElementType result;
+        /** How many tensors it works on beside its own value. */
+        private final int operands;
+
         private final Map<Size, Primitive> primitives = new ConcurrentHashMap<>();
 
         Stage(Draft draft, ElementType result) {
             this.algorithm = draft.algorithm;
             this.other = draft.other;
             this.then = List.copyOf(draft.then);
+            this.operands = 1
+                    + (int) then.stream()
+                            .filter(PostOp.Binary.class::isInstance)
+                            .count();
             this.result = result;
         }
 
@@ -437,13 +444,13 @@ final class Chain implements AutoCloseable {
             }
         }
         if (layer.isPresent()) {
-            List<Long> addresses = new ArrayList<>();
+            long[] behind = new long[stages.stream().mapToInt(s -> s.operands).sum()];
+            int at = 0;
             for (int s = 0; s < runs.length; s++) {
-                addresses.add(
-                        stages.get(s).other instanceof Other.Constant number ? number(number.constant()) : runs[s]);
-                addresses.addAll(numbers(stages.get(s)));
+                Stage stage = stages.get(s);
+                behind[at] = stage.other instanceof Other.Constant number ? number(number.constant()) : runs[s];
+                at = numbers(stage, behind, at + 1);
             }
-            long[] behind = addresses.stream().mapToLong(Long::longValue).toArray();
             layer.get().prepared().run(layer.get().data(), from.whole(source), to, behind);
             return;
         }
@@ -468,30 +475,29 @@ final class Chain implements AutoCloseable {
         for (int s = 0; s < stages.size(); s++) {
             Stage stage = stages.get(s);
             long y = s == stages.size() - 1 ? to + first * type.bytes() : lane.between(rows * length * Float.BYTES);
-            List<Long> addresses = new ArrayList<>(List.of(
-                    x,
-                    stage.other instanceof Other.Constant number
-                            ? number(number.constant())
-                            : stage.other instanceof Other.Whole whole
-                                    ? from.whole(whole.input()) + first * Float.BYTES
-                                    : runs[s],
-                    y));
-            addresses.addAll(numbers(stage));
-            stage.primitive(rows, length)
-                    .execute(lane, addresses.stream().mapToLong(Long::longValue).toArray());
+            long[] addresses = new long[2 + stage.operands];
+            addresses[0] = x;
+            addresses[1] = stage.other instanceof Other.Constant number
+                    ? number(number.constant())
+                    : stage.other instanceof Other.Whole whole
+                            ? from.whole(whole.input()) + first * Float.BYTES
+                            : runs[s];
+            addresses[2] = y;
+            numbers(stage, addresses, 3);
+            stage.primitive(rows, length).execute(lane, addresses);
             x = y;
         }
     }
 
-    /** The addresses of the numbers that a stage's post-ops take. */
-    private List<Long> numbers(Stage stage) {
-        List<Long> addresses = new ArrayList<>();
+    /** Sets the addresses of the numbers that a stage's post-ops take; gives the place behind them. */
+    private int numbers(Stage stage, long[] addresses, int first) {
+        int at = first;
         for (PostOp op : stage.then) {
             if (op instanceof PostOp.Binary binary) {
-                addresses.add(number(binary.constant()));
+                addresses[at++] = number(binary.constant());
             }
         }
-        return addresses;
+        return at;
     }
 
     private long number(int constant) {

@@ -21,7 +21,6 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReferenceArray;
-import java.util.stream.Stream;
 
 /**
  * A group of elementwise operations in one pass over memory: by oneDNN where they are a {@link Chain}; else tile by tile, each small enough for the first-level cache, one
@@ -279,8 +278,10 @@ final class PreparedElementwise implements PreparedOp {
         private final ElementwiseForm form;
         private final List<CpuTensor> inputs;
         private final List<CpuTensor> outputs;
-        private final List<FloatBuffer> inputFloats;
-        private final List<FloatBuffer> outputFloats;
+        /** Views of the inputs and outputs, as they are wanted: a chain wants next to none. */
+        private final FloatBuffer[] inputFloats;
+
+        private final FloatBuffer[] outputFloats;
         private final Lane lane = context.lane();
         private final ByteReader[] readers;
         private final ByteWriter[] writers;
@@ -294,8 +295,8 @@ final class PreparedElementwise implements PreparedOp {
             this.form = way.form();
             this.inputs = inputs;
             this.outputs = outputs;
-            this.inputFloats = inputs.stream().map(CpuTensor::floats).toList();
-            this.outputFloats = outputs.stream().map(CpuTensor::floats).toList();
+            this.inputFloats = new FloatBuffer[inputs.size()];
+            this.outputFloats = new FloatBuffer[outputs.size()];
             this.readers = new ByteReader[inputs.size()];
             this.writers = new ByteWriter[outputs.size()];
             for (int i = 0; i < readers.length; i++) {
@@ -316,7 +317,12 @@ final class PreparedElementwise implements PreparedOp {
                     tiles[i] = repeated(i);
                 }
             }
-            this.arguments = p.instructions().stream().map(this::arguments).toArray(float[][][]::new);
+            this.arguments = new float[loops.length][][];
+            for (int m = 0; m < loops.length; m++) {
+                if (way.chain().isEmpty() || !form.varying()[m]) {
+                    arguments[m] = arguments(p.instructions().get(m));
+                }
+            }
         }
 
         private static boolean isOfBytes(CpuTensor x) {
@@ -371,13 +377,27 @@ final class PreparedElementwise implements PreparedOp {
         private void load(int input, int first, float[] to, int n) {
             CpuTensor x = inputs.get(input);
             if (x.type() == ElementType.FLOAT || x.isWide()) {
-                inputFloats.get(input).get(first, to, 0, n);
+                floats(input).get(first, to, 0, n);
                 if (x.isWide() && x.zero() != 0) {
                     ElementLoops.shift(to, x.zero(), n);
                 }
                 return;
             }
             readers[input].read(first, to, n);
+        }
+
+        private FloatBuffer floats(int input) {
+            if (inputFloats[input] == null) {
+                inputFloats[input] = inputs.get(input).floats();
+            }
+            return inputFloats[input];
+        }
+
+        private FloatBuffer outputFloats(int output) {
+            if (outputFloats[output] == null) {
+                outputFloats[output] = outputs.get(output).floats();
+            }
+            return outputFloats[output];
         }
 
         private void loops(boolean varying, int n) {
@@ -411,10 +431,16 @@ final class PreparedElementwise implements PreparedOp {
         }
 
         private float[][] arguments(Instruction instruction) {
-            Stream<float[]> values = instruction.arguments().stream().map(this::array);
-            Stream<float[]> all =
-                    instruction.code() == Code.QUANTIZE ? Stream.concat(values, Stream.of(work())) : values;
-            return all.toArray(float[][]::new);
+            List<Value> values = instruction.arguments();
+            boolean works = instruction.code() == Code.QUANTIZE;
+            float[][] all = new float[values.size() + (works ? 1 : 0)][];
+            for (int i = 0; i < values.size(); i++) {
+                all[i] = array(values.get(i));
+            }
+            if (works) {
+                all[values.size()] = work();
+            }
+            return all;
         }
 
         /** What an instruction may overwrite while it works. */
@@ -435,11 +461,11 @@ final class PreparedElementwise implements PreparedOp {
             if (y.isWide() && y.zero() != 0) {
                 System.arraycopy(from, 0, work(), 0, n);
                 ElementLoops.shift(work(), -y.zero(), n);
-                outputFloats.get(output).put(first, work(), 0, n);
+                outputFloats(output).put(first, work(), 0, n);
                 return;
             }
             if (y.type() == ElementType.FLOAT || y.isWide()) {
-                outputFloats.get(output).put(first, from, 0, n);
+                outputFloats(output).put(first, from, 0, n);
                 return;
             }
             writers[output].write(from, n);
