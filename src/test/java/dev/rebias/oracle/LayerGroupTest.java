@@ -162,6 +162,15 @@ final class LayerGroupTest {
             }
         }
 
+        /** A value for every channel. */
+        void shift() {
+            HostTensor by = random(shape[1], 1, 1);
+            member(node("Add"), constant(by));
+            for (int i = 0; i < values.length; i++) {
+                values[i] += by.floats().get(channel(i));
+            }
+        }
+
         private int number(float value) {
             return constant(HostTensor.of(new float[] {value}));
         }
@@ -258,6 +267,9 @@ final class LayerGroupTest {
         Behind behind = new Behind(random, output, scale);
         behind.add();
         behind.activate();
+        if (random.nextInt(4) == 0) {
+            behind.shift();
+        }
         ElementType result =
                 switch (random.nextInt(4)) {
                     case 0 -> ElementType.FLOAT;
