@@ -35,6 +35,20 @@ enum Toy {
             return g.build(conv(g, "c4", g.node("Add", "sum", List.of(x, y)), 4, 2, 3));
         }
     },
+    /** Large enough for what makes one pass of several elementwise operations, of which the second's input is wanted again. */
+    SCALED_BRANCH {
+        @Override
+        ModelProto model(GraphBuilder g) {
+            String x = g.node(
+                    "MaxPool",
+                    "pooled",
+                    List.of(conv(g, "c1", g.input("x", 3, 20, 20), 3, 24, 1)),
+                    list("kernel_shape", 2, 2),
+                    list("strides", 2, 2));
+            String scaled = g.node("Mul", "scaled", List.of(x, g.weights("k", 0.5, 24, 1, 1)));
+            return g.build(conv(g, "a", scaled, 24, 3, 1), conv(g, "b", x, 24, 2, 1));
+        }
+    },
     CONCAT {
         @Override
         ModelProto model(GraphBuilder g) {
