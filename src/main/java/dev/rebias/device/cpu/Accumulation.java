@@ -4,7 +4,8 @@ package dev.rebias.device.cpu;
  * Sums to 48 bits and more. Elements lie in rows, and lane i of every row has sums of its own.
  *
  * <p>JDK 17 makes no vector instructions of the conversion from float to double. So many elements are summed up in vectors of floats, and the rounding errors with them; few are summed up
- * in doubles, in registers, which saves the clearing and the adding up of so many sums.
+ * in doubles, in registers, which saves the clearing and the adding up of so many sums. Nor does it make any of loops of more than some sixty operations, so each loop here does one thing, with two rows
+ * at most.
  */
 final class Accumulation {
     private Accumulation() {}
