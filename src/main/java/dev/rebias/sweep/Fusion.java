@@ -15,10 +15,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * Joins elementwise steps of a segment that follow from each other into groups, of which a device makes one pass over memory: adding the
- * corrected bias, the activation function, quantising and dequantising, adding the other branch.
+ * corrected bias, the activation function, quantising and dequantising, adding the other branch. And joins a group to the layer before it, where nothing else uses that one's output.
  */
 final class Fusion {
     /** A kernel's arguments and registers are finite; longer chains than this are cut. */
@@ -122,12 +123,11 @@ final class Fusion {
         inputs.set(position, layer.inputs().get(0));
         List<Operand> operands = new ArrayList<>(behind.operands());
         operands.addAll(layer.operands().subList(1, layer.operands().size()));
-        int place = 0;
-        for (int variables = 0; ; place++) {
-            if (behind.operands().get(place) instanceof Operand.Variable && variables++ == position) {
-                break;
-            }
-        }
+        int place = IntStream.range(0, group.operands())
+                .filter(i -> behind.operands().get(i) instanceof Operand.Variable)
+                .skip(position)
+                .findFirst()
+                .orElseThrow();
         return new Step.Run(
                 layer.name() + " to " + behind.name(),
                 layer.role(),

@@ -27,6 +27,7 @@ import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
@@ -336,10 +337,10 @@ public final class Sweep implements AutoCloseable {
             while (last < inputs.size() && !releases.contains(step.inputs().get(last))) {
                 last++;
             }
-            int unwanted = last;
+            OptionalInt unwanted = last < inputs.size() ? OptionalInt.of(last) : OptionalInt.empty();
             PreparedOp op = prepared.get(step);
             List<Tensor> outputs =
-                    named(step, () -> unwanted < inputs.size() ? op.run(inputs, unwanted) : op.run(inputs));
+                    named(step, () -> unwanted.isPresent() ? op.run(inputs, unwanted.getAsInt()) : op.run(inputs));
             spent(step.work(), start, bytes(inputs) + bytes(outputs), multiplications(step, inputs));
             for (int i = 0; i < outputs.size(); i++) {
                 tensors[step.outputs().get(i)] = outputs.get(i);
