@@ -21,6 +21,17 @@ public final class LayerThenGroup implements PreparedOp {
         this.position = position;
     }
 
+    /** Prepares both. */
+    public static LayerThenGroup of(Device device, LayerGroup op, List<Operand> operands) {
+        PreparedOp layer = device.prepare(op.layer(), ofLayer(op, operands));
+        try {
+            return new LayerThenGroup(layer, device.prepare(op.group(), ofGroup(op, operands)), position(op, operands));
+        } catch (RuntimeException | Error e) {
+            layer.close();
+            throw e;
+        }
+    }
+
     /** The layer's own operands. */
     public static List<Operand> ofLayer(LayerGroup op, List<Operand> operands) {
         List<Operand> own = new ArrayList<>(List.of(new Operand.Variable()));

@@ -10,11 +10,10 @@ import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
-import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.ElementwiseGroup.Member;
 import dev.rebias.op.OnnxOp;
-import dev.rebias.op.Window;
+import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
@@ -133,16 +132,8 @@ final class Loops {
     }
 
     private static WeightError pointwise() {
-        Convolution op = new Convolution(
-                new Window(
-                        List.of(1L, 1L),
-                        List.of(1L, 1L),
-                        List.of(1L, 1L),
-                        List.of(0L, 0L, 0L, 0L),
-                        Window.AutoPad.NOTSET),
-                1);
         return new WeightError(
-                op,
+                TestOps.pointwise(),
                 new long[] {CHANNELS, CHANNELS, 1, 1},
                 new double[CHANNELS * CHANNELS],
                 new double[CHANNELS * CHANNELS],

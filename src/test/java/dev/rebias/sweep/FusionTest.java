@@ -2,15 +2,13 @@ package dev.rebias.sweep;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import ai.onnx.proto.OnnxMl.NodeProto;
 import dev.rebias.device.Operand;
-import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
-import dev.rebias.op.Window;
+import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
@@ -22,14 +20,6 @@ final class FusionTest {
     private static final Set<Integer> COMPUTED = Set.of(1);
 
     private static Step.Run layer() {
-        Convolution pointwise = new Convolution(
-                new Window(
-                        List.of(1L, 1L),
-                        List.of(1L, 1L),
-                        List.of(1L, 1L),
-                        List.of(0L, 0L, 0L, 0L),
-                        Window.AutoPad.NOTSET),
-                1);
         List<Operand> operands = List.of(
                 new Operand.Variable(),
                 new Operand.Constant(HostTensor.zeros(ElementType.FLOAT, 4, 4, 1, 1)),
@@ -37,23 +27,17 @@ final class FusionTest {
         return new Step.Run(
                 "layer",
                 Step.Role.QUANTIZED,
-                new IntegerLayer(pointwise, ElementType.UINT8, 0),
+                new IntegerLayer(TestOps.pointwise(), ElementType.UINT8, 0),
                 operands,
                 List.of(0),
                 List.of(1));
     }
 
     private static Step.Run add(int first, int second, int output) {
-        NodeProto node = NodeProto.newBuilder()
-                .setOpType("Add")
-                .addInput("x")
-                .addInput("b")
-                .addOutput("y")
-                .build();
         return new Step.Run(
                 "add",
                 Step.Role.OTHER,
-                new OnnxOp(node, List.of(), List.of()),
+                OnnxOp.add(),
                 List.of(new Operand.Variable(), new Operand.Variable()),
                 List.of(first, second),
                 List.of(output));

@@ -5,25 +5,14 @@ import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_DST;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_0;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC_1;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_add;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_div;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_max;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_min;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_mul;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_primitive_desc_create;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_sub;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_abs;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_clip;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_hardsigmoid;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_hardswish;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_linear;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_relu;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_round;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_sqrt;
 
 import dev.rebias.device.ElementwiseProgram;
-import dev.rebias.device.ElementwiseProgram.Instruction;
 import dev.rebias.device.ElementwiseProgram.Value;
 import dev.rebias.device.Resources;
+import dev.rebias.device.cpu.ChainSteps.Other;
+import dev.rebias.device.cpu.ChainSteps.PostOp;
+import dev.rebias.device.cpu.ChainSteps.Step;
 import dev.rebias.tensor.ElementType;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -60,86 +49,37 @@ final class Chain implements AutoCloseable {
     private record Layer(PreparedLayer prepared, long[] data) {}
 
     /** The chain as a layer's post-ops. */
-    private record Tail(List<Draft> drafts, ElementType type) implements PreparedLayer.Tail {
+    private record Tail(List<Step> steps, ElementType type) implements PreparedLayer.Tail {
         @Override
         public boolean hasBias() {
-            return isBias(0);
-        }
-
-        private boolean isBias(int i) {
-            return i == 0
-                    && drafts.get(i).algorithm == dnnl_binary_add
-                    && !(drafts.get(i).other instanceof Other.Constant);
+            return steps.get(0).algorithm() == dnnl_binary_add && !(steps.get(0).other() instanceof Other.Constant);
         }
 
         @Override
         public List<Integer> append(Recipe recipe, dnnl_memory_desc vector, dnnl_memory_desc number) {
             List<Integer> arguments = new ArrayList<>();
-            for (int i = 0; i < drafts.size(); i++) {
-                Draft draft = drafts.get(i);
-                boolean constant = draft.other instanceof Other.Constant;
-                arguments.add(isBias(i) ? DNNL_ARG_BIAS : recipe.binary(draft.algorithm, constant ? number : vector));
-                arguments.addAll(append(recipe, draft.then, number));
+            for (int i = 0; i < steps.size(); i++) {
+                Step step = steps.get(i);
+                dnnl_memory_desc other = step.other() instanceof Other.Constant ? number : vector;
+                arguments.add(i == 0 && hasBias() ? DNNL_ARG_BIAS : recipe.binary(step.algorithm(), other));
+                arguments.addAll(step.append(recipe, number));
             }
             return arguments;
         }
-
-        static List<Integer> append(Recipe recipe, List<PostOp> then, dnnl_memory_desc number) {
-            List<Integer> arguments = new ArrayList<>();
-            for (PostOp op : then) {
-                if (op instanceof PostOp.Binary binary) {
-                    arguments.add(recipe.binary(binary.algorithm(), number));
-                } else {
-                    PostOp.Function f = (PostOp.Function) op;
-                    recipe.function(f.algorithm(), f.alpha(), f.beta());
-                }
-            }
-            return arguments;
-        }
-    }
-
-    /** What a binary primitive works on beside the chain's own value. */
-    private sealed interface Other {
-        /** The number at that place among the program's constants. */
-        record Constant(int constant) implements Other {}
-
-        /** Values that repeat. */
-        record Repeated(Value values) implements Other {}
-
-        /** Values that repeat, times others, plus others. */
-        record RepeatedScaled(Value values, Value factors, Value summands) implements Other {}
-
-        /** One of the program's inputs, element by element. */
-        record Whole(int input) implements Other {}
-    }
-
-    /** What is done to a binary primitive's result: by one of oneDNN's functions, or with a number. */
-    private sealed interface PostOp {
-        record Function(int algorithm, float alpha, float beta) implements PostOp {}
-
-        record Binary(int algorithm, int constant) implements PostOp {}
     }
 
     private record Size(long rows, int length) {}
 
+    /** A step by primitives of its own. */
     private final class Stage {
-        private final int algorithm;
-        private final Other other;
-        private final List<PostOp> then;
+        private final Step step;
         private final ElementType result;
-        /** How many tensors it works on beside its own value. */
         private final int operands;
-
         private final Map<Size, Primitive> primitives = new ConcurrentHashMap<>();
 
-        Stage(Draft draft, ElementType result) {
-            this.algorithm = draft.algorithm;
-            this.other = draft.other;
-            this.then = List.copyOf(draft.then);
-            this.operands = 1
-                    + (int) then.stream()
-                            .filter(PostOp.Binary.class::isInstance)
-                            .count();
+        Stage(Step step, ElementType result) {
+            this.step = step;
+            this.operands = step.operands();
             this.result = result;
         }
 
@@ -153,17 +93,17 @@ final class Chain implements AutoCloseable {
             try (Recipe recipe = new Recipe()) {
                 List<Integer> arguments = new ArrayList<>(List.of(DNNL_ARG_SRC_0, DNNL_ARG_SRC_1, DNNL_ARG_DST));
                 dnnl_memory_desc one = recipe.plain(ElementType.FLOAT, 1, 1);
-                arguments.addAll(Tail.append(recipe, then, one));
+                arguments.addAll(step.append(recipe, one));
                 dnnl_memory_desc whole = recipe.plain(ElementType.FLOAT, rows, length);
-                dnnl_memory_desc second = other instanceof Other.Constant
+                dnnl_memory_desc second = step.other() instanceof Other.Constant
                         ? one
-                        : other instanceof Other.Whole ? whole : recipe.plain(ElementType.FLOAT, 1, length);
+                        : step.other() instanceof Other.Whole ? whole : recipe.plain(ElementType.FLOAT, 1, length);
                 dnnl_primitive_desc description = new dnnl_primitive_desc();
                 OneDnn.check(
                         dnnl_binary_primitive_desc_create(
                                 description,
                                 OneDnn.engine(),
-                                algorithm,
+                                step.algorithm(),
                                 whole,
                                 second,
                                 recipe.plain(result, rows, length),
@@ -183,31 +123,19 @@ final class Chain implements AutoCloseable {
         }
     }
 
-    /** A stage that may still grow. */
-    private static final class Draft {
-        private final int algorithm;
-        private final Other other;
-        private final List<PostOp> then = new ArrayList<>();
-
-        Draft(int algorithm, Other other) {
-            this.algorithm = algorithm;
-            this.other = other;
-        }
-    }
-
-    private Chain(CpuContext context, ElementwiseProgram program, int run, Builder built, Optional<Layer> layer) {
+    private Chain(CpuContext context, ElementType type, int run, ChainSteps steps, Optional<Layer> layer) {
         this.context = context;
         this.run = run;
         this.layer = layer;
-        this.source = built.source;
-        this.type = program.outputTypes().get(0);
-        this.numbers = new Floats(Math.max(1, built.numbers.size()));
-        for (int i = 0; i < built.numbers.size(); i++) {
-            numbers.values().put(i, built.numbers.get(i));
+        this.source = steps.source();
+        this.type = type;
+        this.numbers = new Floats(Math.max(1, steps.numbers().size()));
+        for (int i = 0; i < steps.numbers().size(); i++) {
+            numbers.values().put(i, steps.numbers().get(i));
         }
         List<Stage> made = new ArrayList<>();
-        for (Draft draft : built.drafts) {
-            made.add(new Stage(draft, made.size() == built.drafts.size() - 1 ? type : ElementType.FLOAT));
+        for (Step step : steps.steps()) {
+            made.add(new Stage(step, made.size() == steps.steps().size() - 1 ? type : ElementType.FLOAT));
         }
         this.stages = List.copyOf(made);
     }
@@ -220,11 +148,11 @@ final class Chain implements AutoCloseable {
      */
     static Optional<Chain> of(CpuContext context, ElementwiseProgram program, ElementwiseForm form) {
         int run = form.tile();
-        Builder builder = new Builder(program, form);
-        if (run > Floats.WINDOW || !builder.build()) {
+        Optional<ChainSteps> steps = ChainSteps.of(program, form);
+        if (run > Floats.WINDOW || steps.isEmpty()) {
             return Optional.empty();
         }
-        Chain chain = new Chain(context, program, run, builder, Optional.empty());
+        Chain chain = new Chain(context, program.outputTypes().get(0), run, steps.get(), Optional.empty());
         boolean fast = false;
         try {
             long rows = Math.min(form.unit() / run, chain.block(form.unit()));
@@ -253,156 +181,27 @@ final class Chain implements AutoCloseable {
             ElementwiseProgram program,
             ElementwiseForm form,
             int input) {
-        Builder builder = new Builder(program, form);
+        Optional<ChainSteps> steps = ChainSteps.of(program, form);
         long channels = form.shape()[1];
         boolean fits = form.tile() <= Floats.WINDOW
                 && form.units() == 1
                 && operands.op().channelAxis(form.shape().length) == 1
                 && Arrays.stream(form.periods()).allMatch(p -> p <= 1 || p == channels)
-                && builder.build()
-                && builder.source == input
-                && builder.drafts.stream().noneMatch(d -> d.other instanceof Other.Whole);
+                && steps.isPresent()
+                && steps.get().source() == input
+                && steps.get().steps().stream().noneMatch(step -> step.other() instanceof Other.Whole);
         if (!fits) {
             return Optional.empty();
         }
         ElementType type = program.outputTypes().get(0);
-        PreparedLayer layer = new PreparedConvolution(context, operands, Optional.of(new Tail(builder.drafts, type)));
+        Tail tail = new Tail(steps.get().steps(), type);
+        PreparedLayer layer = new PreparedConvolution(context, operands, Optional.of(tail));
         if (!layer.prepareBytes(data)) {
             layer.close();
             return Optional.empty();
         }
         return Optional.of(
-                new Chain(context, program, form.tile(), builder, Optional.of(new Layer(layer, data.clone()))));
-    }
-
-    private static final class Builder {
-        private final ElementwiseProgram program;
-        private final ElementwiseForm form;
-        private final List<Draft> drafts = new ArrayList<>();
-        private final List<Float> numbers = new ArrayList<>();
-        private int source;
-
-        Builder(ElementwiseProgram program, ElementwiseForm form) {
-            this.program = program;
-            this.form = form;
-            numbers.addAll(program.constants());
-        }
-
-        boolean build() {
-            List<Instruction> instructions = program.instructions();
-            Optional<Value> current = Optional.empty();
-            for (int m = 0; m < instructions.size(); m++) {
-                Value result = new Value(Value.Source.MEMBER, m);
-                if (!form.varies(result)) {
-                    continue;
-                }
-                Instruction instruction = instructions.get(m);
-                List<Value> arguments = instruction.arguments();
-                Value x = current.or(
-                                () -> arguments.stream().filter(form::isWhole).findFirst())
-                        .orElse(result);
-                List<Value> others = new ArrayList<>(arguments);
-                if (!others.remove(x) || others.stream().anyMatch(v -> form.varies(v) && !form.isWhole(v))) {
-                    return false;
-                }
-                boolean last = program.outputs().equals(List.of(m));
-                if (!add(instruction, arguments.indexOf(x), others, last)) {
-                    return false;
-                }
-                if (current.isEmpty()) {
-                    source = x.index();
-                }
-                current = Optional.of(result);
-                if (last) {
-                    return m == instructions.size() - 1;
-                }
-            }
-            return false;
-        }
-
-        private boolean add(Instruction instruction, int position, List<Value> others, boolean last) {
-            boolean first = position == 0;
-            boolean numeric = others.stream().allMatch(v -> v.source() == Value.Source.CONSTANT);
-            return switch (instruction.code()) {
-                case ADD -> binary(dnnl_binary_add, others.get(0));
-                case MUL -> binary(dnnl_binary_mul, others.get(0));
-                case SUM -> others.size() == 1 && binary(dnnl_binary_add, others.get(0));
-                case MAX -> others.size() == 1 && binary(dnnl_binary_max, others.get(0));
-                case MIN -> others.size() == 1 && binary(dnnl_binary_min, others.get(0));
-                case SUB -> first && binary(dnnl_binary_sub, others.get(0));
-                case DIV -> first && binary(dnnl_binary_div, others.get(0));
-                case SCALE_SHIFT -> first && scaleShift(others.get(0), others.get(1));
-                case RELU -> function(dnnl_eltwise_relu, 0, 0);
-                case ABS -> function(dnnl_eltwise_abs, 0, 0);
-                case SQRT -> function(dnnl_eltwise_sqrt, 0, 0);
-                case ROUND -> function(dnnl_eltwise_round, 0, 0);
-                case NEG -> function(dnnl_eltwise_linear, -1, 0);
-                case HARD_SWISH -> function(dnnl_eltwise_hardswish, 1f / 6, 0.5f);
-                case HARD_SIGMOID ->
-                    first && numeric && function(dnnl_eltwise_hardsigmoid, number(others, 0), number(others, 1));
-                case CLIP ->
-                    first
-                            && numeric
-                            && number(others, 0) <= number(others, 1)
-                            && function(dnnl_eltwise_clip, number(others, 0), number(others, 1));
-                case PRELU -> first && numeric && function(dnnl_eltwise_relu, number(others, 0), 0);
-                case QUANTIZE -> first && numeric && last && quantize(others);
-                default -> false;
-            };
-        }
-
-        private float number(List<Value> others, int i) {
-            return program.constants().get(others.get(i).index());
-        }
-
-        private boolean quantize(List<Value> others) {
-            // What becomes an integer is rounded by that, to even as well.
-            return number(others, 0) > 0
-                    && binary(dnnl_binary_div, others.get(0))
-                    && (number(others, 1) == 0
-                            || (function(dnnl_eltwise_round, 0, 0)
-                                    && function(dnnl_eltwise_linear, 1, number(others, 1))));
-        }
-
-        /** (x + v) a + b, v being of a run, is x a + (v a + b): one primitive less. */
-        private boolean scaleShift(Value a, Value b) {
-            int last = drafts.size() - 1;
-            if (last < 0
-                    || form.isWhole(a)
-                    || form.isWhole(b)
-                    || drafts.get(last).algorithm != dnnl_binary_add
-                    || !drafts.get(last).then.isEmpty()
-                    || !(drafts.get(last).other instanceof Other.Repeated repeated)) {
-                return binary(dnnl_binary_mul, a) && binary(dnnl_binary_add, b);
-            }
-            drafts.remove(last);
-            binary(dnnl_binary_mul, a);
-            return drafts.add(new Draft(dnnl_binary_add, new Other.RepeatedScaled(repeated.values(), a, b)));
-        }
-
-        private boolean binary(int algorithm, Value other) {
-            if (other.source() == Value.Source.CONSTANT && !drafts.isEmpty()) {
-                then(new PostOp.Binary(algorithm, other.index()));
-            } else if (other.source() == Value.Source.CONSTANT) {
-                drafts.add(new Draft(algorithm, new Other.Constant(other.index())));
-            } else {
-                drafts.add(new Draft(
-                        algorithm, form.isWhole(other) ? new Other.Whole(other.index()) : new Other.Repeated(other)));
-            }
-            return true;
-        }
-
-        private boolean function(int algorithm, float alpha, float beta) {
-            if (drafts.isEmpty()) {
-                numbers.add(1f);
-                drafts.add(new Draft(dnnl_binary_mul, new Other.Constant(numbers.size() - 1)));
-            }
-            return then(new PostOp.Function(algorithm, alpha, beta));
-        }
-
-        private boolean then(PostOp op) {
-            return drafts.get(drafts.size() - 1).then.add(op);
-        }
+                new Chain(context, type, form.tile(), steps.get(), Optional.of(new Layer(layer, data.clone()))));
     }
 
     /** What a chain is given for one run over memory. */
@@ -430,9 +229,9 @@ final class Chain implements AutoCloseable {
         for (int s = 0; s < runs.length; s++) {
             Floats window = lane.window(s);
             runs[s] = window.address();
-            if (stages.get(s).other instanceof Other.Repeated repeated) {
+            if (stages.get(s).step.other() instanceof Other.Repeated repeated) {
                 window.values().put(0, from.run(repeated.values()), 0, run);
-            } else if (stages.get(s).other instanceof Other.RepeatedScaled scaled) {
+            } else if (stages.get(s).step.other() instanceof Other.RepeatedScaled scaled) {
                 float[] values = new float[run];
                 ElementLoops.scaleShift(
                         from.run(scaled.values()),
@@ -448,7 +247,7 @@ final class Chain implements AutoCloseable {
             int at = 0;
             for (int s = 0; s < runs.length; s++) {
                 Stage stage = stages.get(s);
-                behind[at] = stage.other instanceof Other.Constant number ? number(number.constant()) : runs[s];
+                behind[at] = stage.step.other() instanceof Other.Constant number ? number(number.constant()) : runs[s];
                 at = numbers(stage, behind, at + 1);
             }
             layer.get().prepared().run(layer.get().data(), from.whole(source), to, behind);
@@ -477,9 +276,9 @@ final class Chain implements AutoCloseable {
             long y = s == stages.size() - 1 ? to + first * type.bytes() : lane.between(rows * length * Float.BYTES);
             long[] addresses = new long[2 + stage.operands];
             addresses[0] = x;
-            addresses[1] = stage.other instanceof Other.Constant number
+            addresses[1] = stage.step.other() instanceof Other.Constant number
                     ? number(number.constant())
-                    : stage.other instanceof Other.Whole whole
+                    : stage.step.other() instanceof Other.Whole whole
                             ? from.whole(whole.input()) + first * Float.BYTES
                             : runs[s];
             addresses[2] = y;
@@ -492,7 +291,7 @@ final class Chain implements AutoCloseable {
     /** Sets the addresses of the numbers that a stage's post-ops take; gives the place behind them. */
     private int numbers(Stage stage, long[] addresses, int first) {
         int at = first;
-        for (PostOp op : stage.then) {
+        for (PostOp op : stage.step.then()) {
             if (op instanceof PostOp.Binary binary) {
                 addresses[at++] = number(binary.constant());
             }

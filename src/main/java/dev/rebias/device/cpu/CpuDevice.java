@@ -113,8 +113,12 @@ public final class CpuDevice implements Device {
             return elementwise(group, operands);
         }
         if (op instanceof LayerGroup behind) {
-            PreparedElementwise group = elementwise(behind.group(), LayerThenGroup.ofGroup(behind, operands));
-            return new PreparedLayerGroup(context, behind, operands, group);
+            LayerOperands own = LayerOperands.of(behind.layer(), LayerThenGroup.ofLayer(behind, operands));
+            return new PreparedLayerGroup(
+                    PreparedLayer.of(context, own),
+                    elementwise(behind.group(), LayerThenGroup.ofGroup(behind, operands)),
+                    behind.place(),
+                    LayerThenGroup.position(behind, operands));
         }
         OnnxOp node = (OnnxOp) op;
         Optional<PreparedOp> view = PreparedView.of(context, node, operands);

@@ -12,7 +12,6 @@ import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
-import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -55,8 +54,7 @@ final class PreparedElementwise implements PreparedOp {
      * @param chain how oneDNN runs it, where that can
      * @param runs for each repeated input what was repeated last: a corrected bias is the same for all batches, a constant always
      */
-    private record Way(
-            ElementwiseForm form, float[][] constants, Optional<Chain> chain, AtomicReferenceArray<Run> runs) {}
+    record Way(ElementwiseForm form, float[][] constants, Optional<Chain> chain, AtomicReferenceArray<Run> runs) {}
 
     /** The layer that makes an operand. */
     private record Before(LayerOperands layer, int operand) {
@@ -66,7 +64,7 @@ final class PreparedElementwise implements PreparedOp {
     }
 
     /** A tile of values that repeat, and the tensor that they are from. */
-    private record Run(CpuTensor of, float[] values) {}
+    record Run(CpuTensor of, float[] values) {}
 
     /**
      * Prepares a group.
@@ -261,214 +259,13 @@ final class PreparedElementwise implements PreparedOp {
                                         form.shape())
                                 : CpuTensor.allocate(context, made.type(), form.layout(), form.shape()));
             }
-            new Pass(way, inputs, outputs).run();
+            new ElementwisePass(context, p, loops, way, inputs, outputs).run();
             return List.copyOf(outputs);
         } catch (RuntimeException | Error e) {
             outputs.forEach(CpuTensor::close);
             throw e;
         } finally {
             temporary.close();
-        }
-    }
-
-    /** One run over given tensors. */
-    private final class Pass implements Chain.Source {
-        private final ElementwiseProgram p = program.orElseThrow();
-        private final Way way;
-        private final ElementwiseForm form;
-        private final List<CpuTensor> inputs;
-        private final List<CpuTensor> outputs;
-        /** Views of the inputs and outputs, as they are wanted: a chain wants next to none. */
-        private final FloatBuffer[] inputFloats;
-
-        private final FloatBuffer[] outputFloats;
-        private final Lane lane = context.lane();
-        private final ByteReader[] readers;
-        private final ByteWriter[] writers;
-        /** An array for each input, then one for each member, then one to work with. */
-        private final float[][] tiles;
-        /** For each member its arguments, and an array to work with. */
-        private final float[][][] arguments;
-
-        Pass(Way way, List<CpuTensor> inputs, List<CpuTensor> outputs) {
-            this.way = way;
-            this.form = way.form();
-            this.inputs = inputs;
-            this.outputs = outputs;
-            this.inputFloats = new FloatBuffer[inputs.size()];
-            this.outputFloats = new FloatBuffer[outputs.size()];
-            this.readers = new ByteReader[inputs.size()];
-            this.writers = new ByteWriter[outputs.size()];
-            for (int i = 0; i < readers.length; i++) {
-                if (isOfBytes(inputs.get(i))) {
-                    readers[i] = new ByteReader(context, inputs.get(i), i);
-                }
-            }
-            for (int o = 0; o < writers.length; o++) {
-                if (isOfBytes(outputs.get(o))) {
-                    writers[o] = new ByteWriter(context, outputs.get(o), readers.length + o);
-                }
-            }
-            // The lane's own arrays, but for what repeats; those are no one's to write to.
-            this.tiles =
-                    lane.tiles(inputs.size() + loops.length + 1, form.tile()).clone();
-            for (int i = 0; i < inputs.size(); i++) {
-                if (form.kinds().get(i) == ElementwiseForm.Kind.REPEATED) {
-                    tiles[i] = repeated(i);
-                }
-            }
-            this.arguments = new float[loops.length][][];
-            for (int m = 0; m < loops.length; m++) {
-                if (way.chain().isEmpty() || !form.varying()[m]) {
-                    arguments[m] = arguments(p.instructions().get(m));
-                }
-            }
-        }
-
-        private static boolean isOfBytes(CpuTensor x) {
-            return x.type() != ElementType.FLOAT && !x.isWide();
-        }
-
-        void run() {
-            int unit = Math.toIntExact(form.unit());
-            for (int n = 0; n < form.units(); n++) {
-                for (int i = 0; i < inputs.size(); i++) {
-                    if (form.kinds().get(i) == ElementwiseForm.Kind.REPEATED_PER_SAMPLE) {
-                        repeat(i, n * form.periods()[i], tiles[i]);
-                    }
-                }
-                loops(false, form.tile());
-                if (way.chain().isPresent()) {
-                    way.chain()
-                            .get()
-                            .run(this, (long) n * unit, unit, outputs.get(0).address());
-                    continue;
-                }
-                for (int at = 0; at < unit; at += form.tile()) {
-                    tile(n * unit + at, Math.min(form.tile(), unit - at));
-                }
-            }
-            for (ByteWriter writer : writers) {
-                if (writer != null) {
-                    writer.flush();
-                }
-            }
-        }
-
-        /** A tile of an input that repeats from one end of the data to the other. */
-        private float[] repeated(int input) {
-            Run run = way.runs().get(input);
-            if (run == null || run.of() != inputs.get(input)) {
-                run = new Run(inputs.get(input), new float[form.tile()]);
-                repeat(input, 0, run.values());
-                way.runs().set(input, run);
-            }
-            return run.values();
-        }
-
-        private void repeat(int input, int first, float[] to) {
-            int period = form.periods()[input];
-            load(input, first, to, period);
-            for (int i = period; i < form.tile(); i++) {
-                to[i] = to[i - period];
-            }
-        }
-
-        private void load(int input, int first, float[] to, int n) {
-            CpuTensor x = inputs.get(input);
-            if (x.type() == ElementType.FLOAT || x.isWide()) {
-                floats(input).get(first, to, 0, n);
-                if (x.isWide() && x.zero() != 0) {
-                    ElementLoops.shift(to, x.zero(), n);
-                }
-                return;
-            }
-            readers[input].read(first, to, n);
-        }
-
-        private FloatBuffer floats(int input) {
-            if (inputFloats[input] == null) {
-                inputFloats[input] = inputs.get(input).floats();
-            }
-            return inputFloats[input];
-        }
-
-        private FloatBuffer outputFloats(int output) {
-            if (outputFloats[output] == null) {
-                outputFloats[output] = outputs.get(output).floats();
-            }
-            return outputFloats[output];
-        }
-
-        private void loops(boolean varying, int n) {
-            for (int m = 0; m < loops.length; m++) {
-                if (form.varying()[m] == varying) {
-                    loops[m].run(arguments[m], tiles[inputs.size() + m], n);
-                }
-            }
-        }
-
-        @Override
-        public long whole(int input) {
-            return inputs.get(input).address();
-        }
-
-        @Override
-        public float[] run(Value values) {
-            return array(values);
-        }
-
-        private void tile(int first, int n) {
-            for (int i = 0; i < inputs.size(); i++) {
-                if (form.kinds().get(i) == ElementwiseForm.Kind.WHOLE) {
-                    load(i, first, tiles[i], n);
-                }
-            }
-            loops(true, n);
-            for (int o = 0; o < outputs.size(); o++) {
-                store(o, first, tiles[inputs.size() + p.outputs().get(o)], n);
-            }
-        }
-
-        private float[][] arguments(Instruction instruction) {
-            List<Value> values = instruction.arguments();
-            boolean works = instruction.code() == Code.QUANTIZE;
-            float[][] all = new float[values.size() + (works ? 1 : 0)][];
-            for (int i = 0; i < values.size(); i++) {
-                all[i] = array(values.get(i));
-            }
-            if (works) {
-                all[values.size()] = work();
-            }
-            return all;
-        }
-
-        /** What an instruction may overwrite while it works. */
-        private float[] work() {
-            return tiles[inputs.size() + loops.length];
-        }
-
-        private float[] array(Value value) {
-            return switch (value.source()) {
-                case INPUT -> tiles[value.index()];
-                case CONSTANT -> way.constants()[value.index()];
-                case MEMBER -> tiles[inputs.size() + value.index()];
-            };
-        }
-
-        private void store(int output, int first, float[] from, int n) {
-            CpuTensor y = outputs.get(output);
-            if (y.isWide() && y.zero() != 0) {
-                System.arraycopy(from, 0, work(), 0, n);
-                ElementLoops.shift(work(), -y.zero(), n);
-                outputFloats(output).put(first, work(), 0, n);
-                return;
-            }
-            if (y.type() == ElementType.FLOAT || y.isWide()) {
-                outputFloats(output).put(first, from, 0, n);
-                return;
-            }
-            writers[output].write(from, n);
         }
     }
 

@@ -1,10 +1,8 @@
 package dev.rebias.device.cpu;
 
 import dev.rebias.device.LayerThenGroup;
-import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
-import dev.rebias.op.LayerGroup;
 import java.util.List;
 
 /** A layer on bytes and what is behind it: in the layer's own primitive where oneDNN has that, so that its output as floats never is in memory. */
@@ -14,13 +12,17 @@ final class PreparedLayerGroup implements PreparedOp {
     private final PreparedElementwise group;
     private final LayerThenGroup inTurn;
 
-    /** Prepares both; the group becomes this object's to close. */
-    PreparedLayerGroup(CpuContext context, LayerGroup op, List<Operand> operands, PreparedElementwise group) {
-        this.layer = LayerOperands.of(op.layer(), LayerThenGroup.ofLayer(op, operands));
-        this.place = op.place();
+    /**
+     * Takes both over, to be closed with it.
+     *
+     * @param place the number of the group's operand that is the layer's output
+     * @param position of the layer's data among the variables
+     */
+    PreparedLayerGroup(PreparedLayer layer, PreparedElementwise group, int place, int position) {
+        this.layer = layer.operands();
         this.group = group;
-        this.inTurn =
-                new LayerThenGroup(PreparedLayer.of(context, layer), group, LayerThenGroup.position(op, operands));
+        this.place = place;
+        this.inTurn = new LayerThenGroup(layer, group, position);
     }
 
     @Override

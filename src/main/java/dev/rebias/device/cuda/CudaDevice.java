@@ -93,10 +93,7 @@ public final class CudaDevice implements Device {
             return PreparedLayer.of(this, context, layer, operands);
         }
         if (op instanceof LayerGroup behind) {
-            return new LayerThenGroup(
-                    prepare(behind.layer(), LayerThenGroup.ofLayer(behind, operands)),
-                    prepare(behind.group(), LayerThenGroup.ofGroup(behind, operands)),
-                    LayerThenGroup.position(behind, operands));
+            return LayerThenGroup.of(this, behind, operands);
         }
         if (op instanceof ElementwiseGroup group) {
             return new PreparedElementwise(

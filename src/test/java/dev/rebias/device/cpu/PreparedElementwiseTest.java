@@ -2,16 +2,13 @@ package dev.rebias.device.cpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import ai.onnx.proto.OnnxMl.NodeProto;
-import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
-import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.ElementwiseGroup.Member;
 import dev.rebias.op.OnnxOp;
-import dev.rebias.op.Window;
+import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
@@ -25,31 +22,14 @@ final class PreparedElementwiseTest {
     /** Where oneDNN does it, and a tensor has memory of its own; else there is a new tensor. */
     @Test
     void whatNobodyWantsBecomesTheOutput() {
-        NodeProto node = NodeProto.newBuilder()
-                .setOpType("Add")
-                .addInput("x")
-                .addInput("b")
-                .addOutput("y")
-                .build();
-        OnnxOp add = new OnnxOp(
-                node,
-                List.of(),
-                List.of(OperatorSetIdProto.newBuilder().setVersion(13).build()));
-        ElementwiseGroup group = new ElementwiseGroup(2, List.of(new Member(add, List.of(0, 1))), List.of(2), true);
-        Convolution layer = new Convolution(
-                new Window(
-                        List.of(1L, 1L),
-                        List.of(1L, 1L),
-                        List.of(1L, 1L),
-                        List.of(0L, 0L, 0L, 0L),
-                        Window.AutoPad.NOTSET),
-                1);
+        ElementwiseGroup group =
+                new ElementwiseGroup(2, List.of(new Member(OnnxOp.add(), List.of(0, 1))), List.of(2), true);
         List<Operand> weights = List.of(
                 new Operand.Variable(),
                 new Operand.Constant(HostTensor.zeros(ElementType.FLOAT, CHANNELS, CHANNELS, 1, 1)),
                 new Operand.Absent());
         try (CpuDevice device = new CpuDevice(1);
-                PreparedOp convolution = device.prepare(layer, weights);
+                PreparedOp convolution = device.prepare(TestOps.pointwise(), weights);
                 PreparedOp prepared = device.prepare(group, List.of(new Operand.Variable(), new Operand.Variable()));
                 Tensor x = device.upload(HostTensor.zeros(ElementType.FLOAT, 2, CHANNELS, SIDE, SIDE));
                 Tensor bias = device.upload(HostTensor.of(new float[CHANNELS], CHANNELS, 1, 1));

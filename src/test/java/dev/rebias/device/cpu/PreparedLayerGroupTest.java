@@ -7,13 +7,12 @@ import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
-import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.ElementwiseGroup.Member;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.OnnxOp;
-import dev.rebias.op.Window;
+import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
@@ -25,14 +24,6 @@ final class PreparedLayerGroupTest {
     void floatsAreNotInMemory() {
         int channels = 32;
         int side = 20;
-        Convolution pointwise = new Convolution(
-                new Window(
-                        List.of(1L, 1L),
-                        List.of(1L, 1L),
-                        List.of(1L, 1L),
-                        List.of(0L, 0L, 0L, 0L),
-                        Window.AutoPad.NOTSET),
-                1);
         ElementwiseGroup group = new ElementwiseGroup(
                 4,
                 List.of(
@@ -41,7 +32,7 @@ final class PreparedLayerGroupTest {
                         new Member(op("QuantizeLinear", 3), List.of(5, 2, 3))),
                 List.of(6),
                 true);
-        LayerGroup both = new LayerGroup(new IntegerLayer(pointwise, ElementType.UINT8, 0), group, 0);
+        LayerGroup both = new LayerGroup(new IntegerLayer(TestOps.pointwise(), ElementType.UINT8, 0), group, 0);
         List<Operand> operands = List.of(
                 new Operand.Variable(),
                 new Operand.Variable(),
