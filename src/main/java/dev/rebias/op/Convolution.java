@@ -3,7 +3,6 @@ package dev.rebias.op;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.Shape;
-import java.util.Arrays;
 
 /**
  * ONNX Conv: data [N,C,spatial..], weights [M,C/group,kernel..], output [N,M,spatial..]; 1, 2 or 3 spatial dimensions,
@@ -42,6 +41,7 @@ public record Convolution(Window window, long group) implements LayerOp {
         }
         long[] out = data.clone();
         out[1] = weights[0];
+        boolean fits = true;
         for (int i = 0; i < window.kernel().size(); i++) {
             long stride = window.strides().get(i);
             long in = data[i + 2];
@@ -50,8 +50,9 @@ public record Convolution(Window window, long group) implements LayerOp {
                 case VALID -> Math.floorDiv(in - window.extent(i), stride) + 1;
                 case SAME_UPPER, SAME_LOWER -> (in + stride - 1) / stride;
             };
+            fits &= out[i + 2] >= 1;
         }
-        if (Arrays.stream(out).skip(2).anyMatch(d -> d < 1)) {
+        if (!fits) {
             throw new UnsupportedException("Conv with weights " + Shape.text(weights)
                     + " does not fit into data of shape " + Shape.text(data));
         }

@@ -20,22 +20,34 @@ public final class Profile {
      */
     public record Entry(String work, double seconds, long bytes, long multiplications) {}
 
-    private static final class Counter {
+    /** What one kind of work comes to. */
+    static final class Counter {
         private final LongAdder nanos = new LongAdder();
         private final LongAdder bytes = new LongAdder();
         private final LongAdder multiplications = new LongAdder();
+
+        private Counter() {}
+
+        void add(long moreNanos, long moreBytes, long moreMultiplications) {
+            nanos.add(moreNanos);
+            bytes.add(moreBytes);
+            multiplications.add(moreMultiplications);
+        }
+    }
+
+    /** The counter of one kind of work. */
+    Counter counter(String work) {
+        return counters.computeIfAbsent(work, k -> new Counter());
     }
 
     void add(String work, long nanos, long bytes, long multiplications) {
-        Counter counter = counters.computeIfAbsent(work, k -> new Counter());
-        counter.nanos.add(nanos);
-        counter.bytes.add(bytes);
-        counter.multiplications.add(multiplications);
+        counter(work).add(nanos, bytes, multiplications);
     }
 
     /** All kinds of work, the longest first. */
     public List<Entry> entries() {
         return counters.entrySet().stream()
+                .filter(e -> e.getValue().nanos.sum() > 0)
                 .map(e -> new Entry(
                         e.getKey(),
                         e.getValue().nanos.sum() / 1e9,

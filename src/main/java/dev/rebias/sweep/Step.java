@@ -1,11 +1,16 @@
 package dev.rebias.sweep;
 
+import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.Operand;
 import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerGroup;
+import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /** One thing that a segment does for every batch. Tensors are known by number; a plan numbers them from 0. */
 sealed interface Step {
@@ -46,11 +51,36 @@ sealed interface Step {
             return elementwise ? "elementwise" : op.type();
         }
 
+        /** The layer that it runs, alone or first, if its weights are constant. */
+        Optional<LayerRun> layer() {
+            if (op instanceof LayerGroup behind) {
+                return layer(
+                        behind.layer().op(),
+                        LayerThenGroup.ofLayer(behind, operands),
+                        LayerThenGroup.position(behind, operands));
+            }
+            return layer(op instanceof IntegerLayer integers ? integers.op() : op, operands, 0);
+        }
+
+        private static Optional<LayerRun> layer(Op op, List<Operand> operands, int data) {
+            return op instanceof LayerOp layer && operands.get(1) instanceof Operand.Constant weights
+                    ? Optional.of(new LayerRun(layer, data, weights.value().shape()))
+                    : Optional.empty();
+        }
+
         @Override
         public List<Integer> uses() {
             return inputs;
         }
     }
+
+    /**
+     * A layer that a step runs.
+     *
+     * @param data which of the step's inputs is its data
+     * @param weights their shape
+     */
+    record LayerRun(LayerOp op, int data, long[] weights) {}
 
     /**
      * Adds to a layer's error moments.

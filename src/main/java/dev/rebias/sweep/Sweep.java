@@ -3,20 +3,14 @@ package dev.rebias.sweep;
 import dev.rebias.device.Device;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
-import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.Measurement;
 import dev.rebias.device.Moments;
-import dev.rebias.device.Operand;
-import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.LayerPair;
-import dev.rebias.op.IntegerLayer;
-import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
-import dev.rebias.op.Op;
 import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.tensor.HostTensor;
@@ -24,13 +18,10 @@ import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
-import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Supplier;
 
 /**
  * Runs a plan: segment by segment, and in each segment batch by batch, several at once where the device lets several threads work. A batch's tensors that a later segment needs wait at the barrier (the
@@ -181,14 +172,6 @@ public final class Sweep implements AutoCloseable {
         }
     }
 
-    private static long bytes(List<Tensor> tensors) {
-        long bytes = 0;
-        for (Tensor tensor : tensors) {
-            bytes += tensor.bytes();
-        }
-        return bytes;
-    }
-
     /** Where the time went. */
     public Profile profile() {
         return profile;
@@ -271,18 +254,22 @@ public final class Sweep implements AutoCloseable {
     /** A segment's operations, prepared. */
     private final class Segment implements AutoCloseable {
         private final Plan.Segment segment;
-        private final IdentityHashMap<Step, PreparedOp> prepared = new IdentityHashMap<>();
+        private final List<Optional<PreparedStep>> prepared = new ArrayList<>();
         private final List<Integer> made = new ArrayList<>();
         private final Set<Integer> used = new HashSet<>();
 
         Segment(Plan.Segment segment) {
             this.segment = segment;
             try {
-                for (Step step : segment.steps()) {
+                for (int i = 0; i < segment.steps().size(); i++) {
+                    Step step = segment.steps().get(i);
                     used.addAll(step.uses());
                     if (step instanceof Step.Run run) {
                         made.addAll(run.outputs());
-                        prepared.put(step, named(run, () -> device.prepare(run.op(), run.operands())));
+                        prepared.add(Optional.of(
+                                new PreparedStep(device, run, segment.releases().get(i), profile)));
+                    } else {
+                        prepared.add(Optional.empty());
                     }
                 }
             } catch (RuntimeException e) {
@@ -291,27 +278,19 @@ public final class Sweep implements AutoCloseable {
             }
         }
 
-        private <T> T named(Step.Run step, Supplier<T> work) {
-            try {
-                return work.get();
-            } catch (UnsupportedException e) {
-                throw new UnsupportedException(step.name() + ": " + e.getMessage(), e);
-            }
-        }
-
         void run(int batch) {
             long start = System.nanoTime();
             Tensor[] tensors = frontier.take(batch, used);
             frontier.readAhead(batch + device.threads(), used);
-            spent("bringing tensors back", start, 0, 0);
+            spent("bringing tensors back", start, 0);
             for (int i = 0; i < segment.steps().size(); i++) {
                 Step step = segment.steps().get(i);
-                if (step instanceof Step.Run run) {
-                    run(run, tensors, segment.releases().get(i));
-                } else if (step instanceof Step.Measure measure) {
+                if (step instanceof Step.Measure measure) {
                     measure(measure, tensors, batch);
                 } else if (step instanceof Step.MeasureInput measure) {
                     measure(measure, tensors, batch);
+                } else {
+                    prepared.get(i).orElseThrow().run(tensors, shared);
                 }
                 for (int released : segment.releases().get(i)) {
                     tensors[released].close();
@@ -320,54 +299,18 @@ public final class Sweep implements AutoCloseable {
             }
             start = System.nanoTime();
             frontier.rest(batch, made);
-            spent("putting tensors away", start, 0, 0);
+            spent("putting tensors away", start, 0);
         }
 
-        private void spent(String work, long start, long bytes, long multiplications) {
-            profile.add(work, System.nanoTime() - start, bytes, multiplications);
-        }
-
-        private void run(Step.Run step, Tensor[] tensors, List<Integer> releases) {
-            List<Tensor> inputs = new ArrayList<>(step.inputs().size());
-            for (int i : step.inputs()) {
-                inputs.add(shared[i] == null ? tensors[i] : shared[i]);
-            }
-            long start = System.nanoTime();
-            int last = 0;
-            while (last < inputs.size() && !releases.contains(step.inputs().get(last))) {
-                last++;
-            }
-            OptionalInt unwanted = last < inputs.size() ? OptionalInt.of(last) : OptionalInt.empty();
-            PreparedOp op = prepared.get(step);
-            List<Tensor> outputs =
-                    named(step, () -> unwanted.isPresent() ? op.run(inputs, unwanted.getAsInt()) : op.run(inputs));
-            spent(step.work(), start, bytes(inputs) + bytes(outputs), multiplications(step, inputs));
-            for (int i = 0; i < outputs.size(); i++) {
-                tensors[step.outputs().get(i)] = outputs.get(i);
-            }
-        }
-
-        private long multiplications(Step.Run step, List<Tensor> inputs) {
-            if (step.op() instanceof LayerGroup behind) {
-                int data = LayerThenGroup.position(behind, step.operands());
-                List<Operand> own = LayerThenGroup.ofLayer(behind, step.operands());
-                return multiplications(behind.layer().op(), own, inputs.get(data));
-            }
-            Op op = step.op() instanceof IntegerLayer integers ? integers.op() : step.op();
-            return multiplications(op, step.operands(), inputs.get(0));
-        }
-
-        private static long multiplications(Op op, List<Operand> operands, Tensor data) {
-            return op instanceof LayerOp layer && operands.get(1) instanceof Operand.Constant weights
-                    ? layer.multiplications(data.shape(), weights.value().shape())
-                    : 0;
+        private void spent(String work, long start, long bytes) {
+            profile.add(work, System.nanoTime() - start, bytes, 0);
         }
 
         private void measure(Step.MeasureInput step, Tensor[] tensors, int batch) {
             Tensor data = tensors[step.data()];
             long start = System.nanoTime();
             ((InputMoments) moments.get(step.layer())).addInput(data, batch, frontier.samples(batch));
-            spent("input moments", start, data.bytes(), 0);
+            spent("input moments", start, data.bytes());
         }
 
         private void measure(Step.Measure step, Tensor[] tensors, int batch) {
@@ -387,13 +330,13 @@ public final class Sweep implements AutoCloseable {
             } else {
                 to.addOutputs(compared, output, axis, batch, frontier.samples(batch));
             }
-            spent("error moments", start, output.bytes() + compared.bytes(), 0);
+            spent("error moments", start, output.bytes() + compared.bytes());
         }
 
         @Override
         public void close() {
             Resources all = new Resources();
-            prepared.values().forEach(p -> all.add(p::close));
+            prepared.forEach(p -> p.ifPresent(step -> all.add(step::close)));
             all.close();
         }
     }

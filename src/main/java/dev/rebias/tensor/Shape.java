@@ -1,7 +1,6 @@
 package dev.rebias.tensor;
 
 import java.util.Arrays;
-import java.util.stream.Collectors;
 
 /** Arithmetic on dimensions. A shape is a plain {@code long[]}, outermost dimension first, as in ONNX. */
 public final class Shape {
@@ -46,6 +45,6 @@ public final class Shape {
 
     /** The shape as messages show it: {@code [1,3,224,224]}. */
     public static String text(long... shape) {
-        return Arrays.stream(shape).mapToObj(Long::toString).collect(Collectors.joining(",", "[", "]"));
+        return Arrays.toString(shape).replace(" ", "");
     }
 }

@@ -42,6 +42,9 @@ final class Chain implements AutoCloseable {
     private final int source;
     private final ElementType type;
     private final List<Stage> stages;
+    /** How many all stages take, each its post-ops' too. */
+    private final int operands;
+
     private final Floats numbers;
     private final Optional<Layer> layer;
 
@@ -138,6 +141,7 @@ final class Chain implements AutoCloseable {
             made.add(new Stage(step, made.size() == steps.steps().size() - 1 ? type : ElementType.FLOAT));
         }
         this.stages = List.copyOf(made);
+        this.operands = made.stream().mapToInt(s -> s.operands).sum();
     }
 
     /**
@@ -243,7 +247,7 @@ final class Chain implements AutoCloseable {
             }
         }
         if (layer.isPresent()) {
-            long[] behind = new long[stages.stream().mapToInt(s -> s.operands).sum()];
+            long[] behind = new long[operands];
             int at = 0;
             for (int s = 0; s < runs.length; s++) {
                 Stage stage = stages.get(s);

@@ -96,6 +96,10 @@ final class CpuTensor implements Tensor {
         return shape.clone();
     }
 
+    int rank() {
+        return shape.length;
+    }
+
     Layout layout() {
         return layout;
     }

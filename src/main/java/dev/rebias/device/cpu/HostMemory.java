@@ -4,10 +4,14 @@ import dev.rebias.device.FreeRanges;
 import dev.rebias.error.UnsupportedException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.LongAdder;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 
@@ -21,11 +25,18 @@ final class HostMemory implements AutoCloseable {
 
     private static final long PIECE = 256L << 20;
 
+    /** How many ranges that a thread gave back are kept for its next block of the same size, and how many bytes these have: as much as may still be in the processor's caches. */
+    private static final int RECENT = 32;
+
+    private static final long RECENT_BYTES = 2 << 20;
+
     private final List<Piece> pieces = new ArrayList<>();
+    private final ArrayDeque<Recent> recent = new ArrayDeque<>();
+    private long recentBytes;
     private long bytes;
     private long peak;
-    private long tensors;
-    private boolean closed;
+    private final LongAdder tensors = new LongAdder();
+    private volatile boolean closed;
 
     /** Memory that the system gave. */
     private static final class Piece {
@@ -48,6 +59,9 @@ final class HostMemory implements AutoCloseable {
             free = new FreeRanges(size);
         }
     }
+
+    /** A range that a thread gave back a short while ago. */
+    private record Recent(Thread thread, Piece piece, long offset, long size) {}
 
     /** A block of memory, shared by all tensors that are views of it. The last one to release it gives it back. */
     final class Block {
@@ -101,15 +115,41 @@ final class HostMemory implements AutoCloseable {
                             + " bytes is too large for the CPU device, which handles up to 2 GiB each: use a smaller --batch-size");
         }
         long size = (Math.max(wanted, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        for (Iterator<Recent> i = recent.descendingIterator(); i.hasNext(); ) {
+            Recent range = i.next();
+            if (range.size == size && range.thread == Thread.currentThread()) {
+                i.remove();
+                recentBytes -= size;
+                return block(range.piece, range.offset, size, wanted);
+            }
+        }
+        return inPieces(size, wanted).orElseGet(() -> {
+            keepRecent(0);
+            return inPieces(size, wanted).orElseGet(() -> {
+                Piece piece = new Piece(Math.max(size, PIECE));
+                pieces.add(piece);
+                return block(piece, piece.free.take(size).orElseThrow(), size, wanted);
+            });
+        });
+    }
+
+    private Optional<Block> inPieces(long size, long wanted) {
         for (Piece piece : pieces) {
             OptionalLong offset = piece.free.take(size);
             if (offset.isPresent()) {
-                return block(piece, offset.getAsLong(), size, wanted);
+                return Optional.of(block(piece, offset.getAsLong(), size, wanted));
             }
         }
-        Piece piece = new Piece(Math.max(size, PIECE));
-        pieces.add(piece);
-        return block(piece, piece.free.take(size).orElseThrow(), size, wanted);
+        return Optional.empty();
+    }
+
+    /** Lets the oldest ranges that were given back join their neighbours, until those that are left have no more bytes than that. */
+    private void keepRecent(long most) {
+        while (recentBytes > most || recent.size() > RECENT) {
+            Recent oldest = recent.remove();
+            recentBytes -= oldest.size;
+            oldest.piece.free.give(oldest.offset, oldest.size);
+        }
     }
 
     private Block block(Piece piece, long offset, long size, long used) {
@@ -118,7 +158,9 @@ final class HostMemory implements AutoCloseable {
     }
 
     private synchronized void give(Block block) {
-        block.piece.free.give(block.offset, block.size);
+        recent.add(new Recent(Thread.currentThread(), block.piece, block.offset, block.size));
+        recentBytes += block.size;
+        keepRecent(RECENT_BYTES);
         count(-block.size);
     }
 
@@ -128,17 +170,25 @@ final class HostMemory implements AutoCloseable {
     }
 
     /** Counts a tensor, and the bytes that it has elsewhere. */
-    synchronized void add(long elsewhere) {
-        count(elsewhere);
-        tensors++;
+    void add(long elsewhere) {
+        tensors.increment();
+        if (elsewhere > 0) {
+            countElsewhere(elsewhere);
+        }
     }
 
-    synchronized void remove(long elsewhere) {
-        count(-elsewhere);
-        tensors--;
+    void remove(long elsewhere) {
+        tensors.decrement();
+        if (elsewhere > 0) {
+            countElsewhere(-elsewhere);
+        }
         if (closed) {
             freeUnused();
         }
+    }
+
+    private synchronized void countElsewhere(long more) {
+        count(more);
     }
 
     synchronized long used() {
@@ -153,19 +203,21 @@ final class HostMemory implements AutoCloseable {
         peak = bytes;
     }
 
-    synchronized long tensors() {
-        return tensors;
+    long tensors() {
+        return tensors.sum();
     }
 
     /** Gives all memory back to the system: now, or where tensors are still alive, with the last of them. */
     @Override
-    public synchronized void close() {
+    public void close() {
         closed = true;
         freeUnused();
     }
 
-    private void freeUnused() {
-        if (tensors == 0) {
+    private synchronized void freeUnused() {
+        if (tensors.sum() == 0) {
+            recent.clear();
+            recentBytes = 0;
             pieces.forEach(p -> Pointer.free(p.pointer));
             pieces.clear();
         }

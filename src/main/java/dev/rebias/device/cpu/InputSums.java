@@ -23,7 +23,7 @@ final class InputSums {
 
     private final CpuContext context;
     private final WeightError weights;
-    private final Map<String, Taps> taps = new ConcurrentHashMap<>();
+    private final Map<ShapeKey, Taps> taps = new ConcurrentHashMap<>();
     private final InOrder<Batch> order = new InOrder<>(this::add);
     /** For each form of data that came, the sums over all samples. */
     private final Map<Taps, double[][]> totals = new LinkedHashMap<>();
@@ -54,7 +54,7 @@ final class InputSums {
         if (!side) {
             unit[0] = 1;
         }
-        Taps of = taps.computeIfAbsent(Shape.text(unit), k -> new Taps(weights, unit));
+        Taps of = taps.computeIfAbsent(new ShapeKey(unit), k -> new Taps(weights, unit));
         int entries = side ? 1 : Math.toIntExact(shape[0]);
         Layout layout = of.dimensions() == 0 ? Layout.PLAIN : Layout.CHANNELS_LAST;
         Rows rows = new Rows(of, unit);

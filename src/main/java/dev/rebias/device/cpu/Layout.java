@@ -1,7 +1,5 @@
 package dev.rebias.device.cpu;
 
-import java.util.Arrays;
-
 /** In which order a tensor's elements lie in memory. */
 enum Layout {
     /** Row-major: the last dimension runs fastest. */
@@ -42,8 +40,14 @@ enum Layout {
 
     /** Whether both layouts of a tensor of that shape are the same. */
     static boolean indifferent(long... shape) {
-        return shape.length < 3
-                || shape[1] == 1
-                || Arrays.stream(shape, 2, shape.length).allMatch(d -> d == 1);
+        if (shape.length < 3 || shape[1] == 1) {
+            return true;
+        }
+        for (int i = 2; i < shape.length; i++) {
+            if (shape[i] != 1) {
+                return false;
+            }
+        }
+        return true;
     }
 }

@@ -18,8 +18,10 @@ final class Layouts implements AutoCloseable {
     private static final int TILE = 1024;
 
     private final CpuContext context;
-    private final Map<String, Primitive> reorders = new ConcurrentHashMap<>();
+    private final Map<Reorder, Primitive> reorders = new ConcurrentHashMap<>();
     private final Map<Conversion, Primitive> conversions = new ConcurrentHashMap<>();
+
+    private record Reorder(ElementType from, ElementType to, ShapeKey shape, Layout layout, Layout newLayout) {}
 
     private record Conversion(ElementType from, ElementType to, int elements) {}
 
@@ -137,7 +139,7 @@ final class Layouts implements AutoCloseable {
             return;
         }
         lane.stream(); // primitives are made for as many threads as will run them: one
-        String key = type + Shape.text(shape) + layout + newType + newLayout;
+        Reorder key = new Reorder(type, newType, new ShapeKey(shape), layout, newLayout);
         reorders.computeIfAbsent(key, k -> reorder(type, newType, shape, layout, newLayout))
                 .execute(lane, from, to);
     }

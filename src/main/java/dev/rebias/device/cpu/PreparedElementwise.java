@@ -11,7 +11,6 @@ import dev.rebias.device.Tensor;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
-import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -43,7 +42,7 @@ final class PreparedElementwise implements PreparedOp {
     /** For each of the program's inputs that is constant the tensor. */
     private final List<Optional<CpuTensor>> constants = new ArrayList<>();
 
-    private final Map<String, Optional<Way>> ways = new ConcurrentHashMap<>();
+    private final Map<ShapeKey, Optional<Way>> ways = new ConcurrentHashMap<>();
     /** How many shapes of a layer's data there have been. */
     private final AtomicInteger shapesBehind = new AtomicInteger();
 
@@ -128,8 +127,9 @@ final class PreparedElementwise implements PreparedOp {
             return Optional.empty();
         }
         List<CpuTensor> given = given(variables);
-        List<long[]> shapes = new ArrayList<>();
-        StringBuilder key = new StringBuilder();
+        List<long[]> shapes = new ArrayList<>(given.size());
+        long[] key = new long[given.size() * (2 + most(given))];
+        int at = 0;
         for (int i = 0; i < given.size(); i++) {
             CpuTensor x = given.get(i);
             ElementwiseProgram.Input input = program.get().inputs().get(i);
@@ -137,13 +137,25 @@ final class PreparedElementwise implements PreparedOp {
             if (isData ? !before.get().layer().takes(x) : !suits(x.type(), input.quantized())) {
                 return Optional.empty();
             }
-            shapes.add(isData ? before.get().layer().outputShape(x.shape()) : x.shape());
-            key.append(Shape.text(x.shape()))
-                    .append(isData || x.lies(Layout.PLAIN))
-                    .append(isData);
+            long[] shape = x.shape();
+            shapes.add(isData ? before.get().layer().outputShape(shape) : shape);
+            key[at++] = shape.length;
+            key[at++] = isData ? 2 : x.lies(Layout.PLAIN) ? 1 : 0;
+            for (long dimension : shape) {
+                key[at++] = dimension;
+            }
         }
-        return ways.computeIfAbsent(key.toString(), k -> way(given, shapes, before))
+        return ways.computeIfAbsent(new ShapeKey(key), k -> way(given, shapes, before))
                 .map(way -> run(way, given, unwanted));
+    }
+
+    /** The highest rank. */
+    private static int most(List<CpuTensor> tensors) {
+        int most = 0;
+        for (CpuTensor x : tensors) {
+            most = Math.max(most, x.rank());
+        }
+        return most;
     }
 
     private static boolean suits(ElementType type, boolean quantized) {

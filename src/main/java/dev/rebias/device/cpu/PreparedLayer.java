@@ -9,6 +9,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_reorder_primitive_desc_create;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.TransposedConvolution;
@@ -34,12 +35,15 @@ abstract class PreparedLayer implements PreparedOp {
     /** For how many shapes of a whole batch there may be a primitive; each has its own copy of the weights. Threads that come at the same time count as several. */
     private static final int WHOLE_BATCHES = 16;
 
+    /** So many products for each output are few. */
+    private static final int FEW_PRODUCTS = 32;
+
     private final CpuContext context;
     private final LayerOperands operands;
     private final Layout layout;
     private final Optional<Tail> tail;
     private final boolean bytes;
-    private final Map<String, Form> forms = new ConcurrentHashMap<>();
+    private final Map<ShapeKey, Form> forms = new ConcurrentHashMap<>();
     /** How often a whole batch of a shape that was not known came. */
     private final AtomicInteger whole = new AtomicInteger();
 
@@ -189,16 +193,16 @@ abstract class PreparedLayer implements PreparedOp {
     private Form form(long[] data) {
         if (!bytes) {
             long[] unit = unit(data);
-            return forms.computeIfAbsent(Shape.text(unit), k -> new Form(Types.FLOATS, unit));
+            return forms.computeIfAbsent(new ShapeKey(unit), k -> new Form(Types.FLOATS, unit));
         }
         // Batches have one size, but for the last. Where they have more, all but the first are done unit by unit, too.
-        Form known = forms.get(Shape.text(data));
+        Form known = forms.get(new ShapeKey(data));
         if (known != null) {
             return known;
         }
         long[] shape = whole.getAndIncrement() < WHOLE_BATCHES ? data : unit(data);
         return forms.computeIfAbsent(
-                Shape.text(shape), k -> ofBytes(shape).orElseGet(() -> new Form(Types.FLOATS, unit(shape))));
+                new ShapeKey(shape), k -> ofBytes(shape).orElseGet(() -> new Form(Types.FLOATS, unit(shape))));
     }
 
     /** A primitive that multiplies bytes, if oneDNN has a fast one. */
@@ -214,7 +218,7 @@ abstract class PreparedLayer implements PreparedOp {
     /** Makes ready to multiply bytes of a whole batch; false if oneDNN has no fast primitive for that. */
     final boolean prepareBytes(long[] data) {
         Optional<Form> form = bytes ? ofBytes(data) : Optional.empty();
-        form.ifPresent(f -> forms.put(Shape.text(data), f));
+        form.ifPresent(f -> forms.put(new ShapeKey(data), f));
         return form.isPresent();
     }
 
@@ -224,7 +228,7 @@ abstract class PreparedLayer implements PreparedOp {
      * @param behind the addresses of what the tail takes
      */
     final void run(long[] data, long from, long to, long... behind) {
-        forms.get(Shape.text(data)).run(context.lane(), from, to, behind);
+        forms.get(new ShapeKey(data)).run(context.lane(), from, to, behind);
     }
 
     private static BytePointer copy(HostTensor values) {
@@ -248,6 +252,15 @@ abstract class PreparedLayer implements PreparedOp {
         this.layout = layout;
         this.tail = tail;
         this.bytes = OneDnn.multipliesBytes() && operands.areBytes();
+    }
+
+    /** Whether the layer is a convolution of bytes with so few products for each output that memory, not the processor, decides how long it takes; depthwise ones are, and first ones of images. */
+    static boolean isCheap(WeightError layer) {
+        long[] shape = layer.shape();
+        return OneDnn.multipliesBytes()
+                && layer.dataType().isPresent()
+                && layer.op() instanceof Convolution
+                && Shape.elements(shape) / shape[0] <= FEW_PRODUCTS;
     }
 
     static PreparedLayer of(CpuContext context, LayerOperands operands) {

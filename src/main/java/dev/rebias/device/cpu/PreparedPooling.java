@@ -32,7 +32,7 @@ final class PreparedPooling implements PreparedOp {
     private final CpuContext context;
     private final OnnxOp op;
     private final PreparedOp otherwise;
-    private final Map<String, Optional<Form>> forms = new ConcurrentHashMap<>();
+    private final Map<ShapeKey, Optional<Form>> forms = new ConcurrentHashMap<>();
 
     private record Form(Primitive primitive, long[] output) {}
 
@@ -65,7 +65,7 @@ final class PreparedPooling implements PreparedOp {
         }
         long[] one = shape.clone();
         one[0] = 1;
-        Optional<Form> form = forms.computeIfAbsent(Shape.text(one), k -> form(one));
+        Optional<Form> form = forms.computeIfAbsent(new ShapeKey(one), k -> form(one));
         if (form.isEmpty()) {
             return otherwise.run(variables);
         }

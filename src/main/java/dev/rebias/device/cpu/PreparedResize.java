@@ -7,7 +7,6 @@ import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Resizing;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
-import dev.rebias.tensor.Shape;
 import java.nio.FloatBuffer;
 import java.util.List;
 import java.util.Map;
@@ -24,7 +23,7 @@ final class PreparedResize implements PreparedOp {
     private final Optional<float[]> scales;
     private final Optional<long[]> sizes;
     private final PreparedOp otherwise;
-    private final Map<String, Optional<Resizing>> forms = new ConcurrentHashMap<>();
+    private final Map<ShapeKey, Optional<Resizing>> forms = new ConcurrentHashMap<>();
 
     /**
      * Prepares the operation.
@@ -68,7 +67,7 @@ final class PreparedResize implements PreparedOp {
         if (variables.size() > 1 || x.type() != ElementType.FLOAT || shape.length != 4) {
             return otherwise.run(variables);
         }
-        Optional<Resizing> form = forms.computeIfAbsent(Shape.text(shape), k -> Resizing.of(op, shape, scales, sizes)
+        Optional<Resizing> form = forms.computeIfAbsent(new ShapeKey(shape), k -> Resizing.of(op, shape, scales, sizes)
                 .filter(r -> isNearest(r) && isMultiple(r.output(), shape)));
         if (form.isEmpty()) {
             return otherwise.run(variables);

@@ -14,7 +14,9 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
 /** Products of two matrices that are both data, by oneDNN: [rows, depth] x [depth, columns], row-major. One primitive for every shape. */
 final class Products implements AutoCloseable {
     private final CpuContext context;
-    private final Map<String, Primitive> primitives = new ConcurrentHashMap<>();
+    private final Map<Product, Primitive> primitives = new ConcurrentHashMap<>();
+
+    private record Product(ElementType left, boolean transposed, long rows, long depth, long columns) {}
 
     Products(CpuContext context) {
         this.context = context;
@@ -44,8 +46,7 @@ final class Products implements AutoCloseable {
             long depth,
             long columns) {
         context.lane().stream(); // primitives are made for as many threads as will run them: one
-        String key = left + " " + transposed + " " + rows + " " + depth + " " + columns;
-        return primitives.computeIfAbsent(key, k -> {
+        return primitives.computeIfAbsent(new Product(left, transposed, rows, depth, columns), k -> {
             try (Recipe recipe = new Recipe()) {
                 dnnl_primitive_desc description = new dnnl_primitive_desc();
                 long[] strides = transposed ? new long[] {1, rows} : new long[] {depth, 1};

@@ -1,0 +1,80 @@
+package dev.rebias.sweep;
+
+import dev.rebias.device.Device;
+import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Tensor;
+import dev.rebias.error.UnsupportedException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
+
+/** A step that runs an operation, prepared on a device. Several threads may run it at once. */
+final class PreparedStep implements AutoCloseable {
+    private final Step.Run step;
+    private final PreparedOp op;
+    private final Profile.Counter counter;
+    /** The first input that nothing needs afterwards, or -1. */
+    private final int unwanted;
+
+    private final Optional<Step.LayerRun> layer;
+
+    /**
+     * Prepares a step.
+     *
+     * @param releases the tensors that nothing needs after it
+     * @throws UnsupportedException if the device cannot run it
+     */
+    PreparedStep(Device device, Step.Run step, List<Integer> releases, Profile profile) {
+        this.step = step;
+        this.counter = profile.counter(step.work());
+        int first = 0;
+        while (first < step.inputs().size() && !releases.contains(step.inputs().get(first))) {
+            first++;
+        }
+        this.unwanted = first < step.inputs().size() ? first : -1;
+        this.layer = step.layer();
+        this.op = named(() -> device.prepare(step.op(), step.operands()));
+    }
+
+    private <T> T named(Supplier<T> work) {
+        try {
+            return work.get();
+        } catch (UnsupportedException e) {
+            throw new UnsupportedException(step.name() + ": " + e.getMessage(), e);
+        }
+    }
+
+    /**
+     * Runs it.
+     *
+     * @param tensors a batch's, by number: those that it uses, and places for those that it makes
+     * @param shared the tensors that are the same for all batches, by number
+     */
+    void run(Tensor[] tensors, Tensor[] shared) {
+        long start = System.nanoTime();
+        List<Tensor> inputs = new ArrayList<>(step.inputs().size());
+        long bytes = 0;
+        for (int i : step.inputs()) {
+            Tensor input = shared[i] == null ? tensors[i] : shared[i];
+            inputs.add(input);
+            bytes += input.bytes();
+        }
+        long multiplications = 0;
+        if (layer.isPresent()) {
+            Step.LayerRun of = layer.get();
+            multiplications = of.op().multiplications(inputs.get(of.data()).shape(), of.weights());
+        }
+        List<Tensor> outputs = named(() -> unwanted < 0 ? op.run(inputs) : op.run(inputs, unwanted));
+        for (int i = 0; i < outputs.size(); i++) {
+            tensors[step.outputs().get(i)] = outputs.get(i);
+            bytes += outputs.get(i).bytes();
+        }
+        counter.add(System.nanoTime() - start, bytes, multiplications);
+    }
+
+    @Override
+    public void close() {
+        op.close();
+    }
+}
