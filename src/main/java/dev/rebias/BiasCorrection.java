@@ -188,8 +188,8 @@ public final class BiasCorrection {
             BoundSamples bound, List<LayerPair> layers, CorrectionOptions options, Device device, String why) {
         Transfers before = device.transfers();
         device.forgetPeak();
-        int batchSize = batchSize(options.batchSize(), bound, device, bound.count());
         Plan plan = plan(layers, device, options);
+        int batchSize = batchSize(options.batchSize(), bound, plan, device, bound.count());
         long start = System.nanoTime();
         List<Moments> moments;
         long spilled;
@@ -232,9 +232,11 @@ public final class BiasCorrection {
     public Footprint footprint(Samples samples, CorrectionOptions options, long count) {
         BoundSamples bound = samples.bind(inputs());
         List<LayerPair> layers = layers(options);
-        try (Device device = Devices.open(options.device()).device();
-                Sweep sweep = sweep(plan(layers, device, options), device, options.withMemoryLimit(Long.MAX_VALUE))) {
-            return sweep.footprint(bound, batchSize(options.batchSize(), bound, device, count));
+        try (Device device = Devices.open(options.device()).device()) {
+            Plan plan = plan(layers, device, options);
+            try (Sweep sweep = sweep(plan, device, options.withMemoryLimit(Long.MAX_VALUE))) {
+                return sweep.footprint(bound, batchSize(options.batchSize(), bound, plan, device, count));
+            }
         }
     }
 
@@ -269,14 +271,7 @@ public final class BiasCorrection {
     }
 
     private Plan plan(List<LayerPair> layers, Device device, CorrectionOptions options) {
-        return Planner.plan(
-                options.reference(),
-                options.errors(),
-                device::prefersInputSquares,
-                floating,
-                quantized,
-                floatInputs,
-                layers);
+        return Planner.plan(options.reference(), options.errors(), device, floating, quantized, floatInputs, layers);
     }
 
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {
@@ -303,7 +298,7 @@ public final class BiasCorrection {
     }
 
     /** The batch size that the model fixes, or else the one that suits the device. */
-    private int batchSize(int wanted, BoundSamples bound, Device device, long count) {
+    private int batchSize(int wanted, BoundSamples bound, Plan plan, Device device, long count) {
         if (fixedBatch().isPresent()) {
             int fixed = fixedBatch().get();
             int samples = bound.count();
@@ -315,13 +310,20 @@ public final class BiasCorrection {
             return fixed;
         }
         try (Batches first = bound.batches(1)) {
-            long bytes = first.next().stream()
-                    .mapToLong(t -> t.elements() * t.type().bytes())
-                    .sum();
+            List<long[]> shapes = first.next().stream().map(HostTensor::shape).toList();
+            int threads = device.threads();
             // Where several threads take batches of their own, there should be a few for each.
-            int shares = device.threads() == 1 ? 1 : BATCHES_PER_THREAD * device.threads();
-            return device.batchSize((int) Math.min(wanted, (count + shares - 1) / shares), bytes);
+            int shares = threads == 1 ? 1 : BATCHES_PER_THREAD * threads;
+            int most = device.batchSize((int) Math.min(wanted, ratio(count, shares)), plan.meanOutputBytes(shapes));
+            // As many batches for each, and of one size as far as that goes.
+            long batches = ratio(ratio(count, most), threads) * threads;
+            return Math.toIntExact(Math.max(1, ratio(count, batches)));
         }
+    }
+
+    /** Rounded up. */
+    private static long ratio(long a, long b) {
+        return (a + b - 1) / b;
     }
 
     private List<LayerResult> results(List<LayerPair> layers, List<Moments> moments) {

@@ -18,10 +18,10 @@ public interface Device extends AutoCloseable {
      * The batch size that suits the device.
      *
      * @param wanted the most samples that a batch may have
-     * @param sampleBytes the size of one sample, all inputs together
+     * @param outputBytes the size of what a layer makes of one sample, on average
      * @return from 1 to wanted
      */
-    int batchSize(int wanted, long sampleBytes);
+    int batchSize(int wanted, long outputBytes);
 
     /** Copies a tensor to the device; when this returns, the host may write to its own again. */
     Tensor upload(HostTensor values);
@@ -68,6 +68,13 @@ public interface Device extends AutoCloseable {
      * them never does.
      */
     default boolean prefersInputSquares(WeightError weights) {
+        return false;
+    }
+
+    /**
+     * Whether such a layer runs a second time, with its correction and with what follows, in no more time than its output would take to wait until the correction is known.
+     */
+    default boolean prefersRunningAgain(WeightError weights) {
         return false;
     }
 

@@ -28,6 +28,16 @@ public record Plan(
         segments = List.copyOf(segments);
     }
 
+    /**
+     * The mean size of a layer's output, as far as it follows from the inputs' shapes.
+     *
+     * @param inputShapes in the order of the inputs
+     * @return bytes, as floats; of the inputs where no layer's output is known
+     */
+    public long meanOutputBytes(List<long[]> inputShapes) {
+        return LayerSizes.meanBytes(this, inputShapes);
+    }
+
     /** How a layer's errors are found. */
     public enum Method {
         /** By computing every one. */

@@ -1,5 +1,6 @@
 package dev.rebias.sweep;
 
+import dev.rebias.device.Device;
 import dev.rebias.device.Operand;
 import dev.rebias.device.WeightError;
 import dev.rebias.model.Graph;
@@ -21,7 +22,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.function.Predicate;
 
 /**
  * Makes the plan of a sweep. A tensor's level is the number of barriers before it can exist with all corrections in it: an output of a
@@ -30,7 +30,7 @@ import java.util.function.Predicate;
  */
 public final class Planner {
     private final Reference reference;
-    private final Predicate<WeightError> squares;
+    private final Device device;
     private final boolean errors;
     private final List<Plan.Measured> measured = new ArrayList<>();
     private final List<LayerPair> layers;
@@ -51,13 +51,13 @@ public final class Planner {
     private Planner(
             Reference reference,
             boolean errors,
-            Predicate<WeightError> squares,
+            Device device,
             Graph floating,
             Graph quantized,
             List<LayerPair> layers) {
         this.reference = reference;
         this.errors = errors;
-        this.squares = squares;
+        this.device = device;
         this.floating = floating;
         this.quantized = quantized;
         this.layers = layers;
@@ -67,19 +67,19 @@ public final class Planner {
      * Plans a sweep.
      *
      * @param errors whether the errors themselves are wanted, or only their means, for which the reference {@code LAYER} has a closed form
-     * @param squares of which layers errors and their squares are better found from the input than by computing them ({@link dev.rebias.device.Device#prefersInputSquares})
+     * @param device that will run it; it has its preferences
      * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
      * @param layers the layers to be corrected, in the quantised model's graph order
      */
     public static Plan plan(
             Reference reference,
             boolean errors,
-            Predicate<WeightError> squares,
+            Device device,
             Graph floating,
             Graph quantized,
             Map<String, String> floatInputs,
             List<LayerPair> layers) {
-        return new Planner(reference, errors, squares, floating, quantized, layers).plan(floatInputs);
+        return new Planner(reference, errors, device, floating, quantized, layers).plan(floatInputs);
     }
 
     private Plan plan(Map<String, String> floatInputs) {
@@ -99,7 +99,7 @@ public final class Planner {
         if (!errors) {
             return new Plan.Measured(Plan.Method.INPUT_MEANS, weights);
         }
-        boolean bySquares = reference == Reference.LAYER && squares.test(weights);
+        boolean bySquares = reference == Reference.LAYER && device.prefersInputSquares(weights);
         return new Plan.Measured(bySquares ? Plan.Method.INPUT_SQUARES : Plan.Method.ERRORS, weights);
     }
 
@@ -163,25 +163,22 @@ public final class Planner {
         return needed;
     }
 
+    /** Whether a layer of which errors are computed runs once more behind the barrier, so that its data wait there and not its output. In the other reference the float layer's output waits too, and memory is passed over no less. */
+    private boolean runsAgain(int index) {
+        return reference == Reference.LAYER
+                && layers.get(index).quantized().first().isEmpty()
+                && device.prefersRunningAgain(measured.get(index).weights());
+    }
+
     private void planLayer(int index) {
         Layer q = layers.get(index).quantized();
         Layer f = layers.get(index).floating();
-        int data = quantizedTensors.get(q.data());
-        List<Step> own = new ArrayList<>();
-        q.first().flatMap(first -> sums(q, first)).ifPresent(own::add);
         int output = tensors++;
-        // No layer runs with its bias: error moments add it in double precision, and the quantised layer's is added
-        // together with the
-        // correction, in one rounding, so that a corrected model gives the same bits when it is corrected again.
-        String name = "quantised layer '" + q.name() + "'";
-        own.add(q.integers()
-                .map(integers -> integerLayer(name, q, integers, output))
-                .orElseGet(() -> layer(name, Step.Role.QUANTIZED, q.op(), q.weightShape(), q.weights(), data, output)));
         // Where errors follow from the input, the correction is known before the layer runs.
         boolean computed = measured.get(index).method() == Plan.Method.ERRORS;
-        int runs = computed ? level : level + 1;
+        boolean runsBehind = !computed || runsAgain(index);
         if (computed) {
-            own.forEach(this::add);
+            quantized(q, output).forEach(this::add);
             int compared = reference == Reference.LAYER ? error(index, q, f) : floatTensor(withoutBias(f));
             add(new Step.Measure(index, compared, output));
         } else {
@@ -191,20 +188,41 @@ public final class Planner {
         if (neededByLayers.contains(q.output())) {
             bias = tensors++;
             biases.add(bias);
-            Step.Run add = new Step.Run(
+            int behind = computed && runsBehind ? tensors++ : output;
+            List<Step> next = steps.computeIfAbsent(level + 1, k -> new ArrayList<>());
+            if (runsBehind) {
+                next.addAll(quantized(q, behind));
+            }
+            next.add(new Step.Run(
                     "corrected bias of layer '" + q.name() + "'",
                     Step.Role.OTHER,
                     OnnxOp.add(),
                     List.of(new Operand.Variable(), new Operand.Variable()),
-                    List.of(output, bias),
-                    List.of(newTensor(quantizedTensors, q.output())));
-            List<Step> next = steps.computeIfAbsent(level + 1, k -> new ArrayList<>());
-            if (runs > level) {
-                next.addAll(own);
-            }
-            next.add(add);
+                    List.of(behind, bias),
+                    List.of(newTensor(quantizedTensors, q.output()))));
         }
         solved.computeIfAbsent(level, k -> new ArrayList<>()).add(new Plan.Solved(index, bias));
+    }
+
+    /**
+     * The steps that run a layer of the quantised model. No layer runs with its bias: error moments add it in double precision, and the quantised layer's is added together with the correction, in one
+     * rounding, so that a corrected model gives the same bits when it is corrected again.
+     */
+    private List<Step> quantized(Layer q, int output) {
+        List<Step> own = new ArrayList<>();
+        q.first().flatMap(first -> sums(q, first)).ifPresent(own::add);
+        String name = "quantised layer '" + q.name() + "'";
+        own.add(q.integers()
+                .map(integers -> integerLayer(name, q, integers, output))
+                .orElseGet(() -> layer(
+                        name,
+                        Step.Role.QUANTIZED,
+                        q.op(),
+                        q.weightShape(),
+                        q.weights(),
+                        quantizedTensors.get(q.data()),
+                        output)));
+        return own;
     }
 
     /**

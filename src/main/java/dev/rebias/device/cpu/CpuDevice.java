@@ -32,8 +32,8 @@ import java.util.stream.IntStream;
  * moments may be used by several threads at once: each works on batches of its own.
  */
 public final class CpuDevice implements Device {
-    /** What a batch's samples may take: enough that calls do not matter, and so little that its tensors stay in the processor's caches from one operation to the next. */
-    private static final long BATCH_BYTES = 512 << 10;
+    /** What a layer's output for a batch should take: enough that calls do not matter, and so little that tensors stay in the processor's caches from one operation to the next. */
+    private static final long BATCH_BYTES = 600 << 10;
 
     private final CpuContext context = new CpuContext();
     private final int threads;
@@ -79,8 +79,8 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public int batchSize(int wanted, long sampleBytes) {
-        return (int) Math.max(1, Math.min(wanted, BATCH_BYTES / Math.max(1, sampleBytes)));
+    public int batchSize(int wanted, long outputBytes) {
+        return (int) Math.max(1, Math.min(wanted, BATCH_BYTES / Math.max(1, outputBytes)));
     }
 
     @Override
@@ -189,6 +189,11 @@ public final class CpuDevice implements Device {
     @Override
     public boolean prefersInputSquares(WeightError weights) {
         return CpuInputSquares.suits(weights);
+    }
+
+    @Override
+    public boolean prefersRunningAgain(WeightError weights) {
+        return PreparedLayer.isCheap(weights);
     }
 
     @Override

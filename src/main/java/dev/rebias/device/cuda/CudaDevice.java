@@ -70,7 +70,7 @@ public final class CudaDevice implements Device {
     }
 
     @Override
-    public int batchSize(int wanted, long sampleBytes) {
+    public int batchSize(int wanted, long outputBytes) {
         return wanted;
     }
 
