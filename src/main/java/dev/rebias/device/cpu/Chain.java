@@ -73,6 +73,9 @@ final class Chain implements AutoCloseable {
 
     private record Size(long rows, int length) {}
 
+    /** All that a step's primitive is described with. */
+    private record Description(Step step, ElementType result, Size size) {}
+
     /** A step by primitives of its own. */
     private final class Stage {
         private final Step step;
@@ -88,7 +91,16 @@ final class Chain implements AutoCloseable {
 
         /** The primitive for that many rows of that length. */
         Primitive primitive(long rows, int length) {
-            return primitives.computeIfAbsent(new Size(rows, length), k -> make(rows, length));
+            Size size = new Size(rows, length);
+            Primitive known = primitives.get(size);
+            return known != null
+                    ? known
+                    : primitives.computeIfAbsent(
+                            size, k -> context.primitives().take(key(size), () -> make(rows, length)));
+        }
+
+        private Description key(Size size) {
+            return new Description(step, result, size);
         }
 
         private Primitive make(long rows, int length) {
@@ -120,7 +132,9 @@ final class Chain implements AutoCloseable {
 
         void close() {
             Resources all = new Resources();
-            primitives.values().forEach(p -> all.add(p::close));
+            primitives
+                    .keySet()
+                    .forEach(size -> all.add(() -> context.primitives().give(key(size))));
             primitives.clear();
             all.close();
         }

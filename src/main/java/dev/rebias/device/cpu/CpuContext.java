@@ -11,6 +11,7 @@ final class CpuContext implements AutoCloseable {
     private final Map<Thread, Lane> lanes = new ConcurrentHashMap<>();
     private final Layouts layouts = new Layouts(this);
     private final Products products = new Products(this);
+    private final Primitives primitives = new Primitives();
 
     HostMemory memory() {
         return memory;
@@ -22,6 +23,10 @@ final class CpuContext implements AutoCloseable {
 
     Products products() {
         return products;
+    }
+
+    Primitives primitives() {
+        return primitives;
     }
 
     /** The calling thread's own; that of a thread which has ended goes to the next. */
@@ -52,6 +57,7 @@ final class CpuContext implements AutoCloseable {
         lanes.values().forEach(l -> all.add(l::close));
         all.add(layouts::close);
         all.add(products::close);
+        all.add(primitives::close);
         all.close();
         lanes.clear();
     }

@@ -12,6 +12,7 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Convolution;
+import dev.rebias.op.LayerOp;
 import dev.rebias.op.TransposedConvolution;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
@@ -47,7 +48,7 @@ abstract class PreparedLayer implements PreparedOp {
     /** How often a whole batch of a shape that was not known came. */
     private final AtomicInteger whole = new AtomicInteger();
 
-    /** What a primitive does to its output before that leaves it. */
+    /** What a primitive does to its output before that leaves it. Equal tails do the same. */
     interface Tail {
         /** The type of what leaves it. */
         ElementType type();
@@ -65,6 +66,25 @@ abstract class PreparedLayer implements PreparedOp {
         List<Integer> append(Recipe recipe, dnnl_memory_desc vector, dnnl_memory_desc number);
     }
 
+    /** All that a primitive is described with: whether it takes a zero point, how many scales and biases, whether the data have their border already. */
+    private record Description(
+            LayerOp op,
+            ShapeKey weights,
+            Types types,
+            ShapeKey data,
+            boolean zero,
+            Optional<Long> scales,
+            Optional<Long> biases,
+            boolean padded,
+            Optional<Tail> tail) {}
+
+    /** Of what brings weights into the order in which a primitive wants them. */
+    private record Arrangement(Description of) {}
+
+    private boolean hasZero(Types types) {
+        return !types.floats() && operands.zero().orElseThrow() != 0;
+    }
+
     /** The primitive for data of one shape. */
     private final class Form {
         private final Types types;
@@ -79,47 +99,58 @@ abstract class PreparedLayer implements PreparedOp {
         Form(Types types, long[] unit) {
             this.types = types;
             this.unit = unit.clone();
-            context.lane().stream(); // primitives are made for as many threads as will run them: one
             output = operands.op().outputShape(unit, operands.weights().shape());
-            try (Recipe recipe = new Recipe()) {
-                List<Integer> arguments = new ArrayList<>(List.of(DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST));
-                if (!types.floats() && operands.zero().orElseThrow() != 0) {
-                    arguments.add(recipe.less());
+            padding = types.floats() ? Optional.empty() : padding(unit, output);
+            try {
+                if (hasZero(types)) {
                     HostTensor zero = HostTensor.zeros(ElementType.INT32, 1);
-                    zero.bytes().putInt(0, Math.toIntExact(operands.zero().get()));
+                    zero.bytes().putInt(0, Math.toIntExact(operands.zero().orElseThrow()));
                     own(copy(zero));
                 }
-                factor().ifPresent(recipe::times);
-                operands.scale().ifPresent(s -> {
-                    // With floats oneDNN has none of its own.
-                    arguments.add(
-                            types.floats()
-                                    ? recipe.times(vector(recipe, s))
-                                    : recipe.timesWeights(channelDimensions()));
-                    own(copy(s));
-                });
-                operands.bias().ifPresent(b -> {
-                    arguments.add(recipe.plus(vector(recipe, b)));
-                    own(copy(b));
-                });
-                tail.ifPresent(t -> arguments.addAll(t.append(
-                        recipe,
-                        alongChannels(
-                                recipe,
-                                operands.op().channels(operands.weights().shape())),
-                        alongChannels(recipe, 1))));
-                padding = types.floats() ? Optional.empty() : padding(unit, output);
-                dnnl_primitive_desc description =
-                        describe(recipe, types, padding.map(Padding::shape).orElse(unit), output, padding.isPresent());
-                primitive = new Primitive(
-                        description,
-                        operands.op().channels(operands.weights().shape()),
-                        arguments.stream().mapToInt(Integer::intValue).toArray());
-                owned.add(primitive::close);
-                weights = arranged(recipe);
+                operands.scale().ifPresent(s -> own(copy(s)));
+                operands.bias().ifPresent(b -> own(copy(b)));
+                Description description = new Description(
+                        operands.op(),
+                        new ShapeKey(operands.weights().shape()),
+                        types,
+                        new ShapeKey(unit),
+                        hasZero(types),
+                        operands.scale().map(HostTensor::elements),
+                        operands.bias().map(HostTensor::elements),
+                        padding.isPresent(),
+                        tail);
+                primitive = context.primitives().take(description, this::describe);
+                owned.add(() -> context.primitives().give(description));
+                weights = arranged(description);
             } catch (RuntimeException e) {
                 owned.close();
                 throw e;
+            }
+        }
+
+        private Primitive describe() {
+            context.lane().stream(); // primitives are made for as many threads as will run them: one
+            long[] shape = operands.weights().shape();
+            try (Recipe recipe = new Recipe()) {
+                List<Integer> arguments = new ArrayList<>(List.of(DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST));
+                if (hasZero(types)) {
+                    arguments.add(recipe.less());
+                }
+                factor().ifPresent(recipe::times);
+                // With floats oneDNN has no scales of its own.
+                operands.scale()
+                        .ifPresent(s -> arguments.add(
+                                types.floats()
+                                        ? recipe.times(vector(recipe, s))
+                                        : recipe.timesWeights(channelDimensions())));
+                operands.bias().ifPresent(b -> arguments.add(recipe.plus(vector(recipe, b))));
+                tail.ifPresent(t -> arguments.addAll(t.append(
+                        recipe, alongChannels(recipe, operands.op().channels(shape)), alongChannels(recipe, 1))));
+                return new Primitive(
+                        PreparedLayer.this.describe(
+                                recipe, types, padding.map(Padding::shape).orElse(unit), output, padding.isPresent()),
+                        operands.op().channels(shape),
+                        arguments.stream().mapToInt(Integer::intValue).toArray());
             }
         }
 
@@ -138,25 +169,30 @@ abstract class PreparedLayer implements PreparedOp {
         }
 
         /** The weights as the primitive wants them. */
-        private BytePointer arranged(Recipe recipe) {
+        private BytePointer arranged(Description described) {
             dnnl_memory_desc wanted = primitive.memory(DNNL_ARG_WEIGHTS);
             BytePointer to = new BytePointer(Pointer.malloc(dnnl_memory_desc_get_size(wanted)));
             owned.add(() -> Pointer.free(to));
-            dnnl_primitive_desc description = new dnnl_primitive_desc();
-            try (Recipe plain = new Recipe()) {
-                OneDnn.check(
-                        dnnl_reorder_primitive_desc_create(
-                                description,
-                                weights(recipe),
-                                OneDnn.engine(),
-                                wanted,
-                                OneDnn.engine(),
-                                plain.attributes()),
-                        "dnnl_reorder_primitive_desc_create");
-            }
-            try (Primitive reorder = new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST);
-                    BytePointer from = new BytePointer(operands.weights().bytes())) {
+            Arrangement key = new Arrangement(described);
+            Primitive reorder = context.primitives().take(key, () -> {
+                dnnl_primitive_desc description = new dnnl_primitive_desc();
+                try (Recipe recipe = new Recipe()) {
+                    OneDnn.check(
+                            dnnl_reorder_primitive_desc_create(
+                                    description,
+                                    weights(recipe),
+                                    OneDnn.engine(),
+                                    wanted,
+                                    OneDnn.engine(),
+                                    recipe.attributes()),
+                            "dnnl_reorder_primitive_desc_create");
+                }
+                return new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST);
+            });
+            try (BytePointer from = new BytePointer(operands.weights().bytes())) {
                 reorder.execute(context.lane(), from.address(), to.address());
+            } finally {
+                context.primitives().give(key);
             }
             return to;
         }
