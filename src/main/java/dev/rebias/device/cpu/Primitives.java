@@ -61,9 +61,12 @@ final class Primitives implements AutoCloseable {
         return entry.primitive;
     }
 
-    /** Gives a primitive back that was taken with that key. */
+    /** Gives a primitive back that was taken with that key; it may have been closed with all others before. */
     synchronized void give(Object key) {
         Entry entry = entries.get(key);
+        if (entry == null) {
+            return;
+        }
         entry.users--;
         if (entry.users == 0) {
             unused.add(key);

@@ -65,6 +65,16 @@ final class PrimitivesTest {
     }
 
     @Test
+    void whoeverComesBackAfterTheEndIsWelcome() {
+        Primitives primitives = new Primitives();
+        take(primitives, 8);
+        primitives.close();
+        primitives.give(new Key(8));
+        assertThat(primitives.size()).isZero();
+        context.close();
+    }
+
+    @Test
     void threadsThatComeAtOnceShareOne() throws InterruptedException {
         try (Primitives primitives = new Primitives()) {
             Primitive[] taken = new Primitive[8];
