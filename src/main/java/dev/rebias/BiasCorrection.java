@@ -314,15 +314,15 @@ public final class BiasCorrection {
             int threads = device.threads();
             // Where several threads take batches of their own, there should be a few for each.
             int shares = threads == 1 ? 1 : BATCHES_PER_THREAD * threads;
-            int most = device.batchSize((int) Math.min(wanted, ratio(count, shares)), plan.meanOutputBytes(shapes));
+            int most = device.batchSize((int) Math.min(wanted, ceilDiv(count, shares)), plan.meanOutputBytes(shapes));
             // As many batches for each, and of one size as far as that goes.
-            long batches = ratio(ratio(count, most), threads) * threads;
-            return Math.toIntExact(Math.max(1, ratio(count, batches)));
+            long batches = ceilDiv(ceilDiv(count, most), threads) * threads;
+            return Math.toIntExact(ceilDiv(count, batches));
         }
     }
 
-    /** Rounded up. */
-    private static long ratio(long a, long b) {
+    /** a / b, rounded up. */
+    private static long ceilDiv(long a, long b) {
         return (a + b - 1) / b;
     }
 

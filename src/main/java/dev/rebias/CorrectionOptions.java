@@ -9,7 +9,7 @@ import java.util.function.Predicate;
  * How to correct. Immutable; start from {@link #defaults()}.
  *
  * @param reference where y_f comes from; default {@code LAYER}
- * @param batchSize samples per batch, at least 1; default 32; a model that fixes its batch dimension has the last word
+ * @param batchSize the most samples per batch, at least 1; a device may take fewer; default 32; a model that fixes its batch dimension has the last word
  * @param device {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:N}; default {@code auto}
  * @param layers which layers to correct, by name; default all
  * @param perChannel whether results tell of single channels (means, standard errors) too; default no

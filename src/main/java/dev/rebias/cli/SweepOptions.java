@@ -19,7 +19,8 @@ final class SweepOptions {
             names = "--batch-size",
             paramLabel = "N",
             defaultValue = "32",
-            description = "Samples that go through at a time (default: ${DEFAULT-VALUE}). Does not change the result.")
+            description =
+                    "Samples that go through at a time, at most (default: ${DEFAULT-VALUE}). Does not change the result.")
     private int batchSize;
 
     @Mixin

@@ -272,7 +272,7 @@ public final class Sweep implements AutoCloseable {
                         prepared.add(Optional.empty());
                     }
                 }
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 close();
                 throw e;
             }

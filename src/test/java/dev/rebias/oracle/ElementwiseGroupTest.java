@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
-import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Emulator;
@@ -15,6 +14,7 @@ import dev.rebias.device.TestDevices;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.ElementwiseGroup.Member;
 import dev.rebias.op.OnnxOp;
+import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
@@ -135,9 +135,9 @@ final class ElementwiseGroupTest {
             }
             int operand = fixed ? constant(other) : variable(other);
             if (first) {
-                member(op(type), current, operand);
+                member(TestOps.node(type), current, operand);
             } else {
-                member(op(type), operand, current);
+                member(TestOps.node(type), operand, current);
             }
         }
 
@@ -171,7 +171,13 @@ final class ElementwiseGroupTest {
                         + p[1].floats().get(c);
             }
             int x = current;
-            member(op("BatchNormalization"), x, constant(p[0]), constant(p[1]), constant(p[2]), constant(p[3]));
+            member(
+                    TestOps.node("BatchNormalization"),
+                    x,
+                    constant(p[0]),
+                    constant(p[1]),
+                    constant(p[2]),
+                    constant(p[3]));
         }
 
         /** x clip(x + 3, 0, 6) / 6, as exporters write it. */
@@ -180,25 +186,25 @@ final class ElementwiseGroupTest {
             map(v -> v * Math.max(0, Math.min(6, v + 3)) / 6);
             switch (random.nextInt(3)) {
                 case 0 -> {
-                    member(op("HardSigmoid", attribute("alpha", 1f / 6), attribute("beta", 0.5f)), x);
-                    member(op("Mul"), current, x);
+                    member(TestOps.node("HardSigmoid", attribute("alpha", 1f / 6), attribute("beta", 0.5f)), x);
+                    member(TestOps.node("Mul"), current, x);
                 }
                 case 1 -> {
                     clipped(x);
-                    member(op("Mul"), x, current);
-                    member(op("Div"), current, scalar(6));
+                    member(TestOps.node("Mul"), x, current);
+                    member(TestOps.node("Div"), current, scalar(6));
                 }
                 default -> {
                     clipped(x);
-                    member(op("Div"), current, scalar(6));
-                    member(op("Mul"), x, current);
+                    member(TestOps.node("Div"), current, scalar(6));
+                    member(TestOps.node("Mul"), x, current);
                 }
             }
         }
 
         private void clipped(int x) {
-            member(op("Add"), x, scalar(3));
-            member(op("Clip"), current, scalar(0), scalar(6));
+            member(TestOps.node("Add"), x, scalar(3));
+            member(TestOps.node("Clip"), current, scalar(0), scalar(6));
         }
 
         void grow() {
@@ -213,25 +219,25 @@ final class ElementwiseGroupTest {
                 case 7 -> hardSwish();
                 case 8 -> {
                     map(v -> Math.max(v, 0));
-                    member(op("Relu"), x);
+                    member(TestOps.node("Relu"), x);
                 }
                 case 9 -> {
                     // All of it becomes the upper bound where that is below the lower one.
                     float upper = random.nextInt(4) == 0 ? -2.5f : 2.5f;
                     map(v -> Math.min(Math.max(-1.5, v), upper));
-                    member(op("Clip"), x, scalar(-1.5f), scalar(upper));
+                    member(TestOps.node("Clip"), x, scalar(-1.5f), scalar(upper));
                 }
                 case 10 -> {
                     map(v -> v < 0 ? 0.25 * v : v);
-                    member(op("LeakyRelu", attribute("alpha", 0.25f)), x);
+                    member(TestOps.node("LeakyRelu", attribute("alpha", 0.25f)), x);
                 }
                 case 11 -> {
                     map(v -> Math.max(0, Math.min(1, 0.2f * v + 0.5)));
-                    member(op("HardSigmoid"), x);
+                    member(TestOps.node("HardSigmoid"), x);
                 }
                 default -> {
                     map(Math::abs);
-                    member(op("Abs"), x);
+                    member(TestOps.node("Abs"), x);
                 }
             }
         }
@@ -262,18 +268,6 @@ final class ElementwiseGroupTest {
             };
         }
         return out;
-    }
-
-    private static OnnxOp op(String type, AttributeProto... attributes) {
-        NodeProto node = NodeProto.newBuilder()
-                .setOpType(type)
-                .addOutput("y")
-                .addAllAttribute(Arrays.asList(attributes))
-                .build();
-        return new OnnxOp(
-                node,
-                List.of(),
-                List.of(OperatorSetIdProto.newBuilder().setVersion(13).build()));
     }
 
     private static AttributeProto attribute(String name, float value) {
@@ -361,7 +355,7 @@ final class ElementwiseGroupTest {
                         : Optional.empty();
                 ElementType type = random.nextBoolean() ? ElementType.UINT8 : ElementType.INT8;
                 quantizer.ifPresent(q -> draft.member(
-                        op("QuantizeLinear"),
+                        TestOps.node("QuantizeLinear"),
                         draft.current,
                         draft.scalar(q[0]),
                         draft.constant(HostTensor.ofByte(type, (int) q[1]))));
@@ -461,7 +455,7 @@ final class ElementwiseGroupTest {
                                             : i % 3 == 1 ? Math.nextUp(tie) : Math.nextDown(Math.nextDown(tie)));
                 }
                 draft.member(
-                        op("QuantizeLinear"),
+                        TestOps.node("QuantizeLinear"),
                         draft.current,
                         draft.scalar(scale),
                         draft.constant(HostTensor.ofByte(ElementType.INT8, 3)));

@@ -3,8 +3,6 @@ package dev.rebias.sweep;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.onnx.proto.OnnxMl.AttributeProto;
-import ai.onnx.proto.OnnxMl.NodeProto;
-import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
 import dev.rebias.device.Operand;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
@@ -33,19 +31,6 @@ final class LayerSizesTest {
         return new Step.Run("other", Step.Role.OTHER, op, operands, inputs, List.of(output));
     }
 
-    private static OnnxOp op(String type, AttributeProto... attributes) {
-        NodeProto node = NodeProto.newBuilder()
-                .setOpType(type)
-                .addInput("x")
-                .addOutput("y")
-                .addAllAttribute(List.of(attributes))
-                .build();
-        return new OnnxOp(
-                node,
-                List.of(),
-                List.of(OperatorSetIdProto.newBuilder().setVersion(13).build()));
-    }
-
     private static AttributeProto two(String name) {
         return AttributeProto.newBuilder()
                 .setName(name)
@@ -70,16 +55,16 @@ final class LayerSizesTest {
     void elementwiseOperationsAndPoolingBetweenThem() {
         assertThat(mean(
                         layer(0, 1, 4, 8),
-                        other(op("Relu"), List.of(1), 2),
+                        other(TestOps.node("Relu"), List.of(1), 2),
                         other(OnnxOp.add(), List.of(8, 2), 3),
-                        other(op("MaxPool", two("kernel_shape"), two("strides")), List.of(3), 4),
+                        other(TestOps.node("MaxPool", two("kernel_shape"), two("strides")), List.of(3), 4),
                         layer(4, 5, 8, 16)))
                 .isEqualTo(Float.BYTES * (8 * 10 * 12 + 16 * 5 * 6) / 2);
     }
 
     @Test
     void whatIsBehindOtherOperationsDoesNotCount() {
-        assertThat(mean(layer(0, 1, 4, 8), other(op("Reshape"), List.of(1), 2), layer(2, 3, 8, 100)))
+        assertThat(mean(layer(0, 1, 4, 8), other(TestOps.node("Reshape"), List.of(1), 2), layer(2, 3, 8, 100)))
                 .isEqualTo(Float.BYTES * 8 * 10 * 12);
     }
 
@@ -90,6 +75,6 @@ final class LayerSizesTest {
 
     @Test
     void withoutLayersTheInputs() {
-        assertThat(mean(other(op("Relu"), List.of(0), 1))).isEqualTo(Float.BYTES * 4 * 10 * 12);
+        assertThat(mean(other(TestOps.node("Relu"), List.of(0), 1))).isEqualTo(Float.BYTES * 4 * 10 * 12);
     }
 }

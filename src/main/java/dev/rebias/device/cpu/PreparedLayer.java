@@ -122,7 +122,7 @@ abstract class PreparedLayer implements PreparedOp {
                 primitive = context.primitives().take(description, this::describe);
                 owned.add(() -> context.primitives().give(description));
                 weights = arranged(description);
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 owned.close();
                 throw e;
             }

@@ -103,7 +103,7 @@ final class Primitive implements AutoCloseable {
         this.arguments = arguments.clone();
         try {
             OneDnn.check(dnnl_primitive_create(primitive, description), "dnnl_primitive_create");
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             OneDnn.check(dnnl_primitive_desc_destroy(description), "dnnl_primitive_desc_destroy");
             throw e;
         }
