@@ -85,15 +85,13 @@ final class Fusion {
         return withLayers(joined, usedLater);
     }
 
-    /** Joins a layer on quantised data to the group behind it, where nothing else uses the layer's output. */
+    /** Joins a convolution to the group behind it, where nothing else uses the layer's output. */
     private static List<Step> withLayers(List<Step> steps, Set<Integer> usedLater) {
         Map<Integer, Step.Run> makers = new HashMap<>();
         Map<Integer, Integer> uses = new HashMap<>();
         for (Step step : steps) {
             step.uses().forEach(t -> uses.merge(t, 1, Integer::sum));
-            if (step instanceof Step.Run run
-                    && run.op() instanceof IntegerLayer layer
-                    && layer.op() instanceof Convolution) {
+            if (step instanceof Step.Run run && isConvolution(run)) {
                 makers.put(run.outputs().get(0), run);
             }
         }
@@ -116,6 +114,11 @@ final class Fusion {
         return joined;
     }
 
+    private static boolean isConvolution(Step.Run run) {
+        boolean alone = run.op() instanceof Convolution || run.op() instanceof IntegerLayer;
+        return alone && run.layer().filter(l -> l.op() instanceof Convolution).isPresent();
+    }
+
     private static Step.Run join(Step.Run layer, Step.Run behind) {
         ElementwiseGroup group = (ElementwiseGroup) behind.op();
         int position = behind.inputs().indexOf(layer.outputs().get(0));
@@ -131,7 +134,7 @@ final class Fusion {
         return new Step.Run(
                 layer.name() + " to " + behind.name(),
                 layer.role(),
-                new LayerGroup((IntegerLayer) layer.op(), group, place),
+                new LayerGroup(layer.op(), group, place),
                 operands,
                 inputs,
                 behind.outputs());

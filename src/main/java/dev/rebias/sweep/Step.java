@@ -53,17 +53,17 @@ sealed interface Step {
 
         /** The layer that it runs, alone or first, if its weights are constant. */
         Optional<LayerRun> layer() {
-            if (op instanceof LayerGroup behind) {
-                return layer(
-                        behind.layer().op(),
-                        LayerThenGroup.ofLayer(behind, operands),
-                        LayerThenGroup.position(behind, operands));
-            }
-            return layer(op instanceof IntegerLayer integers ? integers.op() : op, operands, 0);
+            return op instanceof LayerGroup behind
+                    ? layer(
+                            behind.layer(),
+                            LayerThenGroup.ofLayer(behind, operands),
+                            LayerThenGroup.position(behind, operands))
+                    : layer(op, operands, 0);
         }
 
         private static Optional<LayerRun> layer(Op op, List<Operand> operands, int data) {
-            return op instanceof LayerOp layer && operands.get(1) instanceof Operand.Constant weights
+            Op own = op instanceof IntegerLayer integers ? integers.op() : op;
+            return own instanceof LayerOp layer && operands.get(1) instanceof Operand.Constant weights
                     ? Optional.of(new LayerRun(layer, data, weights.value().shape()))
                     : Optional.empty();
         }
@@ -106,6 +106,20 @@ sealed interface Step {
         @Override
         public List<Integer> uses() {
             return List.of(data);
+        }
+    }
+
+    /**
+     * Adds to what a layer's weights meet in both networks.
+     *
+     * @param layer the layer's position among the pairs
+     * @param reference the float layer's data
+     * @param data the quantised layer's
+     */
+    record MeasureInputs(int layer, int reference, int data) implements Step {
+        @Override
+        public List<Integer> uses() {
+            return List.of(reference, data);
         }
     }
 }

@@ -17,11 +17,13 @@ import dev.rebias.op.ElementwiseGroup.Member;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.OnnxOp;
+import dev.rebias.op.Op;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
 import java.util.stream.Stream;
@@ -29,7 +31,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Convolutions of bytes with what follows them, made as one, compute what both compute in double precision. */
+/** Convolutions of bytes and of floats with what follows them, made as one, compute what both compute in double precision. */
 @Tag("cuda")
 final class LayerGroupTest {
     private static final int LAYERS = 300;
@@ -241,23 +243,35 @@ final class LayerGroupTest {
     /** How much of the bound the worst element takes. */
     private static double check(Device device, Random random) {
         RandomLayer layer = layer(random);
-        ElementType type = random.nextBoolean() ? ElementType.UINT8 : ElementType.INT8;
+        // Bytes, floats that are whole numbers, or just floats.
+        Optional<ElementType> integers =
+                switch (random.nextInt(8)) {
+                    case 0, 1 -> Optional.empty();
+                    case 2 -> Optional.of(ElementType.FLOAT);
+                    case 3, 4 -> Optional.of(ElementType.INT8);
+                    default -> Optional.of(ElementType.UINT8);
+                };
+        ElementType type = integers.orElse(ElementType.FLOAT);
         int low = type == ElementType.UINT8 ? 0 : -128;
-        int zero = random.nextInt(3) == 0 ? 0 : low + random.nextInt(256);
+        int zero = type == ElementType.FLOAT || random.nextInt(3) == 0 ? 0 : low + random.nextInt(256);
         HostTensor data = HostTensor.zeros(type, layer.data());
         double[] values = new double[Math.toIntExact(data.elements())];
         for (int k = 0; k < values.length; k++) {
             int value = low + random.nextInt(256);
-            data.bytes().put(k, (byte) value);
+            if (type == ElementType.FLOAT) {
+                data.floats().put(k, value);
+            } else {
+                data.bytes().put(k, (byte) value);
+            }
             values[k] = value - zero;
         }
         HostTensor weights = HostTensor.zeros(ElementType.FLOAT, layer.weights());
         for (int k = 0; k < weights.elements(); k++) {
-            weights.floats().put(k, random.nextInt(15) - 7);
+            weights.floats().put(k, integers.isEmpty() ? random.nextFloat() / 50 : random.nextInt(15) - 7);
         }
         float[] scale = new float[layer.op().channels(layer.weights())];
         for (int c = 0; c < scale.length; c++) {
-            scale[c] = 0.001f + random.nextFloat() / 200;
+            scale[c] = integers.isEmpty() ? 1 : 0.001f + random.nextFloat() / 200;
         }
         NaiveTensor output = NaiveLayers.run(
                 layer.op().toNode("x", "w", "", "y"),
@@ -282,8 +296,10 @@ final class LayerGroupTest {
         }
         List<Operand> operands = new ArrayList<>(behind.operands);
         operands.add(new Operand.Constant(weights));
-        operands.add(new Operand.Constant(HostTensor.of(scale, scale.length)));
-        LayerGroup op = new LayerGroup(new IntegerLayer(layer.op(), type, zero), behind.group(), 0);
+        operands.add(
+                integers.isEmpty() ? new Operand.Absent() : new Operand.Constant(HostTensor.of(scale, scale.length)));
+        Op alone = integers.<Op>map(t -> new IntegerLayer(layer.op(), t, zero)).orElse(layer.op());
+        LayerGroup op = new LayerGroup(alone, behind.group(), 0);
         HostTensor whole;
         HostTensor last;
         try (PreparedOp prepared = device.prepare(op, operands)) {
@@ -329,7 +345,7 @@ final class LayerGroupTest {
         }
     }
 
-    private static HostTensor part(HostTensor of, int first, int end) {
+    static HostTensor part(HostTensor of, int first, int end) {
         long[] shape = of.shape().clone();
         int bytes = of.bytes().capacity() / (int) shape[0];
         shape[0] = (long) end - first;

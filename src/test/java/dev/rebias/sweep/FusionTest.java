@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.device.Operand;
 import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.Gemm;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.OnnxOp;
@@ -20,17 +21,15 @@ final class FusionTest {
     private static final Set<Integer> COMPUTED = Set.of(1);
 
     private static Step.Run layer() {
+        return layer(new IntegerLayer(TestOps.pointwise(), ElementType.UINT8, 0));
+    }
+
+    private static Step.Run layer(Op op) {
         List<Operand> operands = List.of(
                 new Operand.Variable(),
                 new Operand.Constant(HostTensor.zeros(ElementType.FLOAT, 4, 4, 1, 1)),
                 new Operand.Constant(HostTensor.zeros(ElementType.FLOAT, 4)));
-        return new Step.Run(
-                "layer",
-                Step.Role.QUANTIZED,
-                new IntegerLayer(TestOps.pointwise(), ElementType.UINT8, 0),
-                operands,
-                List.of(0),
-                List.of(1));
+        return new Step.Run("layer", Step.Role.QUANTIZED, op, operands, List.of(0), List.of(1));
     }
 
     private static Step.Run add(int first, int second, int output) {
@@ -56,6 +55,20 @@ final class FusionTest {
         assertThat(((LayerGroup) both.op()).place()).isEqualTo(1);
         assertThat(both.outputs()).containsExactly(3);
         assertThat(both.operands()).hasSize(4);
+    }
+
+    @Test
+    void aLayerOnFloatsToo() {
+        List<Step> steps = Fusion.fuse(List.of(layer(TestOps.pointwise()), add(1, 2, 3)), Set.of(3), COMPUTED);
+        assertThat(ops(steps)).singleElement().isInstanceOf(LayerGroup.class);
+        assertThat(((LayerGroup) ops(steps).get(0)).layer()).isEqualTo(TestOps.pointwise());
+    }
+
+    /** No device has one primitive for both. */
+    @Test
+    void notAMatrixProduct() {
+        List<Step> steps = Fusion.fuse(List.of(layer(new Gemm(1, false, true)), add(1, 2, 3)), Set.of(3), COMPUTED);
+        assertThat(ops(steps)).hasSize(2);
     }
 
     @Test

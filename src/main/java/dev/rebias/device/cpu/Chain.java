@@ -28,7 +28,7 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
  * run or a tensor needs a primitive of its own, numbers and functions ride along as post-ops. Four times as fast as loops for a bias and a quantiser.
  *
  * <p>The data are seen as rows of a run's length; what is left over is a short row of its own. Of several primitives each leaves a block of rows to the next, that stays in the
- * second-level cache. Behind a layer on bytes, where all that repeats is one value per channel, everything rides along with the layer's own primitive.
+ * second-level cache. Behind a convolution, where all that repeats is one value per channel, everything rides along with the layer's own primitive.
  *
  * <p>Results may differ from the loops' in the last bit, and quantisers round the quotient that a float holds, as ONNX Runtime's do, not the exact one. What is not a number
  * becomes a bound in Relu, Clip, Max and Min. So a chain is for what follows from a layer's output, where errors are measured before all of that.
@@ -214,7 +214,7 @@ final class Chain implements AutoCloseable {
         ElementType type = program.outputTypes().get(0);
         Tail tail = new Tail(steps.get().steps(), type);
         PreparedLayer layer = new PreparedConvolution(context, operands, Optional.of(tail));
-        if (!layer.prepareBytes(data)) {
+        if (!layer.prepare(data)) {
             layer.close();
             return Optional.empty();
         }

@@ -77,9 +77,13 @@ record LayerOperands(
         return op instanceof Convolution c && shape[1] == 1 && (c.group() == 1 || shape[0] != c.group());
     }
 
-    /** Whether a tensor is of the 8-bit integers that the layer works on, as such. */
-    boolean takes(CpuTensor data) {
-        return dataType.isPresent() && dataType.get() == data.type() && !data.isWide();
+    /**
+     * Whether a tensor is of the floats or the 8-bit integers that the layer works on, as such, and what follows can be in the layer's primitive: there a bias comes before the scale of floats.
+     */
+    boolean takesBeforeTail(CpuTensor data) {
+        return data.type() == dataType.orElse(ElementType.FLOAT)
+                && !data.isWide()
+                && (dataType.isPresent() || scale.isEmpty());
     }
 
     long[] outputShape(long[] data) {

@@ -134,7 +134,7 @@ final class PreparedElementwise implements PreparedOp {
             CpuTensor x = given.get(i);
             ElementwiseProgram.Input input = program.get().inputs().get(i);
             boolean isData = before.isPresent() && before.get().makes(input);
-            if (isData ? !before.get().layer().takes(x) : !suits(x.type(), input.quantized())) {
+            if (isData ? !before.get().layer().takesBeforeTail(x) : !suits(x.type(), input.quantized())) {
                 return Optional.empty();
             }
             long[] shape = x.shape();

@@ -243,7 +243,15 @@ abstract class PreparedLayer implements PreparedOp {
 
     /** A primitive that multiplies bytes, if oneDNN has a fast one. */
     private Optional<Form> ofBytes(long[] data) {
-        Form form = new Form(new Types(operands.dataType().orElseThrow(), ElementType.INT8), data);
+        return fast(new Form(new Types(operands.dataType().orElseThrow(), ElementType.INT8), data));
+    }
+
+    /** A primitive that multiplies one sample's floats, if oneDNN has a fast one. */
+    private Optional<Form> ofFloats(long[] data) {
+        return fast(new Form(Types.FLOATS, unit(data)));
+    }
+
+    private static Optional<Form> fast(Form form) {
         if (form.primitive.isFast()) {
             return Optional.of(form);
         }
@@ -251,20 +259,20 @@ abstract class PreparedLayer implements PreparedOp {
         return Optional.empty();
     }
 
-    /** Makes ready to multiply bytes of a whole batch; false if oneDNN has no fast primitive for that. */
-    final boolean prepareBytes(long[] data) {
-        Optional<Form> form = bytes ? ofBytes(data) : Optional.empty();
+    /** Makes ready to multiply data of this shape as they are, bytes of a whole batch or floats; false if oneDNN has no fast primitive for that. */
+    final boolean prepare(long[] data) {
+        Optional<Form> form = operands.dataType().isEmpty() ? ofFloats(data) : bytes ? ofBytes(data) : Optional.empty();
         form.ifPresent(f -> forms.put(new ShapeKey(data), f));
         return form.isPresent();
     }
 
     /**
-     * Multiplies bytes that lie as the layer wants them, of a shape for which that is {@linkplain #prepareBytes prepared}.
+     * Multiplies data that lie as the layer wants them, of a shape for which that is {@linkplain #prepare prepared}.
      *
      * @param behind the addresses of what the tail takes
      */
     final void run(long[] data, long from, long to, long... behind) {
-        forms.get(new ShapeKey(data)).run(context.lane(), from, to, behind);
+        compute(forms.get(new ShapeKey(data)), context.lane(), data, from, to, behind);
     }
 
     private static BytePointer copy(HostTensor values) {
@@ -373,12 +381,13 @@ abstract class PreparedLayer implements PreparedOp {
         }
     }
 
-    private static void compute(PreparedLayer.Form form, Lane lane, long[] data, long from, long to) {
+    private void compute(Form form, Lane lane, long[] data, long from, long to, long... behind) {
         long units = data[0] / form.unit[0];
         long inBytes = Shape.elements(form.unit) * form.types.data().bytes();
-        long outBytes = Shape.elements(form.output) * Float.BYTES;
+        long outBytes = Shape.elements(form.output)
+                * tail.map(Tail::type).orElse(ElementType.FLOAT).bytes();
         for (long n = 0; n < units; n++) {
-            form.run(lane, from + n * inBytes, to + n * outBytes);
+            form.run(lane, from + n * inBytes, to + n * outBytes, behind);
         }
     }
 
