@@ -71,6 +71,11 @@ public interface Device extends AutoCloseable {
         return false;
     }
 
+    /** The same of {@link #jointSquares}, where the float layer has data of its own. */
+    default boolean prefersJointSquares(WeightError weights) {
+        return false;
+    }
+
     /**
      * Whether such a layer runs a second time, with its correction and with what follows, in no more time than its output would take to wait until the correction is known.
      */
@@ -85,6 +90,12 @@ public interface Device extends AutoCloseable {
      * @param perSample whether the means within single samples are wanted, as statistics of single channels need them
      */
     default InputMoments inputSquares(
+            double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
+        throw new IllegalStateException("this device computes every error");
+    }
+
+    /** A new accumulator of what a layer's weights meet in both networks; for layers of which {@link #prefersJointSquares} holds. Parameters as for {@link #inputSquares}. */
+    default JointInputMoments jointSquares(
             double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
         throw new IllegalStateException("this device computes every error");
     }

@@ -12,7 +12,14 @@ import java.util.Optional;
  * @param difference W_f - W_q, row-major; where the data are integers, times the data's scale
  * @param reference W_f, in the same way
  * @param dataType UINT8 or INT8 where the data are integers, else empty
+ * @param scale their scale, else 1
  * @param zero their zero point, else 0
  */
 public record WeightError(
-        LayerOp op, long[] shape, double[] difference, double[] reference, Optional<ElementType> dataType, long zero) {}
+        LayerOp op,
+        long[] shape,
+        double[] difference,
+        double[] reference,
+        Optional<ElementType> dataType,
+        double scale,
+        long zero) {}

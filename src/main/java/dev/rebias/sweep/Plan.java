@@ -45,7 +45,9 @@ public record Plan(
         /** Their means only, from those of the layer's input. */
         INPUT_MEANS,
         /** From the means of the layer's input and of products of two of its channels. */
-        INPUT_SQUARES
+        INPUT_SQUARES,
+        /** The same of the layer's inputs in both networks. */
+        JOINT_SQUARES
     }
 
     /**

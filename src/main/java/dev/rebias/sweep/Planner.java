@@ -99,8 +99,13 @@ public final class Planner {
         if (!errors) {
             return new Plan.Measured(Plan.Method.INPUT_MEANS, weights);
         }
-        boolean bySquares = reference == Reference.LAYER && device.prefersInputSquares(weights);
-        return new Plan.Measured(bySquares ? Plan.Method.INPUT_SQUARES : Plan.Method.ERRORS, weights);
+        if (reference == Reference.LAYER && device.prefersInputSquares(weights)) {
+            return new Plan.Measured(Plan.Method.INPUT_SQUARES, weights);
+        }
+        boolean joint = reference == Reference.NETWORK
+                && pair.quantized().first().isEmpty()
+                && device.prefersJointSquares(weights);
+        return new Plan.Measured(joint ? Plan.Method.JOINT_SQUARES : Plan.Method.ERRORS, weights);
     }
 
     private int newTensor(Map<String, Integer> names, String name) {
@@ -175,12 +180,15 @@ public final class Planner {
         Layer f = layers.get(index).floating();
         int output = tensors++;
         // Where errors follow from the input, the correction is known before the layer runs.
-        boolean computed = measured.get(index).method() == Plan.Method.ERRORS;
+        Plan.Method method = measured.get(index).method();
+        boolean computed = method == Plan.Method.ERRORS;
         boolean runsBehind = !computed || runsAgain(index);
         if (computed) {
             quantized(q, output).forEach(this::add);
             int compared = reference == Reference.LAYER ? error(index, q, f) : floatTensor(withoutBias(f));
             add(new Step.Measure(index, compared, output));
+        } else if (method == Plan.Method.JOINT_SQUARES) {
+            add(new Step.MeasureInputs(index, floatTensor(f.data()), quantizedTensors.get(measured(q))));
         } else {
             add(new Step.MeasureInput(index, quantizedTensors.get(measured(q))));
         }

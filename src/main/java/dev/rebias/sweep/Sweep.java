@@ -3,6 +3,7 @@ package dev.rebias.sweep;
 import dev.rebias.device.Device;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
+import dev.rebias.device.JointInputMoments;
 import dev.rebias.device.Measurement;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Resources;
@@ -71,6 +72,7 @@ public final class Sweep implements AutoCloseable {
             case ERRORS -> device.errorMoments(bias, referenceBias, steps);
             case INPUT_MEANS -> device.inputMoments(bias, referenceBias, steps, weights);
             case INPUT_SQUARES -> device.inputSquares(bias, referenceBias, steps, weights, perChannel);
+            case JOINT_SQUARES -> device.jointSquares(bias, referenceBias, steps, weights, perChannel);
         };
     }
 
@@ -289,6 +291,8 @@ public final class Sweep implements AutoCloseable {
                     measure(measure, tensors, batch);
                 } else if (step instanceof Step.MeasureInput measure) {
                     measure(measure, tensors, batch);
+                } else if (step instanceof Step.MeasureInputs measure) {
+                    measure(measure, tensors, batch);
                 } else {
                     prepared.get(i).orElseThrow().run(tensors, shared);
                 }
@@ -313,15 +317,28 @@ public final class Sweep implements AutoCloseable {
             spent("input moments", start, data.bytes());
         }
 
+        private void measure(Step.MeasureInputs step, Tensor[] tensors, int batch) {
+            Tensor data = tensors[step.data()];
+            Tensor reference = tensors[step.reference()];
+            requireAlike(step.layer(), "inputs", data, reference);
+            long start = System.nanoTime();
+            ((JointInputMoments) moments.get(step.layer())).addInputs(reference, data, batch, frontier.samples(batch));
+            spent("input moments", start, data.bytes() + reference.bytes());
+        }
+
+        private void requireAlike(int layer, String what, Tensor quantized, Tensor floating) {
+            if (!Arrays.equals(quantized.shape(), floating.shape())) {
+                throw new UnsupportedException(
+                        "layer '" + plan.layers().get(layer).name() + "' has " + what
+                                + " of shape " + Shape.text(quantized.shape()) + ", but " + Shape.text(floating.shape())
+                                + " in the float model: the two models do not belong together");
+            }
+        }
+
         private void measure(Step.Measure step, Tensor[] tensors, int batch) {
             Tensor output = tensors[step.output()];
             Tensor compared = tensors[step.compared()];
-            LayerPair pair = plan.layers().get(step.layer());
-            if (!Arrays.equals(output.shape(), compared.shape())) {
-                throw new UnsupportedException("layer '" + pair.name() + "' has outputs of shape "
-                        + Shape.text(output.shape()) + ", but " + Shape.text(compared.shape())
-                        + " in the float model: the two models do not belong together");
-            }
+            requireAlike(step.layer(), "outputs", output, compared);
             ErrorMoments to = (ErrorMoments) moments.get(step.layer());
             int axis = channelAxis(step.layer(), output);
             long start = System.nanoTime();

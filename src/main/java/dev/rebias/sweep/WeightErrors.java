@@ -56,6 +56,7 @@ final class WeightErrors {
                 times(difference, scale),
                 times(reference, scale),
                 stored(first.integers()),
+                scale,
                 zero(first.integers()));
     }
 
@@ -90,6 +91,7 @@ final class WeightErrors {
                 times(difference(reference, first.weights()), scale),
                 times(reference, scale),
                 stored(first.integers()),
+                scale,
                 zero(first.integers()));
     }
 
@@ -102,6 +104,7 @@ final class WeightErrors {
                 times(difference(f.weights(), q.weights()), scale),
                 times(f.weights(), scale),
                 stored(q.integers()),
+                scale,
                 zero(q.integers()));
     }
 }

@@ -138,6 +138,7 @@ final class Loops {
                 new double[CHANNELS * CHANNELS],
                 new double[CHANNELS * CHANNELS],
                 Optional.of(ElementType.UINT8),
+                1,
                 0);
     }
 

@@ -86,7 +86,7 @@ final class ClosedFormTest {
                 }
             }
         }
-        WeightError error = new WeightError(layer.op(), layer.weights(), weights, weights, Optional.of(type), ZERO);
+        WeightError error = new WeightError(layer.op(), layer.weights(), weights, weights, Optional.of(type), 1, ZERO);
         double[] none = new double[channels];
         try (CpuDevice device = new CpuDevice(1);
                 InputMoments closed = device.inputMoments(none, none, new float[0], error);
@@ -108,7 +108,8 @@ final class ClosedFormTest {
                 .map(v -> (float) v)
                 .toArray();
         Optional<ElementType> type = integers ? Optional.of(ElementType.UINT8) : Optional.empty();
-        WeightError error = new WeightError(layer.op(), layer.weights(), weights, weights, type, integers ? ZERO : 0);
+        WeightError error =
+                new WeightError(layer.op(), layer.weights(), weights, weights, type, 1, integers ? ZERO : 0);
         Op computing = integers ? new IntegerLayer(layer.op(), ElementType.UINT8, ZERO) : layer.op();
         try (CpuDevice device = new CpuDevice(1);
                 InputMoments closed = device.inputMoments(bias, reference, new float[0], error);

@@ -33,7 +33,7 @@ final class InputSquaresTest {
         Window pointwise = new Window(
                 List.of(1L, 1L), List.of(1L, 1L), List.of(1L, 1L), List.of(0L, 0L, 0L, 0L), Window.AutoPad.NOTSET);
         return new WeightError(
-                new Convolution(pointwise, 1), new long[] {out, in, 1, 1}, error, right, Optional.of(type), zero);
+                new Convolution(pointwise, 1), new long[] {out, in, 1, 1}, error, right, Optional.of(type), 1, zero);
     }
 
     /** Only processors that multiply bytes find errors in this way. */

@@ -6,6 +6,7 @@ import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
+import dev.rebias.device.JointInputMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
@@ -112,6 +113,11 @@ final class SweepCostTest {
         }
 
         @Override
+        public boolean prefersJointSquares(WeightError weights) {
+            return device.prefersJointSquares(weights);
+        }
+
+        @Override
         public boolean prefersRunningAgain(WeightError weights) {
             return device.prefersRunningAgain(weights);
         }
@@ -120,6 +126,12 @@ final class SweepCostTest {
         public InputMoments inputSquares(
                 double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
             return device.inputSquares(bias, referenceBias, steps, weights, perSample);
+        }
+
+        @Override
+        public JointInputMoments jointSquares(
+                double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
+            return device.jointSquares(bias, referenceBias, steps, weights, perSample);
         }
 
         @Override
@@ -171,13 +183,13 @@ final class SweepCostTest {
             moments = sweep.run(bound, BATCH, (done, total) -> {});
         }
         assertThat(moments).hasSameSizeAs(layers).allMatch(m -> m.samples() == SAMPLES);
-        // The quantised layer, and its error or its float counterpart, unless its errors follow from its input; and
-        // once more with its correction where the device likes that better than to keep its output.
+        // The quantised layer, and its float counterpart, or its error unless that follows from its input; and once
+        // more with its correction where the device likes that better than to keep its output.
         int operations = 0;
         for (Plan.Measured m : plan.measured()) {
             boolean computed = m.method() == Plan.Method.ERRORS;
             boolean again = computed && reference == Reference.LAYER && device.prefersRunningAgain(m.weights());
-            operations += 1 + (computed ? 1 : 0) + (again ? 1 : 0);
+            operations += 1 + (m.method() != Plan.Method.INPUT_SQUARES ? 1 : 0) + (again ? 1 : 0);
         }
         assertThat(device.layerRuns).hasSize(operations).allMatch(runs -> runs.get() == BATCHES);
         assertThat(device.otherRuns).isNotEmpty().allMatch(runs -> runs.get() == BATCHES);

@@ -4,6 +4,7 @@ import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
+import dev.rebias.device.JointInputMoments;
 import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
@@ -192,6 +193,11 @@ public final class CpuDevice implements Device {
     }
 
     @Override
+    public boolean prefersJointSquares(WeightError weights) {
+        return CpuJointSquares.suits(weights);
+    }
+
+    @Override
     public boolean prefersRunningAgain(WeightError weights) {
         return PreparedLayer.isCheap(weights);
     }
@@ -200,6 +206,12 @@ public final class CpuDevice implements Device {
     public InputMoments inputSquares(
             double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
         return new CpuInputSquares(context, bias, referenceBias, steps, weights, perSample);
+    }
+
+    @Override
+    public JointInputMoments jointSquares(
+            double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
+        return new CpuJointSquares(context, bias, referenceBias, steps, weights, perSample);
     }
 
     @Override

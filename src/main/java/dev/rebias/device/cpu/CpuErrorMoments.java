@@ -77,13 +77,14 @@ final class CpuErrorMoments implements ErrorMoments {
     }
 
     private void add(Batch batch) {
+        double weight = (double) batch.samples() / batch.units().length;
         for (double[][] unit : batch.units()) {
             for (int c = 0; c < channels; c++) {
                 for (int s = 0; s < SUMS; s++) {
                     totals[s][c] += unit[s][c];
                 }
                 double mean = unit[0][c] / batch.positions() + referenceBias[c] - bias[c];
-                squaredSampleMeans[c] += mean * mean * batch.samples() / batch.units().length;
+                squaredSampleMeans[c] += mean * mean * weight;
             }
         }
         samples += batch.samples();

@@ -9,14 +9,8 @@ import dev.rebias.tensor.Shape;
 import java.util.Optional;
 
 /**
- * The closed form of a pointwise convolution's errors and their squares. Its output is W (q - zero) at every position, so with m and S the mean and the covariance of the data q
- * over all samples and positions, and D = W_f - W_q,
- *
- * <pre>
- * mean of e = D (m - zero) + (b_f - b_q)        variance of e = diagonal of D S D'
- * </pre>
- *
- * and the same of y_f with W_f. Nothing is computed that depends on both positions and output channels; S is found by {@link SecondMoments}, one product of bytes.
+ * The closed form of a pointwise convolution's errors and their squares, where both networks' layers are given the same data: the integers q. Its output is W (q - zero) at every position, so e and y_f are
+ * {@link LinearForms} of q - zero, with the weights W_f - W_q and W_f. The covariances are found by {@link SecondMoments}, one product of bytes.
  */
 final class CpuInputSquares implements InputMoments {
     /** From here on a product of a matrix with S for every layer costs more than it saves. */
@@ -27,10 +21,9 @@ final class CpuInputSquares implements InputMoments {
 
     private final CpuContext context;
     private final WeightError weights;
-    private final double[] bias;
-    private final double[] referenceBias;
     private final boolean perSample;
     private final int inputs;
+    private final LinearForms forms;
     private final Solution solution;
     private final SecondMoments data;
     private final InOrder<Batch> order = new InOrder<>(this::add);
@@ -49,10 +42,9 @@ final class CpuInputSquares implements InputMoments {
             boolean perSample) {
         this.context = context;
         this.weights = weights;
-        this.bias = bias.clone();
-        this.referenceBias = referenceBias.clone();
         this.perSample = perSample;
         this.inputs = Math.toIntExact(weights.shape()[1]);
+        this.forms = new LinearForms(context, inputs, weights.difference(), weights.reference(), bias, referenceBias);
         this.solution = new Solution(context, bias, steps);
         this.data = new SecondMoments(context, weights.dataType().orElseThrow(), inputs);
         this.squaredSampleMeans = new double[bias.length];
@@ -106,18 +98,14 @@ final class CpuInputSquares implements InputMoments {
     }
 
     private void add(Batch batch) {
+        double weight = (double) batch.samples() / batch.units().length;
         for (double[] unit : batch.units()) {
-            double[] errors = errors(unit);
+            double[] errors = forms.meanErrors(unit);
             for (int c = 0; c < errors.length; c++) {
-                squaredSampleMeans[c] += errors[c] * errors[c] * batch.samples() / batch.units().length;
+                squaredSampleMeans[c] += errors[c] * errors[c] * weight;
             }
         }
         samples += batch.samples();
-    }
-
-    /** Row c of a matrix [channels, inputs] times a vector. */
-    private double dot(double[] matrix, int c, double[] vector) {
-        return Taps.dot(matrix, c * inputs, vector, 0, inputs);
     }
 
     /** The mean of q - zero of every input channel. */
@@ -132,16 +120,7 @@ final class CpuInputSquares implements InputMoments {
     @Override
     public void solve() {
         data.finish();
-        solution.solve(errors(means()));
-    }
-
-    /** The mean error of every output channel, where the data have these means. */
-    private double[] errors(double[] means) {
-        double[] errors = new double[bias.length];
-        for (int c = 0; c < errors.length; c++) {
-            errors[c] = dot(weights.difference(), c, means) + referenceBias[c] - bias[c];
-        }
-        return errors;
+        solution.solve(forms.meanErrors(means()));
     }
 
     @Override
@@ -151,61 +130,12 @@ final class CpuInputSquares implements InputMoments {
 
     @Override
     public Moments read(boolean perChannel) {
-        int channels = bias.length;
-        double[] means = means();
-        double[] variances = variances();
-        double[] errors = errors(means);
-        double[] references = new double[channels];
-        double[] powers = new double[channels];
-        for (int c = 0; c < channels; c++) {
-            references[c] = dot(weights.reference(), c, means) + referenceBias[c];
-            powers[c] = variances[channels + c] + references[c] * references[c];
-        }
-        return solution.moments(
+        return forms.moments(
+                solution,
                 samples,
-                errors,
-                variances,
-                references,
-                powers,
+                means(),
+                data::covariances,
                 perChannel ? Optional.of(squaredSampleMeans) : Optional.empty());
-    }
-
-    /**
-     * The variances of all channels' e, then of all their y_f. S is formed around the means, in double precision, so nothing large cancels out in the product with it, which is one of
-     * floats; the second product is in double precision again.
-     */
-    private double[] variances() {
-        int rows = 2 * bias.length;
-        double[] variances = new double[rows];
-        try (Floats left = new Floats(rows * inputs);
-                Floats right = new Floats(inputs * inputs);
-                Floats result = new Floats(rows * inputs)) {
-            float[] row = new float[inputs];
-            for (int c = 0; c < rows; c++) {
-                double[] matrix = c < bias.length ? weights.difference() : weights.reference();
-                for (int i = 0; i < inputs; i++) {
-                    row[i] = (float) matrix[c % bias.length * inputs + i];
-                }
-                left.values().put(c * inputs, row, 0, inputs);
-            }
-            for (int i = 0; i < inputs; i++) {
-                data.covariances(i, row);
-                right.values().put(i * inputs, row, 0, inputs);
-            }
-            context.products()
-                    .ofFloats(rows, inputs, inputs)
-                    .execute(context.lane(), left.address(), right.address(), result.address());
-            for (int c = 0; c < rows; c++) {
-                double[] matrix = c < bias.length ? weights.difference() : weights.reference();
-                result.values().get(c * inputs, row, 0, inputs);
-                double sum = 0;
-                for (int i = 0; i < inputs; i++) {
-                    sum += matrix[c % bias.length * inputs + i] * row[i];
-                }
-                variances[c] = sum;
-            }
-        }
-        return variances;
     }
 
     @Override

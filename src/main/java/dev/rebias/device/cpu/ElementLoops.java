@@ -73,6 +73,13 @@ final class ElementLoops {
         }
     }
 
+    /** Makes x - a y of x, rounded once. */
+    static void subtract(float[] x, float a, float[] y, int n) {
+        for (int i = 0; i < n; i++) {
+            x[i] = Math.fma(-a, y[i], x[i]);
+        }
+    }
+
     static void addTo(int[] sums, int[] x, int n) {
         for (int i = 0; i < n; i++) {
             sums[i] += x[i];

@@ -114,7 +114,8 @@ final class Layouts implements AutoCloseable {
         }
     }
 
-    private static FloatBuffer floats(long address, long elements) {
+    /** Floats that lie there. */
+    static FloatBuffer floats(long address, long elements) {
         return new Address()
                 .at(address)
                 .buffer(elements * Float.BYTES)

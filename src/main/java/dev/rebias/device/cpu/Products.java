@@ -32,9 +32,9 @@ final class Products implements AutoCloseable {
         return product(type, ElementType.INT8, ElementType.INT32, transposed, rows, depth, columns);
     }
 
-    /** The product of two matrices of floats. */
-    Primitive ofFloats(long rows, long depth, long columns) {
-        return product(ElementType.FLOAT, ElementType.FLOAT, ElementType.FLOAT, false, rows, depth, columns);
+    /** The same of two matrices of floats. */
+    Primitive ofFloats(boolean transposed, long rows, long depth, long columns) {
+        return product(ElementType.FLOAT, ElementType.FLOAT, ElementType.FLOAT, transposed, rows, depth, columns);
     }
 
     private Primitive product(

@@ -1,0 +1,122 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.device.Moments;
+import java.util.Optional;
+
+/**
+ * A layer's errors and its float outputs as linear forms of columns z of which the means m and the covariances S over all samples and positions are known: with A the weights of the errors,
+ *
+ * <pre>
+ * mean of e = A m + (b_f - b_q)        variance of e = diagonal of A S A'
+ * </pre>
+ *
+ * and the same of y_f with the weights of the outputs. Nothing is computed that depends on both positions and output channels.
+ */
+final class LinearForms {
+    private final CpuContext context;
+    private final int columns;
+    private final double[] errors;
+    private final double[] outputs;
+    private final double[] bias;
+    private final double[] referenceBias;
+
+    /** The covariances of the columns. */
+    interface Covariances {
+        /** Those of one column and every column. */
+        void read(int column, float[] to);
+    }
+
+    /**
+     * Two linear forms for each channel.
+     *
+     * @param errors [channels, columns]
+     * @param outputs the same of y_f
+     */
+    LinearForms(
+            CpuContext context, int columns, double[] errors, double[] outputs, double[] bias, double[] referenceBias) {
+        this.context = context;
+        this.columns = columns;
+        this.errors = errors;
+        this.outputs = outputs;
+        this.bias = bias.clone();
+        this.referenceBias = referenceBias.clone();
+    }
+
+    int channels() {
+        return bias.length;
+    }
+
+    /** The mean error of every output channel, where the columns have these means. */
+    double[] meanErrors(double[] means) {
+        double[] of = new double[channels()];
+        for (int c = 0; c < of.length; c++) {
+            of[c] = dot(errors, c, means) + referenceBias[c] - bias[c];
+        }
+        return of;
+    }
+
+    private double dot(double[] matrix, int row, double[] vector) {
+        return Taps.dot(matrix, row * columns, vector, 0, columns);
+    }
+
+    /**
+     * What a correction leaves of the errors.
+     *
+     * @param squaredSampleMeans as {@link Solution#moments} takes them
+     */
+    Moments moments(
+            Solution solution,
+            long samples,
+            double[] means,
+            Covariances covariances,
+            Optional<double[]> squaredSampleMeans) {
+        int channels = channels();
+        double[] variances = variances(covariances);
+        double[] references = new double[channels];
+        double[] powers = new double[channels];
+        for (int c = 0; c < channels; c++) {
+            references[c] = dot(outputs, c, means) + referenceBias[c];
+            powers[c] = variances[channels + c] + references[c] * references[c];
+        }
+        return solution.moments(samples, meanErrors(means), variances, references, powers, squaredSampleMeans);
+    }
+
+    /**
+     * The variances of all channels' e, then of all their y_f. S is formed around the means, in double precision, so nothing large cancels out in the product with it, which is one of
+     * floats; the second product is in double precision again.
+     */
+    private double[] variances(Covariances covariances) {
+        int channels = channels();
+        int rows = 2 * channels;
+        double[] variances = new double[rows];
+        try (Floats left = new Floats(rows * columns);
+                Floats right = new Floats(columns * columns);
+                Floats result = new Floats(rows * columns)) {
+            float[] row = new float[columns];
+            for (int c = 0; c < rows; c++) {
+                double[] matrix = c < channels ? errors : outputs;
+                for (int i = 0; i < columns; i++) {
+                    row[i] = (float) matrix[c % channels * columns + i];
+                }
+                left.values().put(c * columns, row, 0, columns);
+            }
+            for (int i = 0; i < columns; i++) {
+                covariances.read(i, row);
+                right.values().put(i * columns, row, 0, columns);
+            }
+            context.products()
+                    .ofFloats(false, rows, columns, columns)
+                    .execute(context.lane(), left.address(), right.address(), result.address());
+            for (int c = 0; c < rows; c++) {
+                double[] matrix = c < channels ? errors : outputs;
+                result.values().get(c * columns, row, 0, columns);
+                double sum = 0;
+                for (int i = 0; i < columns; i++) {
+                    sum += matrix[c % channels * columns + i] * row[i];
+                }
+                variances[c] = sum;
+            }
+        }
+        return variances;
+    }
+}

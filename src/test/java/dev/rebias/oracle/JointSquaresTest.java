@@ -1,0 +1,270 @@
+package dev.rebias.oracle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.rebias.device.JointInputMoments;
+import dev.rebias.device.Moments;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
+import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.TestOps;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** What means and products of both networks' data of a pointwise layer say of its errors is what every single error says, computed in double precision. */
+final class JointSquaresTest {
+    private static final int LAYERS = 60;
+    /** Of each figure. */
+    private static final double TOLERANCE = 5e-6;
+
+    /** Only processors that multiply bytes find errors in this way. */
+    private boolean known;
+
+    /** A layer, and batches of its data in both networks. */
+    private record Layer(
+            WeightError weights,
+            double[] bias,
+            double[] referenceBias,
+            List<HostTensor> floating,
+            List<HostTensor> quantized) {}
+
+    private static WeightError weights(
+            int in, int out, ElementType type, float scale, long zero, double[] error, double[] right) {
+        return new WeightError(
+                TestOps.pointwise(),
+                new long[] {out, in, 1, 1},
+                times(error, scale),
+                times(right, scale),
+                Optional.of(type),
+                scale,
+                zero);
+    }
+
+    private static double[] times(double[] values, double factor) {
+        double[] out = values.clone();
+        for (int i = 0; i < out.length; i++) {
+            out[i] *= factor;
+        }
+        return out;
+    }
+
+    @BeforeEach
+    void processor() throws IOException {
+        try (CpuDevice device = new CpuDevice(1)) {
+            known = device.prefersJointSquares(weights(2, 4, ElementType.UINT8, 0.5f, 0, new double[8], new double[8]));
+        }
+        if (!known && System.getenv("ONEDNN_MAX_CPU_ISA") == null) {
+            assertThat(Files.readString(Path.of("/proc/cpuinfo"))).doesNotContain("avx512_vnni", "avx_vnni");
+        }
+    }
+
+    @Test
+    void itIsWhatEveryErrorSays() {
+        if (!known) {
+            return;
+        }
+        Random random = new Random(7);
+        double worst = 0;
+        for (int i = 0; i < LAYERS; i++) {
+            Layer layer = layer(random, 3, 1, 2);
+            worst = Math.max(worst, compare(measured(layer, random), layer));
+        }
+        System.out.printf("%d layers, the worst at %.1f %% of the bound%n", LAYERS, 100 * worst / TOLERANCE);
+        assertThat(worst).isLessThan(TOLERANCE);
+    }
+
+    /** The same samples in one batch and in several, which come in any order. */
+    @Test
+    void batchesChangeNoBit() {
+        if (!known) {
+            return;
+        }
+        Random random = new Random(8);
+        Layer one = layer(random, 6);
+        List<HostTensor> floating = new ArrayList<>();
+        List<HostTensor> quantized = new ArrayList<>();
+        for (int[] part : new int[][] {{0, 1}, {1, 4}, {4, 6}}) {
+            floating.add(LayerGroupTest.part(one.floating().get(0), part[0], part[1]));
+            quantized.add(LayerGroupTest.part(one.quantized().get(0), part[0], part[1]));
+        }
+        Layer several = new Layer(one.weights(), one.bias(), one.referenceBias(), floating, quantized);
+        Moments whole = measured(one, random);
+        Moments parts = measured(several, random);
+        assertThat(parts.delta()).isEqualTo(whole.delta());
+        assertThat(parts.measured()).isEqualTo(whole.measured());
+        assertThat(parts.perChannel().orElseThrow().squaredSampleMeans())
+                .isEqualTo(whole.perChannel().orElseThrow().squaredSampleMeans());
+    }
+
+    /** Where the float network's data are what the integers stand for, and the weights are right, there is no error at all. */
+    @Test
+    void withoutErrorsThereIsNone() {
+        if (!known) {
+            return;
+        }
+        HostTensor q = HostTensor.zeros(ElementType.INT8, 2, 3, 5, 5);
+        HostTensor x = HostTensor.zeros(ElementType.FLOAT, 2, 3, 5, 5);
+        for (int i = 0; i < q.elements(); i++) {
+            q.bytes().put(i, (byte) (i * 7));
+            x.floats().put(i, 0.25f * ((byte) (i * 7) - 1));
+        }
+        double[] right = {1, 2, 3, -4, 5, 6, 7, 8, 9, 1, 1, 1, 2, 2, 2, 3, 3, 3};
+        Layer layer = new Layer(
+                weights(3, 6, ElementType.INT8, 0.25f, 1, new double[18], right),
+                new double[6],
+                new double[6],
+                List.of(x),
+                List.of(q));
+        Moments m = measured(layer, new Random(1));
+        assertThat(m.delta()).containsOnly(0f);
+        assertThat(m.measured().mseBefore()).isZero();
+        assertThat(m.measured().mseAfter()).isZero();
+    }
+
+    /** Some of whose floats are far from what the integers can stand for. */
+    private static Layer layer(Random random, int... batches) {
+        int in = 1 + random.nextInt(50);
+        int out = 2 * in + random.nextInt(40);
+        int side = 1 + random.nextInt(20);
+        ElementType type = random.nextBoolean() ? ElementType.UINT8 : ElementType.INT8;
+        int low = type == ElementType.UINT8 ? 0 : -128;
+        long zero = random.nextInt(3) == 0 ? 0 : low + random.nextInt(256);
+        float scale = 0.01f + random.nextFloat();
+        double[] right = random.doubles((long) in * out, -1, 1).toArray();
+        double[] error = random.doubles((long) in * out, -0.02, 0.03).toArray();
+        List<HostTensor> floating = new ArrayList<>();
+        List<HostTensor> quantized = new ArrayList<>();
+        for (int samples : batches) {
+            HostTensor q = HostTensor.zeros(type, samples, in, side, side);
+            HostTensor x = HostTensor.zeros(ElementType.FLOAT, samples, in, side, side);
+            for (int i = 0; i < q.elements(); i++) {
+                int value = low + random.nextInt(256);
+                q.bytes().put(i, (byte) value);
+                double off = random.nextInt(50) == 0 ? 100 : random.nextDouble() - 0.4;
+                x.floats().put(i, (float) (scale * (value - zero + off)));
+            }
+            floating.add(x);
+            quantized.add(q);
+        }
+        return new Layer(
+                weights(in, out, type, scale, zero, error, right),
+                random.doubles(out).toArray(),
+                random.doubles(out).toArray(),
+                floating,
+                quantized);
+    }
+
+    private static Moments measured(Layer layer, Random random) {
+        List<Integer> order = new ArrayList<>();
+        for (int b = 0; b < layer.quantized().size(); b++) {
+            order.add(b);
+        }
+        Collections.shuffle(order, random);
+        try (CpuDevice device = new CpuDevice(1)) {
+            try (JointInputMoments moments =
+                    device.jointSquares(layer.bias(), layer.referenceBias(), new float[0], layer.weights(), true)) {
+                for (int b : order) {
+                    HostTensor of = layer.quantized().get(b);
+                    try (Tensor x = device.upload(layer.floating().get(b));
+                            Tensor q = device.upload(of)) {
+                        moments.addInputs(x, q, b, (int) of.shape()[0]);
+                    }
+                }
+                moments.solve();
+                Moments read = moments.read(true);
+                assertThat(device.liveTensors()).isZero();
+                return read;
+            }
+        }
+    }
+
+    private static double compare(Moments m, Layer layer) {
+        WeightError weights = layer.weights();
+        int out = layer.bias().length;
+        int in = (int) weights.shape()[1];
+        double[] sum = new double[out];
+        double[] squares = new double[out];
+        double[] sampleMeans = new double[out];
+        double[] referenceSum = new double[out];
+        double power = 0;
+        long count = 0;
+        int samples = 0;
+        for (int b = 0; b < layer.quantized().size(); b++) {
+            HostTensor q = layer.quantized().get(b);
+            int inner = (int) (q.shape()[2] * q.shape()[3]);
+            for (int n = 0; n < q.shape()[0]; n++) {
+                double[] own = new double[out];
+                for (int p = 0; p < inner; p++) {
+                    for (int c = 0; c < out; c++) {
+                        double yf = layer.referenceBias()[c];
+                        double yq = layer.bias()[c];
+                        for (int i = 0; i < in; i++) {
+                            int at = (n * in + i) * inner + p;
+                            byte stored = q.bytes().get(at);
+                            double integer = (q.type() == ElementType.UINT8 ? Byte.toUnsignedInt(stored) : stored)
+                                    - weights.zero();
+                            double right = weights.reference()[c * in + i];
+                            yf += right
+                                    / weights.scale()
+                                    * layer.floating().get(b).floats().get(at);
+                            yq += (right - weights.difference()[c * in + i]) * integer;
+                        }
+                        own[c] += (yf - yq) / inner;
+                        sum[c] += yf - yq;
+                        squares[c] += (yf - yq) * (yf - yq);
+                        referenceSum[c] += yf;
+                        power += yf * yf / out;
+                    }
+                }
+                for (int c = 0; c < out; c++) {
+                    sampleMeans[c] += own[c] * own[c];
+                }
+                count += inner;
+                samples++;
+            }
+        }
+        double before = 0;
+        double after = 0;
+        double squaredBias = 0;
+        double largest = 0;
+        for (int c = 0; c < out; c++) {
+            largest = Math.max(largest, Math.sqrt(squares[c] / count));
+        }
+        double worst = 0;
+        Moments.PerChannel channels = m.perChannel().orElseThrow();
+        for (int c = 0; c < out; c++) {
+            double mean = sum[c] / count;
+            double d = (float) (layer.bias()[c] + mean) - layer.bias()[c];
+            before += squares[c] / count / out;
+            after += (squares[c] / count - 2 * d * mean + d * d) / out;
+            squaredBias += mean * mean / out;
+            // Means are small beside the errors that they are of.
+            worst = Math.max(worst, Math.abs(m.delta()[c] - d) / Math.max(1, largest));
+            worst = Math.max(worst, Math.abs(channels.meanError()[c] - mean) / largest);
+            worst = Math.max(
+                    worst, Math.abs(channels.meanReference()[c] - referenceSum[c] / count) / Math.sqrt(power / count));
+            worst = Math.max(
+                    worst, Math.abs(channels.squaredSampleMeans()[c] - sampleMeans[c] / samples) / (largest * largest));
+        }
+        assertThat(m.samples()).isEqualTo(samples);
+        worst = Math.max(worst, off(m.measured().mseBefore(), before));
+        worst = Math.max(worst, Math.abs(m.measured().squaredBias() - squaredBias) / before);
+        worst = Math.max(worst, off(m.measured().signalPower(), power / count));
+        worst = Math.max(worst, Math.abs(m.measured().mseAfter() - after) / before);
+        return worst;
+    }
+
+    private static double off(double actual, double expected) {
+        return Math.abs(actual - expected) / expected;
+    }
+}
