@@ -34,10 +34,6 @@ public record CorrectionOptions(
             throw new UsageException(
                     "a memory limit of " + memoryLimit + " bytes is not possible: it must be 1 or more");
         }
-        if (!errors && reference == Reference.NETWORK) {
-            throw new UsageException(
-                    "the float network's own activations have to be computed: --no-mse goes with --reference layer only");
-        }
         if (!errors && perChannel) {
             throw new UsageException(
                     "statistics of single channels (--per-channel, --verify) come from the errors, which --no-mse leaves out");

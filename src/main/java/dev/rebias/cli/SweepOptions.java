@@ -29,7 +29,7 @@ final class SweepOptions {
     @Option(
             names = "--no-mse",
             description =
-                    "Measure only the mean errors, which are all that corrections need, not how large the errors are: faster. With --reference layer.")
+                    "Measure only the mean errors, which are all that corrections need, not how large the errors are: faster.")
     private boolean noMse;
 
     Reference reference() {

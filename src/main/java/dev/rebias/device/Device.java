@@ -63,6 +63,18 @@ public interface Device extends AutoCloseable {
      */
     InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights);
 
+    /** Whether the device finds mean errors by {@link #jointMoments}, with less work than computing every error. */
+    default boolean prefersJointMoments() {
+        return false;
+    }
+
+    /**
+     * A new accumulator of what a layer's weights meet in both networks, where only the mean error is wanted, on a device of which {@link #prefersJointMoments} holds. Parameters as for {@link #inputMoments}.
+     */
+    default JointInputMoments jointMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
+        throw new IllegalStateException("this device computes every error");
+    }
+
     /**
      * Whether the device finds such a layer's errors and their squares with less work by {@link #inputSquares} than by computing every error. A device that has no other way than computing
      * them never does.
@@ -94,8 +106,8 @@ public interface Device extends AutoCloseable {
         throw new IllegalStateException("this device computes every error");
     }
 
-    /** A new accumulator of what a layer's weights meet in both networks; for layers of which {@link #prefersJointSquares} holds. Parameters as for {@link #inputSquares}. */
-    default JointInputMoments jointSquares(
+    /** A new accumulator of what a layer's weights meet in both networks, from which also the squares of the errors follow; for layers of which {@link #prefersJointSquares} holds. Parameters as for {@link #inputSquares}. */
+    default JointInputSquares jointSquares(
             double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
         throw new IllegalStateException("this device computes every error");
     }

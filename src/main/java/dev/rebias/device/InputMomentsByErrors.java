@@ -2,7 +2,6 @@ package dev.rebias.device;
 
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
-import java.util.Optional;
 
 /** The mean error of a layer by computing its errors, for a device without the closed form: more work, the same mean but for rounding. */
 public final class InputMomentsByErrors implements InputMoments {
@@ -53,8 +52,7 @@ public final class InputMomentsByErrors implements InputMoments {
 
     @Override
     public Moments read(boolean perChannel) {
-        Moments m = moments.read(false);
-        return new Moments(m.samples(), m.delta(), Optional.empty(), Optional.empty());
+        return moments.read(false).withoutErrors();
     }
 
     @Override

@@ -1,18 +1,16 @@
 package dev.rebias.device;
 
 /**
- * What a layer's weights meet in both networks: means and products of the float layer's data and of the quantised layer's. A layer is linear, so with x_f and x_q the data of the two,
- * {@code e = W_f (x_f - x_q) + (W_f - W_q) x_q + (b_f - b_q)}: the mean of e and of e^2 over samples and positions follow from means and products of the columns of x_f - x_q and x_q
- * ({@link Device#jointSquares}), and no output of either layer is needed.
+ * What the weights of a layer meet in both networks. With x_f and x_q the data of the two, {@code e = W_f x_f - W_q x_q + (b_f - b_q)}: its mean over samples and positions follows from the means of x_f
+ * and of x_q, and the float network's need not be there at the same time as the quantised one's.
  */
-public interface JointInputMoments extends Measurement {
+public interface JointInputMoments extends InputMoments {
     /**
-     * Adds a batch of both layers' data.
+     * Adds a batch of the float layer's data; {@link #addInput} those of the quantised layer.
      *
-     * @param reference FLOAT: the float layer's
-     * @param data the integers of the quantised layer's, of the same shape
+     * @param reference FLOAT
      * @param batch the batch's number, from 0: batches may come in any order, and sums are made in that of their numbers
      * @param samples how many samples lie in the batch, along axis 0
      */
-    void addInputs(Tensor reference, Tensor data, int batch, int samples);
+    void addReference(Tensor reference, int batch, int samples);
 }

@@ -37,6 +37,11 @@ public record Moments(long samples, float[] delta, Optional<Errors> errors, Opti
      */
     public record PerChannel(double[] meanError, double[] meanReference, double[] squaredSampleMeans) {}
 
+    /** The correction alone. */
+    public Moments withoutErrors() {
+        return new Moments(samples, delta, Optional.empty(), Optional.empty());
+    }
+
     public int channels() {
         return delta.length;
     }

@@ -8,6 +8,7 @@ import java.util.List;
  * What a sweep does.
  *
  * @param reference where y_f comes from
+ * @param errors whether the errors themselves are wanted, or only their means
  * @param measured for each layer, how its errors are found
  * @param layers the layers to be corrected
  * @param inputs the tensors that samples fill, in the order of the quantised model's inputs
@@ -16,6 +17,7 @@ import java.util.List;
  */
 public record Plan(
         Reference reference,
+        boolean errors,
         List<Measured> measured,
         List<LayerPair> layers,
         List<Integer> inputs,
@@ -38,16 +40,14 @@ public record Plan(
         return LayerSizes.meanBytes(this, inputShapes);
     }
 
-    /** How a layer's errors are found. */
+    /** How a layer's errors are found: from its input in the quantised network, or with the reference {@code NETWORK} from its inputs in both. */
     public enum Method {
         /** By computing every one. */
         ERRORS,
         /** Their means only, from those of the layer's input. */
         INPUT_MEANS,
         /** From the means of the layer's input and of products of two of its channels. */
-        INPUT_SQUARES,
-        /** The same of the layer's inputs in both networks. */
-        JOINT_SQUARES
+        INPUT_SQUARES
     }
 
     /**

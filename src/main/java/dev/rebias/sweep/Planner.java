@@ -66,7 +66,7 @@ public final class Planner {
     /**
      * Plans a sweep.
      *
-     * @param errors whether the errors themselves are wanted, or only their means, for which the reference {@code LAYER} has a closed form
+     * @param errors whether the errors themselves are wanted, or only their means, for which there is a closed form
      * @param device that will run it; it has its preferences
      * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
      * @param layers the layers to be corrected, in the quantised model's graph order
@@ -90,22 +90,31 @@ public final class Planner {
         if (reference == Reference.NETWORK) {
             planFloat();
         }
+        if (reference == Reference.NETWORK && !errors) {
+            planReferences();
+        }
         planQuantized();
-        return new Plan(reference, measured, layers, inputs, segments(), tensors);
+        return new Plan(reference, errors, measured, layers, inputs, segments(), tensors);
+    }
+
+    /** The float network's means depend on no correction: it runs in the first segment, from its inputs to the last layer's. */
+    private void planReferences() {
+        for (int i = 0; i < layers.size(); i++) {
+            if (measured.get(i).method() == Plan.Method.INPUT_MEANS) {
+                add(new Step.MeasureReference(i, floatData(layers.get(i).floating())));
+            }
+        }
     }
 
     private Plan.Measured measured(LayerPair pair) {
         WeightError weights = WeightErrors.of(pair.quantized(), pair.floating());
-        if (!errors) {
+        boolean layer = reference == Reference.LAYER;
+        if (!errors && (layer || device.prefersJointMoments())) {
             return new Plan.Measured(Plan.Method.INPUT_MEANS, weights);
         }
-        if (reference == Reference.LAYER && device.prefersInputSquares(weights)) {
-            return new Plan.Measured(Plan.Method.INPUT_SQUARES, weights);
-        }
-        boolean joint = reference == Reference.NETWORK
-                && pair.quantized().first().isEmpty()
-                && device.prefersJointSquares(weights);
-        return new Plan.Measured(joint ? Plan.Method.JOINT_SQUARES : Plan.Method.ERRORS, weights);
+        boolean bySquares =
+                errors && (layer ? device.prefersInputSquares(weights) : device.prefersJointSquares(weights));
+        return new Plan.Measured(bySquares ? Plan.Method.INPUT_SQUARES : Plan.Method.ERRORS, weights);
     }
 
     private int newTensor(Map<String, Integer> names, String name) {
@@ -180,15 +189,14 @@ public final class Planner {
         Layer f = layers.get(index).floating();
         int output = tensors++;
         // Where errors follow from the input, the correction is known before the layer runs.
-        Plan.Method method = measured.get(index).method();
-        boolean computed = method == Plan.Method.ERRORS;
+        boolean computed = measured.get(index).method() == Plan.Method.ERRORS;
         boolean runsBehind = !computed || runsAgain(index);
         if (computed) {
             quantized(q, output).forEach(this::add);
             int compared = reference == Reference.LAYER ? error(index, q, f) : floatTensor(withoutBias(f));
             add(new Step.Measure(index, compared, output));
-        } else if (method == Plan.Method.JOINT_SQUARES) {
-            add(new Step.MeasureInputs(index, floatTensor(f.data()), quantizedTensors.get(measured(q))));
+        } else if (reference == Reference.NETWORK && errors) {
+            add(new Step.MeasureInputs(index, floatData(f), quantizedTensors.get(measured(q))));
         } else {
             add(new Step.MeasureInput(index, quantizedTensors.get(measured(q))));
         }
@@ -343,6 +351,11 @@ public final class Planner {
             floatProducers.get(name).run();
         }
         return floatTensors.get(name);
+    }
+
+    /** The tensor of the float network that the whole of a layer is applied to. */
+    private int floatData(Layer f) {
+        return floatTensor(f.first().map(Layer.First::data).orElse(f.data()));
     }
 
     private static boolean isVariable(String input, Graph graph) {

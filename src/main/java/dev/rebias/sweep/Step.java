@@ -97,7 +97,7 @@ sealed interface Step {
     }
 
     /**
-     * Adds to what a layer's weights meet.
+     * Adds to what a layer's weights meet in the quantised network.
      *
      * @param layer the layer's position among the pairs
      * @param data the layer's data
@@ -110,7 +110,20 @@ sealed interface Step {
     }
 
     /**
-     * Adds to what a layer's weights meet in both networks.
+     * Adds to what a layer's weights meet in the float network.
+     *
+     * @param layer the layer's position among the pairs
+     * @param data the float layer's data
+     */
+    record MeasureReference(int layer, int data) implements Step {
+        @Override
+        public List<Integer> uses() {
+            return List.of(data);
+        }
+    }
+
+    /**
+     * Adds to what a layer's weights meet in both networks at once.
      *
      * @param layer the layer's position among the pairs
      * @param reference the float layer's data

@@ -4,6 +4,7 @@ import dev.rebias.device.Device;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
 import dev.rebias.device.JointInputMoments;
+import dev.rebias.device.JointInputSquares;
 import dev.rebias.device.Measurement;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Resources;
@@ -68,11 +69,17 @@ public final class Sweep implements AutoCloseable {
         double[] bias = pair.quantized().bias();
         double[] referenceBias = pair.floating().bias();
         WeightError weights = plan.measured().get(layer).weights();
+        boolean joint = plan.reference() == Reference.NETWORK;
         return switch (plan.measured().get(layer).method()) {
             case ERRORS -> device.errorMoments(bias, referenceBias, steps);
-            case INPUT_MEANS -> device.inputMoments(bias, referenceBias, steps, weights);
-            case INPUT_SQUARES -> device.inputSquares(bias, referenceBias, steps, weights, perChannel);
-            case JOINT_SQUARES -> device.jointSquares(bias, referenceBias, steps, weights, perChannel);
+            case INPUT_MEANS ->
+                joint
+                        ? device.jointMoments(bias, referenceBias, steps, weights)
+                        : device.inputMoments(bias, referenceBias, steps, weights);
+            case INPUT_SQUARES ->
+                joint
+                        ? device.jointSquares(bias, referenceBias, steps, weights, perChannel)
+                        : device.inputSquares(bias, referenceBias, steps, weights, perChannel);
         };
     }
 
@@ -201,7 +208,10 @@ public final class Sweep implements AutoCloseable {
     private List<Moments> read(Workers workers) {
         long start = System.nanoTime();
         Moments[] all = new Moments[moments.size()];
-        workers.forEach(all.length, i -> all[i] = moments.get(i).read(perChannel));
+        workers.forEach(all.length, i -> {
+            Moments m = moments.get(i).read(perChannel);
+            all[i] = plan.errors() ? m : m.withoutErrors();
+        });
         profile.add("reading moments", System.nanoTime() - start, 0, 0);
         List<Moments> results = List.of(all);
         for (int i = 0; i < all.length; i++) {
@@ -291,6 +301,8 @@ public final class Sweep implements AutoCloseable {
                     measure(measure, tensors, batch);
                 } else if (step instanceof Step.MeasureInput measure) {
                     measure(measure, tensors, batch);
+                } else if (step instanceof Step.MeasureReference measure) {
+                    measure(measure, tensors, batch);
                 } else if (step instanceof Step.MeasureInputs measure) {
                     measure(measure, tensors, batch);
                 } else {
@@ -317,12 +329,19 @@ public final class Sweep implements AutoCloseable {
             spent("input moments", start, data.bytes());
         }
 
+        private void measure(Step.MeasureReference step, Tensor[] tensors, int batch) {
+            Tensor data = tensors[step.data()];
+            long start = System.nanoTime();
+            ((JointInputMoments) moments.get(step.layer())).addReference(data, batch, frontier.samples(batch));
+            spent("input moments", start, data.bytes());
+        }
+
         private void measure(Step.MeasureInputs step, Tensor[] tensors, int batch) {
             Tensor data = tensors[step.data()];
             Tensor reference = tensors[step.reference()];
             requireAlike(step.layer(), "inputs", data, reference);
             long start = System.nanoTime();
-            ((JointInputMoments) moments.get(step.layer())).addInputs(reference, data, batch, frontier.samples(batch));
+            ((JointInputSquares) moments.get(step.layer())).addInputs(reference, data, batch, frontier.samples(batch));
             spent("input moments", start, data.bytes() + reference.bytes());
         }
 

@@ -92,6 +92,7 @@ public final class Benchmark {
         kinds.put("layer", options);
         kinds.put("network", options.withReference(Reference.NETWORK));
         kinds.put("layer --no-mse", options.withErrors(false));
+        kinds.put("network --no-mse", options.withReference(Reference.NETWORK).withErrors(false));
         long quarter =
                 correction.footprint(work.samples(), options, bound.count()).peak(bound.count()) / 4;
         kinds.put("layer, 1/4 of the memory", options.withMemoryLimit(quarter));

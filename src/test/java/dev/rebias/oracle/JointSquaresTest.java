@@ -2,7 +2,7 @@ package dev.rebias.oracle;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.rebias.device.JointInputMoments;
+import dev.rebias.device.JointInputSquares;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
@@ -171,7 +171,7 @@ final class JointSquaresTest {
         }
         Collections.shuffle(order, random);
         try (CpuDevice device = new CpuDevice(1)) {
-            try (JointInputMoments moments =
+            try (JointInputSquares moments =
                     device.jointSquares(layer.bias(), layer.referenceBias(), new float[0], layer.weights(), true)) {
                 for (int b : order) {
                     HostTensor of = layer.quantized().get(b);

@@ -30,7 +30,7 @@ final class FootprintTest {
         List<ReferencePair> pairs = device.equals("cpu")
                 ? List.of(ReferencePair.FASHION_W3A8, ReferencePair.OCR_W4A8)
                 : List.of(ReferencePair.FASHION_W3A8);
-        return pairs.stream().flatMap(p -> Stream.of("layer", "network", "layer --no-mse")
+        return pairs.stream().flatMap(p -> Stream.of("layer", "network", "layer --no-mse", "network --no-mse")
                 .flatMap(kind -> Stream.of(12, 90).map(n -> Arguments.of(device, p, kind, n))));
     }
 
@@ -40,7 +40,7 @@ final class FootprintTest {
         CorrectionOptions options = CorrectionOptions.defaults()
                 .withDevice(device)
                 .withBatchSize(4)
-                .withReference(kind.equals("network") ? Reference.NETWORK : Reference.LAYER)
+                .withReference(kind.startsWith("network") ? Reference.NETWORK : Reference.LAYER)
                 .withErrors(!kind.endsWith("--no-mse"));
         BiasCorrection correction = pair.correction();
         try (Samples all = pair.samples()) {

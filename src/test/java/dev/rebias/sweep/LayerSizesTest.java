@@ -42,7 +42,7 @@ final class LayerSizesTest {
 
     private static long mean(Step... steps) {
         Plan.Segment segment = new Plan.Segment(List.of(steps), List.of(), List.of());
-        return new Plan(Reference.LAYER, List.of(), List.of(), List.of(0), List.of(segment), 9)
+        return new Plan(Reference.LAYER, true, List.of(), List.of(), List.of(0), List.of(segment), 9)
                 .meanOutputBytes(List.of(DATA));
     }
 

@@ -78,7 +78,7 @@ public final class PlainPass {
             releases.add(0, touched.stream().filter(later::add).sorted().toList());
         }
         Plan.Segment all = new Plan.Segment(fused, releases, List.of());
-        return new Plan(Reference.LAYER, List.of(), List.of(), inputs, List.of(all), numbers.size());
+        return new Plan(Reference.LAYER, true, List.of(), List.of(), inputs, List.of(all), numbers.size());
     }
 
     private List<Step> needed(Set<Integer> outputs) {

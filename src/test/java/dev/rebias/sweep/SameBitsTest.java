@@ -23,9 +23,11 @@ final class SameBitsTest {
     @CsvSource({
         "FASHION_W3A8, LAYER, true, 512",
         "FASHION_W3A8, NETWORK, true, 512",
+        "FASHION_W3A8, NETWORK, false, 64",
         "FASHION_W3A8, LAYER, false, 512",
         "OCR_W4A8, LAYER, true, 96",
         "OCR_W4A8, NETWORK, true, 96",
+        "OCR_W4A8, NETWORK, false, 96",
         "OCR_W4A8, LAYER, false, 96"
     })
     void batchSizesAndThreadsGiveTheSameBits(ReferencePair pair, Reference reference, boolean errors, int samples) {

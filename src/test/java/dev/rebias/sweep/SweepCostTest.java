@@ -7,6 +7,7 @@ import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
 import dev.rebias.device.JointInputMoments;
+import dev.rebias.device.JointInputSquares;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
@@ -113,6 +114,17 @@ final class SweepCostTest {
         }
 
         @Override
+        public boolean prefersJointMoments() {
+            return device.prefersJointMoments();
+        }
+
+        @Override
+        public JointInputMoments jointMoments(
+                double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
+            return device.jointMoments(bias, referenceBias, steps, weights);
+        }
+
+        @Override
         public boolean prefersJointSquares(WeightError weights) {
             return device.prefersJointSquares(weights);
         }
@@ -129,7 +141,7 @@ final class SweepCostTest {
         }
 
         @Override
-        public JointInputMoments jointSquares(
+        public JointInputSquares jointSquares(
                 double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
             return device.jointSquares(bias, referenceBias, steps, weights, perSample);
         }
@@ -189,7 +201,7 @@ final class SweepCostTest {
         for (Plan.Measured m : plan.measured()) {
             boolean computed = m.method() == Plan.Method.ERRORS;
             boolean again = computed && reference == Reference.LAYER && device.prefersRunningAgain(m.weights());
-            operations += 1 + (m.method() != Plan.Method.INPUT_SQUARES ? 1 : 0) + (again ? 1 : 0);
+            operations += 1 + (computed || reference == Reference.NETWORK ? 1 : 0) + (again ? 1 : 0);
         }
         assertThat(device.layerRuns).hasSize(operations).allMatch(runs -> runs.get() == BATCHES);
         assertThat(device.otherRuns).isNotEmpty().allMatch(runs -> runs.get() == BATCHES);

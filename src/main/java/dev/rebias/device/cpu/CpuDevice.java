@@ -5,6 +5,7 @@ import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
 import dev.rebias.device.JointInputMoments;
+import dev.rebias.device.JointInputSquares;
 import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
@@ -188,6 +189,16 @@ public final class CpuDevice implements Device {
     }
 
     @Override
+    public boolean prefersJointMoments() {
+        return true;
+    }
+
+    @Override
+    public JointInputMoments jointMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
+        return new CpuJointMoments(context, bias, referenceBias, steps, weights);
+    }
+
+    @Override
     public boolean prefersInputSquares(WeightError weights) {
         return CpuInputSquares.suits(weights);
     }
@@ -209,7 +220,7 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public JointInputMoments jointSquares(
+    public JointInputSquares jointSquares(
             double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
         return new CpuJointSquares(context, bias, referenceBias, steps, weights, perSample);
     }

@@ -1,6 +1,6 @@
 package dev.rebias.device.cpu;
 
-import dev.rebias.device.JointInputMoments;
+import dev.rebias.device.JointInputSquares;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
@@ -16,7 +16,7 @@ import java.util.Optional;
  * v = x - scale p, both small where the networks are alike, e and y_f are {@link LinearForms} of the columns (p, v), with the weights (scale (W_f - W_q), W_f) and (scale W_f, W_f). The products of p with
  * itself are sums of integers ({@link SecondMoments}); those of v are products of floats, made for each sample on its own and added in sample order, so neither threads nor batch sizes change a bit.
  */
-final class CpuJointSquares implements JointInputMoments {
+final class CpuJointSquares implements JointInputSquares {
     /** From here on what is made of a sample's products is larger than the caches near by. */
     private static final int MOST_INPUTS = 64;
 
