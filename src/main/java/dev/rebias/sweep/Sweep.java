@@ -95,26 +95,25 @@ public final class Sweep implements AutoCloseable {
         AtomicLong done = new AtomicLong();
         try (Batches source = samples.batches(batchSize);
                 Workers workers = new Workers(device.threads());
-                Ahead ahead = new Ahead()) {
+                Segments segments = new Segments()) {
             for (int k = 0; k < plan.segments().size(); k++) {
                 boolean first = k == 0;
                 int next = k + 1;
-                try (Segment prepared = ahead.take(k)) {
-                    workers.forEach(
-                            batches,
-                            b -> {
-                                if (first) {
-                                    // One batch ahead, so that its way to the device and the work on the one before
-                                    // can overlap.
-                                    enter(source, b + 2);
-                                }
-                                prepared.run(b);
-                                synchronized (done) {
-                                    listener.progress(done.incrementAndGet(), total);
-                                }
-                            },
-                            () -> ahead.prepare(next));
-                }
+                Segment prepared = segments.take(k);
+                workers.forEach(
+                        batches,
+                        b -> {
+                            if (first) {
+                                // One batch ahead, so that its way to the device and the work on the one before
+                                // can overlap.
+                                enter(source, b + 2);
+                            }
+                            prepared.run(b);
+                            synchronized (done) {
+                                listener.progress(done.incrementAndGet(), total);
+                            }
+                        },
+                        () -> segments.meanwhile(next));
                 long start = System.nanoTime();
                 plan.segments().get(k).solved().forEach(this::solve);
                 profile.add("solving", System.nanoTime() - start, 0, 0);
@@ -234,20 +233,36 @@ public final class Sweep implements AutoCloseable {
                 + "): check the models' weights and the samples' scale");
     }
 
-    /** The segment that is next, prepared while other threads are still at work on the one before. */
-    private final class Ahead implements AutoCloseable {
+    /** The segment at work, and the ones before and behind it: with several threads, who has no batch left closes the one and prepares the other while others are still at work. */
+    private final class Segments implements AutoCloseable {
+        private Optional<Segment> before = Optional.empty();
+        private Optional<Segment> current = Optional.empty();
         private Optional<Segment> next = Optional.empty();
 
-        void prepare(int number) {
-            if (device.threads() > 1 && number < plan.segments().size()) {
-                next = Optional.of(segment(number));
+        /** Goes on to the segment with that number. */
+        Segment take(int number) {
+            before = current;
+            current = Optional.empty();
+            if (device.threads() == 1) {
+                closeBefore();
+            }
+            current = next.isPresent() ? next : Optional.of(segment(number));
+            next = Optional.empty();
+            return current.get();
+        }
+
+        void meanwhile(int number) {
+            if (device.threads() > 1) {
+                closeBefore();
+                if (number < plan.segments().size()) {
+                    next = Optional.of(segment(number));
+                }
             }
         }
 
-        Segment take(int number) {
-            Segment taken = next.orElseGet(() -> segment(number));
-            next = Optional.empty();
-            return taken;
+        private void closeBefore() {
+            before.ifPresent(Segment::close);
+            before = Optional.empty();
         }
 
         private Segment segment(int number) {
@@ -259,7 +274,11 @@ public final class Sweep implements AutoCloseable {
 
         @Override
         public void close() {
-            next.ifPresent(Segment::close);
+            Resources all = new Resources();
+            before.ifPresent(s -> all.add(s::close));
+            current.ifPresent(s -> all.add(s::close));
+            next.ifPresent(s -> all.add(s::close));
+            all.close();
         }
     }
 

@@ -2,6 +2,7 @@ package dev.rebias.sweep;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
@@ -73,36 +74,30 @@ final class Workers implements AutoCloseable {
     /**
      * Works on the batches 0 to count - 1, beginning them in that order.
      *
-     * @param meanwhile what this thread does when there is no batch left to begin, but others may still be at work
+     * @param meanwhile what the first thread that finds no batch left to begin does while others may still be at work
      * @throws RuntimeException what the work on a batch, or what was done meanwhile, threw first; no other batch is begun then, and those that were have ended
      */
     void forEach(int count, IntConsumer work, Runnable meanwhile) {
         AtomicInteger next = new AtomicInteger();
         AtomicReference<Throwable> failure = new AtomicReference<>();
+        AtomicBoolean taken = new AtomicBoolean();
         share = () -> {
             try {
                 for (int b = next.getAndIncrement(); b < count; b = next.getAndIncrement()) {
                     work.accept(b);
+                }
+                if (failure.get() == null && taken.compareAndSet(false, true)) {
+                    meanwhile.run();
                 }
             } catch (Throwable e) { // a listener may throw what it does not declare
                 next.set(count);
                 failure.compareAndSet(null, e);
             }
         };
-        Runnable own = () -> {
-            share.run();
-            try {
-                if (failure.get() == null) {
-                    meanwhile.run();
-                }
-            } catch (RuntimeException | Error e) {
-                failure.compareAndSet(null, e);
-            }
-        };
         busy.set(others.size());
         number.incrementAndGet();
         others.forEach(LockSupport::unpark);
-        own.run();
+        share.run();
         // Tensors are in use until the work has ended: an interruption is left to whoever looks for it then.
         boolean interrupted = false;
         while (busy.get() > 0) {

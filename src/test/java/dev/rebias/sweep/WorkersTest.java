@@ -3,6 +3,9 @@ package dev.rebias.sweep;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -78,6 +81,57 @@ final class WorkersTest {
             workers.forEach(200, b -> done.incrementAndGet());
             assertThat(Thread.interrupted()).isTrue();
             assertThat(done).hasValue(200);
+        }
+    }
+
+    /** Who has no batch left does it, whatever the others are at. */
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3})
+    void whatIsDoneMeanwhileWaitsForNoBatch(int threads) {
+        try (Workers workers = new Workers(threads)) {
+            for (int barrier = 0; barrier < 200; barrier++) {
+                CountDownLatch meanwhile = new CountDownLatch(1);
+                AtomicInteger times = new AtomicInteger();
+                AtomicBoolean waited = new AtomicBoolean(true);
+                workers.forEach(
+                        threads - 1,
+                        b -> {
+                            if (b == 0) {
+                                waited.set(arrives(meanwhile));
+                            }
+                        },
+                        () -> {
+                            times.incrementAndGet();
+                            meanwhile.countDown();
+                        });
+                assertThat(waited).isTrue();
+                assertThat(times).hasValue(1);
+            }
+        }
+    }
+
+    private static boolean arrives(CountDownLatch latch) {
+        try {
+            return latch.await(10, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2})
+    void nothingIsDoneMeanwhileOnceABatchHasFailed(int threads) {
+        try (Workers workers = new Workers(threads)) {
+            AtomicInteger times = new AtomicInteger();
+            assertThatThrownBy(() -> workers.forEach(
+                            1,
+                            b -> {
+                                throw new IllegalArgumentException("batch");
+                            },
+                            times::incrementAndGet))
+                    .hasMessage("batch");
+            // A second thread may have found no batch left before the first failed.
+            assertThat(times.get()).isLessThan(threads);
         }
     }
 }
