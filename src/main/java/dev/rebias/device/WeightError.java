@@ -12,7 +12,7 @@ import java.util.Optional;
  * @param difference W_f - W_q, row-major; where the data are integers, times the data's scale
  * @param reference W_f, in the same way
  * @param dataType UINT8 or INT8 where the data are integers, else empty
- * @param scale their scale, else 1
+ * @param scale of data that are integers or stand for such, else 1
  * @param zero their zero point, else 0
  */
 public record WeightError(

@@ -2,6 +2,7 @@ package dev.rebias.sweep;
 
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.LayerGroup;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Pooling;
 import dev.rebias.tensor.Shape;
@@ -45,6 +46,18 @@ final class LayerSizes {
         return Float.BYTES * (sizes.layers == 0 ? given : sizes.elements / sizes.layers);
     }
 
+    /** The shape of what follows a layer in the same step: the layer's output's, or that of something larger that it is combined with. */
+    private long[] largest(Step.Run step, int data, long[] output) {
+        long[] largest = output;
+        for (int i = 0; i < step.inputs().size(); i++) {
+            long[] other = i == data ? null : shapes.get(step.inputs().get(i));
+            if (other != null && Shape.elements(other) > Shape.elements(largest)) {
+                largest = other;
+            }
+        }
+        return largest;
+    }
+
     private void add(Step.Run step) {
         long[] data = step.inputs().stream()
                 .map(shapes::get)
@@ -62,7 +75,9 @@ final class LayerSizes {
                     long[] output = layer.op().outputShape(of, layer.weights());
                     elements += Shape.elements(output);
                     layers++;
-                    shapes.put(step.outputs().get(0), output);
+                    shapes.put(step.outputs().get(0), largest(step, layer.data(), output));
+                } else if (step.op() instanceof LayerGroup) {
+                    shapes.put(step.outputs().get(0), data);
                 }
             } else if (step.op() instanceof ElementwiseGroup
                     || (step.op() instanceof OnnxOp op && ElementwiseGroup.admits(op))) {

@@ -26,7 +26,7 @@ import java.util.TreeMap;
 /**
  * Makes the plan of a sweep. A tensor's level is the number of barriers before it can exist with all corrections in it: an output of a
  * corrected layer is one level above its input. The steps of one level are a segment, so layers that don't depend on each other share a
- * barrier. Float nodes run just before the first layer that needs them; nodes that no layer needs do not run at all. A layer of which errors are computed may run in its own segment and in the next: see {@code runsAgain}.
+ * barrier. Float nodes run just before the first layer that needs them, or all in the first segment where only means are wanted; nodes that no layer needs do not run at all. A layer of which errors are computed may run in its own segment and in the next: see {@code runsAgain}.
  */
 public final class Planner {
     private final Reference reference;

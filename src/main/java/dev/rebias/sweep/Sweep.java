@@ -21,8 +21,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -36,6 +38,8 @@ public final class Sweep implements AutoCloseable {
     private final List<Measurement> moments = new ArrayList<>();
     private final Frontier frontier;
     private final Profile profile = new Profile();
+    /** By layer and batch, the shapes of the float layers' data, until those of the quantised ones come. */
+    private final Map<List<Integer>, long[]> referenceShapes = new ConcurrentHashMap<>();
     /** Why samples could not be read. */
     private Optional<RuntimeException> unreadable = Optional.empty();
     /** The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments. */
@@ -261,8 +265,9 @@ public final class Sweep implements AutoCloseable {
         }
 
         private void closeBefore() {
-            before.ifPresent(Segment::close);
+            Optional<Segment> last = before;
             before = Optional.empty();
+            last.ifPresent(Segment::close);
         }
 
         private Segment segment(int number) {
@@ -343,6 +348,10 @@ public final class Sweep implements AutoCloseable {
 
         private void measure(Step.MeasureInput step, Tensor[] tensors, int batch) {
             Tensor data = tensors[step.data()];
+            long[] reference = referenceShapes.remove(List.of(step.layer(), batch));
+            if (reference != null) {
+                requireAlike(step.layer(), "inputs", data.shape(), reference);
+            }
             long start = System.nanoTime();
             ((InputMoments) moments.get(step.layer())).addInput(data, batch, frontier.samples(batch));
             spent("input moments", start, data.bytes());
@@ -352,23 +361,24 @@ public final class Sweep implements AutoCloseable {
             Tensor data = tensors[step.data()];
             long start = System.nanoTime();
             ((JointInputMoments) moments.get(step.layer())).addReference(data, batch, frontier.samples(batch));
+            referenceShapes.put(List.of(step.layer(), batch), data.shape());
             spent("input moments", start, data.bytes());
         }
 
         private void measure(Step.MeasureInputs step, Tensor[] tensors, int batch) {
             Tensor data = tensors[step.data()];
             Tensor reference = tensors[step.reference()];
-            requireAlike(step.layer(), "inputs", data, reference);
+            requireAlike(step.layer(), "inputs", data.shape(), reference.shape());
             long start = System.nanoTime();
             ((JointInputSquares) moments.get(step.layer())).addInputs(reference, data, batch, frontier.samples(batch));
             spent("input moments", start, data.bytes() + reference.bytes());
         }
 
-        private void requireAlike(int layer, String what, Tensor quantized, Tensor floating) {
-            if (!Arrays.equals(quantized.shape(), floating.shape())) {
+        private void requireAlike(int layer, String what, long[] quantized, long[] floating) {
+            if (!Arrays.equals(quantized, floating)) {
                 throw new UnsupportedException(
                         "layer '" + plan.layers().get(layer).name() + "' has " + what
-                                + " of shape " + Shape.text(quantized.shape()) + ", but " + Shape.text(floating.shape())
+                                + " of shape " + Shape.text(quantized) + ", but " + Shape.text(floating)
                                 + " in the float model: the two models do not belong together");
             }
         }
@@ -376,7 +386,7 @@ public final class Sweep implements AutoCloseable {
         private void measure(Step.Measure step, Tensor[] tensors, int batch) {
             Tensor output = tensors[step.output()];
             Tensor compared = tensors[step.compared()];
-            requireAlike(step.layer(), "outputs", output, compared);
+            requireAlike(step.layer(), "outputs", output.shape(), compared.shape());
             ErrorMoments to = (ErrorMoments) moments.get(step.layer());
             int axis = channelAxis(step.layer(), output);
             long start = System.nanoTime();

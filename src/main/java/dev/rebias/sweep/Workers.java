@@ -90,8 +90,8 @@ final class Workers implements AutoCloseable {
                     meanwhile.run();
                 }
             } catch (Throwable e) { // a listener may throw what it does not declare
-                next.set(count);
                 failure.compareAndSet(null, e);
+                next.set(count);
             }
         };
         busy.set(others.size());

@@ -4,12 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import dev.rebias.device.Operand;
+import dev.rebias.op.LayerGroup;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
 import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 /** How large the outputs of a plan's layers are: pointwise convolutions, and what lies between them. Tensor 0 is the data, the others are numbered by the step that makes them. */
@@ -66,6 +68,21 @@ final class LayerSizesTest {
     void whatIsBehindOtherOperationsDoesNotCount() {
         assertThat(mean(layer(0, 1, 4, 8), other(TestOps.node("Reshape"), List.of(1), 2), layer(2, 3, 8, 100)))
                 .isEqualTo(Float.BYTES * 8 * 10 * 12);
+    }
+
+    /** As squeeze and excitation end: a layer on one value per channel, and what its output multiplies. */
+    @Test
+    void aLayerWithWhatFollowsItHasTheShapeOfTheLargest() {
+        Step.Run small = layer(3, 4, 8, 8);
+        Step joined = Fusion.fuse(List.of(small, other(OnnxOp.add(), List.of(4, 1), 5)), Set.of(5), Set.of(1, 4))
+                .get(0);
+        assertThat(((Step.Run) joined).op()).isInstanceOf(LayerGroup.class);
+        long whole = 8 * 10 * 12;
+        // Where the small one's size is not known it does not count.
+        assertThat(mean(layer(0, 1, 4, 8), joined, layer(5, 6, 8, 8))).isEqualTo(Float.BYTES * whole);
+        Step pooled = other(TestOps.node("AveragePool", two("kernel_shape"), two("strides")), List.of(1), 3);
+        assertThat(mean(layer(0, 1, 4, 8), pooled, joined, layer(5, 6, 8, 8)))
+                .isEqualTo(Float.BYTES * (2 * whole + whole / 4) / 3);
     }
 
     @Test

@@ -212,6 +212,9 @@ final class Chain implements AutoCloseable {
             return Optional.empty();
         }
         ElementType type = program.outputTypes().get(0);
+        if (operands.dataType().isEmpty() && type != ElementType.FLOAT) {
+            return Optional.empty(); // oneDNN's fast convolutions of floats leave floats
+        }
         Tail tail = new Tail(steps.get().steps(), type);
         PreparedLayer layer = new PreparedConvolution(context, operands, Optional.of(tail));
         if (!layer.prepare(data)) {

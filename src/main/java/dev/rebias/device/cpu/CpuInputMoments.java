@@ -10,6 +10,7 @@ import java.util.Optional;
 final class CpuInputMoments implements InputMoments {
     private final double[] shift;
     private final InputSums data;
+    private final double[] difference;
     private final Solution solution;
 
     CpuInputMoments(CpuContext context, double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
@@ -17,6 +18,7 @@ final class CpuInputMoments implements InputMoments {
         for (int c = 0; c < bias.length; c++) {
             shift[c] = referenceBias[c] - bias[c];
         }
+        this.difference = weights.difference();
         this.data = new InputSums(context, weights);
         this.solution = new Solution(context, bias, steps);
     }
@@ -28,7 +30,7 @@ final class CpuInputMoments implements InputMoments {
 
     @Override
     public void solve() {
-        double[] means = data.meanErrors();
+        double[] means = data.means(difference);
         for (int c = 0; c < means.length; c++) {
             means[c] += shift[c];
         }

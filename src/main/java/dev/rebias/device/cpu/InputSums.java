@@ -238,13 +238,17 @@ final class InputSums {
         return samples;
     }
 
-    /** For each output channel the mean, over samples and positions, of what the weights' error makes of the data. */
-    double[] meanErrors() {
+    /**
+     * For each output channel the mean, over samples and positions, of what a layer with these weights makes of the data.
+     *
+     * @param matrix the weights, in the layer's shape
+     */
+    double[] means(double[] matrix) {
         double[] means = new double[weights.op().channels(weights.shape())];
         totals.forEach((of, sums) -> {
-            double[] errors = of.errors(sums);
+            double[] outputs = of.outputs(sums, matrix);
             for (int c = 0; c < means.length; c++) {
-                means[c] += errors[c] / positions;
+                means[c] += outputs[c] / positions;
             }
         });
         return means;

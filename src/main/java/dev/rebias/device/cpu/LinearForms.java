@@ -82,8 +82,8 @@ final class LinearForms {
     }
 
     /**
-     * The variances of all channels' e, then of all their y_f. S is formed around the means, in double precision, so nothing large cancels out in the product with it, which is one of
-     * floats; the second product is in double precision again.
+     * The variances of all channels' e, then of all their y_f. S is given around the means, so nothing large cancels out in the product with it, which is one of floats; the second product is in double
+     * precision again.
      */
     private double[] variances(Covariances covariances) {
         int channels = channels();

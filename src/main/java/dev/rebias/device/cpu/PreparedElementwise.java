@@ -215,6 +215,15 @@ final class PreparedElementwise implements PreparedOp {
     private Optional<Chain> behind(Before before, List<CpuTensor> given, ElementwiseForm form) {
         ElementwiseProgram p = program.orElseThrow();
         for (int i = 0; i < given.size(); i++) {
+            // Of one sample its own values look like ones for all: what becomes of it must not depend on the batch.
+            if (form.kinds().get(i) == ElementwiseForm.Kind.REPEATED
+                    && form.periods()[i] > 1
+                    && constants.get(i).isEmpty()
+                    && given.get(i).rank() == form.shape().length) {
+                return Optional.empty();
+            }
+        }
+        for (int i = 0; i < given.size(); i++) {
             if (before.makes(p.inputs().get(i))) {
                 return shapesBehind.getAndIncrement() < SHAPES_BEHIND
                         ? Chain.behind(context, before.layer(), given.get(i).shape(), p, form, i)

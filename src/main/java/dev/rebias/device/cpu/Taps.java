@@ -113,11 +113,12 @@ final class Taps {
     }
 
     /**
-     * For each output channel, the sum over samples and positions of what the weights' error makes of the data.
+     * For each output channel, the sum over samples and positions of what a layer with these weights makes of the data.
      *
      * @param sums for each combination of classes (the last dimension's running fastest) and input channel the sum of the data
+     * @param matrix the weights, in the layer's shape
      */
-    double[] errors(double[][] sums) {
+    double[] outputs(double[][] sums, double[] matrix) {
         int kernel = 1;
         int[] extents = new int[met.size()];
         for (int i = 0; i < extents.length; i++) {
@@ -135,7 +136,7 @@ final class Taps {
                 }
             }
         }
-        return product(taps, kernel);
+        return product(taps, kernel, matrix);
     }
 
     private boolean meets(int tap, int[] extents, int combination) {
@@ -151,10 +152,9 @@ final class Taps {
         return true;
     }
 
-    private double[] product(double[] taps, int kernel) {
+    private double[] product(double[] taps, int kernel, double[] d) {
         int outputs = weights.op().channels(weights.shape());
         double[] errors = new double[outputs];
-        double[] d = weights.difference();
         int inputs = taps.length / kernel;
         if (dimensions() == 0) {
             boolean transB = weights.op() instanceof Gemm g && g.transB();
