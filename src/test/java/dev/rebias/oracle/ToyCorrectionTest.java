@@ -1,6 +1,7 @@
 package dev.rebias.oracle;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
@@ -14,6 +15,7 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Moments;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.runtime.WholeModel;
 import dev.rebias.samples.Samples;
@@ -26,6 +28,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Corrections of small networks of every topology, against the naive definition. */
 final class ToyCorrectionTest {
@@ -38,6 +41,15 @@ final class ToyCorrectionTest {
             Map<String, NaiveTensor> samples,
             Reference reference,
             int batchSize) {
+        return correct(
+                floating,
+                quantized,
+                samples,
+                CorrectionOptions.defaults().withReference(reference).withBatchSize(batchSize));
+    }
+
+    private static CorrectionResult correct(
+            ModelProto floating, ModelProto quantized, Map<String, NaiveTensor> samples, CorrectionOptions options) {
         BiasCorrection correction =
                 BiasCorrection.of(OnnxModel.of("float", floating), OnnxModel.of("quantised", quantized));
         Map<String, HostTensor> tensors = new HashMap<>();
@@ -52,12 +64,7 @@ final class ToyCorrectionTest {
                             values, Arrays.stream(t.shape()).asLongStream().toArray()));
         });
         try (Samples in = Samples.of(tensors)) {
-            return correction.correct(
-                    in,
-                    CorrectionOptions.defaults()
-                            .withDevice("cpu")
-                            .withReference(reference)
-                            .withBatchSize(batchSize));
+            return correction.correct(in, options.withDevice("cpu"));
         }
     }
 
@@ -77,6 +84,62 @@ final class ToyCorrectionTest {
                         correct(floating, quantized, samples, reference, batchSize));
             }
         }
+    }
+
+    /** Where only mean errors are measured. */
+    @ParameterizedTest
+    @EnumSource(Toy.class)
+    void soTheyDoWithoutErrors(Toy toy) {
+        ModelProto floating = toy.model();
+        ModelProto quantized = RoundedWeights.of(floating, 4);
+        Map<String, NaiveTensor> samples = Toy.samples(floating, SAMPLES, 7);
+        for (Reference reference : Reference.values()) {
+            Map<String, NaiveCorrection.LayerCorrection> expected =
+                    NaiveCorrection.correct(floating, quantized, samples, reference == Reference.NETWORK);
+            CorrectionOptions options = CorrectionOptions.defaults()
+                    .withReference(reference)
+                    .withErrors(false)
+                    .withBatchSize(4);
+            double worst = 0;
+            for (LayerResult layer :
+                    correct(floating, quantized, samples, options).layers()) {
+                Moments m = layer.moments().orElseThrow();
+                assertThat(m.errors()).isEmpty();
+                for (int c = 0; c < m.channels(); c++) {
+                    worst = Math.max(
+                            worst,
+                            Math.abs(m.delta()[c] - expected.get(layer.output()).delta()[c]));
+                }
+            }
+            System.out.printf(
+                    "%s %s without errors: worst difference %.1e, %.1f %% of the bound%n",
+                    toy, reference, worst, 100 * worst / TOLERANCE);
+            assertThat(worst).as("%s %s", toy, reference).isLessThan(TOLERANCE);
+        }
+    }
+
+    /** Layers that are alike, on data of other sizes. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void modelsThatDoNotBelongTogetherAreRefused(boolean errors) {
+        CorrectionOptions options =
+                CorrectionOptions.defaults().withReference(Reference.NETWORK).withErrors(errors);
+        ModelProto floating = pooled(1);
+        assertThatThrownBy(() -> correct(floating, pooled(2), Toy.samples(floating, SAMPLES, 7), options))
+                .isInstanceOf(UnsupportedException.class)
+                .hasMessageContainingAll("layer 'b_node'", ",4,5,5]", ",4,9,9]", "do not belong together");
+    }
+
+    private static ModelProto pooled(int stride) {
+        GraphBuilder g = new GraphBuilder(3);
+        String a = g.node("Conv", "a", List.of(g.input("x", 3, 10, 10), g.weights("wa", 1, 4, 3, 1, 1)));
+        String pooled = g.node(
+                "MaxPool",
+                "pooled",
+                List.of(a),
+                GraphBuilder.list("kernel_shape", 2, 2),
+                GraphBuilder.list("strides", stride, stride));
+        return g.build(g.node("Conv", "b", List.of(pooled, g.weights("wb", 1, 4, 4, 1, 1))));
     }
 
     private static void compare(
