@@ -21,10 +21,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -38,8 +36,8 @@ public final class Sweep implements AutoCloseable {
     private final List<Measurement> moments = new ArrayList<>();
     private final Frontier frontier;
     private final Profile profile = new Profile();
-    /** By layer and batch, the shapes of the float layers' data, until those of the quantised ones come. */
-    private final Map<List<Integer>, long[]> referenceShapes = new ConcurrentHashMap<>();
+    /** The shapes of the float layers' data in the first batch, where they go ahead. */
+    private final long[][] referenceShapes;
     /** Why samples could not be read. */
     private Optional<RuntimeException> unreadable = Optional.empty();
     /** The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments. */
@@ -57,6 +55,7 @@ public final class Sweep implements AutoCloseable {
         this.perChannel = perChannel;
         this.device = device;
         this.shared = new Tensor[plan.tensors()];
+        this.referenceShapes = new long[plan.layers().size()][];
         this.frontier = new Frontier(device, memoryLimit);
         try {
             for (int i = 0; i < plan.layers().size(); i++) {
@@ -348,9 +347,9 @@ public final class Sweep implements AutoCloseable {
 
         private void measure(Step.MeasureInput step, Tensor[] tensors, int batch) {
             Tensor data = tensors[step.data()];
-            long[] reference = referenceShapes.remove(List.of(step.layer(), batch));
-            if (reference != null) {
-                requireAlike(step.layer(), "inputs", data.shape(), reference);
+            // All batches' samples are of one shape.
+            if (batch == 0 && referenceShapes[step.layer()] != null) {
+                requireAlike(step.layer(), "inputs", data.shape(), referenceShapes[step.layer()]);
             }
             long start = System.nanoTime();
             ((InputMoments) moments.get(step.layer())).addInput(data, batch, frontier.samples(batch));
@@ -361,7 +360,9 @@ public final class Sweep implements AutoCloseable {
             Tensor data = tensors[step.data()];
             long start = System.nanoTime();
             ((JointInputMoments) moments.get(step.layer())).addReference(data, batch, frontier.samples(batch));
-            referenceShapes.put(List.of(step.layer(), batch), data.shape());
+            if (batch == 0) {
+                referenceShapes[step.layer()] = data.shape();
+            }
             spent("input moments", start, data.bytes());
         }
 

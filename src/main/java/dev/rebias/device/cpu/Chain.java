@@ -217,12 +217,18 @@ final class Chain implements AutoCloseable {
         }
         Tail tail = new Tail(steps.get().steps(), type);
         PreparedLayer layer = new PreparedConvolution(context, operands, Optional.of(tail));
-        if (!layer.prepare(data)) {
-            layer.close();
-            return Optional.empty();
+        Optional<Chain> made = Optional.empty();
+        try {
+            if (layer.prepare(data)) {
+                made = Optional.of(new Chain(
+                        context, type, form.tile(), steps.get(), Optional.of(new Layer(layer, data.clone()))));
+            }
+        } finally {
+            if (made.isEmpty()) {
+                layer.close();
+            }
         }
-        return Optional.of(
-                new Chain(context, type, form.tile(), steps.get(), Optional.of(new Layer(layer, data.clone()))));
+        return made;
     }
 
     /** What a chain is given for one run over memory. */

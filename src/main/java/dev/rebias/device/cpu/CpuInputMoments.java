@@ -4,23 +4,16 @@ import dev.rebias.device.InputMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
-import java.util.Optional;
 
 /** The closed form of a layer's mean error. */
-final class CpuInputMoments implements InputMoments {
-    private final double[] shift;
+final class CpuInputMoments extends CpuMeasurement implements InputMoments {
     private final InputSums data;
     private final double[] difference;
-    private final Solution solution;
 
     CpuInputMoments(CpuContext context, double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
-        this.shift = new double[bias.length];
-        for (int c = 0; c < bias.length; c++) {
-            shift[c] = referenceBias[c] - bias[c];
-        }
+        super(context, bias, referenceBias, steps);
         this.difference = weights.difference();
-        this.data = new InputSums(context, weights);
-        this.solution = new Solution(context, bias, steps);
+        this.data = new InputSums(context, weights.op(), weights.shape(), weights.dataType(), weights.zero());
     }
 
     @Override
@@ -30,25 +23,16 @@ final class CpuInputMoments implements InputMoments {
 
     @Override
     public void solve() {
+        count(data.samples());
         double[] means = data.means(difference);
         for (int c = 0; c < means.length; c++) {
-            means[c] += shift[c];
+            means[c] += biasError(c);
         }
-        solution.solve(means);
-    }
-
-    @Override
-    public Tensor correctedBias(long... shape) {
-        return solution.correctedBias(shape);
+        solve(means);
     }
 
     @Override
     public Moments read(boolean perChannel) {
-        return new Moments(data.samples(), solution.rounded(), Optional.empty(), Optional.empty());
-    }
-
-    @Override
-    public void close() {
-        solution.close();
+        return moments();
     }
 }

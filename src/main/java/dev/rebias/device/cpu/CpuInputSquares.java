@@ -6,29 +6,24 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.Convolution;
 import dev.rebias.tensor.Shape;
-import java.util.Optional;
 
 /**
  * The closed form of a pointwise convolution's errors and their squares, where both networks' layers are given the same data: the integers q. Its output is W (q - zero) at every position, so e and y_f are
  * {@link LinearForms} of q - zero, with the weights W_f - W_q and W_f. The covariances are found by {@link SecondMoments}, one product of bytes.
  */
-final class CpuInputSquares implements InputMoments {
+final class CpuInputSquares extends CpuMeasurement implements InputMoments {
     /** From here on a product of a matrix with S for every layer costs more than it saves. */
     private static final int MOST_INPUTS = 512;
 
     /** S takes inputs^2 products of bytes per position, the errors inputs x outputs of floats and reading them again. */
     private static final int INPUTS_PER_OUTPUT = 4;
 
-    private final CpuContext context;
     private final WeightError weights;
     private final boolean perSample;
     private final int inputs;
     private final LinearForms forms;
-    private final Solution solution;
     private final SecondMoments data;
     private final InOrder<Batch> order = new InOrder<>(this::add);
-    private final double[] squaredSampleMeans;
-    private long samples;
 
     /** A batch's means: for each unit of work and input channel the mean of q - zero, where they are wanted. */
     private record Batch(double[][] units, int samples) {}
@@ -40,14 +35,12 @@ final class CpuInputSquares implements InputMoments {
             float[] steps,
             WeightError weights,
             boolean perSample) {
-        this.context = context;
+        super(context, bias, referenceBias, steps);
         this.weights = weights;
         this.perSample = perSample;
         this.inputs = Math.toIntExact(weights.shape()[1]);
-        this.forms = new LinearForms(context, inputs, weights.difference(), weights.reference(), bias, referenceBias);
-        this.solution = new Solution(context, bias, steps);
+        this.forms = new LinearForms(this, inputs, weights.difference(), weights.reference());
         this.data = new SecondMoments(context, weights.dataType().orElseThrow(), inputs);
-        this.squaredSampleMeans = new double[bias.length];
     }
 
     /** Whether this is how such a layer's errors are best found here. */
@@ -69,19 +62,16 @@ final class CpuInputSquares implements InputMoments {
         long[] shape = x.shape();
         long rows = Shape.elements(shape) / inputs;
         double[][] means = perSample ? sampleMeans(x, batchSamples) : new double[0][];
-        data.add(context.layouts().bytes(x, Layout.CHANNELS_LAST), rows);
+        data.add(context().layouts().bytes(x, Layout.CHANNELS_LAST), rows);
         order.enter(batch, new Batch(means, batchSamples));
     }
 
     private double[][] sampleMeans(CpuTensor x, int batchSamples) {
-        int entries = Math.toIntExact(x.shape()[0]);
-        // As for computed errors: where axis 0 is no multiple of the batch, its entries do not belong to samples one by
-        // one.
-        int units = entries % batchSamples == 0 ? batchSamples : 1;
+        int units = units(x.shape()[0], batchSamples);
         int rows = Math.toIntExact(Shape.elements(x.shape()) / inputs / units);
         double[][] means = new double[units][inputs];
-        float[] row = context.lane().tiles(1, inputs)[0];
-        try (Elements elements = new Elements(context, x, Layout.CHANNELS_LAST, weights.zero())) {
+        float[] row = context().lane().tiles(1, inputs)[0];
+        try (Elements elements = new Elements(context(), x, Layout.CHANNELS_LAST, weights.zero())) {
             for (int n = 0; n < units; n++) {
                 for (int r = 0; r < rows; r++) {
                     elements.read((n * rows + r) * inputs, row, inputs);
@@ -100,12 +90,9 @@ final class CpuInputSquares implements InputMoments {
     private void add(Batch batch) {
         double weight = (double) batch.samples() / batch.units().length;
         for (double[] unit : batch.units()) {
-            double[] errors = forms.meanErrors(unit);
-            for (int c = 0; c < errors.length; c++) {
-                squaredSampleMeans[c] += errors[c] * errors[c] * weight;
-            }
+            addSample(forms.meanErrors(unit), weight);
         }
-        samples += batch.samples();
+        count(batch.samples());
     }
 
     /** The mean of q - zero of every input channel. */
@@ -120,27 +107,17 @@ final class CpuInputSquares implements InputMoments {
     @Override
     public void solve() {
         data.finish();
-        solution.solve(forms.meanErrors(means()));
-    }
-
-    @Override
-    public Tensor correctedBias(long... shape) {
-        return solution.correctedBias(shape);
+        solve(forms.meanErrors(means()));
     }
 
     @Override
     public Moments read(boolean perChannel) {
-        return forms.moments(
-                solution,
-                samples,
-                means(),
-                data::covariances,
-                perChannel ? Optional.of(squaredSampleMeans) : Optional.empty());
+        return forms.moments(means(), data::covariances, perChannel);
     }
 
     @Override
     public void close() {
         data.close();
-        solution.close();
+        super.close();
     }
 }

@@ -7,31 +7,16 @@ import dev.rebias.device.WeightError;
 import java.util.Optional;
 
 /** The mean error in closed form, where each network's layer has data of its own: what W_f makes of the mean of the one, less what W_q makes of the mean of the other. */
-final class CpuJointMoments implements JointInputMoments {
+final class CpuJointMoments extends CpuMeasurement implements JointInputMoments {
     private final InputSums floating;
     private final InputSums quantized;
     private final WeightError weights;
-    private final double[] shift;
-    private final Solution solution;
 
     CpuJointMoments(CpuContext context, double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
+        super(context, bias, referenceBias, steps);
         this.weights = weights;
-        this.floating = new InputSums(
-                context,
-                new WeightError(
-                        weights.op(),
-                        weights.shape(),
-                        weights.difference(),
-                        weights.reference(),
-                        Optional.empty(),
-                        1,
-                        0));
-        this.quantized = new InputSums(context, weights);
-        this.shift = new double[bias.length];
-        for (int c = 0; c < bias.length; c++) {
-            shift[c] = referenceBias[c] - bias[c];
-        }
-        this.solution = new Solution(context, bias, steps);
+        this.floating = new InputSums(context, weights.op(), weights.shape(), Optional.empty(), 0);
+        this.quantized = new InputSums(context, weights.op(), weights.shape(), weights.dataType(), weights.zero());
     }
 
     @Override
@@ -46,6 +31,7 @@ final class CpuJointMoments implements JointInputMoments {
 
     @Override
     public void solve() {
+        count(quantized.samples());
         double[] w = new double[weights.reference().length];
         for (int i = 0; i < w.length; i++) {
             w[i] = weights.reference()[i] / weights.scale();
@@ -56,23 +42,13 @@ final class CpuJointMoments implements JointInputMoments {
         }
         double[] less = quantized.means(w);
         for (int c = 0; c < means.length; c++) {
-            means[c] += shift[c] - less[c];
+            means[c] += biasError(c) - less[c];
         }
-        solution.solve(means);
-    }
-
-    @Override
-    public Tensor correctedBias(long... shape) {
-        return solution.correctedBias(shape);
+        solve(means);
     }
 
     @Override
     public Moments read(boolean perChannel) {
-        return new Moments(quantized.samples(), solution.rounded(), Optional.empty(), Optional.empty());
-    }
-
-    @Override
-    public void close() {
-        solution.close();
+        return moments();
     }
 }

@@ -6,10 +6,7 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.tensor.Shape;
 import java.nio.FloatBuffer;
-import java.util.ArrayDeque;
 import java.util.Arrays;
-import java.util.Deque;
-import java.util.Optional;
 
 /**
  * The closed form of a pointwise convolution's errors and their squares, where each network's layer has data of its own: the floats x and the integers q, which stand for scale (q - zero). With p = q - zero and
@@ -17,7 +14,7 @@ import java.util.Optional;
  * itself are sums of integers ({@link SecondMoments}); those of v are products of floats, made for each sample on its own and added in sample order, so neither threads nor batch sizes change a bit. Their means
  * are taken away afterwards: the variance of e is known to some 1e-6 of the mean of e^2.
  */
-final class CpuJointSquares implements JointInputSquares {
+final class CpuJointSquares extends CpuMeasurement implements JointInputSquares {
     /** From here on what is made of a sample's products is larger than the caches near by. */
     private static final int MOST_INPUTS = 64;
 
@@ -27,12 +24,10 @@ final class CpuJointSquares implements JointInputSquares {
     /** How many elements are worked on together: so few that they stay in the nearest cache. */
     private static final int TILE = 512;
 
-    private final CpuContext context;
     private final WeightError weights;
     private final boolean perSample;
     private final int inputs;
     private final LinearForms forms;
-    private final Solution solution;
     private final SecondMoments integers;
     private final InOrder<Batch> order = new InOrder<>(this::add);
     /** The sums of v v' and of v p', in floats and what these have lost. */
@@ -40,9 +35,6 @@ final class CpuJointSquares implements JointInputSquares {
 
     private final float[] lost;
     private final double[] sums;
-    private final double[] squaredSampleMeans;
-    private final Deque<float[]> spare = new ArrayDeque<>();
-    private long samples;
 
     /** Of one unit of work: v v' and v p', one behind the other, the sums of v, and those of p where they are wanted. */
     private record Unit(float[] products, double[] sums, double[] integers) {}
@@ -56,25 +48,18 @@ final class CpuJointSquares implements JointInputSquares {
             float[] steps,
             WeightError weights,
             boolean perSample) {
-        this.context = context;
+        super(context, bias, referenceBias, steps);
         this.weights = weights;
         this.perSample = perSample;
         this.inputs = Math.toIntExact(weights.shape()[1]);
         double[] real =
                 Arrays.stream(weights.reference()).map(w -> w / weights.scale()).toArray();
         this.forms = new LinearForms(
-                context,
-                2 * inputs,
-                besides(weights.difference(), real),
-                besides(weights.reference(), real),
-                bias,
-                referenceBias);
-        this.solution = new Solution(context, bias, steps);
+                this, 2 * inputs, besides(weights.difference(), real), besides(weights.reference(), real));
         this.integers = new SecondMoments(context, weights.dataType().orElseThrow(), inputs);
         this.products = new float[2 * inputs * inputs];
         this.lost = new float[products.length];
         this.sums = new double[inputs];
-        this.squaredSampleMeans = new double[bias.length];
     }
 
     /** Whether this is how such a layer's errors are best found here. */
@@ -102,15 +87,13 @@ final class CpuJointSquares implements JointInputSquares {
     public void addInputs(Tensor reference, Tensor data, int batch, int batchSamples) {
         CpuTensor q = (CpuTensor) data;
         long[] shape = q.shape();
-        // As for computed errors: where axis 0 is no multiple of the batch, its entries do not belong to samples one by
-        // one.
-        int units = shape[0] % batchSamples == 0 ? batchSamples : 1;
+        int units = units(shape[0], batchSamples);
         int rows = Math.toIntExact(Shape.elements(shape) / inputs / units);
-        integers.add(context.layouts().bytes(q, Layout.CHANNELS_LAST), (long) units * rows);
+        integers.add(context().layouts().bytes(q, Layout.CHANNELS_LAST), (long) units * rows);
         Unit[] all = new Unit[units];
         long bytes = (long) rows * inputs * Float.BYTES;
-        long expanded = context.layouts().expanded(q, Layout.CHANNELS_LAST, weights.zero());
-        try (CpuTensor x = context.layouts().in(Layout.CHANNELS_LAST, (CpuTensor) reference)) {
+        long expanded = context().layouts().expanded(q, Layout.CHANNELS_LAST, weights.zero());
+        try (CpuTensor x = context().layouts().in(Layout.CHANNELS_LAST, (CpuTensor) reference)) {
             for (int unit = 0; unit < units; unit++) {
                 all[unit] = unit(x.address() + unit * bytes, expanded + unit * bytes, rows);
             }
@@ -120,15 +103,15 @@ final class CpuJointSquares implements JointInputSquares {
 
     /** Of rows of x and of p. */
     private Unit unit(long x, long p, int rows) {
-        Lane lane = context.lane();
+        Lane lane = context().lane();
         long differences = lane.between((long) (rows * inputs + products.length) * Float.BYTES);
         long results = differences + (long) rows * inputs * Float.BYTES;
         double[] ofIntegers = new double[perSample ? inputs : 0];
         double[] ofDifferences = subtract(lane, x, p, differences, rows, ofIntegers);
-        Primitive product = context.products().ofFloats(true, inputs, rows, inputs);
+        Primitive product = context().products().ofFloats(true, inputs, rows, inputs);
         product.execute(lane, differences, differences, results);
         product.execute(lane, differences, p, results + (long) inputs * inputs * Float.BYTES);
-        float[] own = spare();
+        float[] own = new float[products.length];
         Layouts.floats(results, own.length).get(0, own);
         return new Unit(own, ofDifferences, ofIntegers);
     }
@@ -177,20 +160,11 @@ final class CpuJointSquares implements JointInputSquares {
         }
     }
 
-    private float[] spare() {
-        synchronized (spare) {
-            return spare.isEmpty() ? new float[products.length] : spare.pop();
-        }
-    }
-
     private void add(Batch batch) {
         double[] means = new double[2 * inputs];
         double weight = (double) batch.samples() / batch.units().length;
         for (Unit unit : batch.units()) {
             Accumulation.add(unit.products(), products, lost, products.length);
-            synchronized (spare) {
-                spare.push(unit.products());
-            }
             for (int i = 0; i < inputs; i++) {
                 sums[i] += unit.sums()[i];
             }
@@ -199,13 +173,10 @@ final class CpuJointSquares implements JointInputSquares {
                     means[i] = unit.integers()[i] / batch.positions();
                     means[inputs + i] = unit.sums()[i] / batch.positions();
                 }
-                double[] errors = forms.meanErrors(means);
-                for (int c = 0; c < errors.length; c++) {
-                    squaredSampleMeans[c] += errors[c] * errors[c] * weight;
-                }
+                addSample(forms.meanErrors(means), weight);
             }
         }
-        samples += batch.samples();
+        count(batch.samples());
     }
 
     /** The means of p, then of v. */
@@ -221,24 +192,13 @@ final class CpuJointSquares implements JointInputSquares {
     @Override
     public void solve() {
         integers.finish();
-        spare.clear();
-        solution.solve(forms.meanErrors(means()));
-    }
-
-    @Override
-    public Tensor correctedBias(long... shape) {
-        return solution.correctedBias(shape);
+        solve(forms.meanErrors(means()));
     }
 
     @Override
     public Moments read(boolean perChannel) {
         double[] means = means();
-        return forms.moments(
-                solution,
-                samples,
-                means,
-                (column, to) -> covariances(means, column, to),
-                perChannel ? Optional.of(squaredSampleMeans) : Optional.empty());
+        return forms.moments(means, (column, to) -> covariances(means, column, to), perChannel);
     }
 
     private void covariances(double[] means, int column, float[] to) {
@@ -266,6 +226,6 @@ final class CpuJointSquares implements JointInputSquares {
     @Override
     public void close() {
         integers.close();
-        solution.close();
+        super.close();
     }
 }

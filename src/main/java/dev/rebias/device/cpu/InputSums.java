@@ -1,9 +1,9 @@
 package dev.rebias.device.cpu;
 
 import dev.rebias.device.Tensor;
-import dev.rebias.device.WeightError;
 import dev.rebias.op.Gemm;
 import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerOp;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Shape;
 import java.nio.ByteOrder;
@@ -11,6 +11,7 @@ import java.nio.LongBuffer;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
@@ -22,7 +23,10 @@ final class InputSums {
     private static final int ROWS_PER_WORD = 0xFFFF / 0xFF;
 
     private final CpuContext context;
-    private final WeightError weights;
+    private final LayerOp op;
+    private final long[] shape;
+    private final Optional<ElementType> dataType;
+    private final long zero;
     private final Map<ShapeKey, Taps> taps = new ConcurrentHashMap<>();
     private final InOrder<Batch> order = new InOrder<>(this::add);
     /** For each form of data that came, the sums over all samples. */
@@ -37,37 +41,43 @@ final class InputSums {
     /**
      * No data.
      *
-     * @param weights of the layer, whose data are integers if its are
+     * @param op the layer's
+     * @param shape its weights'
+     * @param dataType UINT8 or INT8 where the data are integers, else empty
+     * @param zero their zero point, else 0
      */
-    InputSums(CpuContext context, WeightError weights) {
+    InputSums(CpuContext context, LayerOp op, long[] shape, Optional<ElementType> dataType, long zero) {
         this.context = context;
-        this.weights = weights;
+        this.op = op;
+        this.shape = shape.clone();
+        this.dataType = dataType;
+        this.zero = zero;
     }
 
     /** Adds a batch of data, as {@link dev.rebias.device.InputMoments#addInput}. */
-    void add(Tensor data, int batch, int batchSamples) {
-        CpuTensor given = (CpuTensor) data;
-        long[] shape = given.shape();
-        boolean side = weights.op() instanceof Gemm g && g.transA();
+    void add(Tensor tensor, int batch, int batchSamples) {
+        CpuTensor given = (CpuTensor) tensor;
+        long[] data = given.shape();
+        boolean side = op instanceof Gemm g && g.transA();
         // Each entry of axis 0 is summed on its own; data that have their samples side by side are one piece.
-        long[] unit = shape.clone();
+        long[] unit = data.clone();
         if (!side) {
             unit[0] = 1;
         }
-        Taps of = taps.computeIfAbsent(new ShapeKey(unit), k -> new Taps(weights, unit));
-        int entries = side ? 1 : Math.toIntExact(shape[0]);
+        Taps of = taps.computeIfAbsent(new ShapeKey(unit), k -> new Taps(op, shape, unit));
+        int entries = side ? 1 : Math.toIntExact(data[0]);
         Layout layout = of.dimensions() == 0 ? Layout.PLAIN : Layout.CHANNELS_LAST;
         Rows rows = new Rows(of, unit);
         double[][][] sums;
-        if (!side && weights.dataType().isPresent() && !given.isWide() && rows.length % Long.BYTES == 0) {
+        if (!side && dataType.isPresent() && !given.isWide() && rows.length % Long.BYTES == 0) {
             try (CpuTensor laid = context.layouts().in(layout, given)) {
                 sums = new double[][][] {bytes(laid, rows, entries)};
             }
         } else {
             sums = new double[entries][][];
-            try (Elements x = new Elements(context, given, layout, weights.zero())) {
+            try (Elements x = new Elements(context, given, layout, zero)) {
                 for (int n = 0; n < entries; n++) {
-                    sums[n] = side ? side(x, shape) : sums(x, rows, n);
+                    sums[n] = side ? side(x, data) : sums(x, rows, n);
                 }
             }
         }
@@ -128,7 +138,7 @@ final class InputSums {
         long[][] odd = new long[rows.rowKinds][n];
         int[] added = new int[rows.rowKinds];
         double[][] sums = rows.sums();
-        long offset = weights.zero() + (signed ? 128 : 0);
+        long offset = zero + (signed ? 128 : 0);
         for (int entry = 0; entry < entries; entry++) {
             for (int r = 0; r < rows.kinds.length; r++) {
                 int kind = rows.kinds[r];
@@ -182,7 +192,7 @@ final class InputSums {
             Arrays.fill(tiles[1 + k], 0, length, 0);
         }
         // Sums of integers below 2^8 need no more than a float, as long as they are few enough.
-        boolean exact = weights.dataType().isPresent() && rows.kinds.length <= IntegerLayer.EXACT / 256;
+        boolean exact = dataType.isPresent() && rows.kinds.length <= IntegerLayer.EXACT / 256;
         for (int r = 0; r < rows.kinds.length; r++) {
             float[] high = tiles[1 + 2 * rows.kinds[r]];
             x.read((entry * rows.kinds.length + r) * length, tiles[0], length);
@@ -207,9 +217,9 @@ final class InputSums {
     }
 
     /** The sums of data [channels, samples]. */
-    private double[][] side(Elements x, long[] shape) {
-        int channels = Math.toIntExact(shape[0]);
-        int columns = Math.toIntExact(shape[1]);
+    private double[][] side(Elements x, long[] data) {
+        int channels = Math.toIntExact(data[0]);
+        int columns = Math.toIntExact(data[1]);
         double[][] sums = new double[1][channels];
         float[] row = context.lane().tiles(1, columns)[0];
         for (int c = 0; c < channels; c++) {
@@ -244,7 +254,7 @@ final class InputSums {
      * @param matrix the weights, in the layer's shape
      */
     double[] means(double[] matrix) {
-        double[] means = new double[weights.op().channels(weights.shape())];
+        double[] means = new double[op.channels(shape)];
         totals.forEach((of, sums) -> {
             double[] outputs = of.outputs(sums, matrix);
             for (int c = 0; c < means.length; c++) {

@@ -1,7 +1,6 @@
 package dev.rebias.device.cpu;
 
 import dev.rebias.device.Moments;
-import java.util.Optional;
 
 /**
  * A layer's errors and its float outputs as linear forms of columns z of which the means m and the covariances S over all samples and positions are known: with A the weights of the errors,
@@ -13,12 +12,10 @@ import java.util.Optional;
  * and the same of y_f with the weights of the outputs. Nothing is computed that depends on both positions and output channels.
  */
 final class LinearForms {
-    private final CpuContext context;
+    private final CpuMeasurement of;
     private final int columns;
     private final double[] errors;
     private final double[] outputs;
-    private final double[] bias;
-    private final double[] referenceBias;
 
     /** The covariances of the columns. */
     interface Covariances {
@@ -29,56 +26,41 @@ final class LinearForms {
     /**
      * Two linear forms for each channel.
      *
+     * @param of knows the biases
      * @param errors [channels, columns]
      * @param outputs the same of y_f
      */
-    LinearForms(
-            CpuContext context, int columns, double[] errors, double[] outputs, double[] bias, double[] referenceBias) {
-        this.context = context;
+    LinearForms(CpuMeasurement of, int columns, double[] errors, double[] outputs) {
+        this.of = of;
         this.columns = columns;
         this.errors = errors;
         this.outputs = outputs;
-        this.bias = bias.clone();
-        this.referenceBias = referenceBias.clone();
-    }
-
-    int channels() {
-        return bias.length;
     }
 
     /** The mean error of every output channel, where the columns have these means. */
     double[] meanErrors(double[] means) {
-        double[] of = new double[channels()];
-        for (int c = 0; c < of.length; c++) {
-            of[c] = dot(errors, c, means) + referenceBias[c] - bias[c];
+        double[] mean = new double[of.channels()];
+        for (int c = 0; c < mean.length; c++) {
+            mean[c] = dot(errors, c, means) + of.biasError(c);
         }
-        return of;
+        return mean;
     }
 
     private double dot(double[] matrix, int row, double[] vector) {
         return Taps.dot(matrix, row * columns, vector, 0, columns);
     }
 
-    /**
-     * What a correction leaves of the errors.
-     *
-     * @param squaredSampleMeans as {@link Solution#moments} takes them
-     */
-    Moments moments(
-            Solution solution,
-            long samples,
-            double[] means,
-            Covariances covariances,
-            Optional<double[]> squaredSampleMeans) {
-        int channels = channels();
+    /** What a correction leaves of the errors. */
+    Moments moments(double[] means, Covariances covariances, boolean perChannel) {
+        int channels = of.channels();
         double[] variances = variances(covariances);
         double[] references = new double[channels];
         double[] powers = new double[channels];
         for (int c = 0; c < channels; c++) {
-            references[c] = dot(outputs, c, means) + referenceBias[c];
+            references[c] = dot(outputs, c, means) + of.referenceBias(c);
             powers[c] = variances[channels + c] + references[c] * references[c];
         }
-        return solution.moments(samples, meanErrors(means), variances, references, powers, squaredSampleMeans);
+        return of.moments(meanErrors(means), variances, references, powers, perChannel);
     }
 
     /**
@@ -86,7 +68,7 @@ final class LinearForms {
      * precision again.
      */
     private double[] variances(Covariances covariances) {
-        int channels = channels();
+        int channels = of.channels();
         int rows = 2 * channels;
         double[] variances = new double[rows];
         try (Floats left = new Floats(rows * columns);
@@ -104,9 +86,10 @@ final class LinearForms {
                 covariances.read(i, row);
                 right.values().put(i * columns, row, 0, columns);
             }
-            context.products()
+            of.context()
+                    .products()
                     .ofFloats(false, rows, columns, columns)
-                    .execute(context.lane(), left.address(), right.address(), result.address());
+                    .execute(of.context().lane(), left.address(), right.address(), result.address());
             for (int c = 0; c < rows; c++) {
                 double[] matrix = c < channels ? errors : outputs;
                 result.values().get(c * columns, row, 0, columns);

@@ -1,8 +1,8 @@
 package dev.rebias.device.cpu;
 
-import dev.rebias.device.WeightError;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.Gemm;
+import dev.rebias.op.LayerOp;
 import dev.rebias.op.TransposedConvolution;
 import dev.rebias.op.Window;
 import dev.rebias.tensor.Shape;
@@ -16,7 +16,8 @@ import java.util.List;
  * tap's sum is that of the classes which it meets. So one pass over the data serves all taps.
  */
 final class Taps {
-    private final WeightError weights;
+    private final LayerOp op;
+    private final long[] shape;
     /** For each spatial dimension the class of every index. */
     private final List<int[]> classes = new ArrayList<>();
     /** For each spatial dimension the taps of every class. */
@@ -29,17 +30,19 @@ final class Taps {
     /**
      * The taps of a layer on data of a shape.
      *
+     * @param shape the weights'
      * @param data with spatial dimensions from the third on, for a convolution; else of any shape, its last dimension summed over
      */
-    Taps(WeightError weights, long[] data) {
-        this.weights = weights;
-        this.transposed = weights.op() instanceof TransposedConvolution;
-        long[] output = weights.op().outputShape(data, weights.shape());
+    Taps(LayerOp op, long[] shape, long[] data) {
+        this.op = op;
+        this.shape = shape.clone();
+        this.transposed = op instanceof TransposedConvolution;
+        long[] output = op.outputShape(data, shape);
         Window window;
-        if (weights.op() instanceof Convolution c) {
+        if (op instanceof Convolution c) {
             window = c.window();
             group = c.group();
-        } else if (weights.op() instanceof TransposedConvolution t) {
+        } else if (op instanceof TransposedConvolution t) {
             window = t.window();
             group = t.group();
         } else {
@@ -76,7 +79,7 @@ final class Taps {
     private boolean meets(Window window, int i, int tap, long index, long in, long out) {
         long stride = window.strides().get(i);
         long offset = tap * window.dilations().get(i);
-        if (weights.op() instanceof TransposedConvolution t) {
+        if (op instanceof TransposedConvolution t) {
             long o = index * stride + offset - t.begin(i, in);
             return o >= 0 && o < out;
         }
@@ -122,7 +125,7 @@ final class Taps {
         int kernel = 1;
         int[] extents = new int[met.size()];
         for (int i = 0; i < extents.length; i++) {
-            extents[i] = Math.toIntExact(weights.shape()[i + 2]);
+            extents[i] = Math.toIntExact(shape[i + 2]);
             kernel *= extents[i];
         }
         int inputs = sums[0].length;
@@ -153,12 +156,12 @@ final class Taps {
     }
 
     private double[] product(double[] taps, int kernel, double[] d) {
-        int outputs = weights.op().channels(weights.shape());
+        int outputs = op.channels(shape);
         double[] errors = new double[outputs];
         int inputs = taps.length / kernel;
         if (dimensions() == 0) {
-            boolean transB = weights.op() instanceof Gemm g && g.transB();
-            double alpha = weights.op() instanceof Gemm g ? g.alpha() : 1;
+            boolean transB = op instanceof Gemm g && g.transB();
+            double alpha = op instanceof Gemm g ? g.alpha() : 1;
             for (int c = 0; c < inputs; c++) {
                 for (int m = 0; m < outputs; m++) {
                     errors[m] += alpha * taps[c] * d[transB ? m * inputs + c : c * outputs + m];
@@ -202,6 +205,6 @@ final class Taps {
 
     @Override
     public String toString() {
-        return "taps of " + weights.op().type() + Arrays.toString(weights.shape());
+        return "taps of " + op.type() + Arrays.toString(shape);
     }
 }

@@ -1,5 +1,6 @@
 package dev.rebias.device.cpu;
 
+import dev.rebias.device.Measurement;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.tensor.ElementType;
@@ -7,21 +8,70 @@ import dev.rebias.tensor.HostTensor;
 import java.util.Arrays;
 import java.util.Optional;
 
-/** A layer's correction, once its mean errors are known, and what it leaves of them. */
-final class Solution {
+/** What all measurements have: a layer's biases, its correction once the mean errors are known, and what that leaves of the errors. */
+abstract class CpuMeasurement implements Measurement {
     private final CpuContext context;
     private final double[] bias;
+    private final double[] referenceBias;
     private final float[] steps;
+    private final double[] squaredSampleMeans;
+    private long samples;
     private Optional<double[]> delta = Optional.empty();
     private Optional<Tensor> correctedBias = Optional.empty();
 
-    Solution(CpuContext context, double[] bias, float[] steps) {
+    /** Parameters as for {@link dev.rebias.device.Device#errorMoments}. */
+    CpuMeasurement(CpuContext context, double[] bias, double[] referenceBias, float[] steps) {
         this.context = context;
         this.bias = bias.clone();
+        this.referenceBias = referenceBias.clone();
         this.steps = steps.clone();
+        this.squaredSampleMeans = new double[bias.length];
     }
 
-    void solve(double[] meanErrors) {
+    final CpuContext context() {
+        return context;
+    }
+
+    final int channels() {
+        return bias.length;
+    }
+
+    final double referenceBias(int c) {
+        return referenceBias[c];
+    }
+
+    /** The error that the biases make: b_f - b_q. */
+    final double biasError(int c) {
+        return referenceBias[c] - bias[c];
+    }
+
+    /**
+     * Into how many units of work, equally large, a batch falls whose sums are formed on their own.
+     *
+     * @param entries of axis 0, which may hold several per sample; where they are no multiple of the batch, they do not belong to samples one by one
+     */
+    static int units(long entries, int samples) {
+        return entries % samples == 0 ? samples : 1;
+    }
+
+    /** Counts samples. */
+    final void count(long more) {
+        samples += more;
+    }
+
+    /**
+     * Adds to the statistics of samples.
+     *
+     * @param meanErrors of each channel, in one unit of a batch
+     * @param weight how many samples the unit stands for
+     */
+    final void addSample(double[] meanErrors, double weight) {
+        for (int c = 0; c < meanErrors.length; c++) {
+            squaredSampleMeans[c] += meanErrors[c] * meanErrors[c] * weight;
+        }
+    }
+
+    final void solve(double[] meanErrors) {
         double[] d = new double[bias.length];
         for (int c = 0; c < d.length; c++) {
             // A float bias holds b + delta rounded; delta is what it really moves by.
@@ -32,17 +82,22 @@ final class Solution {
         delta = Optional.of(d);
     }
 
-    double[] delta() {
+    private double[] delta() {
         return delta.orElseThrow(() -> new IllegalStateException("a measurement is used before it was solved"));
     }
 
-    float[] rounded() {
+    private float[] rounded() {
         double[] d = delta();
         float[] rounded = new float[d.length];
         for (int c = 0; c < d.length; c++) {
             rounded[c] = (float) d[c];
         }
         return rounded;
+    }
+
+    /** The correction, where only mean errors were measured. */
+    final Moments moments() {
+        return new Moments(samples, rounded(), Optional.empty(), Optional.empty());
     }
 
     /**
@@ -52,15 +107,10 @@ final class Solution {
      * @param variances of e; below 0 by rounding only
      * @param referenceMeans of y_f
      * @param powers the mean of y_f^2
-     * @param squaredSampleMeans the sum over samples of (mean of e within the sample)^2, where statistics of single channels are wanted
+     * @param perChannel whether statistics of single channels are wanted, those of samples among them
      */
-    Moments moments(
-            long samples,
-            double[] means,
-            double[] variances,
-            double[] referenceMeans,
-            double[] powers,
-            Optional<double[]> squaredSampleMeans) {
+    final Moments moments(
+            double[] means, double[] variances, double[] referenceMeans, double[] powers, boolean perChannel) {
         double[] d = delta();
         int channels = d.length;
         double mseBefore = 0;
@@ -82,13 +132,18 @@ final class Solution {
                 samples,
                 rounded(),
                 Optional.of(new Moments.Errors(mseBefore, mseAfter, squaredBias, signalPower)),
-                squaredSampleMeans.map(sums -> new Moments.PerChannel(
-                        means,
-                        referenceMeans,
-                        Arrays.stream(sums).map(s -> s / samples).toArray())));
+                perChannel
+                        ? Optional.of(new Moments.PerChannel(
+                                means,
+                                referenceMeans,
+                                Arrays.stream(squaredSampleMeans)
+                                        .map(s -> s / samples)
+                                        .toArray()))
+                        : Optional.empty());
     }
 
-    Tensor correctedBias(long... shape) {
+    @Override
+    public final Tensor correctedBias(long... shape) {
         if (correctedBias.isEmpty()) {
             double[] d = delta();
             HostTensor corrected = HostTensor.zeros(ElementType.FLOAT, shape);
@@ -100,7 +155,8 @@ final class Solution {
         return correctedBias.get();
     }
 
-    void close() {
+    @Override
+    public void close() {
         correctedBias.ifPresent(Tensor::close);
     }
 }
