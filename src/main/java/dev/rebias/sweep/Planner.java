@@ -94,7 +94,7 @@ public final class Planner {
             planReferences();
         }
         planQuantized();
-        return new Plan(reference, errors, measured, layers, inputs, segments(), tensors);
+        return new Plan(reference, errors, measured, layers, inputs, Liveness.segments(steps, solved, biases), tensors);
     }
 
     /** The float network's means depend on no correction: it runs in the first segment, from its inputs to the last layer's. */
@@ -431,56 +431,5 @@ public final class Planner {
 
     private void add(Step step) {
         steps.computeIfAbsent(level, k -> new ArrayList<>()).add(step);
-    }
-
-    /** The steps whose results anything uses: a layer on integers leaves the floats that these stand for to nobody. */
-    private static List<Step> used(List<Step> steps, Set<Integer> usedLater) {
-        Set<Integer> used = new HashSet<>(usedLater);
-        List<Step> kept = new ArrayList<>();
-        for (int i = steps.size() - 1; i >= 0; i--) {
-            Step step = steps.get(i);
-            if (!(step instanceof Step.Run run) || run.outputs().stream().anyMatch(used::contains)) {
-                used.addAll(step.uses());
-                kept.add(0, step);
-            }
-        }
-        return kept;
-    }
-
-    /** The tensors that follow from what a layer computes. */
-    private Set<Integer> computed() {
-        Set<Integer> computed = new HashSet<>();
-        steps.values().stream().flatMap(List::stream).forEach(step -> {
-            if (step instanceof Step.Run run
-                    && (run.role() != Step.Role.OTHER || run.inputs().stream().anyMatch(computed::contains))) {
-                computed.addAll(run.outputs());
-            }
-        });
-        return computed;
-    }
-
-    private List<Plan.Segment> segments() {
-        Set<Integer> computed = computed();
-        // Where each tensor is used last; the plan is final, so one walk from behind tells.
-        Set<Integer> usedLater = new HashSet<>();
-        List<Plan.Segment> segments = new ArrayList<>();
-        for (int k : steps.descendingKeySet()) {
-            List<Step> all = Fusion.fuse(used(steps.get(k), usedLater), usedLater, computed);
-            List<List<Integer>> releases = new ArrayList<>();
-            for (int i = all.size() - 1; i >= 0; i--) {
-                Set<Integer> touched = new HashSet<>(all.get(i).uses());
-                if (all.get(i) instanceof Step.Run run) {
-                    touched.addAll(run.outputs());
-                }
-                List<Integer> last = touched.stream()
-                        .filter(usedLater::add)
-                        .filter(t -> !biases.contains(t))
-                        .sorted()
-                        .toList();
-                releases.add(0, last);
-            }
-            segments.add(0, new Plan.Segment(all, releases, solved.getOrDefault(k, List.of())));
-        }
-        return segments;
     }
 }

@@ -7,6 +7,7 @@ import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.InputMoments;
 import dev.rebias.device.InputMomentsByErrors;
 import dev.rebias.device.JointInputMoments;
+import dev.rebias.device.Measurement;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
@@ -35,12 +36,26 @@ final class ClosedFormTest {
 
     @Test
     void itIsWhatComputingEveryErrorGives() {
-        Random random = new Random(11);
+        compare(new Random(11), ClosedFormTest::difference);
+    }
+
+    /** Of both networks' layers, where each has data of its own: what computing both outputs gives. */
+    @Test
+    void ofBothNetworksItIsWhatComputingBothOutputsGives() {
+        compare(new Random(13), ClosedFormTest::jointDifference);
+    }
+
+    /** How far the closed form of a layer is from what is computed. */
+    private interface Difference {
+        double of(RandomLayer layer, boolean integers, Random random);
+    }
+
+    private static void compare(Random random, Difference of) {
         double worst = 0;
         for (int done = 0; done < LAYERS; done++) {
             RandomLayer layer = RandomLayer.next(random, 4);
             boolean integers = random.nextBoolean();
-            double difference = difference(layer, integers, random);
+            double difference = of.of(layer, integers, random);
             assertThat(difference)
                     .as(
                             "%s, %s on %s, integers %s",
@@ -49,6 +64,22 @@ final class ClosedFormTest {
             worst = Math.max(worst, difference);
         }
         System.out.printf("%d layers, the worst at %.1f %% of the bound%n", LAYERS, 100 * worst / TOLERANCE);
+    }
+
+    /** How far the corrections are apart, as a part of the largest. */
+    private static double apart(Measurement closed, Measurement computed) {
+        closed.solve();
+        computed.solve();
+        assertThat(closed.read(false).samples()).isEqualTo(6);
+        float[] delta = closed.read(false).delta();
+        float[] expected = computed.read(false).delta();
+        double largest = 0;
+        double apart = 0;
+        for (int c = 0; c < expected.length; c++) {
+            largest = Math.max(largest, Math.abs(expected[c]));
+            apart = Math.max(apart, Math.abs(delta[c] - expected[c]));
+        }
+        return apart / largest;
     }
 
     /** Sums of 8-bit integers are exact: of the largest and the smallest, over more rows than 16 bits hold the sum of, at borders and between them. */
@@ -127,38 +158,8 @@ final class ClosedFormTest {
                     computed.addInput(data, batch, 3);
                 }
             }
-            closed.solve();
-            computed.solve();
-            assertThat(closed.read(false).samples()).isEqualTo(6);
-            List<float[]> deltas =
-                    List.of(closed.read(false).delta(), computed.read(false).delta());
-            double largest = 0;
-            double apart = 0;
-            for (int c = 0; c < channels; c++) {
-                largest = Math.max(largest, Math.abs(deltas.get(1)[c]));
-                apart = Math.max(apart, Math.abs(deltas.get(0)[c] - deltas.get(1)[c]));
-            }
-            return apart / largest;
+            return apart(closed, computed);
         }
-    }
-
-    /** Of both networks' layers, where each has data of its own: what computing both outputs gives. */
-    @Test
-    void ofBothNetworksItIsWhatComputingBothOutputsGives() {
-        Random random = new Random(13);
-        double worst = 0;
-        for (int done = 0; done < LAYERS; done++) {
-            RandomLayer layer = RandomLayer.next(random, 4);
-            boolean integers = random.nextBoolean();
-            double difference = jointDifference(layer, integers, random);
-            assertThat(difference)
-                    .as(
-                            "%s, %s on %s, integers %s",
-                            layer.op(), Arrays.toString(layer.weights()), Arrays.toString(layer.data()), integers)
-                    .isLessThan(TOLERANCE);
-            worst = Math.max(worst, difference);
-        }
-        System.out.printf("%d layers, the worst at %.1f %% of the bound%n", LAYERS, 100 * worst / TOLERANCE);
     }
 
     private static double jointDifference(RandomLayer layer, boolean integers, Random random) {
@@ -197,18 +198,7 @@ final class ClosedFormTest {
                     computed.addOutputs(yf, yq, layer.op().channelAxis(yf.shape().length), batch, 3);
                 }
             }
-            closed.solve();
-            computed.solve();
-            assertThat(closed.read(false).samples()).isEqualTo(6);
-            float[] delta = closed.read(false).delta();
-            float[] expected = computed.read(false).delta();
-            double largest = 0;
-            double apart = 0;
-            for (int c = 0; c < channels; c++) {
-                largest = Math.max(largest, Math.abs(expected[c]));
-                apart = Math.max(apart, Math.abs(delta[c] - expected[c]));
-            }
-            return apart / largest;
+            return apart(closed, computed);
         }
     }
 

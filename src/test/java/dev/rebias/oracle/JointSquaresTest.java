@@ -11,8 +11,6 @@ import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -63,9 +61,7 @@ final class JointSquaresTest {
         try (CpuDevice device = new CpuDevice(1)) {
             known = device.prefersJointSquares(weights(2, 4, ElementType.UINT8, 0.5f, 0, new double[8], new double[8]));
         }
-        if (!known && System.getenv("ONEDNN_MAX_CPU_ISA") == null) {
-            assertThat(Files.readString(Path.of("/proc/cpuinfo"))).doesNotContain("avx512_vnni", "avx_vnni");
-        }
+        InputSquaresTest.requireUnlessThereIsNone(known);
     }
 
     @Test
@@ -189,79 +185,30 @@ final class JointSquaresTest {
     }
 
     private static double compare(Moments m, Layer layer) {
-        WeightError weights = layer.weights();
-        int out = layer.bias().length;
-        int in = (int) weights.shape()[1];
-        double[] sum = new double[out];
-        double[] squares = new double[out];
-        double[] sampleMeans = new double[out];
-        double[] referenceSum = new double[out];
-        double power = 0;
-        long count = 0;
-        int samples = 0;
-        for (int b = 0; b < layer.quantized().size(); b++) {
-            HostTensor q = layer.quantized().get(b);
-            int inner = (int) (q.shape()[2] * q.shape()[3]);
-            for (int n = 0; n < q.shape()[0]; n++) {
-                double[] own = new double[out];
-                for (int p = 0; p < inner; p++) {
-                    for (int c = 0; c < out; c++) {
-                        double yf = layer.referenceBias()[c];
-                        double yq = layer.bias()[c];
-                        for (int i = 0; i < in; i++) {
-                            int at = (n * in + i) * inner + p;
-                            byte stored = q.bytes().get(at);
-                            double integer = (q.type() == ElementType.UINT8 ? Byte.toUnsignedInt(stored) : stored)
-                                    - weights.zero();
-                            double right = weights.reference()[c * in + i];
-                            yf += right
-                                    / weights.scale()
-                                    * layer.floating().get(b).floats().get(at);
-                            yq += (right - weights.difference()[c * in + i]) * integer;
-                        }
-                        own[c] += (yf - yq) / inner;
-                        sum[c] += yf - yq;
-                        squares[c] += (yf - yq) * (yf - yq);
-                        referenceSum[c] += yf;
-                        power += yf * yf / out;
-                    }
-                }
-                for (int c = 0; c < out; c++) {
-                    sampleMeans[c] += own[c] * own[c];
-                }
-                count += inner;
-                samples++;
-            }
-        }
-        double before = 0;
-        double after = 0;
-        double squaredBias = 0;
+        NaiveErrors expected = NaiveErrors.of(
+                layer.weights(), layer.bias(), layer.referenceBias(), layer.floating(), layer.quantized());
         double largest = 0;
-        for (int c = 0; c < out; c++) {
-            largest = Math.max(largest, Math.sqrt(squares[c] / count));
+        for (int c = 0; c < expected.channels(); c++) {
+            largest = Math.max(largest, Math.sqrt(expected.square(c)));
         }
         double worst = 0;
         Moments.PerChannel channels = m.perChannel().orElseThrow();
-        for (int c = 0; c < out; c++) {
-            double mean = sum[c] / count;
-            double d = (float) (layer.bias()[c] + mean) - layer.bias()[c];
-            before += squares[c] / count / out;
-            after += (squares[c] / count - 2 * d * mean + d * d) / out;
-            squaredBias += mean * mean / out;
+        for (int c = 0; c < expected.channels(); c++) {
             // Means are small beside the errors that they are of.
-            worst = Math.max(worst, Math.abs(m.delta()[c] - d) / Math.max(1, largest));
-            worst = Math.max(worst, Math.abs(channels.meanError()[c] - mean) / largest);
-            worst = Math.max(
-                    worst, Math.abs(channels.meanReference()[c] - referenceSum[c] / count) / Math.sqrt(power / count));
-            worst = Math.max(
-                    worst, Math.abs(channels.squaredSampleMeans()[c] - sampleMeans[c] / samples) / (largest * largest));
+            double delta = Math.abs(m.delta()[c] - expected.delta(c, layer.bias())) / Math.max(1, largest);
+            double mean = Math.abs(channels.meanError()[c] - expected.mean(c)) / largest;
+            double reference =
+                    Math.abs(channels.meanReference()[c] - expected.referenceMean(c)) / Math.sqrt(expected.power());
+            double sample = Math.abs(channels.squaredSampleMeans()[c] - expected.squaredSampleMean(c));
+            worst = Math.max(worst, Math.max(Math.max(delta, mean), reference));
+            worst = Math.max(worst, sample / (largest * largest));
         }
-        assertThat(m.samples()).isEqualTo(samples);
+        assertThat(m.samples()).isEqualTo(expected.samples());
+        double before = expected.mseBefore();
         worst = Math.max(worst, off(m.measured().mseBefore(), before));
-        worst = Math.max(worst, Math.abs(m.measured().squaredBias() - squaredBias) / before);
-        worst = Math.max(worst, off(m.measured().signalPower(), power / count));
-        worst = Math.max(worst, Math.abs(m.measured().mseAfter() - after) / before);
-        return worst;
+        worst = Math.max(worst, Math.abs(m.measured().squaredBias() - expected.squaredBias()) / before);
+        worst = Math.max(worst, off(m.measured().signalPower(), expected.power()));
+        return Math.max(worst, Math.abs(m.measured().mseAfter() - expected.mseAfter(layer.bias())) / before);
     }
 
     private static double off(double actual, double expected) {

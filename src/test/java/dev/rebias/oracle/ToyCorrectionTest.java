@@ -81,40 +81,18 @@ final class ToyCorrectionTest {
                 compare(
                         toy + " " + reference + " batch " + batchSize,
                         expected,
-                        correct(floating, quantized, samples, reference, batchSize));
+                        correct(floating, quantized, samples, reference, batchSize),
+                        true);
             }
-        }
-    }
-
-    /** Where only mean errors are measured. */
-    @ParameterizedTest
-    @EnumSource(Toy.class)
-    void soTheyDoWithoutErrors(Toy toy) {
-        ModelProto floating = toy.model();
-        ModelProto quantized = RoundedWeights.of(floating, 4);
-        Map<String, NaiveTensor> samples = Toy.samples(floating, SAMPLES, 7);
-        for (Reference reference : Reference.values()) {
-            Map<String, NaiveCorrection.LayerCorrection> expected =
-                    NaiveCorrection.correct(floating, quantized, samples, reference == Reference.NETWORK);
-            CorrectionOptions options = CorrectionOptions.defaults()
+            CorrectionOptions means = CorrectionOptions.defaults()
                     .withReference(reference)
                     .withErrors(false)
                     .withBatchSize(4);
-            double worst = 0;
-            for (LayerResult layer :
-                    correct(floating, quantized, samples, options).layers()) {
-                Moments m = layer.moments().orElseThrow();
-                assertThat(m.errors()).isEmpty();
-                for (int c = 0; c < m.channels(); c++) {
-                    worst = Math.max(
-                            worst,
-                            Math.abs(m.delta()[c] - expected.get(layer.output()).delta()[c]));
-                }
-            }
-            System.out.printf(
-                    "%s %s without errors: worst difference %.1e, %.1f %% of the bound%n",
-                    toy, reference, worst, 100 * worst / TOLERANCE);
-            assertThat(worst).as("%s %s", toy, reference).isLessThan(TOLERANCE);
+            compare(
+                    toy + " " + reference + " means only",
+                    expected,
+                    correct(floating, quantized, samples, means),
+                    false);
         }
     }
 
@@ -143,7 +121,10 @@ final class ToyCorrectionTest {
     }
 
     private static void compare(
-            String what, Map<String, NaiveCorrection.LayerCorrection> expected, CorrectionResult result) {
+            String what,
+            Map<String, NaiveCorrection.LayerCorrection> expected,
+            CorrectionResult result,
+            boolean errors) {
         assertThat(result.correctedLayers()).as(what).isEqualTo(expected.size());
         double worst = 0;
         for (LayerResult layer : result.layers()) {
@@ -155,8 +136,11 @@ final class ToyCorrectionTest {
             for (int c = 0; c < m.channels(); c++) {
                 worst = Math.max(worst, Math.abs(m.delta()[c] - e.delta()[c]));
             }
-            worst = Math.max(worst, Math.abs(m.measured().mseBefore() - e.mseBefore()));
-            worst = Math.max(worst, Math.abs(m.measured().mseAfter() - e.mseAfter()));
+            assertThat(m.errors().isPresent()).as(what).isEqualTo(errors);
+            if (errors) {
+                worst = Math.max(worst, Math.abs(m.measured().mseBefore() - e.mseBefore()));
+                worst = Math.max(worst, Math.abs(m.measured().mseAfter() - e.mseAfter()));
+            }
         }
         System.out.printf("%s: worst difference %.1e, %.1f %% of the bound%n", what, worst, 100 * worst / TOLERANCE);
         assertThat(worst).as(what).isLessThan(TOLERANCE);
@@ -296,7 +280,8 @@ final class ToyCorrectionTest {
             compare(
                     "folded " + reference,
                     NaiveCorrection.correct(floating, quantized, samples, reference == Reference.NETWORK),
-                    correct(floating, quantized, samples, reference, 4));
+                    correct(floating, quantized, samples, reference, 4),
+                    true);
         }
     }
 }
