@@ -46,6 +46,10 @@ final class LayerSizes {
         return Float.BYTES * (sizes.layers == 0 ? given : sizes.elements / sizes.layers);
     }
 
+    private void record(Step.Run step, long[] shape) {
+        step.outputs().forEach(o -> shapes.put(o, shape));
+    }
+
     /** The shape of what follows a layer in the same step: the layer's output's, or that of something larger that it is combined with. */
     private long[] largest(Step.Run step, int data, long[] output) {
         long[] largest = output;
@@ -75,15 +79,15 @@ final class LayerSizes {
                     long[] output = layer.op().outputShape(of, layer.weights());
                     elements += Shape.elements(output);
                     layers++;
-                    shapes.put(step.outputs().get(0), largest(step, layer.data(), output));
+                    record(step, largest(step, layer.data(), output));
                 } else if (step.op() instanceof LayerGroup) {
-                    shapes.put(step.outputs().get(0), data);
+                    record(step, data);
                 }
             } else if (step.op() instanceof ElementwiseGroup
                     || (step.op() instanceof OnnxOp op && ElementwiseGroup.admits(op))) {
-                step.outputs().forEach(o -> shapes.put(o, data));
+                record(step, data);
             } else if (step.op() instanceof OnnxOp op && op.standard() && POOLING.contains(op.type())) {
-                shapes.put(step.outputs().get(0), Pooling.of(op).outputShape(data));
+                record(step, Pooling.of(op).outputShape(data));
             }
         } catch (UnsupportedException e) {
             // What does not fit is not known here; running it will say why.

@@ -29,6 +29,8 @@ import java.util.TreeMap;
  * barrier. Float nodes run just before the first layer that needs them, or all in the first segment where only means are wanted; nodes that no layer needs do not run at all. A layer of which errors are computed may run in its own segment and in the next: see {@code runsAgain}.
  */
 public final class Planner {
+    private static final Set<String> POOLS = Set.of("GlobalAveragePool", "GlobalMaxPool", "ReduceMean");
+
     private final Reference reference;
     private final Device device;
     private final boolean errors;
@@ -36,6 +38,7 @@ public final class Planner {
     private final List<LayerPair> layers;
     private final Graph floating;
     private final Graph quantized;
+    private final Set<String> pooled;
     private int tensors;
     private final Map<String, Integer> quantizedTensors = new HashMap<>();
     private final Map<String, Integer> floatTensors = new HashMap<>();
@@ -61,6 +64,7 @@ public final class Planner {
         this.floating = floating;
         this.quantized = quantized;
         this.layers = layers;
+        this.pooled = pooled(quantized);
     }
 
     /**
@@ -112,8 +116,12 @@ public final class Planner {
         if (!errors && (layer || device.prefersJointMoments())) {
             return new Plan.Measured(Plan.Method.INPUT_MEANS, weights);
         }
-        boolean bySquares =
-                errors && (layer ? device.prefersInputSquares(weights) : device.prefersJointSquares(weights));
+        // Products of one position for each sample are more work than its errors.
+        boolean bySquares = errors
+                && (layer
+                        ? device.prefersInputSquares(weights)
+                        : device.prefersJointSquares(weights)
+                                && !pooled.contains(pair.quantized().data()));
         return new Plan.Measured(bySquares ? Plan.Method.INPUT_SQUARES : Plan.Method.ERRORS, weights);
     }
 
@@ -162,6 +170,19 @@ public final class Planner {
             byLevel.get(own).add(node);
         }
         return byLevel;
+    }
+
+    /** The tensors that have one position, for they follow from nothing but what was pooled as a whole. */
+    private static Set<String> pooled(Graph quantized) {
+        Set<String> pooled = new HashSet<>();
+        for (Node node : quantized.nodes()) {
+            List<String> variable =
+                    node.inputs().stream().filter(i -> isVariable(i, quantized)).toList();
+            if (POOLS.contains(node.op().type()) || (!variable.isEmpty() && pooled.containsAll(variable))) {
+                pooled.addAll(node.outputs());
+            }
+        }
+        return pooled;
     }
 
     /** The tensors of the quantised model from which a layer's input follows. */

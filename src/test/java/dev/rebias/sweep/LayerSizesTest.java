@@ -85,6 +85,22 @@ final class LayerSizesTest {
                 .isEqualTo(Float.BYTES * (2 * whole + whole / 4) / 3);
     }
 
+    /** As residual connections begin: what follows a layer is wanted before and after its activation. */
+    @Test
+    void allOutputsOfAStepHaveItsShape() {
+        Step joined = Fusion.fuse(
+                        List.of(
+                                layer(0, 1, 4, 8),
+                                other(OnnxOp.add(), List.of(1, 8), 2),
+                                other(TestOps.node("Relu"), List.of(2), 3)),
+                        Set.of(2, 3),
+                        Set.of(1))
+                .get(0);
+        assertThat(((Step.Run) joined).outputs()).containsExactly(2, 3);
+        assertThat(mean(joined, layer(2, 4, 8, 2), layer(3, 5, 8, 2)))
+                .isEqualTo(Float.BYTES * (8 + 2 + 2) * 10 * 12 / 3);
+    }
+
     @Test
     void whatDoesNotFitIsLeftToTheRun() {
         assertThat(mean(layer(0, 1, 4, 8), layer(1, 2, 7, 100))).isEqualTo(Float.BYTES * 8 * 10 * 12);

@@ -212,8 +212,11 @@ final class Chain implements AutoCloseable {
             return Optional.empty();
         }
         ElementType type = program.outputTypes().get(0);
-        if (operands.dataType().isEmpty() && type != ElementType.FLOAT) {
-            return Optional.empty(); // oneDNN's fast convolutions of floats leave floats
+        // oneDNN's fast convolutions of floats leave floats, and a second vector takes them as long as a pass over
+        // memory.
+        boolean light = type == ElementType.FLOAT && steps.get().steps().size() == 1;
+        if (operands.dataType().isEmpty() && !light) {
+            return Optional.empty();
         }
         Tail tail = new Tail(steps.get().steps(), type);
         PreparedLayer layer = new PreparedConvolution(context, operands, Optional.of(tail));
