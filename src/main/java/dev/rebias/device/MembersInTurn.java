@@ -22,9 +22,14 @@ public final class MembersInTurn implements PreparedOp {
             BiFunction<OnnxOp, List<Operand>, PreparedOp> prepare, ElementwiseGroup group, List<Operand> operands) {
         this.group = group;
         this.operands = List.copyOf(operands);
-        for (ElementwiseGroup.Member member : group.members()) {
-            List<Operand> own = member.inputs().stream().map(this::operand).toList();
-            members.add(prepare.apply(member.op(), own));
+        try {
+            for (ElementwiseGroup.Member member : group.members()) {
+                List<Operand> own = member.inputs().stream().map(this::operand).toList();
+                members.add(prepare.apply(member.op(), own));
+            }
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
         }
     }
 
@@ -52,7 +57,7 @@ public final class MembersInTurn implements PreparedOp {
                         .toList();
                 values[operands.size() + i] = members.get(i).run(inputs).get(0);
             }
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             closeMembers(values, List.of());
             throw e;
         }

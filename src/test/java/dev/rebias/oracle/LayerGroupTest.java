@@ -273,11 +273,16 @@ final class LayerGroupTest {
         for (int c = 0; c < scale.length; c++) {
             scale[c] = integers.isEmpty() ? 1 : 0.001f + random.nextFloat() / 200;
         }
+        boolean biased = integers.isEmpty() && random.nextBoolean();
+        HostTensor bias = HostTensor.zeros(ElementType.FLOAT, scale.length);
+        for (int c = 0; c < scale.length && biased; c++) {
+            bias.floats().put(c, random.nextFloat());
+        }
         NaiveTensor output = NaiveLayers.run(
-                layer.op().toNode("x", "w", "", "y"),
+                layer.op().toNode("x", "w", biased ? "b" : "", "y"),
                 new NaiveTensor(values, ints(layer.data())),
                 new NaiveTensor(floats(weights), ints(layer.weights())),
-                null);
+                biased ? new NaiveTensor(floats(bias), new int[] {scale.length}) : null);
         Behind behind = new Behind(random, output, scale);
         behind.add();
         behind.activate();
@@ -296,8 +301,11 @@ final class LayerGroupTest {
         }
         List<Operand> operands = new ArrayList<>(behind.operands);
         operands.add(new Operand.Constant(weights));
-        operands.add(
-                integers.isEmpty() ? new Operand.Absent() : new Operand.Constant(HostTensor.of(scale, scale.length)));
+        if (integers.isPresent()) {
+            operands.add(new Operand.Constant(HostTensor.of(scale, scale.length)));
+        } else {
+            operands.add(biased ? new Operand.Constant(bias) : new Operand.Absent());
+        }
         Op alone = integers.<Op>map(t -> new IntegerLayer(layer.op(), t, zero)).orElse(layer.op());
         LayerGroup op = new LayerGroup(alone, behind.group(), 0);
         HostTensor whole;

@@ -14,11 +14,7 @@ final class Floats implements AutoCloseable {
     private final FloatBuffer values;
 
     Floats(int n) {
-        long size = (long) n * Float.BYTES;
-        memory = new BytePointer(Pointer.malloc(size)).capacity(size);
-        if (memory.isNull()) {
-            throw new OutOfMemoryError("no " + size + " bytes for floats");
-        }
+        memory = NativeMemory.allocate((long) n * Float.BYTES, "floats");
         values = memory.asByteBuffer().order(ByteOrder.nativeOrder()).asFloatBuffer();
     }
 

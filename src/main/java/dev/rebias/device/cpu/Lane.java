@@ -100,10 +100,7 @@ final class Lane implements AutoCloseable {
             return have;
         }
         long room = Math.max(size, 64);
-        BytePointer made = new BytePointer(Pointer.malloc(room)).capacity(room);
-        if (made.isNull()) {
-            throw new OutOfMemoryError("no " + room + " bytes of scratch memory");
-        }
+        BytePointer made = NativeMemory.allocate(room, "a thread's work");
         Pointer.free(have);
         return made;
     }

@@ -171,7 +171,7 @@ abstract class PreparedLayer implements PreparedOp {
         /** The weights as the primitive wants them. */
         private BytePointer arranged(Description described) {
             dnnl_memory_desc wanted = primitive.memory(DNNL_ARG_WEIGHTS);
-            BytePointer to = new BytePointer(Pointer.malloc(dnnl_memory_desc_get_size(wanted)));
+            BytePointer to = NativeMemory.allocate(dnnl_memory_desc_get_size(wanted), "a layer's weights");
             owned.add(() -> Pointer.free(to));
             Arrangement key = new Arrangement(described);
             Primitive reorder = context.primitives().take(key, () -> {
@@ -277,7 +277,7 @@ abstract class PreparedLayer implements PreparedOp {
 
     private static BytePointer copy(HostTensor values) {
         long size = values.elements() * values.type().bytes();
-        BytePointer to = new BytePointer(Pointer.malloc(size)).capacity(size);
+        BytePointer to = NativeMemory.allocate(size, "a layer's scales and biases");
         try (BytePointer from = new BytePointer(values.bytes())) {
             Pointer.memcpy(to, from, size);
         }

@@ -75,13 +75,14 @@ final class SecondMoments implements AutoCloseable {
         }
 
         private BytePointer allocate(long size) {
-            BytePointer made = new BytePointer(Pointer.malloc(size)).capacity(size);
-            if (made.isNull()) {
+            try {
+                BytePointer made = NativeMemory.allocate(size, "the second moments of " + columns + " channels");
+                owned.add(() -> Pointer.free(made));
+                return made;
+            } catch (OutOfMemoryError e) {
                 owned.close();
-                throw new OutOfMemoryError("no " + size + " bytes for the second moments of " + columns + " channels");
+                throw e;
             }
-            owned.add(() -> Pointer.free(made));
-            return made;
         }
 
         void add(Lane lane, long from, long rows) {
