@@ -32,6 +32,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -46,6 +47,9 @@ import java.util.Optional;
 public final class BiasCorrection {
     /** So that threads which share out batches end at about the same time. */
     private static final int BATCHES_PER_THREAD = 4;
+
+    /** By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file once it has. */
+    private static final double OVER_LIMIT = 0.05;
 
     private final OnnxModel quantizedModel;
     private final Graph floating;
@@ -214,11 +218,27 @@ public final class BiasCorrection {
                 batchSize,
                 results(layers, moments),
                 device.transfers().since(before),
-                device.warnings(),
+                warnings(options, device, batchSize),
                 seconds,
                 device.peakBytes(),
                 spilled,
                 profile);
+    }
+
+    private static List<String> warnings(CorrectionOptions options, Device device, int batchSize) {
+        List<String> all = new ArrayList<>(device.warnings());
+        double peak = device.peakBytes();
+        if (peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
+            all.add(String.format(
+                    Locale.ROOT,
+                    "tensors took %.1f MB at once, more than the memory limit of %.1f MB: what is worked on does not go to the file, %s",
+                    peak / 1e6,
+                    options.memoryLimit() / 1e6,
+                    batchSize == 1
+                            ? "and a batch is one sample already"
+                            : "and a batch is " + batchSize + " samples; a smaller batch size takes less"));
+        }
+        return all;
     }
 
     /**

@@ -14,7 +14,7 @@ import java.util.function.Predicate;
  * @param layers which layers to correct, by name; default all
  * @param perChannel whether results tell of single channels (means, standard errors) too; default no
  * @param errors whether results tell how large the errors were (MSE, SQNR); without, the reference {@code LAYER} takes half the time; default yes
- * @param memoryLimit the bytes of tensors beyond which those that wait go to a temporary file, at least 1; default no limit
+ * @param memoryLimit the bytes of tensors beyond which those that wait go to a temporary file, at least 1; default no limit. What is worked on comes on top, and a warning says so where that is much
  * @param listener hears of progress; default nobody
  */
 public record CorrectionOptions(

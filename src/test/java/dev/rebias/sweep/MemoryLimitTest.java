@@ -2,6 +2,9 @@ package dev.rebias.sweep;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
+import dev.rebias.CorrectionResult;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Moments;
@@ -18,7 +21,9 @@ import java.io.File;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.assertj.core.api.InstanceOfAssertFactories;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -57,6 +62,33 @@ final class MemoryLimitTest {
         }
         String[] left = new File(System.getProperty("java.io.tmpdir")).list((d, name) -> name.endsWith(".tensors"));
         assertThat(left).isEmpty();
+    }
+
+    /** A limit that cannot be kept is not passed over. */
+    @Test
+    void whatIsWorkedOnMayTakeMore() {
+        ReferencePair pair = ReferencePair.FASHION_W3A8;
+        BiasCorrection correction = BiasCorrection.of(OnnxModel.read(pair.floatFile()), pair.quantizedModel());
+        CorrectionOptions options = CorrectionOptions.defaults().withDevice("cpu");
+        try (Samples samples = pair.samples().limit(SAMPLES)) {
+            CorrectionResult free = correction.correct(samples, options);
+            assertThat(free.warnings()).isEmpty();
+            long enough = 2 * free.peakDeviceBytes();
+            assertThat(correction
+                            .correct(samples, options.withMemoryLimit(enough))
+                            .warnings())
+                    .isEmpty();
+            assertThat(correction
+                            .correct(samples, options.withMemoryLimit(100_000))
+                            .warnings())
+                    .singleElement(InstanceOfAssertFactories.STRING)
+                    .contains("memory limit of 0.1 MB", "a smaller batch size takes less");
+            assertThat(correction
+                            .correct(samples, options.withMemoryLimit(100_000).withBatchSize(1))
+                            .warnings())
+                    .singleElement(InstanceOfAssertFactories.STRING)
+                    .contains("one sample already");
+        }
     }
 
     private static Run sweep(String name, Reference reference, long limit) {
