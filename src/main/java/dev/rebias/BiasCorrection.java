@@ -225,7 +225,7 @@ public final class BiasCorrection {
                 profile);
     }
 
-    private static List<String> warnings(CorrectionOptions options, Device device, int batchSize) {
+    private List<String> warnings(CorrectionOptions options, Device device, int batchSize) {
         List<String> all = new ArrayList<>(device.warnings());
         double peak = device.peakBytes();
         if (peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
@@ -236,7 +236,10 @@ public final class BiasCorrection {
                     options.memoryLimit() / 1e6,
                     batchSize == 1
                             ? "and a batch is one sample already"
-                            : "and a batch is " + batchSize + " samples; a smaller batch size takes less"));
+                            : "and a batch is " + batchSize + " samples"
+                                    + (fixedBatch().isPresent()
+                                            ? ", which the model fixes"
+                                            : "; a smaller batch size takes less")));
         }
         return all;
     }

@@ -2,18 +2,27 @@ package dev.rebias.oracle;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import ai.onnx.proto.OnnxMl.ModelProto;
 import dev.rebias.device.JointInputSquares;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.model.Graph;
+import dev.rebias.model.GraphReader;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.model.Pairing;
 import dev.rebias.op.TestOps;
+import dev.rebias.sweep.Plan;
+import dev.rebias.sweep.Planner;
+import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
@@ -62,6 +71,38 @@ final class JointSquaresTest {
             known = device.prefersJointSquares(weights(2, 4, ElementType.UINT8, 0.5f, 0, new double[8], new double[8]));
         }
         InputSquaresTest.requireUnlessThereIsNone(known);
+    }
+
+    /** A product of every input with every other for each sample is more work than its errors, where a sample is one position. */
+    @Test
+    void layersBehindPoolingOfAWholeHaveTheirErrorsComputed() {
+        if (!known) {
+            return;
+        }
+        GraphBuilder g = new GraphBuilder(5);
+        String x = g.input("x", 8, 6, 5);
+        String whole = g.node("Conv", "whole", List.of(x, g.weights("w", 1, 16, 8, 1, 1)));
+        String mean = g.node("GlobalAveragePool", "mean", List.of(x));
+        String pooled = g.node("Conv", "pooled", List.of(mean, g.weights("v", 1, 16, 8, 1, 1)));
+        ModelProto floating = g.build(g.node("Mul", "y", List.of(whole, g.node("Sigmoid", "s", List.of(pooled)))));
+        ModelProto quantized = QdqWriter.write(
+                floating, new QdqWriter.Scheme(8, false, true, false, false), Toy.samples(floating, 4, 7));
+        Graph f = GraphReader.read(OnnxModel.of("float", floating));
+        Graph q = GraphReader.read(OnnxModel.of("quantised", quantized));
+        try (CpuDevice device = new CpuDevice(1)) {
+            Plan plan = Planner.plan(
+                    Reference.NETWORK,
+                    true,
+                    device,
+                    f,
+                    q,
+                    Map.of("x", "x"),
+                    Pairing.of(f, q).pairs());
+            assertThat(plan.layers()).extracting(l -> l.floating().output()).containsExactly("whole", "pooled");
+            assertThat(plan.measured())
+                    .extracting(Plan.Measured::method)
+                    .containsExactly(Plan.Method.INPUT_SQUARES, Plan.Method.ERRORS);
+        }
     }
 
     @Test

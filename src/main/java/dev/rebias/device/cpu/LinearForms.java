@@ -12,7 +12,7 @@ import dev.rebias.device.Moments;
  * and the same of y_f with the weights of the outputs. Nothing is computed that depends on both positions and output channels.
  */
 final class LinearForms {
-    private final CpuMeasurement of;
+    private final CpuMeasurement measurement;
     private final int columns;
     private final double[] errors;
     private final double[] outputs;
@@ -26,12 +26,12 @@ final class LinearForms {
     /**
      * Two linear forms for each channel.
      *
-     * @param of knows the biases
+     * @param measurement knows the biases
      * @param errors [channels, columns]
      * @param outputs the same of y_f
      */
-    LinearForms(CpuMeasurement of, int columns, double[] errors, double[] outputs) {
-        this.of = of;
+    LinearForms(CpuMeasurement measurement, int columns, double[] errors, double[] outputs) {
+        this.measurement = measurement;
         this.columns = columns;
         this.errors = errors;
         this.outputs = outputs;
@@ -39,9 +39,9 @@ final class LinearForms {
 
     /** The mean error of every output channel, where the columns have these means. */
     double[] meanErrors(double[] means) {
-        double[] mean = new double[of.channels()];
+        double[] mean = new double[measurement.channels()];
         for (int c = 0; c < mean.length; c++) {
-            mean[c] = dot(errors, c, means) + of.biasError(c);
+            mean[c] = dot(errors, c, means) + measurement.biasError(c);
         }
         return mean;
     }
@@ -52,15 +52,15 @@ final class LinearForms {
 
     /** What a correction leaves of the errors. */
     Moments moments(double[] means, Covariances covariances, boolean perChannel) {
-        int channels = of.channels();
+        int channels = measurement.channels();
         double[] variances = variances(covariances);
         double[] references = new double[channels];
         double[] powers = new double[channels];
         for (int c = 0; c < channels; c++) {
-            references[c] = dot(outputs, c, means) + of.referenceBias(c);
+            references[c] = dot(outputs, c, means) + measurement.referenceBias(c);
             powers[c] = variances[channels + c] + references[c] * references[c];
         }
-        return of.moments(meanErrors(means), variances, references, powers, perChannel);
+        return measurement.moments(meanErrors(means), variances, references, powers, perChannel);
     }
 
     /**
@@ -68,7 +68,7 @@ final class LinearForms {
      * precision again.
      */
     private double[] variances(Covariances covariances) {
-        int channels = of.channels();
+        int channels = measurement.channels();
         int rows = 2 * channels;
         double[] variances = new double[rows];
         try (Floats left = new Floats(rows * columns);
@@ -86,10 +86,11 @@ final class LinearForms {
                 covariances.read(i, row);
                 right.values().put(i * columns, row, 0, columns);
             }
-            of.context()
+            measurement
+                    .context()
                     .products()
                     .ofFloats(false, rows, columns, columns)
-                    .execute(of.context().lane(), left.address(), right.address(), result.address());
+                    .execute(measurement.context().lane(), left.address(), right.address(), result.address());
             for (int c = 0; c < rows; c++) {
                 double[] matrix = c < channels ? errors : outputs;
                 result.values().get(c * columns, row, 0, columns);

@@ -155,33 +155,33 @@ final class Taps {
         return true;
     }
 
-    private double[] product(double[] taps, int kernel, double[] d) {
+    private double[] product(double[] taps, int kernel, double[] matrix) {
         int outputs = op.channels(shape);
-        double[] errors = new double[outputs];
+        double[] sums = new double[outputs];
         int inputs = taps.length / kernel;
         if (dimensions() == 0) {
             boolean transB = op instanceof Gemm g && g.transB();
             double alpha = op instanceof Gemm g ? g.alpha() : 1;
             for (int c = 0; c < inputs; c++) {
                 for (int m = 0; m < outputs; m++) {
-                    errors[m] += alpha * taps[c] * d[transB ? m * inputs + c : c * outputs + m];
+                    sums[m] += alpha * taps[c] * matrix[transB ? m * inputs + c : c * outputs + m];
                 }
             }
-            return errors;
+            return sums;
         }
         int in = Math.toIntExact(inputs / group);
         int out = Math.toIntExact(outputs / group);
         for (int m = 0; m < outputs; m++) {
             int first = m / out * in;
             if (!transposed) {
-                errors[m] = dot(d, m * in * kernel, taps, first * kernel, in * kernel);
+                sums[m] = dot(matrix, m * in * kernel, taps, first * kernel, in * kernel);
                 continue;
             }
             for (int c = 0; c < in; c++) {
-                errors[m] += dot(d, ((first + c) * out + m % out) * kernel, taps, (first + c) * kernel, kernel);
+                sums[m] += dot(matrix, ((first + c) * out + m % out) * kernel, taps, (first + c) * kernel, kernel);
             }
         }
-        return errors;
+        return sums;
     }
 
     /** The sum of products of n elements of two arrays, in four parts that do not wait for each other. */
