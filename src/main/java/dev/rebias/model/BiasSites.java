@@ -8,6 +8,7 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.MatMul;
 import java.util.HashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -61,12 +62,12 @@ public final class BiasSites {
         return find(layer).steps();
     }
 
-    /** How the layer's bias is stored: {@code float}, {@code int32}, or {@link #NONE}. */
+    /** How the layer's bias is stored: {@code float}, {@code float16}, {@code bfloat16}, {@code int32}, or {@link #NONE}. */
     public String storage(Layer layer) {
         BiasSite site = find(layer);
         return site instanceof BiasSite.Absent || site instanceof BiasSite.NewAdd
                 ? NONE
-                : site.steps().length > 0 ? "int32" : "float";
+                : site.steps().length > 0 ? "int32" : floatType(layer).name().toLowerCase(Locale.ROOT);
     }
 
     BiasSite find(Layer layer) {
@@ -102,7 +103,7 @@ public final class BiasSites {
             Optional<TensorProto> values = tensor(dequantize.getInput(0))
                     .filter(t -> t.getDataType() == TensorProto.DataType.INT32.getNumber());
             Optional<TensorProto> scale = tensor(dequantize.getInput(1))
-                    .filter(t -> t.getDataType() == TensorProto.DataType.FLOAT.getNumber());
+                    .filter(t -> t.getDataType() == TensorProto.DataType.FLOAT.getNumber() || StoredTensor.isHalf(t));
             if (values.isPresent() && scale.isPresent() && StoredTensor.ints(values.get()).length == layer.channels()) {
                 float[] steps = spread(StoredTensor.floats(scale.get()), layer.channels(), beta);
                 return new BiasSite.StoredInt32(node, input, dequantize.getInput(0), producer, steps);
@@ -135,6 +136,23 @@ public final class BiasSites {
             steps[c] = scale[scale.length == 1 ? 0 : c] * factor;
         }
         return steps;
+    }
+
+    /** The type of floats that a layer works with: that of its weights, or of what they are dequantised to. */
+    TensorProto.DataType floatType(Layer layer) {
+        String tensor = graph.getNode(layer.node().fileIndex()).getInput(1);
+        while (tensor(tensor).isEmpty() && producers.containsKey(tensor)) {
+            NodeProto producer = graph.getNode(producers.get(tensor));
+            if (producer.getOpType().equals("Cast")) {
+                return TensorProto.DataType.forNumber((int) Attributes.integer(producer, "to", 1));
+            }
+            // The scale of a DequantizeLinear has the type that it makes.
+            tensor = producer.getInput(producer.getOpType().equals("DequantizeLinear") ? 1 : 0);
+        }
+        return tensor(tensor)
+                .filter(StoredTensor::isHalf)
+                .map(t -> TensorProto.DataType.forNumber(t.getDataType()))
+                .orElse(TensorProto.DataType.FLOAT);
     }
 
     /** How often a tensor is used: by nodes, by subgraphs, as an output of the model. */

@@ -3,6 +3,7 @@ package dev.rebias.model;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import com.google.protobuf.ByteString;
 import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.Float16;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
@@ -10,14 +11,18 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.IntStream;
 
-/** Values of FLOAT and INT32 tensors as a file stores them: raw_data (little endian) or the typed field. */
+/** Values of FLOAT, FLOAT16 and INT32 tensors as a file stores them: raw_data (little endian) or the typed field. */
 final class StoredTensor {
     private static final Set<ElementType> INTEGERS =
             Set.of(ElementType.INT8, ElementType.UINT8, ElementType.INT16, ElementType.UINT16, ElementType.INT32);
 
     private StoredTensor() {}
 
+    /** The values of a FLOAT, FLOAT16 or BFLOAT16 tensor. */
     static float[] floats(TensorProto tensor) {
+        if (isHalf(tensor)) {
+            return halves(tensor);
+        }
         if (tensor.hasRawData()) {
             float[] out = new float[tensor.getRawData().size() / Float.BYTES];
             raw(tensor).asFloatBuffer().get(out);
@@ -26,6 +31,24 @@ final class StoredTensor {
         float[] out = new float[tensor.getFloatDataCount()];
         for (int i = 0; i < out.length; i++) {
             out[i] = tensor.getFloatData(i);
+        }
+        return out;
+    }
+
+    static boolean isHalf(TensorProto tensor) {
+        return tensor.getDataType() == ElementType.FLOAT16.onnxCode()
+                || tensor.getDataType() == ElementType.BFLOAT16.onnxCode();
+    }
+
+    /** Of 16 bits each, in raw_data or the lower half of int32_data. */
+    private static float[] halves(TensorProto tensor) {
+        int n = tensor.hasRawData() ? tensor.getRawData().size() / Short.BYTES : tensor.getInt32DataCount();
+        ByteBuffer bytes = raw(tensor);
+        boolean brain = tensor.getDataType() == ElementType.BFLOAT16.onnxCode();
+        float[] out = new float[n];
+        for (int i = 0; i < n; i++) {
+            short bits = tensor.hasRawData() ? bytes.getShort(Short.BYTES * i) : (short) tensor.getInt32Data(i);
+            out[i] = brain ? Float.intBitsToFloat(bits << 16) : Float16.toFloat(bits);
         }
         return out;
     }
@@ -70,6 +93,9 @@ final class StoredTensor {
 
     /** The tensor with other values, in the field that held the old ones; its shape becomes [n] where the number of values changes. */
     static TensorProto with(TensorProto tensor, float[] values) {
+        if (isHalf(tensor)) {
+            return withHalves(tensor, values);
+        }
         TensorProto.Builder out = emptied(tensor, values.length);
         if (tensor.getFloatDataCount() > 0) {
             for (float v : values) {
@@ -79,6 +105,25 @@ final class StoredTensor {
             ByteBuffer bytes = ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
             bytes.asFloatBuffer().put(values);
             out.setRawData(ByteString.copyFrom(bytes));
+        }
+        return out.build();
+    }
+
+    /** Each value rounded to 16 bits; a BFLOAT16 is the upper half of a float, rounded to even. */
+    private static TensorProto withHalves(TensorProto tensor, float[] values) {
+        boolean brain = tensor.getDataType() == ElementType.BFLOAT16.onnxCode();
+        TensorProto.Builder out = emptied(tensor, values.length);
+        ByteBuffer bytes = ByteBuffer.allocate(values.length * Short.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        for (float v : values) {
+            int bits = Float.floatToIntBits(v);
+            bytes.putShort(brain ? (short) (bits + 0x7FFF + (bits >> 16 & 1) >> 16) : Float16.of(v));
+        }
+        bytes.flip();
+        if (tensor.getInt32DataCount() == 0) {
+            out.setRawData(ByteString.copyFrom(bytes));
+        }
+        while (bytes.hasRemaining() && tensor.getInt32DataCount() > 0) {
+            out.addInt32Data(Short.toUnsignedInt(bytes.getShort()));
         }
         return out.build();
     }
