@@ -8,7 +8,6 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.BiasWriter;
 import dev.rebias.model.Graph;
-import dev.rebias.model.GraphInput;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
@@ -16,7 +15,6 @@ import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
 import dev.rebias.model.SkippedLayer;
 import dev.rebias.op.BiasGrid;
-import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
@@ -26,7 +24,6 @@ import dev.rebias.sweep.Planner;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Sweep;
 import dev.rebias.tensor.HostTensor;
-import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -47,29 +44,28 @@ import java.util.stream.Collectors;
  * by several threads.
  */
 public final class BiasCorrection {
-    /** So that threads which share out batches end at about the same time. */
-    private static final int BATCHES_PER_THREAD = 4;
-
     /** By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file once it has. */
     private static final double OVER_LIMIT = 0.05;
 
     /** As many channels of a layer are named in a warning. */
     private static final int MOST_NAMED = 20;
 
+    private final OnnxModel floatModel;
     private final OnnxModel quantizedModel;
     private final Graph floating;
     private final Graph quantized;
     private final BiasSites sites;
     private final Pairing pairing;
-    private final Map<String, String> floatInputs;
+    private final NetworkInputs inputs;
 
     private BiasCorrection(OnnxModel floatModel, OnnxModel quantizedModel) {
+        this.floatModel = floatModel;
         this.quantizedModel = quantizedModel;
         this.floating = GraphReader.read(floatModel);
-        this.quantized = GraphReader.read(quantizedModel);
+        this.inputs = NetworkInputs.match(floating, GraphReader.read(quantizedModel), quantizedModel.hints());
+        this.quantized = inputs.quantized();
         this.sites = new BiasSites(quantizedModel);
         this.pairing = writable(Pairing.of(floating, quantized));
-        this.floatInputs = matchInputs();
     }
 
     /**
@@ -87,14 +83,19 @@ public final class BiasCorrection {
         return pairing;
     }
 
-    /** What the quantised model wants of samples, in the order of its inputs. */
+    /** What the quantised model wants of samples, in the order of its inputs; what its file takes as integers that stand for floats, as such. */
     public List<InputSpec> inputs() {
-        return quantized.inputs().stream().map(this::spec).toList();
+        return inputs.ofQuantizedFile();
     }
 
     /** The names of the quantised model's inputs, in order. */
     public List<String> inputNames() {
-        return names(quantized.inputs());
+        return inputs().stream().map(InputSpec::name).toList();
+    }
+
+    /** For each input of the float model, by its name there, what it wants of samples: arrays are known by the names of the quantised model's inputs. */
+    public Map<String, InputSpec> floatInputs() {
+        return inputs.ofFloatFile();
     }
 
     /** How the bias of a paired layer is stored: {@code float}, {@code int32} and the like, or {@code none} where it would be inserted. */
@@ -123,50 +124,6 @@ public final class BiasCorrection {
         return new Pairing(pairs, skipped);
     }
 
-    private Map<String, String> matchInputs() {
-        Map<String, String> matched = new LinkedHashMap<>();
-        List<GraphInput> fs = floating.inputs();
-        List<GraphInput> qs = quantized.inputs();
-        boolean byName =
-                fs.stream().allMatch(f -> qs.stream().anyMatch(q -> q.name().equals(f.name())));
-        if (!byName && fs.size() != qs.size()) {
-            throw new UnsupportedException("'" + floating.file() + "' has the inputs " + names(fs) + " but '"
-                    + quantized.file() + "' has " + names(qs) + ": are they the same network?");
-        }
-        for (int i = 0; i < fs.size(); i++) {
-            GraphInput f = fs.get(i);
-            GraphInput q = byName
-                    ? qs.stream()
-                            .filter(x -> x.name().equals(f.name()))
-                            .findFirst()
-                            .orElseThrow()
-                    : qs.get(i);
-            if (!compatible(f, q)) {
-                throw new UnsupportedException("input '" + f.name() + "' of '" + floating.file() + "' is " + f.type()
-                        + " " + Shape.text(f.shape()) + ", but '" + q.name() + "' of '" + quantized.file() + "' is "
-                        + q.type() + " " + Shape.text(q.shape()) + ": are they the same network?");
-            }
-            matched.put(f.name(), q.name());
-        }
-        return matched;
-    }
-
-    private static List<String> names(List<GraphInput> inputs) {
-        return inputs.stream().map(GraphInput::name).toList();
-    }
-
-    private static boolean compatible(GraphInput a, GraphInput b) {
-        if (a.type() != b.type() || a.shape().length != b.shape().length) {
-            return false;
-        }
-        for (int i = 1; i < a.shape().length; i++) {
-            if (a.shape()[i] != b.shape()[i] && a.shape()[i] >= 0 && b.shape()[i] >= 0) {
-                return false;
-            }
-        }
-        return true;
-    }
-
     /**
      * Corrects the quantised model.
      *
@@ -175,7 +132,7 @@ public final class BiasCorrection {
      * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
      */
     public CorrectionResult correct(Samples samples, CorrectionOptions options) {
-        BoundSamples bound = samples.bind(inputs());
+        BoundSamples bound = samples.bind(inputs.ofSweep());
         List<LayerPair> layers = layers(options);
         Devices.Choice choice = Devices.open(options.device());
         try (Device device = choice.device()) {
@@ -190,7 +147,7 @@ public final class BiasCorrection {
      * @param device used by nobody else at the same time
      */
     public CorrectionResult correct(Samples samples, CorrectionOptions options, Device device) {
-        return correct(samples.bind(inputs()), layers(options), options, device, "given");
+        return correct(samples.bind(inputs.ofSweep()), layers(options), options, device, "given");
     }
 
     private CorrectionResult correct(
@@ -198,7 +155,8 @@ public final class BiasCorrection {
         Transfers before = device.transfers();
         device.forgetPeak();
         Plan plan = plan(layers, device, options);
-        int batchSize = batchSize(options.batchSize(), bound, plan, device, bound.count());
+        Batching batching = batching(bound, options.batchSize());
+        int batchSize = batching.size(plan, device, bound.count());
         long start = System.nanoTime();
         List<Moments> moments;
         long spilled;
@@ -223,16 +181,27 @@ public final class BiasCorrection {
                 batchSize,
                 results(layers, moments),
                 device.transfers().since(before),
-                warnings(options, device, batchSize, layers, moments),
+                warnings(options, device, batching, batchSize, layers, moments),
                 seconds,
                 device.peakBytes(),
                 spilled,
                 profile);
     }
 
+    /** How samples go through the networks: in batches, unless they would influence each other. */
+    private Batching batching(BoundSamples bound, int wanted) {
+        return Batching.of(inputs, floatModel, floating, quantizedModel, pairing.pairs(), bound, wanted);
+    }
+
     private List<String> warnings(
-            CorrectionOptions options, Device device, int batchSize, List<LayerPair> layers, List<Moments> moments) {
+            CorrectionOptions options,
+            Device device,
+            Batching batching,
+            int batchSize,
+            List<LayerPair> layers,
+            List<Moments> moments) {
         List<String> all = new ArrayList<>(device.warnings());
+        all.addAll(batching.warnings());
         for (int i = 0; i < layers.size(); i++) {
             kept(layers.get(i).quantized(), moments.get(i)).ifPresent(all::add);
         }
@@ -246,7 +215,7 @@ public final class BiasCorrection {
                     batchSize == 1
                             ? "and a batch is one sample already"
                             : "and a batch is " + batchSize + " samples"
-                                    + (fixedBatch().isPresent()
+                                    + (batching.fixed().isPresent()
                                             ? ", which the model fixes"
                                             : "; a smaller batch size takes less")));
         }
@@ -288,12 +257,13 @@ public final class BiasCorrection {
      * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
      */
     public Footprint footprint(Samples samples, CorrectionOptions options, long count) {
-        BoundSamples bound = samples.bind(inputs());
+        BoundSamples bound = samples.bind(inputs.ofSweep());
         List<LayerPair> layers = layers(options);
         try (Device device = Devices.open(options.device()).device()) {
             Plan plan = plan(layers, device, options);
             try (Sweep sweep = sweep(plan, device, options.withMemoryLimit(Long.MAX_VALUE))) {
-                return sweep.footprint(bound, batchSize(options.batchSize(), bound, plan, device, count));
+                return sweep.footprint(
+                        bound, batching(bound, options.batchSize()).size(plan, device, count));
             }
         }
     }
@@ -305,13 +275,15 @@ public final class BiasCorrection {
      */
     public Footprint footprint(CorrectionOptions options, long count) {
         Map<String, HostTensor> zeros = new LinkedHashMap<>();
-        for (InputSpec input : inputs()) {
+        for (InputSpec input : inputs.ofSweep()) {
             long[] shape = input.shape();
             if (Arrays.stream(shape).skip(1).anyMatch(d -> d < 0)) {
                 throw new UnsupportedException("input '" + input.name() + "' of '" + quantized.file() + "' is "
                         + input.shapeText() + ", of no fixed size: give the samples that will be used (--samples)");
             }
-            shape[0] = fixedBatch().orElse(options.batchSize());
+            if (shape.length > 0 && shape[0] < 0) {
+                shape[0] = options.batchSize();
+            }
             zeros.put(input.name(), HostTensor.zeros(input.type(), shape));
         }
         return footprint(Samples.of(zeros), options, count);
@@ -329,59 +301,14 @@ public final class BiasCorrection {
     }
 
     private Plan plan(List<LayerPair> layers, Device device, CorrectionOptions options) {
-        return Planner.plan(options.reference(), options.errors(), device, floating, quantized, floatInputs, layers);
+        return Planner.plan(
+                options.reference(), options.errors(), device, floating, quantized, inputs.sameSamples(), layers);
     }
 
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {
         List<BiasGrid> grids =
                 plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
         return new Sweep(plan, device, grids, options.perChannel(), options.memoryLimit());
-    }
-
-    private InputSpec spec(GraphInput input) {
-        long[] shape = input.shape().clone();
-        if (shape.length > 0) {
-            shape[0] = -1;
-        }
-        return new InputSpec(
-                input.name(), input.type(), shape, quantizedModel.hints().channelsLast());
-    }
-
-    /** The batch size that the model fixes. */
-    private Optional<Integer> fixedBatch() {
-        return quantized.inputs().stream()
-                .filter(i -> i.shape().length > 0 && i.shape()[0] > 0)
-                .map(i -> Math.toIntExact(i.shape()[0]))
-                .findFirst();
-    }
-
-    /** The batch size that the model fixes, or else the one that suits the device. */
-    private int batchSize(int wanted, BoundSamples bound, Plan plan, Device device, long count) {
-        if (fixedBatch().isPresent()) {
-            int fixed = fixedBatch().get();
-            int samples = bound.count();
-            if (samples % fixed != 0) {
-                throw new UnsupportedException("'" + quantized.file() + "' fixes its batch at " + fixed + ", and "
-                        + samples + " samples are no multiple of it: use --limit " + samples / fixed * fixed
-                        + ", or make the model's batch dimension dynamic");
-            }
-            return fixed;
-        }
-        try (Batches first = bound.batches(1)) {
-            List<long[]> shapes = first.next().stream().map(HostTensor::shape).toList();
-            int threads = device.threads();
-            // Where several threads take batches of their own, there should be a few for each.
-            int shares = threads == 1 ? 1 : BATCHES_PER_THREAD * threads;
-            int most = device.batchSize((int) Math.min(wanted, ceilDiv(count, shares)), plan.meanOutputBytes(shapes));
-            // As many batches for each, and of one size as far as that goes.
-            long batches = ceilDiv(ceilDiv(count, most), threads) * threads;
-            return Math.toIntExact(ceilDiv(count, batches));
-        }
-    }
-
-    /** a / b, rounded up. */
-    private static long ceilDiv(long a, long b) {
-        return (a + b - 1) / b;
     }
 
     private List<LayerResult> results(List<LayerPair> layers, List<Moments> moments) {

@@ -68,10 +68,8 @@ final class CompareCommand implements Callable<Integer> {
                         + " inputs; a comparison is made of models with one");
             }
             GraphInput input = graph.inputs().get(0);
-            long[] shape = input.shape().clone();
-            shape[0] = -1;
             InputSpec wanted = new InputSpec(
-                    input.name(), input.type(), shape, model.hints().channelsLast());
+                    input.name(), input.type(), input.shape(), model.hints().channelsLast());
             try (Samples all = Samples.open(samplesPath, sampleOptions.normalization())) {
                 double accuracy = Accuracy.top1(
                         model, input.name(), all.without(labelsName).bind(List.of(wanted)), labels);

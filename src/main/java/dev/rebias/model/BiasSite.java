@@ -9,9 +9,7 @@ import dev.rebias.op.BiasGrid;
  */
 sealed interface BiasSite {
     /** The values that the bias can take there. */
-    default BiasGrid grid() {
-        return BiasGrid.FLOAT;
-    }
+    BiasGrid grid();
 
     /** There is none: it is created; as int32 where the grid has steps. */
     record Absent(int node, int input, BiasGrid grid) implements BiasSite {}
@@ -27,8 +25,8 @@ sealed interface BiasSite {
             implements BiasSite {}
 
     /** A constant expression: a stored bias takes its place. */
-    record Computed(int node, int input) implements BiasSite {}
+    record Computed(int node, int input, BiasGrid grid) implements BiasSite {}
 
     /** A MatMul without an Add: one is inserted behind it. */
-    record NewAdd(int node) implements BiasSite {}
+    record NewAdd(int node, BiasGrid grid) implements BiasSite {}
 }

@@ -65,7 +65,7 @@ public final class BiasSites {
         return find(layer).grid();
     }
 
-    /** How the layer's bias is stored: {@code float}, {@code float16}, an integer type as {@code int32}, or {@link #NONE}. */
+    /** How the layer's bias is stored: {@code float}, {@code float16}, {@code bfloat16}, an integer type as {@code int32}, or {@link #NONE}. */
     public String storage(Layer layer) {
         BiasSite site = find(layer);
         if (site instanceof BiasSite.Absent || site instanceof BiasSite.NewAdd) {
@@ -77,7 +77,7 @@ public final class BiasSites {
         if (site instanceof BiasSite.Requantized requantized) {
             return "float through " + typeName(zeroPoint(graph.getNode(requantized.dequantizer())));
         }
-        return site.grid().form() == BiasGrid.Form.FLOAT16 ? "float16" : "float";
+        return floatType(layer).name().toLowerCase(Locale.ROOT);
     }
 
     /** A stored tensor's type in lower case; UINT8, the default of a quantiser's zero point, where there is none. */
@@ -100,14 +100,16 @@ public final class BiasSites {
         }
         if (layer.op() instanceof MatMul) {
             if (layer.nodes().size() == 1) {
-                return new BiasSite.NewAdd(index);
+                return new BiasSite.NewAdd(index, floatGrid(floatType(layer).getNumber()));
             }
             int add = layer.nodes().get(1).fileIndex();
             int constant = graph.getNode(add).getInput(0).equals(node.getOutput(0)) ? 1 : 0;
             return stored(layer, add, constant, 1);
         }
         float beta = node.getOpType().equals("Gemm") ? Attributes.real(node, "beta", 1) : 1;
-        return hasInput(node, 2) ? stored(layer, index, 2, beta) : new BiasSite.Absent(index, 2, BiasGrid.FLOAT);
+        return hasInput(node, 2)
+                ? stored(layer, index, 2, beta)
+                : new BiasSite.Absent(index, 2, floatGrid(floatType(layer).getNumber()));
     }
 
     static boolean hasInput(NodeProto node, int input) {
@@ -118,8 +120,7 @@ public final class BiasSites {
         String tensor = graph.getNode(node).getInput(input);
         Optional<TensorProto> own = tensor(tensor);
         if (own.isPresent()) {
-            boolean half = own.get().getDataType() == TensorProto.DataType.FLOAT16.getNumber();
-            return new BiasSite.Stored(node, input, tensor, half ? BiasGrid.FLOAT16 : BiasGrid.FLOAT);
+            return new BiasSite.Stored(node, input, tensor, floatGrid(own.get().getDataType()));
         }
         int producer = producers.get(tensor);
         NodeProto dequantize = graph.getNode(producer);
@@ -130,11 +131,17 @@ public final class BiasSites {
                 return site.get();
             }
         }
-        return new BiasSite.Computed(node, input);
+        return new BiasSite.Computed(node, input, floatGrid(floatType(layer).getNumber()));
+    }
+
+    /** The values that a bias of that type of floats can take. Steps of BFLOAT16 are the writer's to round to: it has a float's range. */
+    private static BiasGrid floatGrid(int type) {
+        return type == TensorProto.DataType.FLOAT16.getNumber() ? BiasGrid.FLOAT16 : BiasGrid.FLOAT;
     }
 
     private Optional<TensorProto> scaled(NodeProto quantizer) {
-        return tensor(quantizer.getInput(1)).filter(t -> t.getDataType() == TensorProto.DataType.FLOAT.getNumber());
+        return tensor(quantizer.getInput(1))
+                .filter(t -> t.getDataType() == TensorProto.DataType.FLOAT.getNumber() || StoredTensor.isHalf(t));
     }
 
     /** The bias behind a DequantizeLinear: stored integers, or stored floats that a QuantizeLinear of the same scale makes integers of. */
@@ -223,6 +230,23 @@ public final class BiasSites {
             steps[c] = scale[scale.length == 1 ? 0 : c] * factor;
         }
         return steps;
+    }
+
+    /** The type of floats that a layer works with: that of its weights, or of what they are dequantised to. */
+    TensorProto.DataType floatType(Layer layer) {
+        String tensor = graph.getNode(layer.node().fileIndex()).getInput(1);
+        while (tensor(tensor).isEmpty() && producers.containsKey(tensor)) {
+            NodeProto producer = graph.getNode(producers.get(tensor));
+            if (producer.getOpType().equals("Cast")) {
+                return TensorProto.DataType.forNumber((int) Attributes.integer(producer, "to", 1));
+            }
+            // The scale of a DequantizeLinear has the type that it makes.
+            tensor = producer.getInput(producer.getOpType().equals("DequantizeLinear") ? 1 : 0);
+        }
+        return tensor(tensor)
+                .filter(StoredTensor::isHalf)
+                .map(t -> TensorProto.DataType.forNumber(t.getDataType()))
+                .orElse(TensorProto.DataType.FLOAT);
     }
 
     /** How often a tensor is used: by nodes, by subgraphs, as an output of the model. */

@@ -158,7 +158,7 @@ public final class BiasWriter {
         String uncorrected = newName(output + "_uncorrected");
         String bias = newName(biasName(layer));
         graph.setNode(node, graph.getNode(node).toBuilder().setOutput(0, uncorrected));
-        addConstant(node, StoredTensor.with(StoredTensor.blank(bias, TensorProto.DataType.FLOAT, delta.length), delta));
+        addConstant(node, StoredTensor.with(StoredTensor.blank(bias, sites.floatType(layer), delta.length), delta));
         behind.put(
                 node,
                 NodeProto.newBuilder()
@@ -172,7 +172,7 @@ public final class BiasWriter {
 
     private TensorProto floatBias(Layer layer, String name, int node, float[] delta) {
         return StoredTensor.with(
-                StoredTensor.blank(name, TensorProto.DataType.FLOAT, delta.length), values(layer, node, delta));
+                StoredTensor.blank(name, sites.floatType(layer), delta.length), values(layer, node, delta));
     }
 
     /** The float bias to store: (b + delta) / beta, beta being a Gemm's factor on its third input. */

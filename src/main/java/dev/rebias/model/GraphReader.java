@@ -54,7 +54,7 @@ public final class GraphReader {
      * @throws UnsupportedException if the graph is broken (a tensor that nothing makes) or uses what rebias does not handle
      */
     public static Graph read(OnnxModel model) {
-        return new GraphReader(model).read();
+        return new GraphReader(model.computed()).read();
     }
 
     private Graph read() {

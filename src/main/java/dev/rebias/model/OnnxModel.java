@@ -65,6 +65,14 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, Mo
         return of(name, Optional.empty(), proto, hints);
     }
 
+    /**
+     * The model as it is computed with, and run in ONNX Runtime: what is FLOAT16 or BFLOAT16 in the file is FLOAT. Nodes and tensors are the same, by position and by name. Of a model without such tensors this model
+     * itself.
+     */
+    public OnnxModel computed() {
+        return Float32Form.isWanted(proto) ? new OnnxModel(name, folder, Float32Form.of(this), hints) : this;
+    }
+
     /** The same model with other biases. */
     public OnnxModel corrected(ModelProto changed) {
         return new OnnxModel(name + " (corrected)", folder, changed, hints);

@@ -18,8 +18,9 @@ public final class ProbedModel {
                 .anyMatch(n -> n.getOutputList().contains(tensor));
     }
 
-    /** The serialised model, external data loaded, with these tensors as outputs as well. */
-    public static byte[] withOutputs(OnnxModel model, List<String> tensors) {
+    /** The serialised model in the form that is computed with, external data loaded, with these tensors as outputs as well. */
+    public static byte[] withOutputs(OnnxModel written, List<String> tensors) {
+        OnnxModel model = written.computed();
         ModelProto.Builder probed = model.proto().toBuilder();
         GraphProto.Builder graph = probed.getGraphBuilder();
         ExternalData external = new ExternalData(model);

@@ -1,9 +1,9 @@
 package dev.rebias.model;
 
 import ai.onnx.proto.OnnxMl.TensorProto;
-import ai.onnxruntime.platform.Fp16Conversions;
 import com.google.protobuf.ByteString;
 import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.Float16;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
@@ -11,22 +11,17 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.LongStream;
 
-/** Values of FLOAT, FLOAT16 and integer tensors as a file stores them: raw_data (little endian) or the typed field. */
+/** Values of FLOAT, FLOAT16, BFLOAT16 and integer tensors as a file stores them: raw_data (little endian) or the typed field. */
 final class StoredTensor {
     private static final Set<ElementType> INTEGERS =
             Set.of(ElementType.INT8, ElementType.UINT8, ElementType.INT16, ElementType.UINT16, ElementType.INT32);
 
     private StoredTensor() {}
 
-    /** The values of a FLOAT or FLOAT16 tensor. */
+    /** The values of a FLOAT, FLOAT16 or BFLOAT16 tensor. */
     static float[] floats(TensorProto tensor) {
         if (isHalf(tensor)) {
-            short[] halves = halves(tensor);
-            float[] out = new float[halves.length];
-            for (int i = 0; i < out.length; i++) {
-                out[i] = Fp16Conversions.fp16ToFloat(halves[i]);
-            }
-            return out;
+            return halves(tensor);
         }
         if (tensor.hasRawData()) {
             float[] out = new float[tensor.getRawData().size() / Float.BYTES];
@@ -40,19 +35,20 @@ final class StoredTensor {
         return out;
     }
 
-    private static boolean isHalf(TensorProto tensor) {
-        return tensor.getDataType() == ElementType.FLOAT16.onnxCode();
+    static boolean isHalf(TensorProto tensor) {
+        return tensor.getDataType() == ElementType.FLOAT16.onnxCode()
+                || tensor.getDataType() == ElementType.BFLOAT16.onnxCode();
     }
 
-    private static short[] halves(TensorProto tensor) {
-        if (tensor.hasRawData()) {
-            short[] out = new short[tensor.getRawData().size() / Short.BYTES];
-            raw(tensor).asShortBuffer().get(out);
-            return out;
-        }
-        short[] out = new short[tensor.getInt32DataCount()];
-        for (int i = 0; i < out.length; i++) {
-            out[i] = (short) tensor.getInt32Data(i);
+    /** Of 16 bits each, in raw_data or the lower half of int32_data. */
+    private static float[] halves(TensorProto tensor) {
+        int n = tensor.hasRawData() ? tensor.getRawData().size() / Short.BYTES : tensor.getInt32DataCount();
+        ByteBuffer bytes = raw(tensor);
+        boolean brain = tensor.getDataType() == ElementType.BFLOAT16.onnxCode();
+        float[] out = new float[n];
+        for (int i = 0; i < n; i++) {
+            short bits = tensor.hasRawData() ? bytes.getShort(Short.BYTES * i) : (short) tensor.getInt32Data(i);
+            out[i] = brain ? Float.intBitsToFloat(bits << 16) : Float16.toFloat(bits);
         }
         return out;
     }
@@ -104,12 +100,23 @@ final class StoredTensor {
         return out.build();
     }
 
+    /** Each value rounded to 16 bits; a BFLOAT16 is the upper half of a float, rounded to even. */
     private static TensorProto withHalves(TensorProto tensor, float[] values) {
-        long[] halves = new long[values.length];
-        for (int i = 0; i < halves.length; i++) {
-            halves[i] = Fp16Conversions.floatToFp16(values[i]) & 0xffff;
+        boolean brain = tensor.getDataType() == ElementType.BFLOAT16.onnxCode();
+        TensorProto.Builder out = emptied(tensor, values.length);
+        ByteBuffer bytes = ByteBuffer.allocate(values.length * Short.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        for (float v : values) {
+            int bits = Float.floatToIntBits(v);
+            bytes.putShort(brain ? (short) (bits + 0x7FFF + (bits >> 16 & 1) >> 16) : Float16.of(v));
         }
-        return with(tensor, halves);
+        bytes.flip();
+        if (tensor.getInt32DataCount() == 0) {
+            out.setRawData(ByteString.copyFrom(bytes));
+        }
+        while (bytes.hasRemaining() && tensor.getInt32DataCount() > 0) {
+            out.addInt32Data(Short.toUnsignedInt(bytes.getShort()));
+        }
+        return out.build();
     }
 
     /** The same for integers of up to 32 bits; values that do not fit their type are the caller's mistake. */

@@ -32,6 +32,11 @@ public record OnnxOp(NodeProto node, List<String> captures, List<OperatorSetIdPr
         return plain("DequantizeLinear", 3);
     }
 
+    /** A QuantizeLinear of data, scale and zero point. */
+    public static OnnxOp quantizeLinear() {
+        return plain("QuantizeLinear", 3);
+    }
+
     private static OnnxOp plain(String type, int inputs) {
         NodeProto.Builder node = NodeProto.newBuilder().setOpType(type).addOutput("y");
         for (int i = 0; i < inputs; i++) {

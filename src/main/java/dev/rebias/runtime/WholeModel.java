@@ -24,9 +24,14 @@ public final class WholeModel implements AutoCloseable {
      * @throws UnsupportedException if ONNX Runtime rejects it
      */
     public WholeModel(String name, byte[] bytes) {
+        this(name, bytes, OrtSession.SessionOptions.OptLevel.ALL_OPT);
+    }
+
+    /** The same, optimised as far as that: what runs a few times only is not worth more. */
+    public WholeModel(String name, byte[] bytes, OrtSession.SessionOptions.OptLevel optimisation) {
         this.name = name;
         try {
-            session = OnnxRuntime.session(bytes, OrtSession.SessionOptions.OptLevel.ALL_OPT, OnnxRuntime.Threads.ALL);
+            session = OnnxRuntime.session(bytes, optimisation, OnnxRuntime.Threads.ALL);
         } catch (OrtException e) {
             throw new UnsupportedException("ONNX Runtime rejects '" + name + "': " + OnnxRuntime.reason(e), e);
         }

@@ -2,6 +2,7 @@ package dev.rebias.samples;
 
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.Float16;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.io.EOFException;
@@ -58,18 +59,13 @@ final class ArrayReader implements SampleReader {
     }
 
     private void convert(ByteBuffer raw, HostTensor out) {
-        int axis = shape.length > 1 ? input.channelAxis(shape.length) : 0;
+        int axis = input.channelAxis(shape, normalization).orElseThrow();
         int channels = axis > 0 ? Math.toIntExact(shape[axis]) : 1;
         int inner = axis > 0 ? Math.toIntExact(Shape.elements(shape, axis + 1, shape.length)) : 1;
         int perSample = Math.toIntExact(Shape.elements(shape, 1, shape.length));
         FloatBuffer to = out.floats();
         for (int i = 0; to.hasRemaining(); i++) {
-            float x =
-                    switch (array.type()) {
-                        case UINT8 -> Byte.toUnsignedInt(raw.get(i));
-                        case FLOAT -> raw.getFloat(Float.BYTES * i);
-                        default -> (float) raw.getDouble(Double.BYTES * i);
-                    };
+            float x = number(raw, i);
             if (!Float.isFinite(x)) {
                 throw new UnsupportedException(array.where() + " holds " + x + " in sample "
                         + (position + i / perSample) + " (counted from 0): samples must be finite numbers");
@@ -82,6 +78,21 @@ final class ArrayReader implements SampleReader {
             }
             to.put(value);
         }
+    }
+
+    private float number(ByteBuffer raw, int i) {
+        return switch (array.type()) {
+            case UINT8 -> Byte.toUnsignedInt(raw.get(i));
+            case INT8 -> raw.get(i);
+            case UINT16 -> Short.toUnsignedInt(raw.getShort(Short.BYTES * i));
+            case INT16 -> raw.getShort(Short.BYTES * i);
+            case INT32 -> raw.getInt(Integer.BYTES * i);
+            case INT64 -> raw.getLong(Long.BYTES * i);
+            case FLOAT16 -> Float16.toFloat(raw.getShort(Short.BYTES * i));
+            case FLOAT -> raw.getFloat(Float.BYTES * i);
+            case DOUBLE -> (float) raw.getDouble(Double.BYTES * i);
+            default -> throw new IllegalStateException(array.type() + " is no number");
+        };
     }
 
     @Override

@@ -9,6 +9,7 @@ public final class Batches implements AutoCloseable {
     private final int count;
     private final int batchSize;
     private int position;
+    private int samples;
 
     Batches(List<SampleReader> readers, int count, int batchSize) {
         this.readers = readers;
@@ -23,13 +24,18 @@ public final class Batches implements AutoCloseable {
     /**
      * Reads the next batch.
      *
-     * @return a tensor for each bound input, axis 0 being the samples; it may be part of the samples themselves, and then cannot be written to
+     * @return a tensor for each bound input, axis 0 being the samples unless its value is the same for all of them; it may be part of the samples themselves, and then cannot be written to
      * @throws dev.rebias.error.UnsupportedException if the file is damaged, or holds a value that is not finite
      */
     public List<HostTensor> next() {
-        int n = Math.min(batchSize, count - position);
-        position += n;
-        return readers.stream().map(r -> r.next(n)).toList();
+        samples = Math.min(batchSize, count - position);
+        position += samples;
+        return readers.stream().map(r -> r.next(samples)).toList();
+    }
+
+    /** How many samples the batch has that was read last. */
+    public int samples() {
+        return samples;
     }
 
     @Override

@@ -3,21 +3,42 @@ package dev.rebias.samples;
 import dev.rebias.error.UsageException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Supplier;
 
 /** Samples that have been checked against a model's inputs. */
 public final class BoundSamples {
-    private final List<Supplier<SampleReader>> readers;
+    /**
+     * How an input is filled.
+     *
+     * @param reader opens what its values come from
+     * @param counts whether axis 0 counts samples; else the value is the same for all of them
+     */
+    record Filled(Supplier<SampleReader> reader, boolean counts) {
+        /** The same, where the model takes integers that stand for these floats. */
+        Filled as(Optional<Quantization> quantization) {
+            return quantization
+                    .map(q -> new Filled(() -> new QuantizingReader(reader.get(), q), counts))
+                    .orElse(this);
+        }
+    }
+
+    private final List<Filled> inputs;
     private final int count;
 
-    BoundSamples(List<Supplier<SampleReader>> readers, int count) {
-        this.readers = readers;
+    BoundSamples(List<Filled> inputs, int count) {
+        this.inputs = List.copyOf(inputs);
         this.count = count;
     }
 
     /** How many samples there are, at least 1. */
     public int count() {
         return count;
+    }
+
+    /** Whether axis 0 of the input with that number counts samples; else its value is the same for all of them. */
+    public boolean counts(int input) {
+        return inputs.get(input).counts();
     }
 
     /**
@@ -31,7 +52,7 @@ public final class BoundSamples {
         }
         List<SampleReader> opened = new ArrayList<>();
         try {
-            readers.forEach(r -> opened.add(r.get()));
+            inputs.forEach(i -> opened.add(i.reader().get()));
         } catch (RuntimeException e) {
             opened.forEach(SampleReader::close);
             throw e;

@@ -3,7 +3,6 @@ package dev.rebias.samples;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
-import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.io.IOException;
@@ -16,33 +15,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import java.util.function.Supplier;
 
 /**
  * Calibration samples: arrays by name (a NumPy archive, or tensors in memory), one array without a name (.npy), or a folder of images. Axis 0 of
  * every array counts the samples.
  */
 public final class Samples implements AutoCloseable {
-    private static final Set<ElementType> CONVERTIBLE =
-            Set.of(ElementType.UINT8, ElementType.FLOAT, ElementType.DOUBLE);
-
-    /** An array as far as binding needs to know it. */
-    private record Source(String where, ElementType type, long[] shape, ReaderMaker maker) {
-        @Override
-        public long[] shape() {
-            return shape.clone();
-        }
-    }
-
-    @FunctionalInterface
-    private interface ReaderMaker {
-        /** A reader for an input, the samples being given this shape. */
-        SampleReader make(InputSpec input, long[] shape);
-    }
-
     private final String where;
-    private final Map<String, Source> arrays;
+    private final Map<String, ArraySource> arrays;
     private final Optional<Path> images;
     private final Normalization normalization;
     private final Optional<Npz> archive;
@@ -50,7 +30,7 @@ public final class Samples implements AutoCloseable {
 
     private Samples(
             String where,
-            Map<String, Source> arrays,
+            Map<String, ArraySource> arrays,
             Optional<Path> images,
             Normalization normalization,
             Optional<Npz> archive,
@@ -89,7 +69,7 @@ public final class Samples implements AutoCloseable {
             StoredArray array = StoredArray.open(where, size, () -> Files.newInputStream(path));
             return new Samples(
                     where,
-                    Map.of("", source(array, normalization)),
+                    Map.of("", source(array)),
                     Optional.empty(),
                     normalization,
                     Optional.empty(),
@@ -98,8 +78,8 @@ public final class Samples implements AutoCloseable {
         if (start.length >= 2 && start[0] == 'P' && start[1] == 'K') {
             Npz npz = Npz.open(path);
             try {
-                Map<String, Source> arrays = new LinkedHashMap<>();
-                npz.arrays().forEach((name, array) -> arrays.put(name, source(array, normalization)));
+                Map<String, ArraySource> arrays = new LinkedHashMap<>();
+                npz.arrays().forEach((name, array) -> arrays.put(name, source(array)));
                 return new Samples(where, arrays, Optional.empty(), normalization, Optional.of(npz), Integer.MAX_VALUE);
             } catch (RuntimeException e) {
                 npz.close();
@@ -120,10 +100,10 @@ public final class Samples implements AutoCloseable {
         if (arrays.size() < 2) {
             return this;
         }
-        List<Source> parts = List.copyOf(arrays.values());
-        Source first = parts.get(0);
+        List<ArraySource> parts = List.copyOf(arrays.values());
+        ArraySource first = parts.get(0);
         long count = 0;
-        for (Source part : parts) {
+        for (ArraySource part : parts) {
             long[] expected = first.shape();
             boolean fits = part.type() == first.type() && part.shape().length == expected.length && expected.length > 0;
             if (fits) {
@@ -138,21 +118,27 @@ public final class Samples implements AutoCloseable {
         }
         long[] shape = first.shape();
         shape[0] = count;
-        Source all = new Source(where, first.type(), shape, (input, bound) -> joined(parts, input, bound));
+        ArraySource all = new ArraySource(
+                where,
+                first.type(),
+                shape,
+                true,
+                (input, bound, normalisation) -> joined(parts, input, bound, normalisation));
         return new Samples(where, Map.of("", all), images, normalization, archive, limit);
     }
 
     /** The same without the array of that name: what remains may be the only one, whose name then does not matter. They share this object's files: close this one. */
     public Samples without(String name) {
-        Map<String, Source> left = new LinkedHashMap<>(arrays);
+        Map<String, ArraySource> left = new LinkedHashMap<>(arrays);
         left.remove(name);
         return new Samples(where, left, images, normalization, archive, limit);
     }
 
-    private static SampleReader joined(List<Source> parts, InputSpec input, long[] shape) {
+    private static SampleReader joined(
+            List<ArraySource> parts, InputSpec input, long[] shape, Normalization normalization) {
         List<SampleReader> readers = new ArrayList<>();
         try {
-            parts.forEach(p -> readers.add(p.maker().make(input, shape)));
+            parts.forEach(p -> readers.add(p.maker().make(input, shape, normalization)));
         } catch (RuntimeException e) {
             readers.forEach(SampleReader::close);
             throw e;
@@ -162,20 +148,31 @@ public final class Samples implements AutoCloseable {
 
     /** Takes arrays by input name, in memory; their values are used as they are. */
     public static Samples of(Map<String, HostTensor> tensors) {
-        Map<String, Source> arrays = new LinkedHashMap<>();
+        Map<String, ArraySource> arrays = new LinkedHashMap<>();
         tensors.forEach((name, t) -> arrays.put(
                 name,
-                new Source("array '" + name + "'", t.type(), t.shape(), (input, shape) -> new MemoryReader(name, t))));
+                new ArraySource(
+                        "array '" + name + "'",
+                        t.type(),
+                        t.shape(),
+                        false,
+                        (input, shape, normalization) -> new MemoryReader(name, whole(t, shape)))));
         return new Samples(
                 "samples in memory", arrays, Optional.empty(), Normalization.NONE, Optional.empty(), Integer.MAX_VALUE);
     }
 
-    private static Source source(StoredArray array, Normalization normalization) {
-        return new Source(
+    /** The tensor, as it is or as a single sample. */
+    private static HostTensor whole(HostTensor tensor, long[] shape) {
+        return shape.length == tensor.rank() ? tensor : tensor.reshape(shape);
+    }
+
+    private static ArraySource source(StoredArray array) {
+        return new ArraySource(
                 array.where(),
                 array.type(),
                 array.shape(),
-                (input, shape) -> new ArrayReader(array, input, shape, normalization));
+                true,
+                (input, shape, normalization) -> new ArrayReader(array, input, shape, normalization));
     }
 
     /**
@@ -199,25 +196,7 @@ public final class Samples implements AutoCloseable {
         if (images.isPresent()) {
             return bindImages(images.get(), inputs);
         }
-        List<Supplier<SampleReader>> readers = new ArrayList<>();
-        long count = -1;
-        String first = "";
-        for (InputSpec input : inputs) {
-            Source source = find(input, inputs);
-            long[] shape = check(source, input);
-            long n = source.shape()[0];
-            if (count >= 0 && n != count) {
-                throw new UnsupportedException(source.where() + " has " + n + " samples, but " + first + " has " + count
-                        + ": every input needs as many");
-            }
-            count = n;
-            first = source.where();
-            readers.add(() -> source.maker().make(input, shape));
-        }
-        if (count < 1) {
-            throw new UnsupportedException(where + " holds no samples: give at least one");
-        }
-        return new BoundSamples(readers, (int) Math.min(count, limit));
+        return ArrayBinding.bind(where, arrays, inputs, normalization, limit);
     }
 
     private BoundSamples bindImages(Path folder, List<InputSpec> inputs) {
@@ -231,80 +210,9 @@ public final class Samples implements AutoCloseable {
         }
         ImageReader.check(folder, inputs.get(0), normalization);
         return new BoundSamples(
-                List.of(() -> new ImageReader(files, inputs.get(0), normalization)), Math.min(files.size(), limit));
-    }
-
-    private Source find(InputSpec input, List<InputSpec> inputs) {
-        if (arrays.containsKey(input.name())) {
-            return arrays.get(input.name());
-        }
-        if (arrays.size() == 1 && inputs.size() == 1) {
-            return arrays.values().iterator().next();
-        }
-        String held = arrays.containsKey("") ? "one array" : "the arrays " + List.copyOf(arrays.keySet());
-        throw new UnsupportedException(where + " holds " + held + ", but the model has the inputs "
-                + inputs.stream().map(InputSpec::name).toList() + ": '" + input.name()
-                + "' is missing; name the arrays as the inputs");
-    }
-
-    /** Checks that an array fits an input, and gives the shape that its samples take. */
-    private long[] check(Source source, InputSpec input) {
-        long[] shape = fitted(source, input)
-                .orElseThrow(() -> new UnsupportedException(source.where() + " has shape "
-                        + Shape.text(source.shape()) + ", but the model's input '" + input.name() + "' wants "
-                        + input.shapeText()));
-        if (Shape.elements(shape, 1, shape.length) == 0) {
-            throw new UnsupportedException(
-                    source.where() + " has shape " + Shape.text(shape) + ": its samples are empty");
-        }
-        boolean convertible =
-                input.type() == ElementType.FLOAT && archiveOrFile() && CONVERTIBLE.contains(source.type());
-        if (!convertible && source.type() != input.type()) {
-            throw new UnsupportedException(source.where() + " holds " + source.type() + ", but the model's input '"
-                    + input.name() + "' wants " + input.type()
-                    + (input.type() == ElementType.FLOAT ? " (from uint8, float32 or float64)" : ""));
-        }
-        if (input.type() == ElementType.FLOAT
-                && normalization.isPerChannel()
-                && (shape.length < 2 || !normalization.fits(shape[input.channelAxis(shape.length)]))) {
-            throw new UnsupportedException("mean and std have another number of values than " + source.where() + " "
-                    + Shape.text(shape) + " has channels (axis " + input.channelAxis(shape.length) + ")");
-        }
-        return shape;
-    }
-
-    /**
-     * The shape in which an array fills an input: its own, or the input's where that differs only in axes of length 1, which change nothing about the order of the
-     * elements (a grey image as [28, 28], [1, 28, 28] or [28, 28, 1]).
-     */
-    private Optional<long[]> fitted(Source source, InputSpec input) {
-        long[] shape = source.shape();
-        long[] wanted = input.shape();
-        boolean fits = shape.length == wanted.length && shape.length > 0;
-        for (int i = 1; fits && i < shape.length; i++) {
-            fits = wanted[i] < 0 || wanted[i] == shape[i];
-        }
-        if (fits) {
-            return Optional.of(shape);
-        }
-        boolean same = archiveOrFile()
-                && shape.length > 0
-                && wanted.length > 0
-                && Arrays.equals(longAxes(shape), longAxes(wanted));
-        if (!same) {
-            return Optional.empty();
-        }
-        wanted[0] = shape[0];
-        return Optional.of(wanted);
-    }
-
-    private static long[] longAxes(long[] shape) {
-        return Arrays.stream(shape).skip(1).filter(d -> d != 1).toArray();
-    }
-
-    /** Arrays from files are converted; tensors in memory are taken as they are. */
-    private boolean archiveOrFile() {
-        return archive.isPresent() || arrays.containsKey("");
+                List.of(new BoundSamples.Filled(() -> new ImageReader(files, inputs.get(0), normalization), true)
+                        .as(inputs.get(0).quantization())),
+                Math.min(files.size(), limit));
     }
 
     @Override

@@ -178,7 +178,7 @@ public final class Sweep implements AutoCloseable {
         List<HostTensor> batch = source.next();
         profile.add("reading samples", System.nanoTime() - start, 0, 0);
         Tensor[] tensors = new Tensor[plan.tensors()];
-        frontier.enter(tensors, Math.toIntExact(batch.get(0).shape()[0]));
+        frontier.enter(tensors, source.samples());
         for (int i = 0; i < batch.size(); i++) {
             tensors[plan.inputs().get(i)] = device.upload(batch.get(i));
         }

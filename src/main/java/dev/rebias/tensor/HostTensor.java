@@ -107,6 +107,24 @@ public final class HostTensor {
         return out;
     }
 
+    /** The element at a position, row-major, as a number; BOOL as 0 or 1, UINT64 above 2^63 less 2^64. */
+    public double number(int at) {
+        ByteBuffer from = bytes();
+        return switch (type) {
+            case FLOAT -> from.getFloat(Float.BYTES * at);
+            case DOUBLE -> from.getDouble(Double.BYTES * at);
+            case FLOAT16 -> Float16.toFloat(from.getShort(Short.BYTES * at));
+            case BFLOAT16 -> Float.intBitsToFloat(from.getShort(Short.BYTES * at) << 16);
+            case UINT8, BOOL -> Byte.toUnsignedInt(from.get(at));
+            case INT8 -> from.get(at);
+            case UINT16 -> Short.toUnsignedInt(from.getShort(Short.BYTES * at));
+            case INT16 -> from.getShort(Short.BYTES * at);
+            case INT32 -> from.getInt(Integer.BYTES * at);
+            case UINT32 -> Integer.toUnsignedLong(from.getInt(Integer.BYTES * at));
+            case INT64, UINT64 -> from.getLong(Long.BYTES * at);
+        };
+    }
+
     /** The same data under another shape of the same number of elements. */
     public HostTensor reshape(long... newShape) {
         return new HostTensor(type, newShape, data);
