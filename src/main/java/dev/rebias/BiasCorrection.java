@@ -15,6 +15,9 @@ import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
 import dev.rebias.model.SkippedLayer;
 import dev.rebias.op.BiasGrid;
+import dev.rebias.outcome.Networks;
+import dev.rebias.outcome.Outcome;
+import dev.rebias.outcome.OutcomeMeasurement;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
@@ -46,6 +49,9 @@ import java.util.stream.Collectors;
 public final class BiasCorrection {
     /** By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file once it has. */
     private static final double OVER_LIMIT = 0.05;
+
+    /** On so many samples the outcome is measured, at most. */
+    private static final int OUTCOME_SAMPLES = 64;
 
     /** As many channels of a layer are named in a warning. */
     private static final int MOST_NAMED = 20;
@@ -180,12 +186,22 @@ public final class BiasCorrection {
                 bound.count(),
                 batchSize,
                 results(layers, moments),
+                options.outcome() ? Optional.of(outcome(corrected, bound)) : Optional.empty(),
                 device.transfers().since(before),
                 warnings(options, device, batching, batchSize, layers, moments),
                 seconds,
                 device.peakBytes(),
                 spilled,
                 profile);
+    }
+
+    /** What the correction was worth, on samples spread over all of them. */
+    private Outcome outcome(OnnxModel corrected, BoundSamples samples) {
+        Networks networks =
+                new Networks(floatModel, quantizedModel, corrected, inputs::ofFloatFile, inputs::ofQuantizedFile);
+        int batch = inputs.fixedBatch(samples).orElse(1);
+        int count = Math.max(batch, OUTCOME_SAMPLES / batch * batch);
+        return OutcomeMeasurement.measure(networks, samples.spread(Math.min(count, samples.count())), batch);
     }
 
     /** How samples go through the networks: in batches, unless they would influence each other. */

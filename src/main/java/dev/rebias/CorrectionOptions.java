@@ -14,6 +14,7 @@ import java.util.function.Predicate;
  * @param layers which layers to correct, by name; default all
  * @param perChannel whether results tell of single channels (means, standard errors) too; default no
  * @param errors whether results tell how large the errors were (MSE, SQNR); without, the reference {@code LAYER} takes half the time; default yes
+ * @param outcome whether the whole networks' outputs are compared with the float network's, before and after, on at most 64 of the samples; default yes
  * @param memoryLimit the bytes of tensors beyond which those that wait go to a temporary file, at least 1; default no limit. What is worked on comes on top, and a warning says so where that is much
  * @param listener hears of progress; default nobody
  */
@@ -24,6 +25,7 @@ public record CorrectionOptions(
         Predicate<String> layers,
         boolean perChannel,
         boolean errors,
+        boolean outcome,
         long memoryLimit,
         SweepListener listener) {
     public CorrectionOptions {
@@ -42,46 +44,51 @@ public record CorrectionOptions(
 
     public static CorrectionOptions defaults() {
         return new CorrectionOptions(
-                Reference.LAYER, 32, "auto", name -> true, false, true, Long.MAX_VALUE, (done, total) -> {});
+                Reference.LAYER, 32, "auto", name -> true, false, true, true, Long.MAX_VALUE, (done, total) -> {});
     }
 
     public CorrectionOptions withReference(Reference newReference) {
         return new CorrectionOptions(
-                newReference, batchSize, device, layers, perChannel, errors, memoryLimit, listener);
+                newReference, batchSize, device, layers, perChannel, errors, outcome, memoryLimit, listener);
     }
 
     public CorrectionOptions withBatchSize(int newBatchSize) {
         return new CorrectionOptions(
-                reference, newBatchSize, device, layers, perChannel, errors, memoryLimit, listener);
+                reference, newBatchSize, device, layers, perChannel, errors, outcome, memoryLimit, listener);
     }
 
     public CorrectionOptions withDevice(String newDevice) {
         return new CorrectionOptions(
-                reference, batchSize, newDevice, layers, perChannel, errors, memoryLimit, listener);
+                reference, batchSize, newDevice, layers, perChannel, errors, outcome, memoryLimit, listener);
     }
 
     public CorrectionOptions withLayers(Predicate<String> newLayers) {
         return new CorrectionOptions(
-                reference, batchSize, device, newLayers, perChannel, errors, memoryLimit, listener);
+                reference, batchSize, device, newLayers, perChannel, errors, outcome, memoryLimit, listener);
     }
 
     public CorrectionOptions withPerChannel(boolean newPerChannel) {
         return new CorrectionOptions(
-                reference, batchSize, device, layers, newPerChannel, errors, memoryLimit, listener);
+                reference, batchSize, device, layers, newPerChannel, errors, outcome, memoryLimit, listener);
     }
 
     public CorrectionOptions withErrors(boolean newErrors) {
         return new CorrectionOptions(
-                reference, batchSize, device, layers, perChannel, newErrors, memoryLimit, listener);
+                reference, batchSize, device, layers, perChannel, newErrors, outcome, memoryLimit, listener);
+    }
+
+    public CorrectionOptions withOutcome(boolean newOutcome) {
+        return new CorrectionOptions(
+                reference, batchSize, device, layers, perChannel, errors, newOutcome, memoryLimit, listener);
     }
 
     public CorrectionOptions withMemoryLimit(long newMemoryLimit) {
         return new CorrectionOptions(
-                reference, batchSize, device, layers, perChannel, errors, newMemoryLimit, listener);
+                reference, batchSize, device, layers, perChannel, errors, outcome, newMemoryLimit, listener);
     }
 
     public CorrectionOptions withListener(SweepListener newListener) {
         return new CorrectionOptions(
-                reference, batchSize, device, layers, perChannel, errors, memoryLimit, newListener);
+                reference, batchSize, device, layers, perChannel, errors, outcome, memoryLimit, newListener);
     }
 }

@@ -3,11 +3,13 @@ package dev.rebias;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.Transfers;
 import dev.rebias.model.OnnxModel;
+import dev.rebias.outcome.Outcome;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * The outcome of a correction.
@@ -19,6 +21,7 @@ import java.util.Map;
  * @param samples how many samples were used
  * @param batchSize how many went through at a time
  * @param layers every layer of the quantised model, in graph order
+ * @param outcome how far the network's outputs are from the float network's, before and after, if that was asked for
  * @param transfers traffic between host and device
  * @param warnings what the user should know about how it was done, one sentence each
  * @param sweepSeconds how long the sweep took
@@ -34,6 +37,7 @@ public record CorrectionResult(
         int samples,
         int batchSize,
         List<LayerResult> layers,
+        Optional<Outcome> outcome,
         Transfers transfers,
         List<String> warnings,
         double sweepSeconds,

@@ -75,8 +75,14 @@ final class CorrectCommand implements Callable<Integer> {
     private boolean verify;
 
     @Option(
+            names = "--no-outcome",
+            description = "Do not compare the whole networks' outputs, before and after, on 64 of the samples.")
+    private boolean noOutcome;
+
+    @Option(
             names = "--force",
-            description = "Replace output files that exist, and correct a Keras model that has been corrected already.")
+            description =
+                    "Replace output files that exist, correct a Keras model that has been corrected already, and write also what makes the network worse.")
     private boolean force;
 
     @Option(names = "--quiet", description = "Print nothing but errors.")
@@ -90,6 +96,7 @@ final class CorrectCommand implements Callable<Integer> {
         long start = System.nanoTime();
         CorrectionOptions options = sweepOptions
                 .options(pair.layers())
+                .withOutcome(!noOutcome)
                 .withMemoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE));
         CorrectionJob job = new CorrectionJob(
                 start,

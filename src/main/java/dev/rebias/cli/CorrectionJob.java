@@ -7,18 +7,23 @@ import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
+import dev.rebias.outcome.Outcome;
 import dev.rebias.report.ConsoleReport;
 import dev.rebias.report.JsonReport;
+import dev.rebias.report.OutcomeText;
 import dev.rebias.report.Timings;
 import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Reference;
 import dev.rebias.verify.Verification;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /** One correction from files to files: outputs are checked first, then it is computed, written, reported. */
@@ -27,6 +32,7 @@ final class CorrectionJob {
     private final ModelPair pair;
     private final CorrectedFile output;
     private final List<OutputFile> reports;
+    private final boolean force;
     private final boolean quiet;
     private final PrintWriter out;
 
@@ -53,6 +59,7 @@ final class CorrectionJob {
         this.output = CorrectedFile.check(pair, output, inputs, force);
         inputs.add(output);
         this.reports = checkReports(reports, inputs, force);
+        this.force = force;
         this.quiet = quiet;
         this.out = out;
     }
@@ -95,19 +102,42 @@ final class CorrectionJob {
             result = correction.correct(
                     samples, wanted.withPerChannel(perChannel || verify).withListener(progress));
         }
+        Optional<Outcome> worse = result.outcome().filter(Outcome::isWorse);
+        boolean published = worse.isEmpty() || force;
         long writing = System.nanoTime();
-        output.write(result);
+        if (published) {
+            output.write(result);
+        }
         Timings timings = new Timings(loaded, result.sweepSeconds(), seconds(writing), seconds(start));
         reports.forEach(file -> file.write(JsonReport.write(result, timings, perChannel)));
         if (!quiet) {
             out.println("device: " + result.deviceChoice());
             out.print(ConsoleReport.write(result, timings));
+        }
+        if (!published) {
+            out.flush();
+            throw new QualityGateException("'" + output + "' is not written: " + worse(worse.get(), result.reference())
+                    + "; --force writes it all the same");
+        }
+        if (!quiet) {
+            worse.ifPresent(o -> out.println("warning: " + worse(o, result.reference())));
             out.println("wrote " + output);
         }
         if (verify) {
             verify(correction, samples, result);
         }
         out.flush();
+    }
+
+    /** That the outputs are further from the float network's, and what is the likeliest reason. */
+    private static String worse(Outcome outcome, Reference reference) {
+        Outcome.Output most = outcome.outputs().stream()
+                .max(Comparator.comparingDouble(o -> (o.errorAfter() - o.errorBefore()) / o.signalPower()))
+                .orElseThrow();
+        return "corrected, the network is further from the float network than before (" + OutcomeText.line(most)
+                + "; " + outcome.samples() + " samples, beyond chance): check that --scale, --mean and --std are those"
+                + " of the network's training, and that --float is the model which was quantised"
+                + (reference == Reference.LAYER ? "; or try --reference network" : "; or try --reference layer");
     }
 
     private void verify(BiasCorrection correction, Samples samples, CorrectionResult result) {

@@ -34,6 +34,15 @@ final class QOperators {
         return slots(type).bias();
     }
 
+    /** The input that holds the scale of a quantised output, its zero point being the next; -1 where the operator makes no such output. */
+    static int outputScale(String type) {
+        return switch (type) {
+            case "QuantizeLinear" -> 1;
+            case "QLinearAdd", "QLinearMul" -> 6;
+            default -> TYPES.contains(type) ? slots(type).y() : -1;
+        };
+    }
+
     private static Slots slots(String type) {
         return switch (type) {
             case "QLinearConv" -> new Slots(0, 3, 6, 8);

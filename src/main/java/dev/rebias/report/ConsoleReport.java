@@ -15,6 +15,8 @@ public final class ConsoleReport {
     /** The whole report, lines ended by line breaks. */
     public static String write(CorrectionResult result, Timings timings) {
         StringBuilder out = new StringBuilder();
+        result.outcome()
+                .ifPresent(o -> OutcomeText.lines(o).forEach(l -> out.append(l).append(System.lineSeparator())));
         out.append(line(
                 "%-" + NAME_WIDTH + "s %-13s %5s  %9s    %9s  %13s  %5s  %9s  %s",
                 "layer",

@@ -9,6 +9,7 @@ import dev.rebias.LayerResult;
 import dev.rebias.Version;
 import dev.rebias.device.Moments;
 import dev.rebias.error.RebiasException;
+import dev.rebias.outcome.Outcome;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Optional;
@@ -37,6 +38,7 @@ public final class JsonReport {
         root.put("batchSize", result.batchSize());
         ArrayNode layers = root.putArray("layers");
         result.layers().forEach(layer -> write(layer, layers.addObject(), perChannel));
+        result.outcome().ifPresentOrElse(o -> write(o, root.putObject("outcome")), () -> root.putNull("outcome"));
         root.putObject("transfers")
                 .put("hostToDeviceBytes", result.transfers().hostToDeviceBytes())
                 .put("deviceToHostBytes", result.transfers().deviceToHostBytes())
@@ -90,6 +92,27 @@ public final class JsonReport {
         put(to, "sqnrAfter", e.flatMap(x -> Decibels.sqnr(x.signalPower(), x.mseAfter())));
         put(to, "biasShare", e.map(Moments.Errors::biasShare));
         to.put("maxAbsDelta", m.maxAbsDelta());
+    }
+
+    private static void write(Outcome outcome, ObjectNode to) {
+        to.put("samples", outcome.samples());
+        to.put("worse", outcome.isWorse());
+        to.put("change", outcome.change());
+        to.put("standardError", outcome.standardError());
+        to.put("seconds", outcome.seconds());
+        ArrayNode outputs = to.putArray("outputs");
+        for (Outcome.Output output : outcome.outputs()) {
+            ObjectNode o = outputs.addObject();
+            o.put("name", output.name());
+            o.put("rmsErrorBefore", Math.sqrt(output.errorBefore()));
+            o.put("rmsErrorAfter", Math.sqrt(output.errorAfter()));
+            put(o, "sqnrBefore", Decibels.sqnr(output.signalPower(), output.errorBefore()));
+            put(o, "sqnrAfter", Decibels.sqnr(output.signalPower(), output.errorAfter()));
+            put(o, "agreementBefore", output.largest().map(Outcome.Agreement::before));
+            put(o, "agreementAfter", output.largest().map(Outcome.Agreement::after));
+        }
+        ArrayNode notCompared = to.putArray("notCompared");
+        outcome.notCompared().forEach(notCompared::add);
     }
 
     private static void put(ObjectNode to, String name, Optional<Double> value) {

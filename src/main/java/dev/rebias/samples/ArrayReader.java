@@ -58,6 +58,17 @@ final class ArrayReader implements SampleReader {
         return out;
     }
 
+    @Override
+    public void skip(int n) {
+        try {
+            elements.skipNBytes(
+                    n * Shape.elements(shape, 1, shape.length) * array.type().bytes());
+        } catch (IOException e) {
+            throw StoredArray.failure(array.where(), e);
+        }
+        position += n;
+    }
+
     private void convert(ByteBuffer raw, HostTensor out) {
         int axis = input.channelAxis(shape, normalization).orElseThrow();
         int channels = axis > 0 ? Math.toIntExact(shape[axis]) : 1;

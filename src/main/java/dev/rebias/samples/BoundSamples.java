@@ -42,6 +42,29 @@ public final class BoundSamples {
     }
 
     /**
+     * At most n of these samples, spread evenly over the whole set: sorted sets hold one class first.
+     *
+     * @throws UsageException if n is less than 1
+     */
+    public BoundSamples spread(int n) {
+        if (n < 1) {
+            throw new UsageException(n + " samples are not possible: it must be 1 or more");
+        }
+        if (n >= count) {
+            return this;
+        }
+        return new BoundSamples(
+                inputs.stream()
+                        .map(i -> new Filled(
+                                () -> i.counts()
+                                        ? new SpreadReader(i.reader().get(), count, n)
+                                        : i.reader().get(),
+                                i.counts()))
+                        .toList(),
+                n);
+    }
+
+    /**
      * Starts reading from the first sample; may be called again and again.
      *
      * @throws UsageException if the batch size is less than 1

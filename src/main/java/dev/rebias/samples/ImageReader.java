@@ -111,6 +111,11 @@ final class ImageReader implements SampleReader {
         return out;
     }
 
+    @Override
+    public void skip(int n) {
+        position += n;
+    }
+
     private void put(BufferedImage image, FloatBuffer to, int sample) {
         int transfer = image.getRaster().getTransferType();
         boolean grey = image.getColorModel().getColorSpace().getType() == ColorSpace.TYPE_GRAY

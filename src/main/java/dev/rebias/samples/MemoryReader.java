@@ -36,6 +36,11 @@ final class MemoryReader implements SampleReader {
         return out;
     }
 
+    @Override
+    public void skip(int n) {
+        position += n;
+    }
+
     private void requireFinite(FloatBuffer values, int n) {
         int perSample = values.capacity() / n;
         float[] tile = new float[Math.min(TILE, values.capacity())];

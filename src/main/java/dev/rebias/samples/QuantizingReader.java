@@ -18,6 +18,11 @@ final class QuantizingReader implements SampleReader {
     }
 
     @Override
+    public void skip(int n) {
+        floats.skip(n);
+    }
+
+    @Override
     public void close() {
         floats.close();
     }

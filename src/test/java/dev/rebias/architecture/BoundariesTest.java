@@ -23,6 +23,8 @@ final class BoundariesTest {
             .definedBy("dev.rebias.report..")
             .layer("verify")
             .definedBy("dev.rebias.verify..")
+            .layer("outcome")
+            .definedBy("dev.rebias.outcome..")
             .layer("sweep")
             .definedBy("dev.rebias.sweep..")
             .layer("keras")
@@ -51,6 +53,8 @@ final class BoundariesTest {
             .mayOnlyBeAccessedByLayers("cli")
             .whereLayer("front door")
             .mayOnlyBeAccessedByLayers("cli", "report", "verify")
+            .whereLayer("outcome")
+            .mayOnlyBeAccessedByLayers("front door", "report", "cli")
             .whereLayer("sweep")
             .mayOnlyBeAccessedByLayers("front door", "cli", "report")
             .whereLayer("keras")
@@ -58,17 +62,17 @@ final class BoundariesTest {
             .whereLayer("hdf5")
             .mayOnlyBeAccessedByLayers("keras")
             .whereLayer("model")
-            .mayOnlyBeAccessedByLayers("sweep", "front door", "cli", "verify", "keras")
+            .mayOnlyBeAccessedByLayers("sweep", "front door", "cli", "verify", "keras", "outcome")
             .whereLayer("device")
             .mayOnlyBeAccessedByLayers("sweep", "front door", "report", "verify", "cli")
             .whereLayer("samples")
-            .mayOnlyBeAccessedByLayers("sweep", "front door", "cli", "verify")
+            .mayOnlyBeAccessedByLayers("sweep", "front door", "cli", "verify", "outcome")
             .whereLayer("op")
             .mayOnlyBeAccessedByLayers("model", "keras", "device", "sweep", "front door", "cli")
             .whereLayer("files")
             .mayOnlyBeAccessedByLayers("model", "cli")
             .whereLayer("runtime")
-            .mayOnlyBeAccessedByLayers("model", "device", "verify");
+            .mayOnlyBeAccessedByLayers("model", "device", "verify", "outcome");
 
     @ArchTest
     static final ArchRule NO_CYCLES =

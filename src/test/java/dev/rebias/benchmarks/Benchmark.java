@@ -84,8 +84,10 @@ public final class Benchmark {
         BiasCorrection correction =
                 BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
         BoundSamples bound = work.samples().bind(correction.inputs());
-        CorrectionOptions options =
-                CorrectionOptions.defaults().withDevice("cpu").withBatchSize(work.batchSize());
+        CorrectionOptions options = CorrectionOptions.defaults()
+                .withOutcome(false)
+                .withDevice("cpu")
+                .withBatchSize(work.batchSize());
         Map<String, DoubleSupplier> runs = new LinkedHashMap<>();
         Map<String, CorrectionResult> results = new LinkedHashMap<>();
         Map<String, CorrectionOptions> kinds = new LinkedHashMap<>();
@@ -125,7 +127,8 @@ public final class Benchmark {
         BiasCorrection correction = BiasCorrection.of(model.floating(), model.quantized());
         Graph floating = GraphReader.read(floatModel);
         Graph quantized = GraphReader.read(model.quantized());
-        CorrectionOptions options = CorrectionOptions.defaults().withDevice("cpu");
+        CorrectionOptions options =
+                CorrectionOptions.defaults().withOutcome(false).withDevice("cpu");
         HostTensor bundled = Npz.read(Path.of("examples/keras/calibration.npz"), "samples");
         int pixels = Math.toIntExact(bundled.elements());
         float[] values = new float[times * pixels];
@@ -178,8 +181,10 @@ public final class Benchmark {
         Workload work = Workload.of("fashion");
         BiasCorrection correction =
                 BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
-        CorrectionOptions options =
-                CorrectionOptions.defaults().withDevice("cpu").withMemoryLimit(STREAM_LIMIT);
+        CorrectionOptions options = CorrectionOptions.defaults()
+                .withOutcome(false)
+                .withDevice("cpu")
+                .withMemoryLimit(STREAM_LIMIT);
         Path file = Files.createTempFile("rebias-benchmark", ".npy");
         System.out.printf("%nFashion-MNIST MobileNet W3A8 with a memory limit of %d MB%n", STREAM_LIMIT / 1_000_000);
         try {

@@ -55,6 +55,30 @@ public final class ToyFiles {
         writeNpy(folder.resolve("samples.npy"), samples.get("x"));
     }
 
+    /**
+     * Writes a pair in which the second layer's bias makes up for the first one's being wrong: correcting the first layer, {@code a_node}, alone makes the network worse.
+     */
+    public static void writeCompensating(Path folder) throws IOException {
+        NaiveTensor samples = Toy.samples(compensating(0), 16, 9).get("x");
+        Files.write(folder.resolve("float.onnx"), compensating(0).toByteArray());
+        Files.write(folder.resolve("quantized.onnx"), compensating(0.5f).toByteArray());
+        writeNpy(folder.resolve("samples.npy"), samples);
+    }
+
+    /** Two layers, with an error in the first one's bias that the second one's takes back. */
+    private static ModelProto compensating(float error) {
+        GraphBuilder g = new GraphBuilder(3);
+        String x = g.input("x", 2, 4, 4);
+        int[] square = {2, 2, 1, 1};
+        int[] two = {2};
+        float rounding = error / 100;
+        String first = g.floats("wa", square, 1, 0.5f + rounding, -0.5f, 1);
+        String a = g.node("Conv", "a", List.of(x, first, g.floats("ba", two, 0.25f + error, error)));
+        String second = g.floats("wb", square, 1, 0, rounding, 1);
+        g.node("Conv", "y", List.of(a, second, g.floats("bb", two, -error, 0.5f - error)));
+        return g.build("y");
+    }
+
     /** A .npy of version 1: magic, header padded to a multiple of 64 bytes, little-endian floats. */
     private static void writeNpy(Path file, NaiveTensor t) throws IOException {
         StringBuilder shape = new StringBuilder();

@@ -1,0 +1,54 @@
+package dev.rebias.report;
+
+import dev.rebias.outcome.Outcome;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/** An outcome in words, one line for each output. */
+public final class OutcomeText {
+    private OutcomeText() {}
+
+    /** The lines, the first of them with the number of samples. */
+    public static List<String> lines(Outcome outcome) {
+        List<String> lines = new ArrayList<>();
+        if (outcome.outputs().isEmpty()) {
+            lines.add("outcome: not known, no output of the two networks could be compared");
+        } else {
+            lines.add(String.format(
+                    Locale.ROOT,
+                    "outcome: the network's outputs against the float network's, %d of the samples, %.2f s",
+                    outcome.samples(),
+                    outcome.seconds()));
+        }
+        outcome.outputs().forEach(o -> lines.add("  " + line(o)));
+        outcome.notCompared().forEach(reason -> lines.add("  not compared: " + reason));
+        return lines;
+    }
+
+    /** An output's figures: {@code logits: SQNR 9.1 -> 13.2 dB, RMS error 0.41 -> 0.26, same largest value 84.4 -> 92.2 %}. */
+    public static String line(Outcome.Output output) {
+        String figures = String.format(
+                Locale.ROOT,
+                "%s: SQNR %s -> %s dB, RMS error %.3g -> %.3g",
+                output.name(),
+                decibels(output.signalPower(), output.errorBefore()),
+                decibels(output.signalPower(), output.errorAfter()),
+                Math.sqrt(output.errorBefore()),
+                Math.sqrt(output.errorAfter()));
+        return output.largest()
+                .map(share -> figures
+                        + String.format(
+                                Locale.ROOT,
+                                ", same largest value %.1f -> %.1f %%",
+                                100 * share.before(),
+                                100 * share.after()))
+                .orElse(figures);
+    }
+
+    private static String decibels(double signal, double noise) {
+        Optional<Double> sqnr = Decibels.sqnr(signal, noise);
+        return sqnr.map(d -> String.format(Locale.ROOT, "%.1f", d)).orElse(noise == 0 ? "inf" : "-");
+    }
+}

@@ -1,0 +1,148 @@
+package dev.rebias.oracle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.outcome.Networks;
+import dev.rebias.outcome.Outcome;
+import dev.rebias.outcome.OutcomeMeasurement;
+import dev.rebias.samples.BoundSamples;
+import dev.rebias.samples.InputSpec;
+import dev.rebias.samples.Samples;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+/** Distances between whole networks' outputs, against sums formed by hand. */
+final class OutcomeTest {
+    private static final int SAMPLES = 10;
+    private static final float[] VALUES = values();
+
+    private static float[] values() {
+        float[] values = new float[2 * SAMPLES];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (i * 7 % 11 - 5) / 4f;
+        }
+        return values;
+    }
+
+    /** y = x W' + b over two values: for each sample [x0 + b0, x1 + b1], then what the end makes of it. */
+    private static OnnxModel network(float b0, float b1, boolean quantizedOutput) {
+        GraphBuilder g = new GraphBuilder(1);
+        String x = g.input("x", 2);
+        String w = g.floats("w", new int[] {2, 2}, 1, 0, 0, 1);
+        String y = g.node("Gemm", quantizedOutput ? "raw" : "y", List.of(x, w, g.floats("b", new int[] {2}, b0, b1)));
+        if (quantizedOutput) {
+            String scale = g.floats("scale", new int[0], 1 / 64f);
+            String zero = g.tensor(TensorProto.newBuilder()
+                    .setName("zero")
+                    .setDataType(ElementType.UINT8.onnxCode())
+                    .addInt32Data(128)
+                    .build());
+            g.node("QuantizeLinear", "y", List.of(y, scale, zero));
+        }
+        ModelProto model = g.build("y");
+        if (quantizedOutput) {
+            ModelProto.Builder typed = model.toBuilder();
+            typed.getGraphBuilder()
+                    .getOutputBuilder(0)
+                    .getTypeBuilder()
+                    .getTensorTypeBuilder()
+                    .setElemType(ElementType.UINT8.onnxCode());
+            model = typed.build();
+        }
+        return OnnxModel.of("network", model);
+    }
+
+    private static Outcome measure(OnnxModel floating, OnnxModel before, OnnxModel after, int samples, int batch) {
+        BoundSamples bound = Samples.of(Map.of("x", HostTensor.of(VALUES, SAMPLES, 2)))
+                .bind(List.of(new InputSpec("x", ElementType.FLOAT, new long[] {-1, 2})));
+        return OutcomeMeasurement.measure(
+                new Networks(floating, before, after, v -> Map.of("x", v.get(0)), v -> Map.of("x", v.get(0))),
+                bound.spread(samples),
+                batch);
+    }
+
+    @Test
+    void distancesAreMeanSquaresOverSamplesAndElements() {
+        for (int batch : new int[] {1, 2, 5, 10}) {
+            Outcome outcome =
+                    measure(network(0, 0, false), network(0.5f, 0, false), network(0, -0.25f, false), 10, batch);
+            double power = 0;
+            for (float v : VALUES) {
+                power += v * v / (double) VALUES.length;
+            }
+            Outcome.Output y = outcome.outputs().get(0);
+            assertThat(y.name()).isEqualTo("y");
+            assertThat(y.signalPower()).isCloseTo(power, within(1e-6));
+            assertThat(y.errorBefore()).isCloseTo(0.5 * 0.5 / 2, within(1e-7));
+            assertThat(y.errorAfter()).isCloseTo(0.25 * 0.25 / 2, within(1e-7));
+            assertThat(outcome.change()).isCloseTo((0.0625 - 0.25) / (2 * power), within(1e-6));
+            assertThat(outcome.standardError()).isCloseTo(0, within(1e-7));
+            assertThat(outcome.isWorse()).isFalse();
+            int agreed = 0;
+            for (int i = 0; i < SAMPLES; i++) {
+                agreed += (VALUES[2 * i + 1] > VALUES[2 * i]) == (VALUES[2 * i + 1] > VALUES[2 * i] + 0.5f) ? 1 : 0;
+            }
+            assertThat(y.largest().orElseThrow().before()).isCloseTo(agreed / 10.0, within(1e-9));
+        }
+    }
+
+    @Test
+    void aLargerErrorIsWorseAndNoOtherErrorIsNot() {
+        OnnxModel floating = network(0, 0, false);
+        assertThat(measure(floating, network(0.1f, 0, false), network(0.2f, 0, false), 10, 1)
+                        .isWorse())
+                .isTrue();
+        assertThat(measure(floating, network(0.2f, 0, false), network(0.2f, 0, false), 10, 1)
+                        .isWorse())
+                .isFalse();
+        assertThat(measure(floating, floating, floating, 10, 1).isWorse()).isFalse();
+        assertThat(measure(floating, floating, network(Float.NaN, 0, false), 10, 1)
+                        .isWorse())
+                .isTrue();
+    }
+
+    @Test
+    void aChangeWithinItsNoiseIsNotWorse() {
+        Outcome outcome = new Outcome(4, List.of(), List.of(), 0.01, 0.02, 0);
+        assertThat(outcome.isWorse()).isFalse();
+        assertThat(new Outcome(4, List.of(), List.of(), 0.05, 0.02, 0).isWorse())
+                .isTrue();
+    }
+
+    @Test
+    void quantisedOutputsAreComparedAsFloats() {
+        Outcome outcome = measure(network(0, 0, false), network(0.5f, 0.5f, true), network(0.25f, 0.25f, true), 10, 1);
+        assertThat(outcome.notCompared()).isEmpty();
+        // Every value is a multiple of 1/64 within the range.
+        assertThat(outcome.outputs().get(0).errorBefore()).isCloseTo(0.25, within(1e-6));
+        assertThat(outcome.outputs().get(0).errorAfter()).isCloseTo(0.0625, within(1e-6));
+    }
+
+    @Test
+    void samplesAreSpreadOverTheWholeSet() {
+        BoundSamples all = Samples.of(Map.of("x", HostTensor.of(VALUES, SAMPLES, 2)))
+                .bind(List.of(new InputSpec("x", ElementType.FLOAT, new long[] {-1, 2})));
+        for (int[] expected : new int[][] {{5}, {2, 7}, {1, 5, 8}, {1, 3, 5, 7, 9}}) {
+            for (int batch = 1; batch <= expected.length; batch++) {
+                try (var batches = all.spread(expected.length).batches(batch)) {
+                    int at = 0;
+                    while (batches.hasNext()) {
+                        HostTensor next = batches.next().get(0);
+                        for (int i = 0; i < next.shape()[0]; i++, at++) {
+                            assertThat(next.floats().get(2 * i)).isEqualTo(VALUES[2 * expected[at]]);
+                            assertThat(next.floats().get(2 * i + 1)).isEqualTo(VALUES[2 * expected[at] + 1]);
+                        }
+                    }
+                    assertThat(at).isEqualTo(expected.length);
+                }
+            }
+        }
+    }
+}
