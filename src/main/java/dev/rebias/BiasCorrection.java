@@ -7,6 +7,7 @@ import dev.rebias.device.Transfers;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.BiasWriter;
+import dev.rebias.model.CorrectionProbe;
 import dev.rebias.model.Graph;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.Layer;
@@ -36,6 +37,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
@@ -107,6 +109,26 @@ public final class BiasCorrection {
     /** How the bias of a paired layer is stored: {@code float}, {@code int32} and the like, or {@code none} where it would be inserted. */
     public String biasStorage(LayerPair pair) {
         return sites.storage(pair.quantized());
+    }
+
+    /**
+     * A written model with each corrected layer twice, for verification.
+     *
+     * @param written what was read back from the file of a result's model
+     * @param result what came of this correction
+     */
+    public CorrectionProbe.Probe probe(OnnxModel written, CorrectionResult result) {
+        Set<String> corrected = result.corrections().keySet();
+        List<Layer> layers = pairing.pairs().stream()
+                .map(LayerPair::quantized)
+                .filter(q -> corrected.contains(q.name()))
+                .toList();
+        return CorrectionProbe.of(sites, written, layers);
+    }
+
+    /** The batch size that the model fixes, if it does. */
+    public Optional<Integer> fixedBatch(BoundSamples samples) {
+        return inputs.fixedBatch(samples);
     }
 
     private Pairing writable(Pairing all) {

@@ -38,7 +38,7 @@ public record CorrectionOptions(
         }
         if (!errors && perChannel) {
             throw new UsageException(
-                    "statistics of single channels (--per-channel, --verify) come from the errors, which --no-mse leaves out");
+                    "statistics of single channels (--per-channel) come from the errors, which --no-mse leaves out");
         }
     }
 

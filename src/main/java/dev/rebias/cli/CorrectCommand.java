@@ -71,7 +71,7 @@ final class CorrectCommand implements Callable<Integer> {
     @Option(
             names = "--verify",
             description =
-                    "Run the written file in ONNX Runtime and compare every layer's mean output; exit 5 if it is not as computed.")
+                    "Read the written file again, run it in ONNX Runtime, and compare what every layer's outputs moved by; exit 5 if it is not as computed.")
     private boolean verify;
 
     @Option(

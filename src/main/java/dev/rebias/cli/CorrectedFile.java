@@ -87,6 +87,14 @@ final class CorrectedFile {
         kerasFile.orElseThrow().write(bytes);
     }
 
+    /** The model that the written file must hold bit for bit; empty for a Keras file, which holds weights in a form of its own. */
+    Optional<OnnxModel> expected(CorrectionResult result) {
+        if (keras.isEmpty()) {
+            return Optional.of(result.model());
+        }
+        return isOnnx() ? Optional.of(keras.get().toOnnx(result.corrections())) : Optional.empty();
+    }
+
     /** The written model, read back from its file. */
     OnnxModel readBack() {
         return isOnnx() ? OnnxModel.read(path) : KerasModel.read(path).quantized();

@@ -100,7 +100,7 @@ final class CorrectionJob {
         CorrectionResult result;
         try (Progress progress = new Progress("correcting", quiet)) {
             result = correction.correct(
-                    samples, wanted.withPerChannel(perChannel || verify).withListener(progress));
+                    samples, wanted.withPerChannel(perChannel).withListener(progress));
         }
         Optional<Outcome> worse = result.outcome().filter(Outcome::isWorse);
         boolean published = worse.isEmpty() || force;
@@ -142,19 +142,12 @@ final class CorrectionJob {
 
     private void verify(BiasCorrection correction, Samples samples, CorrectionResult result) {
         Verification verification =
-                Verification.of(output.readBack(), result, correction.inputNames(), samples.bind(correction.inputs()));
-        String figures = String.format(
-                Locale.ROOT,
-                "%d layers compared in ONNX Runtime, %d not visible there, the worst at %.0f %% of its bound (%s)",
-                verification.layers(),
-                verification.unseen(),
-                100 * verification.worst(),
-                verification.worstLayer());
+                Verification.of(correction, result, output.expected(result), output.readBack(), samples);
         if (!verification.passed()) {
-            throw new QualityGateException("'" + output + "' does not compute what was corrected: " + figures);
+            throw new QualityGateException("'" + output + "' does not compute what was corrected: " + verification);
         }
         if (!quiet) {
-            out.println("verified: " + figures);
+            out.println("verified: " + verification);
         }
     }
 

@@ -4,10 +4,16 @@ import dev.rebias.op.BiasGrid;
 
 /**
  * Where a layer's bias is, or goes, in the file of the quantised model.
- *
- * <p>{@code node} is the position in the file of the node that uses it, {@code input} the position among that node's inputs.
  */
 sealed interface BiasSite {
+    /** The position in the file of the node that uses it. */
+    int node();
+
+    /** Its position among that node's inputs; -1 where the node has no input for it. */
+    default int input() {
+        return -1;
+    }
+
     /** The values that the bias can take there. */
     BiasGrid grid();
 

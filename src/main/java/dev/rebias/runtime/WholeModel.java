@@ -37,6 +37,11 @@ public final class WholeModel implements AutoCloseable {
         }
     }
 
+    /** Opens a model that keeps every node and tensor as it is: its outputs may be any of its tensors. Throws as the constructor does. */
+    public static WholeModel asWritten(String name, byte[] bytes) {
+        return new WholeModel(name, bytes, OrtSession.SessionOptions.OptLevel.NO_OPT);
+    }
+
     /** The names of the model's inputs, in order. */
     public List<String> inputs() {
         return List.copyOf(session.getInputNames());

@@ -7,6 +7,7 @@ import ai.onnx.proto.OnnxMl.StringStringEntryProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.google.protobuf.ByteString;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
@@ -23,6 +24,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -158,25 +160,51 @@ final class CommandLineTest {
                 "examples/fashion/calibration.npz");
     }
 
+    private static Verification verify(
+            BiasCorrection correction, CorrectionResult result, ModelProto written, Samples samples) {
+        return Verification.of(
+                correction, result, Optional.of(result.model()), OnnxModel.of("written", written), samples);
+    }
+
+    /** The running model shows a missing correction; the file itself, read again, one step in one channel. */
     @Test
-    void verificationFailsWhereTheFileLacksTheCorrections() {
-        ReferencePair pair = ReferencePair.FASHION_W3A8;
-        BiasCorrection correction = pair.correction();
-        try (Samples all = pair.samples()) {
-            Samples samples = all.limit(64);
-            CorrectionResult result =
-                    correction.correct(samples, CorrectionOptions.defaults().withPerChannel(true));
-            assertThat(Verification.of(
-                                    result.model(), result, correction.inputNames(), samples.bind(correction.inputs()))
-                            .passed())
-                    .isTrue();
-            assertThat(Verification.of(
-                                    pair.quantizedModel(),
-                                    result,
-                                    correction.inputNames(),
-                                    samples.bind(correction.inputs()))
-                            .passed())
-                    .isFalse();
+    void verificationFailsWhereTheFileLacksCorrections() {
+        for (ReferencePair pair : List.of(ReferencePair.FASHION_W3A8, ReferencePair.FASHION_W8A8_INT32_BIAS)) {
+            BiasCorrection correction = pair.correction();
+            try (Samples all = pair.samples()) {
+                Samples samples = all.limit(20);
+                CorrectionResult result = correction.correct(samples, CorrectionOptions.defaults());
+                ModelProto written = result.model().proto();
+                Verification right = verify(correction, result, written, samples);
+                assertThat(right.passed()).as("%s", right).isTrue();
+                assertThat(right.layers()).isEqualTo(17);
+                System.out.println(pair + ": " + right);
+                assertThat(verify(correction, result, pair.quantizedModel().proto(), samples)
+                                .worst())
+                        .isGreaterThan(100);
+                ModelProto old = pair.quantizedModel().proto();
+                for (int i = 0; i < written.getGraph().getInitializerCount(); i++) {
+                    if (written.getGraph()
+                            .getInitializer(i)
+                            .equals(old.getGraph().getInitializer(i))) {
+                        continue;
+                    }
+                    ModelProto.Builder without = written.toBuilder();
+                    without.getGraphBuilder().setInitializer(i, old.getGraph().getInitializer(i));
+                    Verification one = verify(correction, result, without.build(), samples);
+                    assertThat(one.worst()).isGreaterThan(1);
+                    assertThat(one.difference()).isPresent();
+                    ModelProto.Builder step = written.toBuilder();
+                    TensorProto.Builder bias = step.getGraphBuilder().getInitializerBuilder(i);
+                    byte[] raw = bias.getRawData().toByteArray();
+                    raw[0] ^= 1;
+                    bias.setRawData(ByteString.copyFrom(raw));
+                    Verification moved = verify(correction, result, step.build(), samples);
+                    assertThat(moved.passed()).isFalse();
+                    assertThat(moved.difference().orElseThrow()).contains("'" + bias.getName() + "'");
+                    break;
+                }
+            }
         }
     }
 
