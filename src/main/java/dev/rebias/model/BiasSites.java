@@ -237,6 +237,9 @@ public final class BiasSites {
         String tensor = graph.getNode(layer.node().fileIndex()).getInput(1);
         while (tensor(tensor).isEmpty() && producers.containsKey(tensor)) {
             NodeProto producer = graph.getNode(producers.get(tensor));
+            if (producer.getInputCount() == 0) {
+                break;
+            }
             if (producer.getOpType().equals("Cast")) {
                 return TensorProto.DataType.forNumber((int) Attributes.integer(producer, "to", 1));
             }

@@ -58,6 +58,7 @@ public final class GraphReader {
     }
 
     private Graph read() {
+        UnsupportedOperators.refuse(model);
         if (proto.getSparseInitializerCount() > 0) {
             throw new UnsupportedException(
                     "'" + model.name() + "' has sparse initializers, which rebias does not read: store them dense");
@@ -178,6 +179,10 @@ public final class GraphReader {
             if (layer.isPresent()) {
                 nodes.add(layer.get());
                 return;
+            }
+            Optional<String> reason = UnsupportedOperators.notALayer(node);
+            if (reason.isPresent()) {
+                throw new NotALayer(reason.get());
             }
         } catch (NotALayer e) {
             notLayers.add(new SkippedLayer(name, raw.fileOutput(), node.getOpType(), 0, e.getMessage()));

@@ -16,7 +16,7 @@ import java.util.Optional;
  *
  * @param name what messages call it: the file's path, or a name given by the program
  * @param folder the folder that external data is relative to; empty for a model made in memory
- * @param proto the message, with every field that the file has, known or not
+ * @param proto the message, with every field that the file has, known or not; local functions are written out where they are called
  * @param hints what is known of the model beyond that
  */
 public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, ModelHints hints) {
@@ -98,12 +98,7 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, Mo
             throw new UnsupportedException("'" + name + "' uses ONNX opset " + opset
                     + ", rebias reads 7 and newer: convert it with onnx.version_converter");
         }
-        if (proto.getFunctionsCount() > 0) {
-            throw new UnsupportedException(
-                    "'" + name + "' defines " + proto.getFunctionsCount()
-                            + " local functions, whose layers rebias does not see: inline them first (onnx.inliner.inline_local_functions)");
-        }
-        return new OnnxModel(name, folder, proto, hints);
+        return new OnnxModel(name, folder, Inliner.inline(name, proto), hints);
     }
 
     /** The version of ONNX's own operator set, 0 where the model does not import it. */

@@ -12,7 +12,8 @@ import java.util.function.ToIntFunction;
 
 /**
  * Writes an operator of the QOperator format (QLinearConv, QLinearMatMul, QGemm) out as what it computes: dequantise the data, a float op
- * with dequantised weights and bias, quantise the result. The float op's output is the layer's pre-activation.
+ * with dequantised weights and bias, quantise the result. The float op's output is the layer's pre-activation. Where ONNX Runtime's optimiser has put the channels last (com.microsoft's QLinearConv), they are brought
+ * first and back, as integers; the weights have them first all the same.
  */
 final class QOperators {
     static final Set<String> TYPES = Set.of("QLinearConv", "QLinearMatMul", "QGemm");
@@ -72,7 +73,9 @@ final class QOperators {
         boolean gemm = node.getOpType().equals("QGemm");
         boolean transB = Attributes.integer(node, "transB", 0) != 0;
         int channelAxis = node.getOpType().equals("QLinearConv") || (gemm && transB) ? 0 : weightRank - 1;
-        String x = add("DequantizeLinear", "x", input(slots.x()), input(slots.x() + 1), input(slots.x() + 2));
+        boolean last = Attributes.integer(node, "channels_last", 0) != 0;
+        String data = last ? transpose("x_channels_first", input(slots.x()), channelsFirst(weightRank)) : input(slots.x());
+        String x = add("DequantizeLinear", "x", data, input(slots.x() + 1), input(slots.x() + 2));
         String scale = along(channelAxis, weightRank, input(slots.w() + 1), "w_scale");
         String zero = along(channelAxis, weightRank, toFloat(input(slots.w() + 2), "w_zero"), "w_zero_axis");
         String w = add("Mul", "w", add("Sub", "w_steps", toFloat(input(slots.w()), "w_float"), zero), scale);
@@ -92,7 +95,9 @@ final class QOperators {
                 .setName(node.getName())
                 .setOpType(type)
                 .addAllInput(operands)
-                .addAllAttribute(node.getAttributeList())
+                .addAllAttribute(node.getAttributeList().stream()
+                        .filter(a -> !a.getName().equals("channels_last"))
+                        .toList())
                 .addOutput(floatOutput ? node.getOutput(0) : name("y"));
         nodes.add(layer.build());
         if (!floatOutput) {
@@ -102,10 +107,47 @@ final class QOperators {
                     .addInput(name("y"))
                     .addInput(input(slots.y()))
                     .addInput(input(slots.y() + 1))
-                    .addOutput(node.getOutput(0))
+                    .addOutput(last ? name("y_channels_first") : node.getOutput(0))
                     .build());
         }
+        if (last) {
+            nodes.add(transpose(name("y_channels_last"), name("y_channels_first"), channelsLast(weightRank), node.getOutput(0)));
+        }
         return nodes;
+    }
+
+    /** The axes of [N, .., C] in the order [N, C, ..]. */
+    private static List<Long> channelsFirst(int rank) {
+        List<Long> axes = new ArrayList<>(List.of(0L, rank - 1L));
+        for (long i = 1; i < rank - 1; i++) {
+            axes.add(i);
+        }
+        return axes;
+    }
+
+    /** The axes of [N, C, ..] in the order [N, .., C]. */
+    private static List<Long> channelsLast(int rank) {
+        List<Long> axes = new ArrayList<>(List.of(0L));
+        for (long i = 2; i < rank; i++) {
+            axes.add(i);
+        }
+        axes.add(1L);
+        return axes;
+    }
+
+    private String transpose(String part, String tensor, List<Long> axes) {
+        nodes.add(transpose(name(part), tensor, axes, name(part)));
+        return name(part);
+    }
+
+    private static NodeProto transpose(String name, String tensor, List<Long> axes, String output) {
+        return NodeProto.newBuilder()
+                .setOpType("Transpose")
+                .setName(name)
+                .addInput(tensor)
+                .addAttribute(Attributes.of("perm", axes))
+                .addOutput(output)
+                .build();
     }
 
     private String input(int slot) {

@@ -6,6 +6,7 @@ import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.FunctionProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
 import ai.onnx.proto.OnnxMl.SparseTensorProto;
 import ai.onnx.proto.OnnxMl.StringStringEntryProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
@@ -125,11 +126,14 @@ final class BadInputTest {
                 model(m -> m.getGraphBuilder().getNodeBuilder(4).setDomain("com.example")),
                 "com.example"));
         cases.add(new Case(
-                "local functions",
+                "local function for another operator set",
                 4,
-                model(m -> m.addFunctions(FunctionProto.newBuilder().setName("f"))),
-                "local functions",
-                "inline"));
+                model(m -> m.addFunctions(FunctionProto.newBuilder()
+                        .setName("f")
+                        .addOpsetImport(OperatorSetIdProto.newBuilder().setVersion(99)))),
+                "local function 'f'",
+                "99",
+                "convert_version"));
         cases.add(new Case(
                 "sparse initializers",
                 4,
