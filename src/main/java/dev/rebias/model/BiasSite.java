@@ -1,5 +1,7 @@
 package dev.rebias.model;
 
+import dev.rebias.tensor.ElementType;
+
 /**
  * Where a layer's bias is, or goes, in the file of the quantised model.
  *
@@ -19,6 +21,9 @@ sealed interface BiasSite {
 
     /** An INT32 tensor, used by the node itself ({@code dequantizer} = -1) or through the DequantizeLinear at that position. */
     record StoredInt32(int node, int input, String tensor, int dequantizer, float[] steps) implements BiasSite {}
+
+    /** A tensor of INT8 or UINT8 that a QLinearAdd adds, in steps of that operand's scale. */
+    record StoredBytes(int node, int input, String tensor, ElementType type, float[] steps) implements BiasSite {}
 
     /** A constant expression: a stored bias takes its place. */
     record Computed(int node, int input) implements BiasSite {}

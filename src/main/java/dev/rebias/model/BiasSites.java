@@ -7,7 +7,9 @@ import ai.onnx.proto.OnnxMl.TensorProto;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.MatMul;
+import dev.rebias.tensor.ElementType;
 import java.util.HashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -51,19 +53,28 @@ public final class BiasSites {
 
     /** Why no bias can be written for this layer, or empty if one can. */
     public Optional<String> obstacle(Layer layer) {
-        return graph.getNode(layer.node().fileIndex()).getOpType().equals("QLinearMatMul")
+        boolean none = layer.apart().isEmpty()
+                && graph.getNode(layer.node().fileIndex()).getOpType().equals("QLinearMatMul");
+        return none
                 ? Optional.of("QLinearMatMul has no bias, and an Add behind it would work on quantised values")
                 : Optional.empty();
     }
 
     /** The size of one step of the layer's bias per channel where it is stored as integers; empty where it is stored as floats. */
     public float[] steps(Layer layer) {
-        return find(layer).steps();
+        float[] steps = find(layer).steps().clone();
+        for (int c = 0; c < steps.length; c++) {
+            steps[c] = Math.abs(steps[c]);
+        }
+        return steps;
     }
 
-    /** How the layer's bias is stored: {@code float}, {@code int32}, or {@link #NONE}. */
+    /** How the layer's bias is stored: {@code float}, {@code int32}, {@code int8}, {@code uint8}, or {@link #NONE}. */
     public String storage(Layer layer) {
         BiasSite site = find(layer);
+        if (site instanceof BiasSite.StoredBytes bytes) {
+            return bytes.type().name().toLowerCase(Locale.ROOT);
+        }
         return site instanceof BiasSite.Absent || site instanceof BiasSite.NewAdd
                 ? NONE
                 : site.steps().length > 0 ? "int32" : "float";
@@ -72,16 +83,14 @@ public final class BiasSites {
     BiasSite find(Layer layer) {
         int index = layer.node().fileIndex();
         NodeProto node = graph.getNode(index);
+        if (layer.apart().isPresent()) {
+            return apart(layer, layer.apart().get());
+        }
         if (QOperators.TYPES.contains(node.getOpType())) {
             return inQOperator(layer, index, node);
         }
         if (layer.op() instanceof MatMul) {
-            if (layer.nodes().size() == 1) {
-                return new BiasSite.NewAdd(index);
-            }
-            int add = layer.nodes().get(1).fileIndex();
-            int constant = graph.getNode(add).getInput(0).equals(node.getOutput(0)) ? 1 : 0;
-            return stored(layer, add, constant, 1);
+            return new BiasSite.NewAdd(index);
         }
         float beta = node.getOpType().equals("Gemm") ? Attributes.real(node, "beta", 1) : 1;
         return hasInput(node, 2) ? stored(layer, index, 2, beta) : new BiasSite.Absent(index, 2, new float[0]);
@@ -91,10 +100,31 @@ public final class BiasSites {
         return node.getInputCount() > input && !node.getInput(input).isEmpty();
     }
 
+    /** In the constant of an Add or Sub: a value for each channel, or one for all, which makes room for as many. */
+    private BiasSite apart(Layer layer, Layer.Apart apart) {
+        int index = apart.node().fileIndex();
+        NodeProto node = graph.getNode(index);
+        if (!node.getOpType().equals(QOperators.ADD)) {
+            return stored(layer, index, apart.operand(), apart.sign());
+        }
+        int input = QOperators.addOperand(apart.operand());
+        TensorProto values = tensor(node.getInput(input)).orElseThrow();
+        return new BiasSite.StoredBytes(
+                index,
+                input,
+                node.getInput(input),
+                ElementType.ofOnnxCode(values.getDataType()).orElseThrow(),
+                spread(floats(node, input + 1), layer.channels(), 1));
+    }
+
     private BiasSite stored(Layer layer, int node, int input, float beta) {
         String tensor = graph.getNode(node).getInput(input);
-        if (tensor(tensor).isPresent()) {
-            return new BiasSite.Stored(node, input, tensor);
+        Optional<TensorProto> plain = tensor(tensor);
+        if (plain.isPresent()) {
+            boolean each = StoredTensor.floats(plain.get()).length == layer.channels();
+            return each || layer.apart().isEmpty()
+                    ? new BiasSite.Stored(node, input, tensor)
+                    : new BiasSite.Computed(node, input);
         }
         int producer = producers.get(tensor);
         NodeProto dequantize = graph.getNode(producer);

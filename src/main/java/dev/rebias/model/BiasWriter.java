@@ -7,7 +7,9 @@ import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Attributes;
+import dev.rebias.tensor.ElementType;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -61,6 +63,8 @@ public final class BiasWriter {
             writeStored(layer, stored, delta);
         } else if (site instanceof BiasSite.StoredInt32 integer) {
             writeInteger(layer, integer, delta);
+        } else if (site instanceof BiasSite.StoredBytes bytes) {
+            writeBytes(layer, bytes, delta);
         } else if (site instanceof BiasSite.Computed computed) {
             String name = newName(biasName(layer));
             addConstant(computed.node(), floatBias(layer, name, computed.node(), delta));
@@ -126,6 +130,29 @@ public final class BiasWriter {
         rewire(site.node(), site.input(), name);
     }
 
+    private void writeBytes(Layer layer, BiasSite.StoredBytes site, float[] delta) {
+        TensorProto old = sites.tensor(site.tensor()).orElseThrow();
+        long[] stored = StoredTensor.integers(old).orElseThrow();
+        long[] values = new long[delta.length];
+        long least = site.type() == ElementType.UINT8 ? 0 : Byte.MIN_VALUE;
+        for (int c = 0; c < values.length; c++) {
+            values[c] = stored[stored.length == 1 ? 0 : c] + Math.round((double) delta[c] / site.steps()[c]);
+            if (values[c] < least || values[c] > least + 255) {
+                throw new UnsupportedException("layer '" + layer.name() + "', channel " + c
+                        + ": the corrected bias of " + values[c] + " steps of " + site.steps()[c] + " does not fit "
+                        + site.type() + ": give the bias a larger scale, or exclude the layer");
+            }
+        }
+        TensorProto changed = StoredTensor.withBytes(old, values);
+        if (sites.uses(site.tensor()) == 1) {
+            replace(site.tensor(), changed);
+        } else {
+            String name = newName(biasName(layer));
+            addConstant(site.node(), changed.toBuilder().setName(name).build());
+            rewire(site.node(), site.input(), name);
+        }
+    }
+
     /** A MatMul's output gets another name, and an Add makes the old one, so that every user of it sees the corrected tensor. */
     private void insertAdd(Layer layer, int node, float[] delta) {
         String output = graph.getNode(node).getOutput(0);
@@ -145,14 +172,20 @@ public final class BiasWriter {
     }
 
     private TensorProto floatBias(Layer layer, String name, int node, float[] delta) {
-        return StoredTensor.with(
+        TensorProto bias = StoredTensor.with(
                 StoredTensor.blank(name, TensorProto.DataType.FLOAT, delta.length), values(layer, node, delta));
+        if (layer.apart().isEmpty()) {
+            return bias;
+        }
+        List<Long> shape = Arrays.stream(layer.biasShape()).boxed().toList();
+        return bias.toBuilder().clearDims().addAllDims(shape).build();
     }
 
-    /** The float bias to store: (b + delta) / beta, beta being a Gemm's factor on its third input. */
+    /** The float bias to store: (b + delta) / beta, beta being a Gemm's factor on its third input, or the sign of a constant that is added or subtracted. */
     private float[] values(Layer layer, int node, float[] delta) {
         NodeProto user = graph.getNode(node);
-        float beta = user.getOpType().equals("Gemm") ? Attributes.real(user, "beta", 1) : 1;
+        float own = user.getOpType().equals("Gemm") ? Attributes.real(user, "beta", 1) : 1;
+        float beta = layer.apart().map(apart -> (float) apart.sign()).orElse(own);
         float[] values = new float[delta.length];
         for (int c = 0; c < values.length; c++) {
             values[c] = (float) ((layer.bias()[c] + delta[c]) / beta);

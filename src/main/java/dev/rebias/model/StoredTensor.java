@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /** Values of FLOAT and INT32 tensors as a file stores them: raw_data (little endian) or the typed field. */
 final class StoredTensor {
@@ -92,6 +93,21 @@ final class StoredTensor {
             ByteBuffer bytes =
                     ByteBuffer.allocate(values.length * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
             bytes.asIntBuffer().put(values);
+            out.setRawData(ByteString.copyFrom(bytes));
+        }
+        return out.build();
+    }
+
+    /** The same for INT8 and UINT8. */
+    static TensorProto withBytes(TensorProto tensor, long[] values) {
+        TensorProto.Builder out = emptied(tensor, values.length);
+        if (tensor.getInt32DataCount() > 0) {
+            LongStream.of(values).forEach(v -> out.addInt32Data((int) v));
+        } else {
+            byte[] bytes = new byte[values.length];
+            for (int i = 0; i < bytes.length; i++) {
+                bytes[i] = (byte) values[i];
+            }
             out.setRawData(ByteString.copyFrom(bytes));
         }
         return out.build();
