@@ -55,7 +55,9 @@ public final class BiasSites {
 
     /** Why no bias can be written for this layer, or empty if one can. */
     public Optional<String> obstacle(Layer layer) {
-        return graph.getNode(layer.node().fileIndex()).getOpType().equals("QLinearMatMul")
+        boolean none = layer.apart().isEmpty()
+                && graph.getNode(layer.node().fileIndex()).getOpType().equals("QLinearMatMul");
+        return none
                 ? Optional.of("QLinearMatMul has no bias, and an Add behind it would work on quantised values")
                 : Optional.empty();
     }
@@ -95,16 +97,14 @@ public final class BiasSites {
     BiasSite find(Layer layer) {
         int index = layer.node().fileIndex();
         NodeProto node = graph.getNode(index);
+        if (layer.apart().isPresent()) {
+            return apart(layer, layer.apart().get());
+        }
         if (QOperators.TYPES.contains(node.getOpType())) {
             return inQOperator(layer, index, node);
         }
         if (layer.op() instanceof MatMul) {
-            if (layer.nodes().size() == 1) {
-                return new BiasSite.NewAdd(index, floatGrid(floatType(layer).getNumber()));
-            }
-            int add = layer.nodes().get(1).fileIndex();
-            int constant = graph.getNode(add).getInput(0).equals(node.getOutput(0)) ? 1 : 0;
-            return stored(layer, add, constant, 1);
+            return new BiasSite.NewAdd(index, floatGrid(floatType(layer).getNumber()));
         }
         float beta = node.getOpType().equals("Gemm") ? Attributes.real(node, "beta", 1) : 1;
         return hasInput(node, 2)
@@ -116,11 +116,34 @@ public final class BiasSites {
         return node.getInputCount() > input && !node.getInput(input).isEmpty();
     }
 
+    /** In the constant of an Add or Sub: a value for each channel, or one for all, which makes room for as many. */
+    private BiasSite apart(Layer layer, Layer.Apart apart) {
+        int index = apart.node().fileIndex();
+        NodeProto node = graph.getNode(index);
+        if (!node.getOpType().equals(QOperators.ADD)) {
+            return stored(layer, index, apart.operand(), apart.sign());
+        }
+        int input = QOperators.addOperand(apart.operand());
+        TensorProto values = tensor(node.getInput(input)).orElseThrow();
+        long[] stored = StoredTensor.integers(values).orElseThrow();
+        long[] old = new long[layer.channels()];
+        for (int c = 0; c < old.length; c++) {
+            old[c] = stored[stored.length == 1 ? 0 : c];
+        }
+        float[] steps = spread(floats(node, input + 1), layer.channels(), 1);
+        ElementType type = ElementType.ofOnnxCode(values.getDataType()).orElseThrow();
+        return new BiasSite.StoredIntegers(index, input, node.getInput(input), -1, grid(steps, old, type));
+    }
+
     private BiasSite stored(Layer layer, int node, int input, float beta) {
         String tensor = graph.getNode(node).getInput(input);
         Optional<TensorProto> own = tensor(tensor);
         if (own.isPresent()) {
-            return new BiasSite.Stored(node, input, tensor, floatGrid(own.get().getDataType()));
+            boolean each = StoredTensor.floats(own.get()).length == layer.channels();
+            BiasGrid grid = floatGrid(own.get().getDataType());
+            return each || layer.apart().isEmpty()
+                    ? new BiasSite.Stored(node, input, tensor, grid)
+                    : new BiasSite.Computed(node, input, grid);
         }
         int producer = producers.get(tensor);
         NodeProto dequantize = graph.getNode(producer);

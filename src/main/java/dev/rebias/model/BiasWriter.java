@@ -8,6 +8,7 @@ import ai.onnx.proto.OnnxMl.TensorProto;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.BiasGrid;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -101,8 +102,13 @@ public final class BiasWriter {
 
     private void writeIntegers(Layer layer, BiasSite.StoredIntegers site, float[] delta) {
         TensorProto old = sites.tensor(site.tensor()).orElseThrow();
-        long[] values = StoredTensor.integers(old).orElseThrow();
-        TensorProto changed = StoredTensor.with(old, moved(layer, values, delta, site.grid()));
+        long[] stored = StoredTensor.integers(old).orElseThrow();
+        long[] values = new long[delta.length];
+        for (int c = 0; c < values.length; c++) {
+            values[c] = stored[stored.length == 1 ? 0 : c];
+        }
+        TensorProto whole = StoredTensor.with(old, moved(layer, values, delta, site.grid()));
+        TensorProto changed = stored.length == values.length ? whole : shaped(layer, whole);
         String input = graph.getNode(site.node()).getInput(site.input());
         if (sites.uses(site.tensor()) == 1 && sites.uses(input) == 1) {
             replace(site.tensor(), changed);
@@ -114,9 +120,9 @@ public final class BiasWriter {
             rewire(site.node(), site.input(), name);
             return;
         }
-        String stored = newName(biasName(layer) + "_quantized");
-        addConstant(site.node(), changed.toBuilder().setName(stored).build());
-        addCopy(site.node(), site.dequantizer(), stored, name);
+        String moved = newName(biasName(layer) + "_quantized");
+        addConstant(site.node(), changed.toBuilder().setName(moved).build());
+        addCopy(site.node(), site.dequantizer(), moved, name);
         rewire(site.node(), site.input(), name);
     }
 
@@ -171,14 +177,25 @@ public final class BiasWriter {
     }
 
     private TensorProto floatBias(Layer layer, String name, int node, float[] delta) {
-        return StoredTensor.with(
+        TensorProto bias = StoredTensor.with(
                 StoredTensor.blank(name, sites.floatType(layer), delta.length), values(layer, node, delta));
+        return shaped(layer, bias);
     }
 
-    /** The float bias to store: (b + delta) / beta, beta being a Gemm's factor on its third input. */
+    /** Of a bias that is kept apart, the shape in which it broadcasts. */
+    private static TensorProto shaped(Layer layer, TensorProto bias) {
+        if (layer.apart().isEmpty()) {
+            return bias;
+        }
+        List<Long> shape = Arrays.stream(layer.biasShape()).boxed().toList();
+        return bias.toBuilder().clearDims().addAllDims(shape).build();
+    }
+
+    /** The float bias to store: (b + delta) / beta, beta being a Gemm's factor on its third input, or the sign of a constant that is added or subtracted. */
     private float[] values(Layer layer, int node, float[] delta) {
         NodeProto user = graph.getNode(node);
-        float beta = user.getOpType().equals("Gemm") ? Attributes.real(user, "beta", 1) : 1;
+        float own = user.getOpType().equals("Gemm") ? Attributes.real(user, "beta", 1) : 1;
+        float beta = layer.apart().map(apart -> (float) apart.sign()).orElse(own);
         float[] values = new float[delta.length];
         for (int c = 0; c < values.length; c++) {
             values[c] = (float) ((layer.bias()[c] + delta[c]) / beta);

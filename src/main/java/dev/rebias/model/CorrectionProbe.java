@@ -77,7 +77,7 @@ public final class CorrectionProbe {
             return;
         }
         String name = "probe/" + views.size();
-        if (QOperators.TYPES.contains(after.getOpType())) {
+        if (QOperators.TYPES.contains(after.getOpType()) || after.getOpType().equals(QOperators.ADD)) {
             addOperator(layer, site, after, name);
         } else if (site instanceof BiasSite.NewAdd) {
             show(layer, after.getOutput(0), after.getInput(0), name, Optional.empty(), Optional.empty());
@@ -106,14 +106,25 @@ public final class CorrectionProbe {
     private String lowered(NodeProto node, String output) {
         NodeProto renamed =
                 node.toBuilder().setName(output).setOutput(0, output).build();
-        List<NodeProto> nodes = QOperators.lower(
-                renamed, t -> sites.tensor(t).map(TensorProto::getDimsCount).orElse(-1));
+        List<NodeProto> nodes = node.getOpType().equals(QOperators.ADD)
+                ? QOperators.lowerAdd(renamed, this::rank)
+                : QOperators.lower(renamed, this::rank);
         nodes.forEach(graph::addNode);
         return nodes.stream()
                 .filter(n -> n.getName().equals(output))
                 .findFirst()
                 .orElse(nodes.get(nodes.size() - 1))
                 .getOutput(0);
+    }
+
+    /** The rank of a constant, those of the probe itself among them; -1 for other tensors. */
+    private int rank(String tensor) {
+        return sites.tensor(tensor)
+                .or(() -> graph.getInitializerList().stream()
+                        .filter(i -> i.getName().equals(tensor))
+                        .findFirst())
+                .map(TensorProto::getDimsCount)
+                .orElse(-1);
     }
 
     private static NodeProto withBias(NodeProto node, int input, String tensor) {

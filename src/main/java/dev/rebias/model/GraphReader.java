@@ -136,9 +136,14 @@ public final class GraphReader {
         for (int i = 0; i < proto.getNodeCount(); i++) {
             NodeProto node = proto.getNode(i);
             String output = node.getOutputCount() == 0 ? "" : node.getOutput(0);
-            List<NodeProto> parts = QOperators.TYPES.contains(node.getOpType())
-                    ? QOperators.lower(node, folding::storedRank)
-                    : List.of(node);
+            List<NodeProto> parts =
+                    switch (node.getOpType()) {
+                        case QOperators.ADD -> QOperators.lowerAdd(node, folding::storedRank);
+                        default ->
+                            QOperators.TYPES.contains(node.getOpType())
+                                    ? QOperators.lower(node, folding::storedRank)
+                                    : List.of(node);
+                    };
             for (NodeProto part : parts) {
                 raw.add(new Raw(part, Captures.of(part), i, output));
             }

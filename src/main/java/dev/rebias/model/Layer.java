@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A layer of one model: a node with constant weights, together with what is corrected as one with it (the Add that holds a MatMul's bias,
+ * A layer of one model: a node with constant weights, together with the nodes behind it that are read as part of it (the Add that holds its bias,
  * a folded BatchNormalization): {@code output = op(data, weights) + bias}.
  *
  * @param name the node's name
@@ -22,6 +22,8 @@ import java.util.Optional;
  * @param output the pre-activation tensor, at which errors are measured
  * @param fileOutput the output of the node in the file, the name under which users know the layer's result
  * @param nodes the graph's nodes that the layer stands for, its own first
+ * @param apart where the bias is kept apart from the layer's own node, the Add or Sub that holds it. If it is none of {@code nodes}, it lies behind the
+ *     output's quantiser, {@code bias} is its constant, and {@code output} does not have the bias in it yet
  */
 public record Layer(
         String name,
@@ -34,9 +36,24 @@ public record Layer(
         Optional<First> first,
         String output,
         String fileOutput,
-        List<Node> nodes) {
+        List<Node> nodes,
+        Optional<Apart> apart) {
     public Layer {
         nodes = List.copyOf(nodes);
+    }
+
+    /**
+     * The node that holds a bias.
+     *
+     * @param node an Add or Sub of a tensor and a constant
+     * @param operand the position of the constant among its inputs
+     * @param sign what the bias is multiplied by in the constant: 1, or -1 where the constant is subtracted
+     */
+    public record Apart(Node node, int operand, int sign) {
+        /** The tensor that the bias is added to. */
+        public String input() {
+            return node.inputs().get(1 - operand);
+        }
     }
 
     /**
@@ -49,8 +66,16 @@ public record Layer(
      * @param dataScale the data's scale
      * @param scale the data's scale times the weights', per output channel
      */
-    public record Integers(
-            String data, ElementType type, long zero, double[] steps, double dataScale, double[] scale) {}
+    public record Integers(String data, ElementType type, long zero, double[] steps, double dataScale, double[] scale) {
+        /** The same with every output channel multiplied by a factor. */
+        Integers scaled(double[] factors) {
+            double[] scaled = scale.clone();
+            for (int c = 0; c < scaled.length; c++) {
+                scaled[c] *= factors[c];
+            }
+            return new Integers(data, type, zero, steps, dataScale, scaled);
+        }
+    }
 
     /**
      * The first node of a run of two: the depthwise half of a separable convolution. It has no bias.
@@ -75,6 +100,31 @@ public record Layer(
         Arrays.fill(shape, 1);
         shape[0] = channels();
         return shape;
+    }
+
+    Layer withOp(LayerOp newOp, long[] newShape, double[] newWeights) {
+        return new Layer(
+                name, newOp, data, newShape, newWeights, integers, bias, first, output, fileOutput, nodes, apart);
+    }
+
+    Layer withWeights(double[] newWeights, double[] newBias) {
+        return new Layer(
+                name, op, data, weightShape, newWeights, integers, newBias, first, output, fileOutput, nodes, apart);
+    }
+
+    Layer withData(String newData) {
+        return new Layer(
+                name, op, newData, weightShape, weights, integers, bias, first, output, fileOutput, nodes, apart);
+    }
+
+    Layer withOutput(String newOutput) {
+        return new Layer(
+                name, op, data, weightShape, weights, integers, bias, first, newOutput, fileOutput, nodes, apart);
+    }
+
+    /** The node behind the output's quantiser that holds the bias, where it is there. */
+    public Optional<Node> behindQuantiser() {
+        return apart.map(Apart::node).filter(node -> !nodes.contains(node));
     }
 
     /** The node with the weights. */

@@ -9,11 +9,12 @@ import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.IntToDoubleFunction;
 
 /** Finds a graph's layers, and what follows each. */
@@ -27,11 +28,13 @@ final class Layers {
     private final Graph graph;
     private final Map<String, List<Node>> consumers;
     private final Map<String, Node> producers = new HashMap<>();
+    private final ChannelSteps steps;
 
     Layers(Graph graph) {
         this.graph = graph;
         this.consumers = graph.consumers();
         graph.nodes().forEach(n -> n.outputs().forEach(o -> producers.put(o, n)));
+        this.steps = new ChannelSteps(graph, producers);
     }
 
     /** The layers in graph order, each its node alone. */
@@ -57,7 +60,8 @@ final class Layers {
                         first,
                         node.outputs().get(0),
                         node.fileOutput(),
-                        List.of(node)));
+                        List.of(node),
+                        Optional.empty()));
             }
         }
         return layers;
@@ -190,31 +194,110 @@ final class Layers {
                 .filter(n -> n.op() instanceof OnnxOp && n.op().type().equals(type));
     }
 
-    /** The Add directly behind a MatMul whose other operand is a bias: FLOAT, one value, or one per channel along the last axis. */
-    Optional<Node> biasAdd(Layer layer) {
-        return onlyConsumer(layer.output(), "Add")
-                .filter(add -> addedBias(add, layer.channels()).isPresent());
+    /** The dequantised form of a tensor that goes into a quantiser and nowhere else. */
+    private Optional<String> behindQuantiser(String tensor) {
+        return onlyConsumer(tensor, "QuantizeLinear")
+                .flatMap(q -> onlyConsumer(q.outputs().get(0), "DequantizeLinear"))
+                .map(dq -> dq.outputs().get(0));
     }
 
-    private Optional<HostTensor> addedBias(Node add, int channels) {
-        return add.inputs().stream()
-                .map(graph.constants()::get)
-                .filter(Objects::nonNull)
-                .filter(c -> c.type() == ElementType.FLOAT)
-                .filter(c -> c.elements() == 1
-                        || (c.elements() == channels && c.rank() > 0 && c.shape()[c.rank() - 1] == channels))
-                .findFirst();
+    private static final Set<String> ROUNDING = Set.of("Round", "Ceil", "Floor");
+
+    /** A step of the chain behind a layer; {@code quantised} where a quantiser lies between. */
+    record Link(ChannelStep step, boolean quantised) {}
+
+    /** What scales and shifts a layer's output per channel, each the only reader of the one before; quantisers in between are passed over. */
+    List<Link> chain(Layer layer) {
+        List<Link> chain = new ArrayList<>();
+        int behind = Math.max(0, layer.weightShape().length - 2);
+        String tensor = layer.output();
+        boolean quantised = false;
+        while (true) {
+            String input = tensor;
+            Optional<String> dequantised = behindQuantiser(tensor);
+            Optional<ChannelStep> step =
+                    onlyConsumer(tensor).flatMap(node -> steps.of(node, input, layer.channels(), behind));
+            if (dequantised.isPresent()) {
+                quantised = true;
+                tensor = dequantised.get();
+            } else if (step.isPresent()) {
+                chain.add(new Link(step.get(), quantised));
+                tensor = step.get().output();
+            } else {
+                dropQuantiser(chain, tensor);
+                return chain;
+            }
+        }
     }
 
-    /** A MatMul together with the Add behind it. */
-    Layer withBias(Layer layer, Node add) {
-        HostTensor added = addedBias(add, layer.channels()).orElseThrow();
+    /** In front of a node that rounds, what treats all channels alike is a quantiser's step and offset, and none of the layer's. */
+    private void dropQuantiser(List<Link> chain, String end) {
+        boolean rounded = onlyConsumer(end)
+                .filter(node -> ROUNDING.contains(node.op().type()))
+                .isPresent();
+        while (rounded && !chain.isEmpty() && chain.get(chain.size() - 1).step().isUniform()) {
+            chain.remove(chain.size() - 1);
+        }
+    }
+
+    /** The spatial size of a layer's data as far as the model says it, 0 for each dimension where it does not. */
+    List<Long> spatialSize(Layer layer) {
+        int spatial = Math.max(0, layer.weightShape().length - 2);
+        return graph.inputs().stream()
+                .filter(input -> input.name().equals(layer.data()) && input.shape().length == spatial + 2)
+                .findFirst()
+                .map(input -> Arrays.stream(input.shape())
+                        .skip(2)
+                        .map(d -> Math.max(0, d))
+                        .boxed()
+                        .toList())
+                .orElse(Collections.nCopies(spatial, 0L));
+    }
+
+    /** What makes a layer's data, as far as it is read with the layer, up to nodes that belong to other layers. */
+    Inlet inlet(Layer layer, Set<Node> taken) {
+        return new InletReader(graph, producers, steps, taken).read(layer);
+    }
+
+    /** A layer together with steps behind it. */
+    static Layer with(Layer layer, List<ChannelStep> chain) {
+        if (chain.isEmpty()) {
+            return layer;
+        }
+        double[] bias = layer.bias().clone();
+        double[] gain = new double[bias.length];
+        Arrays.fill(gain, 1);
+        List<Node> nodes = new ArrayList<>(layer.nodes());
+        for (ChannelStep step : chain) {
+            for (int c = 0; c < bias.length; c++) {
+                bias[c] = step.apply(bias[c], c);
+                gain[c] *= step.scale()[c];
+            }
+            nodes.add(step.node());
+        }
+        boolean scaled = Arrays.stream(gain).anyMatch(g -> g != 1);
+        ChannelStep last = chain.get(chain.size() - 1);
+        return new Layer(
+                layer.name(),
+                layer.op(),
+                layer.data(),
+                layer.weightShape(),
+                scaled ? WeightRows.of(layer.op(), layer.weightShape()).scaled(layer.weights(), gain) : layer.weights(),
+                scaled ? layer.integers().map(i -> i.scaled(gain)) : layer.integers(),
+                bias,
+                layer.first(),
+                last.output(),
+                scaled ? last.node().fileOutput() : layer.fileOutput(),
+                nodes,
+                last.stored());
+    }
+
+    /** A layer whose bias is added behind its output's quantiser. */
+    static Layer withBiasBehindQuantiser(Layer layer, ChannelStep add) {
         double[] bias = layer.bias().clone();
         for (int c = 0; c < bias.length; c++) {
-            bias[c] += added.floats().get(added.elements() == 1 ? 0 : c);
+            bias[c] = add.apply(bias[c], c);
         }
-        List<Node> nodes = new ArrayList<>(layer.nodes());
-        nodes.add(add);
         return new Layer(
                 layer.name(),
                 layer.op(),
@@ -224,40 +307,9 @@ final class Layers {
                 layer.integers(),
                 bias,
                 layer.first(),
-                add.outputs().get(0),
+                layer.output(),
                 layer.fileOutput(),
-                nodes);
-    }
-
-    /** Whether a bias is added behind the layer's output quantiser: QuantizeLinear, DequantizeLinear, Add of a constant. */
-    boolean biasFollowsQuantiser(Layer layer) {
-        return behindQuantiser(layer.output())
-                .flatMap(tensor -> onlyConsumer(tensor, "Add"))
-                .filter(add -> addedBias(add, layer.channels()).isPresent())
-                .isPresent();
-    }
-
-    /** The dequantised form of a tensor that goes into a quantiser and nowhere else. */
-    private Optional<String> behindQuantiser(String tensor) {
-        return onlyConsumer(tensor, "QuantizeLinear")
-                .flatMap(q -> onlyConsumer(q.outputs().get(0), "DequantizeLinear"))
-                .map(dq -> dq.outputs().get(0));
-    }
-
-    /** The BatchNormalization (of inference, with constant statistics) directly behind a layer. */
-    Optional<Node> batchNormalization(Layer layer) {
-        return onlyConsumer(layer.output(), "BatchNormalization")
-                .filter(bn -> BatchNormalization.isFoldable(bn, graph, layer.channels()));
-    }
-
-    /** The BatchNormalization that a quantised model has kept behind a layer: directly, or behind its output quantiser. */
-    Optional<Node> keptBatchNormalization(Layer layer) {
-        return batchNormalization(layer)
-                .or(() -> behindQuantiser(layer.output()).flatMap(t -> onlyConsumer(t, "BatchNormalization")));
-    }
-
-    /** A layer together with the BatchNormalization behind it. */
-    Layer folded(Layer layer, Node batchNormalization) {
-        return BatchNormalization.fold(layer, batchNormalization, graph);
+                layer.nodes(),
+                add.stored());
     }
 }

@@ -1,20 +1,20 @@
 package dev.rebias.model;
 
-import dev.rebias.op.Convolution;
-import dev.rebias.op.LayerOp;
-import dev.rebias.tensor.Shape;
+import dev.rebias.model.NormalForm.NotOneLayer;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.function.BiPredicate;
 
 /**
- * Which layer of the quantised model is which layer of the float model: by output tensor name, else node name, else position among the
- * layers of the same op and weight shape. A BatchNormalization behind a float layer is folded where the quantised model has it folded, and
- * left alone where it keeps it.
+ * Which layer of the quantised model is which layer of the float model: the one whose weights are alike; among equals names decide, then the order in the graph. Both are read in
+ * {@linkplain NormalForm normal form}: what one file has folded into weights and bias and the other keeps in nodes of its own makes no difference.
  *
  * @param pairs in the quantised model's graph order
  * @param skipped the layers of the quantised model without a partner, with the reason
@@ -35,140 +35,106 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
         private final Layers quantizedLayers;
         private final List<Layer> quantized;
         private final List<Layer> floating;
-        private final IdentityHashMap<Layer, Layer> partners = new IdentityHashMap<>();
         private final IdentityHashMap<Layer, String> reasons = new IdentityHashMap<>();
         private final List<SkippedLayer> notLayers;
+        /** The names under which a float layer's results are known: its own output's, and those of what scales and shifts it behind. */
+        private final Map<Layer, List<String>> floatOutputs = new IdentityHashMap<>();
+
+        private final Map<Layer, List<String>> quantizedOutputs = new IdentityHashMap<>();
 
         Pairer(Graph floatGraph, Graph quantizedGraph) {
             floatLayers = new Layers(floatGraph);
             quantizedLayers = new Layers(quantizedGraph);
-            floating = new ArrayList<>(floatLayers.all());
+            floating = floatLayers.all();
             quantized = quantizedLayers.all();
             notLayers = quantizedGraph.notLayers();
+            floating.forEach(layer -> floatOutputs.put(layer, outputs(floatLayers, layer)));
+            quantized.forEach(layer -> quantizedOutputs.put(layer, outputs(quantizedLayers, layer)));
+        }
+
+        private static List<String> outputs(Layers layers, Layer layer) {
+            List<String> names = new ArrayList<>(List.of(layer.fileOutput()));
+            layers.chain(layer).forEach(link -> names.add(link.step().node().fileOutput()));
+            return names;
         }
 
         Pairing pair() {
-            // A layer is known by the name of its own output, and of the output of the Add or BatchNormalization that
-            // it may be corrected with.
-            Map<String, Layer> byOutput = new HashMap<>();
-            for (Layer layer : floating) {
-                floatLayers.batchNormalization(layer).ifPresent(bn -> byOutput.put(bn.fileOutput(), layer));
-                floatLayers
-                        .biasAdd(layer)
-                        .filter(a -> isMatMul(layer))
-                        .ifPresent(a -> byOutput.put(a.fileOutput(), layer));
-                byOutput.put(layer.fileOutput(), layer);
+            Map<Layer, NormalForm> forms = new LinkedHashMap<>();
+            Map<Layer, Layer> partners = partners();
+            for (Layer q : quantized) {
+                Optional.ofNullable(partners.get(q))
+                        .map(f -> new NormalForm(quantizedLayers, q, floatLayers, f))
+                        .filter(form -> isPlausible(q, partners.get(q), form))
+                        .ifPresent(form -> forms.put(q, form));
             }
-            Map<String, Layer> byName = new HashMap<>();
-            floating.forEach(layer -> byName.put(layer.name(), layer));
-            quantized.forEach(q -> {
-                accept(q, byOutput.get(q.fileOutput()));
-                if (!partners.containsKey(q) && isMatMul(q)) {
-                    quantizedLayers.biasAdd(q).ifPresent(a -> accept(q, byOutput.get(a.fileOutput())));
+            Set<Node> floatNodes = Collections.newSetFromMap(new IdentityHashMap<>());
+            Set<Node> quantizedNodes = Collections.newSetFromMap(new IdentityHashMap<>());
+            forms.values().forEach(form -> {
+                floatNodes.addAll(form.floatNodes());
+                quantizedNodes.addAll(form.quantizedNodes());
+            });
+            List<LayerPair> pairs = new ArrayList<>();
+            forms.forEach((q, form) -> {
+                try {
+                    pairs.add(form.pair(floatNodes, quantizedNodes));
+                } catch (NotOneLayer e) {
+                    reasons.put(q, e.getMessage());
                 }
             });
-            quantized.forEach(q -> accept(q, byName.get(q.name())));
-            byPosition();
-            List<LayerPair> pairs = new ArrayList<>();
             List<SkippedLayer> skipped = new ArrayList<>(notLayers);
             for (Layer q : quantized) {
-                Optional<LayerPair> pair = Optional.ofNullable(partners.get(q)).flatMap(f -> complete(q, f));
-                pair.ifPresentOrElse(
-                        pairs::add,
-                        () -> skipped.add(new SkippedLayer(
-                                q.name(),
-                                q.fileOutput(),
-                                q.op().type(),
-                                q.channels(),
-                                reasons.getOrDefault(q, "no layer of the float model pairs with it"))));
+                if (pairs.stream().noneMatch(p -> p.quantized().node() == q.node())) {
+                    skipped.add(
+                            new SkippedLayer(q.name(), q.fileOutput(), q.op().type(), q.channels(), reasons.get(q)));
+                }
             }
             return new Pairing(pairs, skipped);
         }
 
-        private static boolean isMatMul(Layer layer) {
-            return layer.op().type().equals("MatMul");
-        }
-
-        private static String kind(Layer layer) {
-            String own = layer.op().type() + " " + Shape.text(layer.weightShape());
-            return layer.first()
-                    .map(f -> f.op().type() + " " + Shape.text(f.weightShape()) + " and " + own)
-                    .orElse(own);
-        }
-
-        /** Makes a pair if the two can be one: both free, same op, same weight shape. */
-        private void accept(Layer q, Layer f) {
-            if (f == null || partners.containsKey(q) || partners.containsValue(f)) {
-                return;
-            }
-            if (kind(q).equals(kind(f))) {
-                partners.put(q, f);
-            } else {
-                reasons.put(q, "the float model's layer of that name is " + kind(f) + ", here it is " + kind(q));
-            }
-        }
-
-        private void byPosition() {
-            Map<String, List<Layer>> left = new LinkedHashMap<>();
-            quantized.stream().filter(q -> !partners.containsKey(q)).forEach(q -> left.computeIfAbsent(
-                            kind(q), k -> new ArrayList<>())
+        private Map<Layer, Layer> partners() {
+            List<BiPredicate<Layer, Layer>> hints = List.of(
+                    (q, f) -> floatOutputs.get(f).contains(q.fileOutput()),
+                    (q, f) -> quantizedOutputs.get(q).stream().anyMatch(floatOutputs.get(f)::contains),
+                    (q, f) -> q.name().equals(f.name()));
+            Map<String, List<Layer>> kinds = new LinkedHashMap<>();
+            quantized.forEach(q -> kinds.computeIfAbsent(OpForms.kind(q), k -> new ArrayList<>())
                     .add(q));
-            left.forEach((kind, qs) -> {
+            Map<Layer, Layer> partners = new IdentityHashMap<>();
+            kinds.forEach((kind, qs) -> {
                 List<Layer> fs = floating.stream()
-                        .filter(f -> !partners.containsValue(f) && kind(f).equals(kind))
+                        .filter(f -> OpForms.kind(f).equals(kind))
                         .toList();
-                if (fs.size() == qs.size()) {
-                    for (int i = 0; i < qs.size(); i++) {
-                        partners.put(qs.get(i), fs.get(i));
-                    }
-                } else {
-                    qs.forEach(q -> reasons.putIfAbsent(
-                            q,
-                            "no name pairs it, and of layers " + kind + " there are " + qs.size() + " left here but "
-                                    + fs.size() + " in the float model"));
-                }
+                partners.putAll(Matching.of(qs, fs, hints));
+                qs.forEach(q -> reasons.put(q, unpaired(q, kind, qs.size(), fs.size())));
             });
+            return partners;
         }
 
-        /** The pair with the Adds and BatchNormalizations that belong to it, or empty (with a reason noted) where the two don't compute the same. */
-        private Optional<LayerPair> complete(Layer q, Layer f) {
-            LayerOp op = q.op();
-            if (!op.equals(f.op())) {
-                reasons.put(q, "its attributes differ from the float model's: " + op + " here, " + f.op() + " there");
-                return Optional.empty();
+        private String unpaired(Layer q, String kind, int here, int there) {
+            Optional<Layer> named = floating.stream()
+                    .filter(f -> floatOutputs.get(f).contains(q.fileOutput())
+                            || f.name().equals(q.name()))
+                    .findFirst();
+            if (there == 0 && named.isPresent()) {
+                return "the float model's layer of that name is " + OpForms.kind(named.get()) + ", here it is " + kind;
             }
-            Optional<Convolution> first = q.first().map(Layer.First::op);
-            if (!first.equals(f.first().map(Layer.First::op))) {
-                reasons.put(q, "the attributes of its first half differ from the float model's");
-                return Optional.empty();
-            }
-            if (isMatMul(q)) {
-                Optional<Node> add = quantizedLayers.biasAdd(q);
-                boolean inserted =
-                        add.filter(a -> a.name().endsWith(Layers.INSERTED_ADD)).isPresent();
-                Layer whole = add.map(a -> quantizedLayers.withBias(q, a)).orElse(q);
-                boolean later = (add.isEmpty() || inserted) && quantizedLayers.biasFollowsQuantiser(whole);
-                Layer reference = floatLayers
-                        .biasAdd(f)
-                        .filter(a -> !later)
-                        .map(a -> floatLayers.withBias(f, a))
-                        .orElse(f);
-                return Optional.of(new LayerPair(whole, reference));
-            }
-            Optional<Node> floatNorm = floatLayers.batchNormalization(f);
-            Optional<Node> quantizedNorm = quantizedLayers.keptBatchNormalization(q);
-            if (quantizedNorm.isPresent() && floatNorm.isEmpty()) {
+            return "of layers " + kind + " there are " + here + " here, but " + there + " in the float model";
+        }
+
+        private boolean isPlausible(Layer q, Layer f, NormalForm form) {
+            boolean plausible = !(form.similarity() < Likeness.PLAUSIBLE);
+            if (!plausible) {
                 reasons.put(
                         q,
-                        "the quantised model keeps a BatchNormalization behind it that the float model has folded or lacks: "
-                                + "give the float model that it was quantised from");
-                return Optional.empty();
+                        String.format(
+                                Locale.ROOT,
+                                "its weights differ from those of every layer of the float model: even those of '%s' are alike to %.2f only (1: the same but for a factor, 0: "
+                                        + "unrelated; less than %.1f is not corrected)",
+                                f.name(),
+                                form.similarity(),
+                                Likeness.PLAUSIBLE));
             }
-            Layer reference = floatNorm
-                    .filter(bn -> quantizedNorm.isEmpty())
-                    .map(bn -> floatLayers.folded(f, bn))
-                    .orElse(f);
-            return Optional.of(new LayerPair(q, reference));
+            return plausible;
         }
     }
 }

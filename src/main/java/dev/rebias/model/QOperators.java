@@ -18,6 +18,9 @@ import java.util.function.ToIntFunction;
 final class QOperators {
     static final Set<String> TYPES = Set.of("QLinearConv", "QLinearMatMul", "QGemm");
 
+    /** com.microsoft's Add of two quantised tensors; written out where one is a constant, which may be a layer's bias. */
+    static final String ADD = "QLinearAdd";
+
     /** Input positions of the operator: data x, weights w and output y, each with scale and zero point behind it, and the bias. */
     private record Slots(int x, int w, int y, int bias) {}
 
@@ -67,6 +70,51 @@ final class QOperators {
         }
         int weightRank = rank.applyAsInt(node.getInput(slots.w()));
         return weightRank < 2 ? List.of(node) : new QOperators(node).lower(slots, weightRank);
+    }
+
+    /** The position among a QLinearAdd's inputs of the first or second operand. */
+    static int addOperand(int operand) {
+        return 3 * operand;
+    }
+
+    /**
+     * The nodes that compute the same as a QLinearAdd of a tensor and a constant; any other node is returned as it is.
+     *
+     * @param rank gives the rank of a constant tensor, or -1 where it is not a constant
+     */
+    static List<NodeProto> lowerAdd(NodeProto node, ToIntFunction<String> rank) {
+        boolean first = rank.applyAsInt(node.getInput(0)) >= 0;
+        boolean second = node.getInputCount() > 3 && rank.applyAsInt(node.getInput(3)) >= 0;
+        return node.getInputCount() < 7 || first == second ? List.of(node) : new QOperators(node).lowerAdd();
+    }
+
+    private List<NodeProto> lowerAdd() {
+        String a = add("DequantizeLinear", "a", quantised(0));
+        String b = add("DequantizeLinear", "b", quantised(3));
+        nodes.add(NodeProto.newBuilder()
+                .setName(node.getName())
+                .setOpType("Add")
+                .addInput(a)
+                .addInput(b)
+                .addOutput(name("y"))
+                .build());
+        nodes.add(NodeProto.newBuilder()
+                .setName(name("quantize"))
+                .setOpType("QuantizeLinear")
+                .addInput(name("y"))
+                .addInput(input(6))
+                .addInput(input(7))
+                .addOutput(node.getOutput(0))
+                .build());
+        return nodes;
+    }
+
+    /** A tensor with its scale and, where there is one, zero point. */
+    private String[] quantised(int slot) {
+        String zero = input(slot + 2);
+        return zero.isEmpty()
+                ? new String[] {input(slot), input(slot + 1)}
+                : new String[] {input(slot), input(slot + 1), zero};
     }
 
     private List<NodeProto> lower(Slots slots, int weightRank) {

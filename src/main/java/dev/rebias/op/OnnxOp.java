@@ -37,6 +37,11 @@ public record OnnxOp(NodeProto node, List<String> captures, List<OperatorSetIdPr
         return plain("QuantizeLinear", 3);
     }
 
+    /** A Pad of data with zeros, by constant pads. */
+    public static OnnxOp pad() {
+        return plain("Pad", 2);
+    }
+
     private static OnnxOp plain(String type, int inputs) {
         NodeProto.Builder node = NodeProto.newBuilder().setOpType(type).addOutput("y");
         for (int i = 0; i < inputs; i++) {

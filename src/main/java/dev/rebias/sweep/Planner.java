@@ -3,6 +3,7 @@ package dev.rebias.sweep;
 import dev.rebias.device.Device;
 import dev.rebias.device.Operand;
 import dev.rebias.device.WeightError;
+import dev.rebias.model.Bridge;
 import dev.rebias.model.Graph;
 import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
@@ -48,6 +49,8 @@ public final class Planner {
     private final Set<String> neededByLayers = new HashSet<>();
     /** The tensors that are corrected biases: the same for all batches, and not theirs to release. */
     private final Set<Integer> biases = new HashSet<>();
+    /** By the node behind a layer's output quantiser that adds its bias, the tensor of that bias. */
+    private final IdentityHashMap<Node, Integer> biasesBehind = new IdentityHashMap<>();
 
     private int level;
 
@@ -61,7 +64,7 @@ public final class Planner {
         this.reference = reference;
         this.errors = errors;
         this.device = device;
-        this.floating = floating;
+        this.floating = Bridge.over(floating, layers);
         this.quantized = quantized;
         this.layers = layers;
         this.pooled = pooled(quantized);
@@ -145,6 +148,13 @@ public final class Planner {
             for (Node node : byLevel.get(level)) {
                 if (layerOfNode.containsKey(node)) {
                     planLayer(layerOfNode.get(node));
+                } else if (biasesBehind.containsKey(node)) {
+                    int at = quantizedTensors.get(variable(node));
+                    add(addBias(
+                            node.name(),
+                            at,
+                            biasesBehind.get(node),
+                            newTensor(quantizedTensors, node.outputs().get(0))));
                 } else if (!joined.contains(node) && node.outputs().stream().anyMatch(neededByLayers::contains)) {
                     add(run("quantised model", node, quantized, quantizedTensors));
                 }
@@ -230,13 +240,12 @@ public final class Planner {
             if (runsBehind) {
                 next.addAll(quantized(q, behind));
             }
-            next.add(new Step.Run(
-                    "corrected bias of layer '" + q.name() + "'",
-                    Step.Role.OTHER,
-                    OnnxOp.add(),
-                    List.of(new Operand.Variable(), new Operand.Variable()),
-                    List.of(behind, bias),
-                    List.of(newTensor(quantizedTensors, q.output()))));
+            if (q.behindQuantiser().isPresent()) {
+                quantizedTensors.put(q.output(), behind);
+                biasesBehind.put(q.behindQuantiser().get(), bias);
+            } else {
+                next.add(addBias(q.name(), behind, bias, newTensor(quantizedTensors, q.output())));
+            }
         }
         solved.computeIfAbsent(level, k -> new ArrayList<>()).add(new Plan.Solved(index, bias));
     }
@@ -379,6 +388,13 @@ public final class Planner {
         return floatTensor(f.first().map(Layer.First::data).orElse(f.data()));
     }
 
+    private String variable(Node node) {
+        return node.inputs().stream()
+                .filter(i -> isVariable(i, quantized))
+                .findFirst()
+                .orElseThrow();
+    }
+
     private static boolean isVariable(String input, Graph graph) {
         return !input.isEmpty() && !graph.constants().containsKey(input);
     }
@@ -424,6 +440,16 @@ public final class Planner {
                 OnnxOp.add(),
                 List.of(new Operand.Variable(), bias),
                 List.of(sum),
+                List.of(output));
+    }
+
+    private static Step.Run addBias(String layer, int sum, int bias, int output) {
+        return new Step.Run(
+                "corrected bias of layer '" + layer + "'",
+                Step.Role.OTHER,
+                OnnxOp.add(),
+                List.of(new Operand.Variable(), new Operand.Variable()),
+                List.of(sum, bias),
                 List.of(output));
     }
 

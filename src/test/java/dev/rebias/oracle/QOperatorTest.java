@@ -14,6 +14,7 @@ import dev.rebias.LayerResult;
 import dev.rebias.runtime.WholeModel;
 import dev.rebias.sweep.Reference;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -28,6 +29,8 @@ final class QOperatorTest {
     private final List<TensorProto> initializers = new ArrayList<>();
     private final List<NodeProto> operators = new ArrayList<>();
     private final List<NodeProto> qdq = new ArrayList<>();
+    /** By layer, weights of which its integers are the rounded ones. */
+    private final Map<String, float[]> weights = new HashMap<>();
 
     private String tensor(String name, TensorProto.DataType type, byte[] raw, int... dims) {
         TensorProto.Builder t = TensorProto.newBuilder()
@@ -67,13 +70,18 @@ final class QOperatorTest {
     private void layer(String name, String type, String data, int out, int in, int kernel) {
         boolean conv = type.equals("Conv");
         int[] dims = conv ? new int[] {out, in, kernel, kernel} : new int[] {out, in};
-        byte[] weights = new byte[NaiveTensor.size(dims)];
-        random.nextBytes(weights);
-        String w = tensor(name + "_w", TensorProto.DataType.INT8, weights, dims);
+        byte[] integers = new byte[NaiveTensor.size(dims)];
+        random.nextBytes(integers);
+        String w = tensor(name + "_w", TensorProto.DataType.INT8, integers, dims);
         float[] scales = new float[out];
         for (int c = 0; c < out; c++) {
             scales[c] = 0.001f * (c + 1);
         }
+        float[] floats = new float[integers.length];
+        for (int i = 0; i < floats.length; i++) {
+            floats[i] = (integers[i] + 8 * (random.nextFloat() - 0.4f)) * scales[i / (floats.length / out)];
+        }
+        weights.put(name, floats);
         String ws = floats(name + "_ws", scales, out);
         String wz = tensor(name + "_wz", TensorProto.DataType.INT8, new byte[out], out);
         TensorProto.Builder bias = TensorProto.newBuilder()
@@ -131,20 +139,25 @@ final class QOperatorTest {
                 .build();
     }
 
-    @Test
-    void operatorsAreCorrectedAsTheSameLayersInQdqForm() {
+    private ModelProto floating() {
         GraphBuilder g = new GraphBuilder(21);
         String a = g.node(
                 "Conv",
                 "a_y",
-                List.of(g.input("x", 3, 6, 6), g.weights("fa", 0.15, 4, 3, 3, 3), g.weights("ga", 0.3, 4)));
+                List.of(
+                        g.input("x", 3, 6, 6),
+                        g.floats("fa", new int[] {4, 3, 3, 3}, weights.get("a")),
+                        g.weights("ga", 0.3, 4)));
         String flat = g.node("Flatten", "flat", List.of(a));
-        ModelProto floating = g.build(g.node(
+        return g.build(g.node(
                 "Gemm",
                 "c_y",
-                List.of(flat, g.weights("fc", 0.1, 5, 64), g.weights("gc", 0.3, 5)),
+                List.of(flat, g.floats("fc", new int[] {5, 64}, weights.get("c")), g.weights("gc", 0.3, 5)),
                 GraphBuilder.integer("transB", 1)));
+    }
 
+    @Test
+    void operatorsAreCorrectedAsTheSameLayersInQdqForm() {
         floats("s", new float[] {DATA_SCALE});
         tensor("z", TensorProto.DataType.UINT8, new byte[] {(byte) 128});
         NodeProto first = node("QuantizeLinear", "x_q", "x", "s", "z");
@@ -157,6 +170,7 @@ final class QOperatorTest {
         layer("c", "Gemm", "flat", 5, 64, 1);
         NodeProto last = node("DequantizeLinear", "c_y", "c", "s", "z");
         operators.add(last);
+        ModelProto floating = floating();
         ModelProto operatorModel = model(floating, operators);
         // The float form's last tensor is the pre-activation itself.
         ModelProto qdqModel = model(floating, qdq);

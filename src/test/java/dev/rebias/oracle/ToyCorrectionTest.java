@@ -264,13 +264,17 @@ final class ToyCorrectionTest {
     @Test
     void aBatchNormalizationThatTheQuantisedModelHasFoldedIsFoldedInTheFloatModel() {
         ModelProto floating = Toy.BATCH_NORMALIZATION.model();
-        ModelProto.Builder folded = floating.toBuilder().clearGraph();
-        folded.setGraph(floating.getGraph().toBuilder().clearNode());
+        ModelProto.Builder folded = floating.toBuilder();
+        folded.getGraphBuilder().clearNode();
+        Map<String, NaiveTensor> constants = new NaiveNetwork(floating).constants();
         for (NodeProto node : floating.getGraph().getNodeList()) {
             if (node.getOpType().equals("ConvTranspose")) {
-                // The folded layer ends at the BatchNormalization's output; its weights here are any others.
-                folded.getGraphBuilder().addNode(node.toBuilder().setOutput(0, "n"));
-            } else if (!node.getOpType().equals("BatchNormalization")) {
+                // The folded layer ends at the BatchNormalization's output.
+                folded.getGraphBuilder()
+                        .addNode(node.toBuilder().addInput("folded_bias").setOutput(0, "n"));
+            } else if (node.getOpType().equals("BatchNormalization")) {
+                fold(folded, node, constants);
+            } else {
                 folded.getGraphBuilder().addNode(node);
             }
         }
@@ -283,5 +287,26 @@ final class ToyCorrectionTest {
                     correct(floating, quantized, samples, reference, 4),
                     true);
         }
+    }
+
+    /** Multiplies the transposed convolution's weights "wt" [4,3,2,2], of two groups, by what a BatchNormalization does, and adds the bias that is left. */
+    private static void fold(ModelProto.Builder folded, NodeProto node, Map<String, NaiveTensor> constants) {
+        List<double[]> in = node.getInputList().stream()
+                .skip(1)
+                .map(name -> constants.get(name).values())
+                .toList();
+        double[] gain = new double[6];
+        TensorProto.Builder bias =
+                TensorProto.newBuilder().setName("folded_bias").setDataType(1).addDims(6);
+        for (int c = 0; c < 6; c++) {
+            gain[c] = in.get(0)[c] / Math.sqrt(in.get(3)[c] + NaiveNetwork.real(node, "epsilon", 1e-5f));
+            bias.addFloatData((float) (in.get(1)[c] - gain[c] * in.get(2)[c]));
+        }
+        for (TensorProto.Builder t : folded.getGraphBuilder().getInitializerBuilderList()) {
+            for (int i = 0; t.getName().equals("wt") && i < t.getFloatDataCount(); i++) {
+                t.setFloatData(i, (float) (t.getFloatData(i) * gain[i / 24 * 3 + i / 4 % 3]));
+            }
+        }
+        folded.getGraphBuilder().addInitializer(bias);
     }
 }
