@@ -1,6 +1,7 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.device.Resources;
+import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.nio.ByteBuffer;
@@ -35,6 +36,7 @@ final class CudaContext implements AutoCloseable {
     private final CUstream_st uploads = new CUstream_st();
     private final cudnnContext cudnnHandle = new cudnnContext();
     private final cublasContext cublasHandle = new cublasContext();
+    private final CpuDevice host = new CpuDevice();
     private final FloatPointer one = new FloatPointer(1f);
     private final FloatPointer zero = new FloatPointer(0f);
     private Kernels kernels;
@@ -60,6 +62,7 @@ final class CudaContext implements AutoCloseable {
     CudaContext(CudaCards.Card card) {
         int ordinal = card.ordinal();
         name = card.name();
+        resources.add(host::close);
         resources.add(one::close);
         resources.add(zero::close);
         try {
@@ -128,6 +131,11 @@ final class CudaContext implements AutoCloseable {
 
     Counters counters() {
         return counters;
+    }
+
+    /** The CPU device that holds what stays on the host, and runs what has no form for the card. */
+    CpuDevice host() {
+        return host;
     }
 
     MemoryPool pool() {

@@ -9,11 +9,9 @@ import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
-import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
 import dev.rebias.device.WeightError;
-import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.Convolution;
@@ -35,7 +33,6 @@ import java.util.stream.IntStream;
 /** One NVIDIA GPU. Tensors of FLOAT, UINT8 and INT8 live in its memory, all others on the host. */
 public final class CudaDevice implements Device {
     private final CudaContext context;
-    private final CpuDevice host = new CpuDevice();
     private final HostFallback.Traffic traffic = new HostFallback.Traffic();
     private final boolean emulated;
 
@@ -76,12 +73,12 @@ public final class CudaDevice implements Device {
 
     @Override
     public Tensor upload(HostTensor values) {
-        return CudaContext.onDevice(values.type()) ? context.upload(values) : new HostResident(host.upload(values));
+        return CudaContext.onDevice(values.type()) ? context.upload(values) : HostResident.of(context.host(), values);
     }
 
     @Override
     public HostTensor download(Tensor tensor) {
-        return tensor instanceof DeviceTensor t ? context.download(t) : host.download(((HostResident) tensor).tensor());
+        return tensor instanceof DeviceTensor t ? context.download(t) : ((HostResident) tensor).values();
     }
 
     @Override
@@ -107,7 +104,7 @@ public final class CudaDevice implements Device {
         if (layer.isPresent()) {
             return layer.get();
         }
-        PreparedOp onHost = new HostFallback(context, host, traffic, op, operands);
+        PreparedOp onHost = new HostFallback(context, traffic, op, operands);
         if (!ElementwiseGroup.admits(op)) {
             return new PreparedNode(context, op, operands, onHost);
         }
@@ -210,11 +207,13 @@ public final class CudaDevice implements Device {
         return context.pool().blocks();
     }
 
+    /** How many tensors are in use that stay on the host. */
+    public long liveHostTensors() {
+        return context.host().liveTensors();
+    }
+
     @Override
     public void close() {
-        Resources all = new Resources();
-        all.add(context::close);
-        all.add(host::close);
-        all.close();
+        context.close();
     }
 }

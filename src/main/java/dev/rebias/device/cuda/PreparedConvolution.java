@@ -62,7 +62,7 @@ final class PreparedConvolution implements PreparedOp {
     @Override
     public List<Tensor> run(List<Tensor> variables) {
         if (variables.get(0) instanceof HostResident onHost) {
-            try (DeviceTensor sent = context.upload(HostFallback.values(onHost))) {
+            try (DeviceTensor sent = context.upload(onHost.values())) {
                 return run(List.of(sent));
             }
         }

@@ -35,7 +35,7 @@ final class PreparedProduct implements PreparedOp {
     @Override
     public List<Tensor> run(List<Tensor> variables) {
         if (variables.get(0) instanceof HostResident onHost) {
-            try (DeviceTensor sent = context.upload(HostFallback.values(onHost))) {
+            try (DeviceTensor sent = context.upload(onHost.values())) {
                 return run(List.of(sent));
             }
         }
