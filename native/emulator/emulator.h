@@ -23,6 +23,15 @@ void count(const char* counter, int64_t by = 1);
 void violation(int status, const char* format, ...) __attribute__((format(printf, 2, 3)));
 int sticky();
 
+// ---- the current context (report.cpp): each thread has its own, and none to begin with
+void retain_context();
+void release_context();
+bool context_retained();
+void make_context_current(bool current);
+bool context_current();
+// The same for libraries, which on a real card would silently take the first card's context; false, with a violation, if there is none.
+bool require_context(const char* function);
+
 // ---- live objects (report.cpp): everything that was created and must be destroyed
 void born(const void* object, const char* kind);
 // False, with a violation, if there is no such object of that kind.
@@ -32,6 +41,7 @@ bool died(const void* object, const char* kind, const char* function);
 // ---- memory (memory.cpp)
 constexpr int OUT_OF_MEMORY = 2;
 constexpr int INVALID_VALUE = 1;
+constexpr int INVALID_CONTEXT = 201;
 constexpr int INVALID_HANDLE = 400;
 constexpr int NOT_READY = 600;
 constexpr int ILLEGAL_ADDRESS = 700;
