@@ -96,17 +96,15 @@ int retained = 0;
 // Counts the lives of the primary context: what a thread made current in an earlier one is not current in this.
 int life = 0;
 thread_local int current_life = -1;
-const int primary_context = 0;
 }  // namespace
 
 void retain_context() {
-    if (retained++ == 0) born(&primary_context, "primary context");
+    retained++;
 }
 
 void release_context() {
     if (--retained == 0) {
         finish_everything();
-        died(&primary_context, "primary context", "cuDevicePrimaryCtxRelease");
         life++;
     }
 }

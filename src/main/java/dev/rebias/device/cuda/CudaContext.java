@@ -22,7 +22,10 @@ import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
-/** A card in use: its context, two streams (compute, uploads), memory, kernels, and the handles of cuDNN and cuBLAS. One thread only. */
+/**
+ * A card in use: its context, two streams (compute, uploads), memory, kernels, and the handles of cuDNN and cuBLAS. For one thread at a time, whichever: all
+ * calls of the driver and the libraries go through here, where the card's context is made current first.
+ */
 final class CudaContext implements AutoCloseable {
     /** What is left to others of the card's free memory: cuDNN and cuBLAS allocate some of their own. */
     private static final double POOL_SHARE = 0.85;
@@ -32,6 +35,7 @@ final class CudaContext implements AutoCloseable {
     private final Resources resources = new Resources();
     private final Counters counters = new Counters();
     private final String name;
+    private final CUctx_st context;
     private final CUstream_st compute = new CUstream_st();
     private final CUstream_st uploads = new CUstream_st();
     private final cudnnContext cudnnHandle = new cudnnContext();
@@ -60,16 +64,17 @@ final class CudaContext implements AutoCloseable {
      * @throws CudaException if it fails
      */
     CudaContext(CudaCards.Card card) {
-        int ordinal = card.ordinal();
+        this(card, PrimaryContexts.of(card));
+    }
+
+    private CudaContext(CudaCards.Card card, CUctx_st context) {
         name = card.name();
+        this.context = context;
         resources.add(host::close);
         resources.add(one::close);
         resources.add(zero::close);
         try {
-            CUctx_st context = new CUctx_st();
-            Status.cuda(cudart.cuDevicePrimaryCtxRetain(context, ordinal), "cuDevicePrimaryCtxRetain", name);
-            resources.add(() -> Status.cuda(cudart.cuDevicePrimaryCtxRelease(ordinal), "cuDevicePrimaryCtxRelease"));
-            Status.cuda(cudart.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+            enter();
             stream(compute);
             stream(uploads);
             Status.cudnn(cudnn.cudnnCreate(cudnnHandle), "cudnnCreate", name);
@@ -94,9 +99,10 @@ final class CudaContext implements AutoCloseable {
             resources.add(resultChunks::close);
             launch = new Launch(compute);
             resources.add(launch::close);
-            // First of all when it ends: nothing is given back under work that is still to be done.
+            // Then, when it ends: nothing is given back under work that is still to be done.
             resources.add(() -> synchronise(uploads));
             resources.add(() -> synchronise(compute));
+            resources.add(this::enter);
         } catch (RuntimeException e) {
             try {
                 resources.close();
@@ -112,7 +118,13 @@ final class CudaContext implements AutoCloseable {
         resources.add(() -> Status.cuda(cudart.cuStreamDestroy(stream), "cuStreamDestroy"));
     }
 
+    /** Makes the card's context current on the calling thread, whichever thread that is, and whatever else it has used in between. */
+    private void enter() {
+        Status.cuda(cudart.cuCtxSetCurrent(context), "cuCtxSetCurrent", name);
+    }
+
     private void synchronise(CUstream_st stream) {
+        enter();
         counters.synchronisations++;
         Status.cuda(cudart.cuStreamSynchronize(stream), "cuStreamSynchronize");
     }
@@ -139,18 +151,22 @@ final class CudaContext implements AutoCloseable {
     }
 
     MemoryPool pool() {
+        enter();
         return pool;
     }
 
     Kernels kernels() {
+        enter();
         return kernels;
     }
 
     cudnnContext cudnn() {
+        enter();
         return cudnnHandle;
     }
 
     cublasContext cublas() {
+        enter();
         return cublasHandle;
     }
 
@@ -166,11 +182,12 @@ final class CudaContext implements AutoCloseable {
 
     /** A kernel of {@code cuda-kernels/}. */
     CUfunc_st kernel(String file, String kernel) {
-        return kernels.get(file, kernel);
+        return kernels().get(file, kernel);
     }
 
     /** A new list of kernel arguments. There is one at a time. */
     Launch arguments() {
+        enter();
         return launch.begin();
     }
 
@@ -180,7 +197,7 @@ final class CudaContext implements AutoCloseable {
      */
     DeviceTensor upload(HostTensor values) {
         ByteBuffer bytes = values.bytes();
-        MemoryPool.Block block = pool.allocate(bytes.capacity(), "a tensor " + values);
+        MemoryPool.Block block = pool().allocate(bytes.capacity(), "a tensor " + values);
         try {
             events.await(uploads, events.record(compute));
             ring.send(bytes, block.address(), uploads);
@@ -193,11 +210,13 @@ final class CudaContext implements AutoCloseable {
 
     /** Lets the compute stream wait for an upload. */
     void await(CUevent_st event) {
+        enter();
         events.await(compute, event);
     }
 
     /** Fills memory with zeros, on the compute stream. */
     void clear(long address, long bytes) {
+        enter();
         Status.cuda(cudart.cuMemsetD8Async(address, (byte) 0, bytes, compute), "cuMemsetD8Async", bytes + " bytes");
     }
 
@@ -210,6 +229,7 @@ final class CudaContext implements AutoCloseable {
         private boolean closed;
 
         private Returned(long from, long bytes) {
+            enter();
             this.bytes = bytes;
             own = bytes > RESULTS / 4;
             memory = own ? pinned(bytes) : result(bytes);
@@ -248,6 +268,7 @@ final class CudaContext implements AutoCloseable {
                         freed.add(() -> free(memory));
                         // Nothing may still be on its way there.
                         freed.add(this::settle);
+                        freed.add(CudaContext.this::enter);
                     }
                 }
             }
