@@ -255,7 +255,7 @@ EXPORT int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t bytes, Stre
     ENTER_CONTEXT(cuMemsetD8Async);
     if (!usable(stream, "cuMemsetD8Async")) return INVALID_HANDLE;
     enqueue(stream, "fill", [=] {
-        if (require_device(reinterpret_cast<void*>(to), bytes, "cuMemsetD8Async")) memset(reinterpret_cast<void*>(to), value, bytes);
+        if (require_device(reinterpret_cast<void*>(to), bytes, "cuMemsetD8Async")) fill(to, value, bytes);
     });
     return 0;
 }

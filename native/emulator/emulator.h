@@ -50,6 +50,8 @@ constexpr int LAUNCH_FAILED = 719;
 
 uintptr_t allocate(size_t bytes);  // 0 if there is not that much
 bool release(uintptr_t address);
+// Like memset, on device memory; poison (0xff) over whole pages costs only what is touched of them.
+void fill(uintptr_t address, unsigned char value, size_t bytes);
 void memory_info(size_t* free_bytes, size_t* total_bytes);
 // Whether [address, address + bytes) lies in one live allocation; if not, `why` says what is wrong.
 bool in_device_memory(uintptr_t address, size_t bytes, std::string* why);

@@ -75,6 +75,14 @@ final class CudaContext implements AutoCloseable {
         resources.add(zero::close);
         try {
             enter();
+            // Before the streams, so that it goes after them: nothing is freed under work that is still to be done.
+            boolean single = "none".equals(System.getProperty("rebias.cuda.pool"));
+            pool = single
+                    ? MemoryPool.single(() -> synchronise(compute))
+                    : MemoryPool.of(
+                            (long) (freeMemory() * POOL_SHARE),
+                            card.emulated() ? (address, bytes) -> fill(address, 0xff, bytes) : (address, bytes) -> {});
+            resources.add(pool::close);
             stream(compute);
             stream(uploads);
             Status.cudnn(cudnn.cudnnCreate(cudnnHandle), "cudnnCreate", name);
@@ -87,11 +95,6 @@ final class CudaContext implements AutoCloseable {
             Status.cublas(cublas.cublasSetMathMode(cublasHandle, cublas.CUBLAS_DEFAULT_MATH), "cublasSetMathMode", "");
             kernels = new Kernels(new Compiler(card.architecture(), Compiler.cache()));
             resources.add(kernels::close);
-            boolean single = "none".equals(System.getProperty("rebias.cuda.pool"));
-            pool = single
-                    ? MemoryPool.single(() -> synchronise(compute))
-                    : MemoryPool.of((long) (freeMemory() * POOL_SHARE));
-            resources.add(pool::close);
             events = new Events();
             resources.add(events::close);
             ring = new PinnedRing(counters, events);
@@ -216,8 +219,12 @@ final class CudaContext implements AutoCloseable {
 
     /** Fills memory with zeros, on the compute stream. */
     void clear(long address, long bytes) {
+        fill(address, 0, bytes);
+    }
+
+    private void fill(long address, int value, long bytes) {
         enter();
-        Status.cuda(cudart.cuMemsetD8Async(address, (byte) 0, bytes, compute), "cuMemsetD8Async", bytes + " bytes");
+        Status.cuda(cudart.cuMemsetD8Async(address, (byte) value, bytes, compute), "cuMemsetD8Async", bytes + " bytes");
     }
 
     /** Bytes on their way back to the host. */

@@ -10,14 +10,21 @@ import org.bytedeco.cuda.global.cudart;
  * Device memory, taken from the driver once and given out in blocks. A block that is given back may be given out again at once: all work that uses
  * blocks is ordered by the compute stream, and uploads wait for it ({@link CudaContext#upload}).
  *
- * <p>With the system property {@code rebias.cuda.pool=none} every block is an allocation of its own, so that a memory checker sees its bounds.
+ * <p>On the emulator, blocks that are given back are filled with 0xff (NaN), so that whoever reads one afterwards shows. With the system property {@code rebias.cuda.pool=none} every block is an allocation of its own, so that a memory checker sees its bounds.
  */
 final class MemoryPool implements AutoCloseable {
     /** Every block begins on a multiple of this, which suits all vector loads and cuDNN. */
     private static final long ALIGNMENT = 256;
 
+    /** What happens to memory that is given back. */
+    @FunctionalInterface
+    interface Freed {
+        void freed(long address, long bytes);
+    }
+
     private final boolean single;
     private final Runnable settle;
+    private final Freed freed;
     private final long base;
     private final long capacity;
     private final FreeRanges free;
@@ -55,20 +62,25 @@ final class MemoryPool implements AutoCloseable {
         }
     }
 
-    private MemoryPool(long base, long capacity, boolean single, Runnable settle) {
+    private MemoryPool(long base, long capacity, boolean single, Runnable settle, Freed freed) {
         this.base = base;
         this.capacity = capacity;
         this.single = single;
         this.settle = settle;
+        this.freed = freed;
         this.free = new FreeRanges(capacity);
     }
 
-    /** A pool of that many bytes, taken from the driver now. */
-    static MemoryPool of(long bytes) {
+    /**
+     * A pool of that many bytes, taken from the driver now.
+     *
+     * @param freed is told of every block that is given back
+     */
+    static MemoryPool of(long bytes, Freed freed) {
         long capacity = bytes / ALIGNMENT * ALIGNMENT;
         long[] address = new long[1];
         Status.cuda(cudart.cuMemAlloc(address, capacity), "cuMemAlloc", "the memory pool of " + capacity + " bytes");
-        return new MemoryPool(address[0], capacity, false, () -> {});
+        return new MemoryPool(address[0], capacity, false, () -> {}, freed);
     }
 
     /**
@@ -77,7 +89,7 @@ final class MemoryPool implements AutoCloseable {
      * @param settle waits for all work that may still use a block
      */
     static MemoryPool single(Runnable settle) {
-        return new MemoryPool(0, 0, true, settle);
+        return new MemoryPool(0, 0, true, settle, (address, bytes) -> {});
     }
 
     /**
@@ -124,6 +136,7 @@ final class MemoryPool implements AutoCloseable {
             return;
         }
         free.give(block.address - base, block.bytes);
+        freed.freed(block.address, block.bytes);
     }
 
     long used() {

@@ -13,6 +13,7 @@ import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
@@ -25,6 +26,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a whole correction asks of the card, by the emulator's own counters. */
 @Tag("cuda")
@@ -191,6 +193,28 @@ final class EmulatedRunTest {
             return thread.submit(work).get();
         } finally {
             thread.shutdown();
+        }
+    }
+
+    /** Small and large: the emulator writes the one and maps the other. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 63, 100_000, 1_000_003})
+    void whatIsGivenBackToThePoolIsPoisoned(int n) {
+        float[] values = new float[n];
+        Arrays.fill(values, 5);
+        try (CudaContext context = new CudaContext(CudaCards.require(0))) {
+            DeviceTensor before = context.upload(HostTensor.of(values, n));
+            try (DeviceTensor neighbour = context.upload(HostTensor.of(values, n))) {
+                long address = before.address();
+                before.close();
+                try (DeviceTensor after = DeviceTensor.allocate(context, ElementType.FLOAT, n)) {
+                    assertThat(after.address()).isEqualTo(address);
+                    for (float v : context.download(after).toFloats()) {
+                        assertThat(Float.floatToRawIntBits(v)).isEqualTo(-1);
+                    }
+                }
+                assertThat(context.download(neighbour).toFloats()).containsExactly(values);
+            }
         }
     }
 
