@@ -178,8 +178,29 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_fold(const doubl
 // totals -> delta float [channels]; corrected float [channels]: bias + delta; result double [4]: MSE before, MSE after, squared bias, power of y_f,
 // each a mean over channels.
 //   steps: float [channels], the step of an integer bias, or null: delta is then what the float bias really moves by.
+// The mean error of channel c rounded to what its bias can hold where it is stored; infinite where it can't.
+// form: 0 floats, 1 halves, 2 whole steps: grid then holds [channels] lowest and highest numbers of steps that the bias may move by, then the steps as floats.
+__device__ double correction(double bias, double mean, const double* __restrict__ grid, int form, int c, int channels) {
+    if (form == 0) return (double)(float)(bias + mean) - bias;
+    if (form == 1) {
+        double value = bias + mean;
+        double size = fabs(value);
+        if (!(size > 0)) return mean;
+        int exponent;
+        frexp(size, &exponent);
+        // 11 bits of significand; the smallest step is 2^-24, the largest finite half 65504.
+        double step = ldexp(1.0, exponent - 11 > -24 ? exponent - 11 : -24);
+        double rounded = rint(value / step) * step;
+        return fabs(rounded) > 65504.0 ? (double)INFINITY_F : rounded - bias;
+    }
+    double step = reinterpret_cast<const float*>(grid + 2ll * channels)[c];
+    if (mean == 0 || mean != mean) return mean;
+    double moved = rint(mean / step);
+    return moved >= grid[c] && moved <= grid[channels + c] ? moved * step : (double)INFINITY_F;
+}
+
 extern "C" __global__ void __launch_bounds__(256) error_moments_solve(const double* __restrict__ totals, const double* __restrict__ bias,
-                                                                      const float* __restrict__ steps, float* __restrict__ delta,
+                                                                      const double* __restrict__ grid, int form, float* __restrict__ delta,
                                                                       float* __restrict__ corrected, double* __restrict__ result, int channels,
                                                                       double count) {
     __shared__ double lanes[256][4];
@@ -187,9 +208,10 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_solve(const doub
     for (int c = threadIdx.x; c < channels; c += 256) {
         double mean = totals[c] / count;
         double squares = totals[(long long)channels + c] / count;
-        double d = steps ? rint(mean / steps[c]) * (double)steps[c] : (double)(float)(bias[c] + mean) - bias[c];
+        double d = correction(bias[c], mean, grid, form, c, channels);
         double variance = squares - mean * mean;
         delta[c] = (float)d;
+        if (isinf(d)) d = 0;  // the channel keeps its bias
         corrected[c] = (float)(bias[c] + d);
         own[0] += squares;
         // variance + (mean - delta)^2 is E[e^2] - 2 delta E[e] + delta^2, and never negative in floating point.

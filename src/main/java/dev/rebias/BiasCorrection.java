@@ -15,6 +15,7 @@ import dev.rebias.model.LayerPair;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
 import dev.rebias.model.SkippedLayer;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
@@ -35,6 +36,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /**
  * Bias correction of one quantised model: measures, per layer and output channel, how far its outputs are off the float model's on average,
@@ -50,6 +52,9 @@ public final class BiasCorrection {
 
     /** By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file once it has. */
     private static final double OVER_LIMIT = 0.05;
+
+    /** As many channels of a layer are named in a warning. */
+    private static final int MOST_NAMED = 20;
 
     private final OnnxModel quantizedModel;
     private final Graph floating;
@@ -92,7 +97,7 @@ public final class BiasCorrection {
         return names(quantized.inputs());
     }
 
-    /** How the bias of a paired layer is stored: {@code float}, {@code int32}, or {@code none} where it would be inserted. */
+    /** How the bias of a paired layer is stored: {@code float}, {@code int32} and the like, or {@code none} where it would be inserted. */
     public String biasStorage(LayerPair pair) {
         return sites.storage(pair.quantized());
     }
@@ -218,15 +223,19 @@ public final class BiasCorrection {
                 batchSize,
                 results(layers, moments),
                 device.transfers().since(before),
-                warnings(options, device, batchSize),
+                warnings(options, device, batchSize, layers, moments),
                 seconds,
                 device.peakBytes(),
                 spilled,
                 profile);
     }
 
-    private List<String> warnings(CorrectionOptions options, Device device, int batchSize) {
+    private List<String> warnings(
+            CorrectionOptions options, Device device, int batchSize, List<LayerPair> layers, List<Moments> moments) {
         List<String> all = new ArrayList<>(device.warnings());
+        for (int i = 0; i < layers.size(); i++) {
+            kept(layers.get(i).quantized(), moments.get(i)).ifPresent(all::add);
+        }
         double peak = device.peakBytes();
         if (peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
             all.add(String.format(
@@ -242,6 +251,32 @@ public final class BiasCorrection {
                                             : "; a smaller batch size takes less")));
         }
         return all;
+    }
+
+    /** Which channels of a layer keep their bias, and why. */
+    private Optional<String> kept(Layer layer, Moments moments) {
+        List<Integer> kept = moments.kept();
+        if (kept.isEmpty()) {
+            return Optional.empty();
+        }
+        BiasGrid grid = sites.grid(layer);
+        String steps = grid.form() == BiasGrid.Form.STEPS
+                ? kept.stream()
+                        .map(c -> String.format(Locale.ROOT, "%.2g", grid.steps()[c]))
+                        .distinct()
+                        .limit(MOST_NAMED)
+                        .collect(Collectors.joining(", ", " in steps of ", ""))
+                : "";
+        String storage = sites.storage(layer);
+        return Optional.of(String.format(
+                "layer '%s': %s %s %s, whose correction does not fit %s%s; the layer's other channels are corrected",
+                layer.name(),
+                kept.size() == 1 ? "channel" : "channels",
+                kept.stream().limit(MOST_NAMED).map(String::valueOf).collect(Collectors.joining(", "))
+                        + (kept.size() > MOST_NAMED ? " and " + (kept.size() - MOST_NAMED) + " more" : ""),
+                kept.size() == 1 ? "keeps its bias" : "keep their biases",
+                storage.equals(BiasSites.NONE) ? "int32" : storage,
+                steps));
     }
 
     /**
@@ -298,9 +333,9 @@ public final class BiasCorrection {
     }
 
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {
-        List<float[]> steps =
-                plan.layers().stream().map(p -> sites.steps(p.quantized())).toList();
-        return new Sweep(plan, device, steps, options.perChannel(), options.memoryLimit());
+        List<BiasGrid> grids =
+                plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
+        return new Sweep(plan, device, grids, options.perChannel(), options.memoryLimit());
     }
 
     private InputSpec spec(GraphInput input) {

@@ -1,5 +1,6 @@
 package dev.rebias.device;
 
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.Op;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
@@ -52,16 +53,16 @@ public interface Device extends AutoCloseable {
      *
      * @param bias the quantised layer's bias before the correction, one value per output channel
      * @param referenceBias the float layer's bias
-     * @param steps where the layer's bias is stored as integers, the size of one step per channel ([channels]); else empty
+     * @param grid the values that the layer's bias can take in its file
      */
-    ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps);
+    ErrorMoments errorMoments(double[] bias, double[] referenceBias, BiasGrid grid);
 
     /**
      * A new accumulator of what a layer's weights meet, where only the mean error is wanted. Parameters as for {@link #errorMoments}.
      *
      * @param weights by how much the weights are off; where the data are integers, so are those that it is given
      */
-    InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights);
+    InputMoments inputMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights);
 
     /** Whether the device finds mean errors by {@link #jointMoments}, with less work than computing every error. */
     default boolean prefersJointMoments() {
@@ -71,7 +72,7 @@ public interface Device extends AutoCloseable {
     /**
      * A new accumulator of what a layer's weights meet in both networks, where only the mean error is wanted, on a device of which {@link #prefersJointMoments} holds. Parameters as for {@link #inputMoments}.
      */
-    default JointInputMoments jointMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
+    default JointInputMoments jointMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
         throw new IllegalStateException("this device computes every error");
     }
 
@@ -102,13 +103,13 @@ public interface Device extends AutoCloseable {
      * @param perSample whether the means within single samples are wanted, as statistics of single channels need them
      */
     default InputMoments inputSquares(
-            double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
+            double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
         throw new IllegalStateException("this device computes every error");
     }
 
     /** A new accumulator of what a layer's weights meet in both networks, from which also the squares of the errors follow; for layers of which {@link #prefersJointSquares} holds. Parameters as for {@link #inputSquares}. */
     default JointInputSquares jointSquares(
-            double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
+            double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
         throw new IllegalStateException("this device computes every error");
     }
 

@@ -1,5 +1,6 @@
 package dev.rebias.device;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 
@@ -8,10 +9,15 @@ import java.util.OptionalDouble;
  *
  * @param samples the number of samples N
  * @param delta the correction as it goes into the file, one value per output channel
+ * @param kept the channels whose bias cannot hold its correction where it is stored, in order: it stays as it is, delta is 0
  * @param errors how large the errors were, unless only their mean was measured
  * @param perChannel statistics of each channel, if they were asked for
  */
-public record Moments(long samples, float[] delta, Optional<Errors> errors, Optional<PerChannel> perChannel) {
+public record Moments(
+        long samples, float[] delta, List<Integer> kept, Optional<Errors> errors, Optional<PerChannel> perChannel) {
+    public Moments {
+        kept = List.copyOf(kept);
+    }
 
     /**
      * How large a layer's errors were.
@@ -39,7 +45,7 @@ public record Moments(long samples, float[] delta, Optional<Errors> errors, Opti
 
     /** The correction alone. */
     public Moments withoutErrors() {
-        return new Moments(samples, delta, Optional.empty(), Optional.empty());
+        return new Moments(samples, delta, kept, Optional.empty(), Optional.empty());
     }
 
     public int channels() {

@@ -1,24 +1,30 @@
 package dev.rebias.model;
 
+import dev.rebias.op.BiasGrid;
+
 /**
  * Where a layer's bias is, or goes, in the file of the quantised model.
  *
  * <p>{@code node} is the position in the file of the node that uses it, {@code input} the position among that node's inputs.
  */
 sealed interface BiasSite {
-    /** The size of one step per channel where the bias is stored as integers; empty where it is stored as floats. */
-    default float[] steps() {
-        return new float[0];
+    /** The values that the bias can take there. */
+    default BiasGrid grid() {
+        return BiasGrid.FLOAT;
     }
 
-    /** There is none: it is created; as int32 where there are steps. */
-    record Absent(int node, int input, float[] steps) implements BiasSite {}
+    /** There is none: it is created; as int32 where the grid has steps. */
+    record Absent(int node, int input, BiasGrid grid) implements BiasSite {}
 
-    /** A FLOAT tensor stored as it is. */
-    record Stored(int node, int input, String tensor) implements BiasSite {}
+    /** A FLOAT or FLOAT16 tensor stored as it is. */
+    record Stored(int node, int input, String tensor, BiasGrid grid) implements BiasSite {}
 
-    /** An INT32 tensor, used by the node itself ({@code dequantizer} = -1) or through the DequantizeLinear at that position. */
-    record StoredInt32(int node, int input, String tensor, int dequantizer, float[] steps) implements BiasSite {}
+    /** A tensor of integers, used by the node itself ({@code dequantizer} = -1) or through the DequantizeLinear at that position. */
+    record StoredIntegers(int node, int input, String tensor, int dequantizer, BiasGrid grid) implements BiasSite {}
+
+    /** A FLOAT tensor that goes through the QuantizeLinear and the DequantizeLinear at those positions. */
+    record Requantized(int node, int input, String tensor, int quantizer, int dequantizer, BiasGrid grid)
+            implements BiasSite {}
 
     /** A constant expression: a stored bias takes its place. */
     record Computed(int node, int input) implements BiasSite {}

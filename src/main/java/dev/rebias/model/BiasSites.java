@@ -6,8 +6,12 @@ import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Attributes;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.MatMul;
+import dev.rebias.tensor.ElementType;
+import java.util.Arrays;
 import java.util.HashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -56,17 +60,36 @@ public final class BiasSites {
                 : Optional.empty();
     }
 
-    /** The size of one step of the layer's bias per channel where it is stored as integers; empty where it is stored as floats. */
-    public float[] steps(Layer layer) {
-        return find(layer).steps();
+    /** The values that the layer's bias can take in the file. */
+    public BiasGrid grid(Layer layer) {
+        return find(layer).grid();
     }
 
-    /** How the layer's bias is stored: {@code float}, {@code int32}, or {@link #NONE}. */
+    /** How the layer's bias is stored: {@code float}, {@code float16}, an integer type as {@code int32}, or {@link #NONE}. */
     public String storage(Layer layer) {
         BiasSite site = find(layer);
-        return site instanceof BiasSite.Absent || site instanceof BiasSite.NewAdd
-                ? NONE
-                : site.steps().length > 0 ? "int32" : "float";
+        if (site instanceof BiasSite.Absent || site instanceof BiasSite.NewAdd) {
+            return NONE;
+        }
+        if (site instanceof BiasSite.StoredIntegers integers) {
+            return typeName(tensor(integers.tensor()));
+        }
+        if (site instanceof BiasSite.Requantized requantized) {
+            return "float through " + typeName(zeroPoint(graph.getNode(requantized.dequantizer())));
+        }
+        return site.grid().form() == BiasGrid.Form.FLOAT16 ? "float16" : "float";
+    }
+
+    /** A stored tensor's type in lower case; UINT8, the default of a quantiser's zero point, where there is none. */
+    private static String typeName(Optional<TensorProto> tensor) {
+        return tensor.flatMap(t -> ElementType.ofOnnxCode(t.getDataType()))
+                .orElse(ElementType.UINT8)
+                .name()
+                .toLowerCase(Locale.ROOT);
+    }
+
+    private Optional<TensorProto> zeroPoint(NodeProto quantizer) {
+        return hasInput(quantizer, 2) ? tensor(quantizer.getInput(2)) : Optional.empty();
     }
 
     BiasSite find(Layer layer) {
@@ -84,7 +107,7 @@ public final class BiasSites {
             return stored(layer, add, constant, 1);
         }
         float beta = node.getOpType().equals("Gemm") ? Attributes.real(node, "beta", 1) : 1;
-        return hasInput(node, 2) ? stored(layer, index, 2, beta) : new BiasSite.Absent(index, 2, new float[0]);
+        return hasInput(node, 2) ? stored(layer, index, 2, beta) : new BiasSite.Absent(index, 2, BiasGrid.FLOAT);
     }
 
     static boolean hasInput(NodeProto node, int input) {
@@ -93,22 +116,79 @@ public final class BiasSites {
 
     private BiasSite stored(Layer layer, int node, int input, float beta) {
         String tensor = graph.getNode(node).getInput(input);
-        if (tensor(tensor).isPresent()) {
-            return new BiasSite.Stored(node, input, tensor);
+        Optional<TensorProto> own = tensor(tensor);
+        if (own.isPresent()) {
+            boolean half = own.get().getDataType() == TensorProto.DataType.FLOAT16.getNumber();
+            return new BiasSite.Stored(node, input, tensor, half ? BiasGrid.FLOAT16 : BiasGrid.FLOAT);
         }
         int producer = producers.get(tensor);
         NodeProto dequantize = graph.getNode(producer);
         if (dequantize.getOpType().equals("DequantizeLinear")) {
-            Optional<TensorProto> values = tensor(dequantize.getInput(0))
-                    .filter(t -> t.getDataType() == TensorProto.DataType.INT32.getNumber());
-            Optional<TensorProto> scale = tensor(dequantize.getInput(1))
-                    .filter(t -> t.getDataType() == TensorProto.DataType.FLOAT.getNumber());
-            if (values.isPresent() && scale.isPresent() && StoredTensor.ints(values.get()).length == layer.channels()) {
-                float[] steps = spread(StoredTensor.floats(scale.get()), layer.channels(), beta);
-                return new BiasSite.StoredInt32(node, input, dequantize.getInput(0), producer, steps);
+            Optional<BiasSite> site =
+                    scaled(dequantize).flatMap(scale -> dequantized(layer, node, input, producer, scale, beta));
+            if (site.isPresent()) {
+                return site.get();
             }
         }
         return new BiasSite.Computed(node, input);
+    }
+
+    private Optional<TensorProto> scaled(NodeProto quantizer) {
+        return tensor(quantizer.getInput(1)).filter(t -> t.getDataType() == TensorProto.DataType.FLOAT.getNumber());
+    }
+
+    /** The bias behind a DequantizeLinear: stored integers, or stored floats that a QuantizeLinear of the same scale makes integers of. */
+    private Optional<BiasSite> dequantized(
+            Layer layer, int node, int input, int dequantizer, TensorProto scaleTensor, float beta) {
+        NodeProto dequantize = graph.getNode(dequantizer);
+        float[] scale = StoredTensor.floats(scaleTensor);
+        if (scale.length != 1 && scale.length != layer.channels()) {
+            return Optional.empty();
+        }
+        float[] steps = spread(scale, layer.channels(), beta);
+        Optional<TensorProto> values = tensor(dequantize.getInput(0));
+        Optional<long[]> integers = values.flatMap(StoredTensor::integers).filter(v -> v.length == layer.channels());
+        if (integers.isPresent()) {
+            ElementType type =
+                    ElementType.ofOnnxCode(values.get().getDataType()).orElseThrow();
+            BiasGrid grid = grid(steps, integers.get(), type);
+            return Optional.of(new BiasSite.StoredIntegers(node, input, dequantize.getInput(0), dequantizer, grid));
+        }
+        int quantizer = producers.getOrDefault(dequantize.getInput(0), -1);
+        if (quantizer < 0 || !graph.getNode(quantizer).getOpType().equals("QuantizeLinear")) {
+            return Optional.empty();
+        }
+        NodeProto quantize = graph.getNode(quantizer);
+        Optional<TensorProto> floats = tensor(quantize.getInput(0))
+                .filter(t -> t.getDataType() == TensorProto.DataType.FLOAT.getNumber()
+                        && StoredTensor.floats(t).length == layer.channels());
+        boolean sameScale = scaled(quantize)
+                .filter(s -> Arrays.equals(StoredTensor.floats(s), scale))
+                .isPresent();
+        Optional<TensorProto> zero = zeroPoint(dequantize);
+        if (floats.isEmpty() || !sameScale || !zeroPoint(quantize).equals(zero)) {
+            return Optional.empty();
+        }
+        ElementType type =
+                zero.flatMap(z -> ElementType.ofOnnxCode(z.getDataType())).orElse(ElementType.UINT8);
+        long[] zeros = zero.flatMap(StoredTensor::integers).orElse(new long[1]);
+        long[] old = new long[layer.channels()];
+        for (int c = 0; c < old.length; c++) {
+            old[c] = Math.round(layer.bias()[c] / steps[c]) + zeros[zeros.length == 1 ? 0 : c];
+        }
+        return Optional.of(new BiasSite.Requantized(
+                node, input, quantize.getInput(0), quantizer, dequantizer, grid(steps, old, type)));
+    }
+
+    /** Steps in which integers may move without leaving their type. */
+    private static BiasGrid grid(float[] steps, long[] values, ElementType type) {
+        double[] lowest = new double[values.length];
+        double[] highest = new double[values.length];
+        for (int c = 0; c < values.length; c++) {
+            lowest[c] = Math.min(0, type.lowest() - (double) values[c]);
+            highest[c] = Math.max(0, type.highest() - (double) values[c]);
+        }
+        return new BiasGrid(BiasGrid.Form.STEPS, steps, lowest, highest);
     }
 
     private BiasSite inQOperator(Layer layer, int index, NodeProto node) {
@@ -116,9 +196,17 @@ public final class BiasSites {
         float[] dataScale = floats(node, 1);
         float[] steps = spread(floats(node, 4), layer.channels(), dataScale[0] * alpha);
         int input = QOperators.biasInput(node.getOpType());
-        return hasInput(node, input)
-                ? new BiasSite.StoredInt32(index, input, node.getInput(input), -1, steps)
-                : new BiasSite.Absent(index, input, steps);
+        if (!hasInput(node, input)) {
+            return new BiasSite.Absent(index, input, grid(steps, new long[steps.length], ElementType.INT32));
+        }
+        String tensor = node.getInput(input);
+        long[] old = tensor(tensor)
+                .flatMap(StoredTensor::integers)
+                .filter(v -> v.length == layer.channels())
+                .orElseThrow(() -> new UnsupportedException("the int32 bias '" + tensor + "' of layer '" + layer.name()
+                        + "' is not stored with one value for each of its " + layer.channels()
+                        + " channels; rebias needs it so"));
+        return new BiasSite.StoredIntegers(index, input, tensor, -1, grid(steps, old, ElementType.INT32));
     }
 
     private float[] floats(NodeProto node, int input) {

@@ -5,8 +5,8 @@ import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
-import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Attributes;
+import dev.rebias.op.BiasGrid;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -44,7 +44,7 @@ public final class BiasWriter {
      * @param sites where the quantised model's biases are
      * @param corrections for each layer of that model that is to change, delta per channel; whole steps where the bias has steps
      * @return the message of the corrected model
-     * @throws UnsupportedException if an int32 bias would leave its range, naming layer and channel
+     * @throws IllegalArgumentException if a correction lies outside of its bias's grid
      */
     public static ModelProto write(BiasSites sites, Map<Layer, float[]> corrections) {
         BiasWriter writer = new BiasWriter(sites);
@@ -59,8 +59,10 @@ public final class BiasWriter {
             writeAbsent(layer, absent, delta);
         } else if (site instanceof BiasSite.Stored stored) {
             writeStored(layer, stored, delta);
-        } else if (site instanceof BiasSite.StoredInt32 integer) {
-            writeInteger(layer, integer, delta);
+        } else if (site instanceof BiasSite.StoredIntegers integers) {
+            writeIntegers(layer, integers, delta);
+        } else if (site instanceof BiasSite.Requantized requantized) {
+            writeRequantized(layer, requantized, delta);
         } else if (site instanceof BiasSite.Computed computed) {
             String name = newName(biasName(layer));
             addConstant(computed.node(), floatBias(layer, name, computed.node(), delta));
@@ -76,11 +78,11 @@ public final class BiasWriter {
 
     private void writeAbsent(Layer layer, BiasSite.Absent site, float[] delta) {
         String name = newName(biasName(layer));
-        TensorProto bias = site.steps().length == 0
-                ? floatBias(layer, name, site.node(), delta)
-                : StoredTensor.with(
+        TensorProto bias = site.grid().form() == BiasGrid.Form.STEPS
+                ? StoredTensor.with(
                         StoredTensor.blank(name, TensorProto.DataType.INT32, delta.length),
-                        moved(layer, new int[delta.length], delta, site.steps()));
+                        moved(layer, new long[delta.length], delta, site.grid()))
+                : floatBias(layer, name, site.node(), delta);
         addConstant(site.node(), bias);
         rewire(site.node(), site.input(), name);
     }
@@ -97,11 +99,10 @@ public final class BiasWriter {
         }
     }
 
-    private void writeInteger(Layer layer, BiasSite.StoredInt32 site, float[] delta) {
-        TensorProto old = sites.tensor(site.tensor())
-                .orElseThrow(() -> new UnsupportedException("the int32 bias '" + site.tensor() + "' of layer '"
-                        + layer.name() + "' is computed; rebias needs it stored"));
-        TensorProto changed = StoredTensor.with(old, moved(layer, StoredTensor.ints(old), delta, site.steps()));
+    private void writeIntegers(Layer layer, BiasSite.StoredIntegers site, float[] delta) {
+        TensorProto old = sites.tensor(site.tensor()).orElseThrow();
+        long[] values = StoredTensor.integers(old).orElseThrow();
+        TensorProto changed = StoredTensor.with(old, moved(layer, values, delta, site.grid()));
         String input = graph.getNode(site.node()).getInput(site.input());
         if (sites.uses(site.tensor()) == 1 && sites.uses(input) == 1) {
             replace(site.tensor(), changed);
@@ -113,17 +114,42 @@ public final class BiasWriter {
             rewire(site.node(), site.input(), name);
             return;
         }
-        String stored = newName(biasName(layer) + "_int32");
+        String stored = newName(biasName(layer) + "_quantized");
         addConstant(site.node(), changed.toBuilder().setName(stored).build());
-        NodeProto dequantize = sites.model().proto().getGraph().getNode(site.dequantizer());
-        addBefore(
-                site.node(),
-                dequantize.toBuilder()
-                        .setName(name)
-                        .setInput(0, stored)
-                        .setOutput(0, name)
-                        .build());
+        addCopy(site.node(), site.dequantizer(), stored, name);
         rewire(site.node(), site.input(), name);
+    }
+
+    /** The stored floats become what the quantiser makes the corrected bias of; the quantiser stays. */
+    private void writeRequantized(Layer layer, BiasSite.Requantized site, float[] delta) {
+        TensorProto old = sites.tensor(site.tensor()).orElseThrow();
+        TensorProto changed = StoredTensor.with(old, values(layer, site.node(), delta));
+        GraphProto before = sites.model().proto().getGraph();
+        boolean shared = sites.uses(site.tensor()) > 1
+                || sites.uses(before.getNode(site.quantizer()).getOutput(0)) > 1
+                || sites.uses(before.getNode(site.dequantizer()).getOutput(0)) > 1;
+        if (!shared) {
+            replace(site.tensor(), changed);
+            return;
+        }
+        String name = newName(biasName(layer));
+        String stored = newName(biasName(layer) + "_float");
+        String quantized = newName(biasName(layer) + "_quantized");
+        addConstant(site.node(), changed.toBuilder().setName(stored).build());
+        addCopy(site.node(), site.quantizer(), stored, quantized);
+        addCopy(site.node(), site.dequantizer(), quantized, name);
+        rewire(site.node(), site.input(), name);
+    }
+
+    /** Adds, in front of a node, a copy of another with other data. */
+    private void addCopy(int user, int node, String input, String output) {
+        addBefore(
+                user,
+                sites.model().proto().getGraph().getNode(node).toBuilder()
+                        .setName(output)
+                        .setInput(0, input)
+                        .setOutput(0, output)
+                        .build());
     }
 
     /** A MatMul's output gets another name, and an Add makes the old one, so that every user of it sees the corrected tensor. */
@@ -160,16 +186,16 @@ public final class BiasWriter {
         return values;
     }
 
-    private int[] moved(Layer layer, int[] old, float[] delta, float[] steps) {
-        int[] out = new int[delta.length];
+    private static long[] moved(Layer layer, long[] old, float[] delta, BiasGrid grid) {
+        long[] out = old.clone();
         for (int c = 0; c < out.length; c++) {
-            double value = old[c] + Math.rint((double) delta[c] / steps[c]);
-            if (!(Math.abs(value) <= Integer.MAX_VALUE)) {
-                throw new UnsupportedException(
-                        "layer '" + layer.name() + "', channel " + c + ": the corrected bias of " + value + " steps of "
-                                + steps[c] + " does not fit int32: give the layer a float bias, or exclude it");
+            // A channel that keeps its bias has no correction, and maybe a step of 0.
+            double steps = delta[c] == 0 ? 0 : Math.rint((double) delta[c] / grid.steps()[c]);
+            if (!(steps >= grid.lowest()[c] && steps <= grid.highest()[c])) {
+                throw new IllegalArgumentException("layer '" + layer.name() + "', channel " + c + ": a correction of "
+                        + steps + " steps is outside of its range");
             }
-            out[c] = (int) value;
+            out[c] += (long) steps;
         }
         return out;
     }

@@ -75,6 +75,8 @@ public final class JsonReport {
         for (float d : m.delta()) {
             delta.add(d);
         }
+        ArrayNode kept = to.putArray("keptChannels");
+        m.kept().forEach(kept::add);
         if (perChannel) {
             ArrayNode errors = to.putArray("standardError");
             for (int c = 0; c < m.channels(); c++) {

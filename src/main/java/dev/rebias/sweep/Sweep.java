@@ -12,6 +12,7 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.LayerPair;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.LayerOp;
 import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
@@ -46,11 +47,11 @@ public final class Sweep implements AutoCloseable {
     /**
      * Prepares a sweep.
      *
-     * @param steps for each layer of the plan, the steps of its bias, or none ({@link Device#errorMoments})
+     * @param grids for each layer of the plan, the values that its bias can take in its file
      * @param perChannel whether statistics of single channels are wanted
      * @param memoryLimit the bytes of tensors beyond which batches that wait at a barrier go to a temporary file
      */
-    public Sweep(Plan plan, Device device, List<float[]> steps, boolean perChannel, long memoryLimit) {
+    public Sweep(Plan plan, Device device, List<BiasGrid> grids, boolean perChannel, long memoryLimit) {
         this.plan = plan;
         this.perChannel = perChannel;
         this.device = device;
@@ -59,7 +60,7 @@ public final class Sweep implements AutoCloseable {
         this.frontier = new Frontier(device, memoryLimit);
         try {
             for (int i = 0; i < plan.layers().size(); i++) {
-                moments.add(measurement(i, steps.get(i)));
+                moments.add(measurement(i, grids.get(i)));
             }
         } catch (RuntimeException | Error e) {
             close();
@@ -67,22 +68,22 @@ public final class Sweep implements AutoCloseable {
         }
     }
 
-    private Measurement measurement(int layer, float[] steps) {
+    private Measurement measurement(int layer, BiasGrid grid) {
         LayerPair pair = plan.layers().get(layer);
         double[] bias = pair.quantized().bias();
         double[] referenceBias = pair.floating().bias();
         WeightError weights = plan.measured().get(layer).weights();
         boolean joint = plan.reference() == Reference.NETWORK;
         return switch (plan.measured().get(layer).method()) {
-            case ERRORS -> device.errorMoments(bias, referenceBias, steps);
+            case ERRORS -> device.errorMoments(bias, referenceBias, grid);
             case INPUT_MEANS ->
                 joint
-                        ? device.jointMoments(bias, referenceBias, steps, weights)
-                        : device.inputMoments(bias, referenceBias, steps, weights);
+                        ? device.jointMoments(bias, referenceBias, grid, weights)
+                        : device.inputMoments(bias, referenceBias, grid, weights);
             case INPUT_SQUARES ->
                 joint
-                        ? device.jointSquares(bias, referenceBias, steps, weights, perChannel)
-                        : device.inputSquares(bias, referenceBias, steps, weights, perChannel);
+                        ? device.jointSquares(bias, referenceBias, grid, weights, perChannel)
+                        : device.inputSquares(bias, referenceBias, grid, weights, perChannel);
         };
     }
 

@@ -37,6 +37,26 @@ public enum ElementType {
         return bytes;
     }
 
+    /**
+     * The smallest value of an integer type of up to 32 bits.
+     *
+     * @throws IllegalStateException for other types
+     */
+    public long lowest() {
+        return switch (this) {
+            case INT8 -> Byte.MIN_VALUE;
+            case INT16 -> Short.MIN_VALUE;
+            case INT32 -> Integer.MIN_VALUE;
+            case UINT8, UINT16, UINT32 -> 0;
+            default -> throw new IllegalStateException(this + " is no integer type of up to 32 bits");
+        };
+    }
+
+    /** The largest value of an integer type of up to 32 bits. Throws as {@link #lowest} does. */
+    public long highest() {
+        return lowest() + (1L << (8 * bytes)) - 1;
+    }
+
     /** The type with that code, or empty for one that rebias does not handle (strings, 4-bit and 8-bit floats). */
     public static Optional<ElementType> ofOnnxCode(int code) {
         return Arrays.stream(values()).filter(t -> t.onnxCode == code).findFirst();

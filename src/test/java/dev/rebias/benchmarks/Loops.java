@@ -10,6 +10,7 @@ import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.ElementwiseGroup.Member;
 import dev.rebias.op.OnnxOp;
@@ -85,10 +86,10 @@ final class Loops {
                 Tensor integers = quantise.run(List.of(last)).get(0);
                 Tensor small = device.upload(HostTensor.of(values, 16, CHANNELS, SMALL_SIDE, SMALL_SIDE));
                 Tensor smallLast = bias.run(List.of(small)).get(0);
-                ErrorMoments few = device.errorMoments(new double[CHANNELS], new double[CHANNELS], new float[0]);
-                ErrorMoments errors = device.errorMoments(new double[CHANNELS], new double[CHANNELS], new float[0]);
+                ErrorMoments few = device.errorMoments(new double[CHANNELS], new double[CHANNELS], BiasGrid.FLOAT);
+                ErrorMoments errors = device.errorMoments(new double[CHANNELS], new double[CHANNELS], BiasGrid.FLOAT);
                 InputMoments inputs =
-                        device.inputMoments(new double[CHANNELS], new double[CHANNELS], new float[0], pointwise())) {
+                        device.inputMoments(new double[CHANNELS], new double[CHANNELS], BiasGrid.FLOAT, pointwise())) {
             int[] batch = new int[3];
             time(
                     "add a vector along the channels",

@@ -102,8 +102,10 @@ final class WrittenModelTest {
                 .forEach(o -> producers.put(o, n)));
         for (LayerResult layer : result.layers()) {
             NodeProto dequantize = producers.get(producers.get(layer.output()).getInput(2));
-            int[] before = StoredTensor.ints(old.get(dequantize.getInput(0)));
-            int[] after = StoredTensor.ints(now.get(dequantize.getInput(0)));
+            long[] before =
+                    StoredTensor.integers(old.get(dequantize.getInput(0))).orElseThrow();
+            long[] after =
+                    StoredTensor.integers(now.get(dequantize.getInput(0))).orElseThrow();
             float[] scale = StoredTensor.floats(now.get(dequantize.getInput(1)));
             float[] delta = layer.moments().orElseThrow().delta();
             for (int c = 0; c < delta.length; c++) {

@@ -13,6 +13,7 @@ import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.Op;
 import dev.rebias.tensor.ElementType;
@@ -124,7 +125,7 @@ final class ClosedFormTest {
         WeightError error = new WeightError(layer.op(), layer.weights(), weights, weights, Optional.of(type), 1, ZERO);
         double[] none = new double[channels];
         try (CpuDevice device = new CpuDevice(1);
-                InputMoments closed = device.inputMoments(none, none, new float[0], error);
+                InputMoments closed = device.inputMoments(none, none, BiasGrid.FLOAT, error);
                 Tensor uploaded = device.upload(data)) {
             closed.addInput(uploaded, 0, 1);
             closed.addInput(uploaded, 1, 1);
@@ -147,10 +148,10 @@ final class ClosedFormTest {
                 new WeightError(layer.op(), layer.weights(), weights, weights, type, 1, integers ? ZERO : 0);
         Op computing = integers ? new IntegerLayer(layer.op(), ElementType.UINT8, ZERO) : layer.op();
         try (CpuDevice device = new CpuDevice(1);
-                InputMoments closed = device.inputMoments(bias, reference, new float[0], error);
+                InputMoments closed = device.inputMoments(bias, reference, BiasGrid.FLOAT, error);
                 InputMoments computed = new InputMomentsByErrors(
                         device.prepare(computing, InputMomentsByErrors.operands(error)),
-                        device.errorMoments(bias, reference, new float[0]),
+                        device.errorMoments(bias, reference, BiasGrid.FLOAT),
                         error)) {
             for (int batch = 0; batch < 2; batch++) {
                 try (Tensor data = device.upload(data(layer.data(), integers, random))) {
@@ -184,10 +185,10 @@ final class ClosedFormTest {
         WeightError error = new WeightError(layer.op(), layer.weights(), difference, scaled, type, scale, zero);
         Op computing = integers ? new IntegerLayer(layer.op(), ElementType.UINT8, ZERO) : layer.op();
         try (CpuDevice device = new CpuDevice(1);
-                JointInputMoments closed = device.jointMoments(bias, reference, new float[0], error);
+                JointInputMoments closed = device.jointMoments(bias, reference, BiasGrid.FLOAT, error);
                 PreparedOp floats = device.prepare(layer.op(), operands(layer, floating));
                 PreparedOp own = device.prepare(computing, operands(layer, quantized));
-                ErrorMoments computed = device.errorMoments(bias, reference, new float[0])) {
+                ErrorMoments computed = device.errorMoments(bias, reference, BiasGrid.FLOAT)) {
             for (int batch = 0; batch < 2; batch++) {
                 try (Tensor x = device.upload(data(layer.data(), false, random));
                         Tensor q = device.upload(data(layer.data(), integers, random));

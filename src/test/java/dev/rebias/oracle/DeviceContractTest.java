@@ -14,6 +14,7 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.TestDevices;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.device.cuda.CudaDevice;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.tensor.ElementType;
 import java.io.IOException;
 import java.io.InputStream;
@@ -22,6 +23,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -272,12 +274,22 @@ final class DeviceContractTest {
         double[] reference = random.doubles(channels).toArray();
         float[] steps = new float[channels];
         Arrays.fill(steps, 0.01f);
+        // The first channel may not move at all, the last has steps of no size.
+        float[] someSteps = steps.clone();
+        someSteps[channels - 1] = 0;
+        double[] range = new double[channels];
+        Arrays.fill(range, 1, channels, 1000);
+        BiasGrid narrow = new BiasGrid(
+                BiasGrid.Form.STEPS,
+                someSteps,
+                Arrays.stream(range).map(r -> -r).toArray(),
+                range);
         for (boolean outputs : new boolean[] {false, true}) {
-            for (float[] step : List.of(new float[0], steps)) {
+            for (BiasGrid grid : List.of(BiasGrid.FLOAT, BiasGrid.FLOAT16, BiasGrid.ofSteps(steps), narrow)) {
                 try (Device device = open(name)) {
                     for (int batch : samples > 1000 ? new int[] {samples} : new int[] {samples, 1}) {
-                        Moments moments = moments(device, test, a, q, bias, reference, step, outputs, batch);
-                        compare(name, test, a, q, bias, reference, step, outputs, moments);
+                        Moments moments = moments(device, test, a, q, bias, reference, grid, outputs, batch);
+                        compare(name, test, a, q, bias, reference, grid, outputs, moments);
                     }
                     released(device);
                 }
@@ -297,8 +309,8 @@ final class DeviceContractTest {
             double[] none = new double[3];
             for (boolean outputs : new boolean[] {false, true}) {
                 try (Device device = open(name)) {
-                    Moments moments = moments(device, test, a, q, none, none, new float[0], outputs, 2);
-                    compare(name, test, a, q, none, none, new float[0], outputs, moments);
+                    Moments moments = moments(device, test, a, q, none, none, BiasGrid.FLOAT, outputs, 2);
+                    compare(name, test, a, q, none, none, BiasGrid.FLOAT, outputs, moments);
                     released(device);
                 }
                 clean();
@@ -315,7 +327,7 @@ final class DeviceContractTest {
         NaiveTensor a = NaiveOps.map(NaiveTensor.zeros(test.shape()), v -> value);
         double[] none = new double[2];
         try (Device device = open(name)) {
-            Moments moments = moments(device, test, a, a, none, none, new float[0], false, 1);
+            Moments moments = moments(device, test, a, a, none, none, BiasGrid.FLOAT, false, 1);
             double square = (double) value * value;
             assertThat(moments.measured().mseBefore()).isCloseTo(square, Offset.offset(1e-12 * square));
             assertThat(moments.measured().signalPower()).isCloseTo(4 * square, Offset.offset(1e-12 * square));
@@ -335,12 +347,12 @@ final class DeviceContractTest {
             NaiveTensor q,
             double[] bias,
             double[] reference,
-            float[] steps,
+            BiasGrid grid,
             boolean outputs,
             int batch) {
         int samples = test.shape()[0];
         int row = a.values().length / samples;
-        try (ErrorMoments moments = device.errorMoments(bias, reference, steps)) {
+        try (ErrorMoments moments = device.errorMoments(bias, reference, grid)) {
             for (int first = 0; first < samples; first += batch) {
                 int[] part = test.shape().clone();
                 part[0] = batch;
@@ -361,15 +373,27 @@ final class DeviceContractTest {
             NaiveTensor corrected = DeviceNetwork.naive(device.download(moments.correctedBias(bias.length)));
             Moments read = moments.read(true);
             for (int c = 0; c < bias.length; c++) {
-                assertThat(corrected.values()[c]).isEqualTo((float) (bias[c] + exactDelta(read, bias, steps, c)));
+                double mean = read.perChannel().orElseThrow().meanError()[c];
+                OptionalDouble delta = delta(mean, bias[c], grid, c);
+                assertThat(read.kept().contains(c)).isEqualTo(delta.isEmpty());
+                assertThat(corrected.values()[c]).isEqualTo((float) (bias[c] + delta.orElse(0)));
             }
             return read;
         }
     }
 
-    private static double exactDelta(Moments m, double[] bias, float[] steps, int c) {
-        double mean = m.perChannel().orElseThrow().meanError()[c];
-        return steps.length == 0 ? (float) (bias[c] + mean) - bias[c] : Math.rint(mean / steps[c]) * steps[c];
+    /** The correction of a channel; empty where its bias has no value for it. */
+    private static OptionalDouble delta(double mean, double bias, BiasGrid grid, int c) {
+        double delta =
+                switch (grid.form()) {
+                    case FLOAT -> (float) (bias + mean) - bias;
+                    case FLOAT16 -> NaiveHalf.nearest(bias + mean) - bias;
+                    case STEPS -> Math.rint(mean / grid.steps()[c]) * grid.steps()[c];
+                };
+        boolean held = grid.form() != BiasGrid.Form.STEPS
+                || mean == 0
+                || (grid.steps()[c] > 0 && Math.abs(delta / grid.steps()[c]) <= grid.highest()[c] + 0.5);
+        return held ? OptionalDouble.of(delta) : OptionalDouble.empty();
     }
 
     private static void compare(
@@ -379,7 +403,7 @@ final class DeviceContractTest {
             NaiveTensor q,
             double[] bias,
             double[] reference,
-            float[] steps,
+            BiasGrid grid,
             boolean outputs,
             Moments moments) {
         int samples = test.shape()[0];
@@ -415,8 +439,7 @@ final class DeviceContractTest {
         Moments.PerChannel perChannel = moments.perChannel().orElseThrow();
         for (int c = 0; c < channels; c++) {
             double mean = sums[0][c] / count;
-            double delta =
-                    steps.length == 0 ? (float) (bias[c] + mean) - bias[c] : Math.rint(mean / steps[c]) * steps[c];
+            double delta = delta(mean, bias[c], grid, c).orElse(0);
             before += sums[1][c] / count / channels;
             after += (sums[1][c] / count - 2 * delta * mean + delta * delta) / channels;
             bias2 += mean * mean / channels;

@@ -91,6 +91,12 @@ final class GraphBuilder {
         return name;
     }
 
+    /** An initializer. */
+    String tensor(TensorProto tensor) {
+        graph.addInitializer(tensor);
+        return tensor.getName();
+    }
+
     /** An initializer of positive random floats. */
     String positive(String name, int n) {
         TensorProto.Builder t =
@@ -184,7 +190,7 @@ final class GraphBuilder {
                             .setTensorType(TypeProto.Tensor.newBuilder().setElemType(1))));
         }
         return ModelProto.newBuilder()
-                .setIrVersion(7)
+                .setIrVersion(opset > 18 ? 10 : 7)
                 .setProducerName("toy")
                 .addOpsetImport(OperatorSetIdProto.newBuilder().setVersion(opset))
                 .setGraph(graph)

@@ -8,6 +8,7 @@ import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.Window;
 import dev.rebias.tensor.ElementType;
@@ -94,7 +95,7 @@ final class InputSquaresTest {
 
     private static Moments measured(WeightError weights, double[] bias, double[] reference, List<HostTensor> batches) {
         try (CpuDevice device = new CpuDevice(1)) {
-            try (InputMoments moments = device.inputSquares(bias, reference, new float[0], weights, true)) {
+            try (InputMoments moments = device.inputSquares(bias, reference, BiasGrid.FLOAT, weights, true)) {
                 for (int b = 0; b < batches.size(); b++) {
                     try (Tensor x = device.upload(batches.get(b))) {
                         moments.addInput(x, b, (int) batches.get(b).shape()[0]);

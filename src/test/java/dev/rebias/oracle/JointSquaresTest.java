@@ -12,6 +12,7 @@ import dev.rebias.model.Graph;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.TestOps;
 import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Planner;
@@ -209,7 +210,7 @@ final class JointSquaresTest {
         Collections.shuffle(order, random);
         try (CpuDevice device = new CpuDevice(1)) {
             try (JointInputSquares moments =
-                    device.jointSquares(layer.bias(), layer.referenceBias(), new float[0], layer.weights(), true)) {
+                    device.jointSquares(layer.bias(), layer.referenceBias(), BiasGrid.FLOAT, layer.weights(), true)) {
                 for (int b : order) {
                     HostTensor of = layer.quantized().get(b);
                     try (Tensor x = device.upload(layer.floating().get(b));

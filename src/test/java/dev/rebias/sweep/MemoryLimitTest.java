@@ -15,6 +15,7 @@ import dev.rebias.model.GraphReader;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
 import java.io.File;
@@ -97,12 +98,12 @@ final class MemoryLimitTest {
         Graph quantized = GraphReader.read(pair.quantizedModel());
         List<LayerPair> layers = Pairing.of(floating, quantized).pairs();
         String input = quantized.inputs().get(0).name();
-        List<float[]> steps = layers.stream().map(l -> new float[0]).toList();
+        List<BiasGrid> grids = layers.stream().map(l -> BiasGrid.FLOAT).toList();
         try (Samples samples = pair.samples().limit(SAMPLES);
                 Device device = Devices.open(name).device()) {
             Plan plan = Planner.plan(reference, true, device, floating, quantized, Map.of(input, input), layers);
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
-            try (Sweep sweep = new Sweep(plan, device, steps, false, limit)) {
+            try (Sweep sweep = new Sweep(plan, device, grids, false, limit)) {
                 List<Moments> moments = sweep.run(samples.bind(List.of(spec)), BATCH, (done, total) -> {});
                 return new Run(moments, device.peakBytes(), sweep.spilledBytes());
             }

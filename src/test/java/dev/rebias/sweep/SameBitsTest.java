@@ -10,6 +10,7 @@ import dev.rebias.model.GraphReader;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
 import java.util.List;
@@ -57,9 +58,9 @@ final class SameBitsTest {
         try (Samples all = pair.samples().limit(samples);
                 CpuDevice device = new CpuDevice(threads)) {
             Plan plan = Planner.plan(reference, errors, device, floating, quantized, Map.of(input, input), layers);
-            List<float[]> steps = layers.stream().map(l -> new float[0]).toList();
+            List<BiasGrid> grids = layers.stream().map(l -> BiasGrid.FLOAT).toList();
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
-            try (Sweep sweep = new Sweep(plan, device, steps, true, Long.MAX_VALUE)) {
+            try (Sweep sweep = new Sweep(plan, device, grids, true, Long.MAX_VALUE)) {
                 return sweep.run(all.bind(List.of(spec)), batchSize, (done, total) -> {});
             }
         }

@@ -21,6 +21,7 @@ import dev.rebias.model.GraphReader;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
@@ -99,13 +100,13 @@ final class SweepCostTest {
         }
 
         @Override
-        public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
-            return device.errorMoments(bias, referenceBias, steps);
+        public ErrorMoments errorMoments(double[] bias, double[] referenceBias, BiasGrid grid) {
+            return device.errorMoments(bias, referenceBias, grid);
         }
 
         @Override
-        public InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
-            return device.inputMoments(bias, referenceBias, steps, weights);
+        public InputMoments inputMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
+            return device.inputMoments(bias, referenceBias, grid, weights);
         }
 
         @Override
@@ -120,8 +121,8 @@ final class SweepCostTest {
 
         @Override
         public JointInputMoments jointMoments(
-                double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
-            return device.jointMoments(bias, referenceBias, steps, weights);
+                double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
+            return device.jointMoments(bias, referenceBias, grid, weights);
         }
 
         @Override
@@ -136,14 +137,14 @@ final class SweepCostTest {
 
         @Override
         public InputMoments inputSquares(
-                double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
-            return device.inputSquares(bias, referenceBias, steps, weights, perSample);
+                double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
+            return device.inputSquares(bias, referenceBias, grid, weights, perSample);
         }
 
         @Override
         public JointInputSquares jointSquares(
-                double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
-            return device.jointSquares(bias, referenceBias, steps, weights, perSample);
+                double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
+            return device.jointSquares(bias, referenceBias, grid, weights, perSample);
         }
 
         @Override
@@ -186,10 +187,10 @@ final class SweepCostTest {
         String input = quantized.inputs().get(0).name();
         CountingDevice device = new CountingDevice();
         Plan plan = Planner.plan(reference, true, device, floating, quantized, Map.of(input, input), layers);
-        List<float[]> steps = layers.stream().map(l -> new float[0]).toList();
+        List<BiasGrid> grids = layers.stream().map(l -> BiasGrid.FLOAT).toList();
         List<Moments> moments;
         try (Samples samples = pair.samples().limit(SAMPLES);
-                Sweep sweep = new Sweep(plan, device, steps, false, Long.MAX_VALUE)) {
+                Sweep sweep = new Sweep(plan, device, grids, false, Long.MAX_VALUE)) {
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
             BoundSamples bound = samples.bind(List.of(spec));
             moments = sweep.run(bound, BATCH, (done, total) -> {});

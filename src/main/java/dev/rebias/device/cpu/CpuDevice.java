@@ -14,6 +14,7 @@ import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
 import dev.rebias.device.WeightError;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
@@ -190,13 +191,13 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
-        return new CpuErrorMoments(context, bias, referenceBias, steps);
+    public ErrorMoments errorMoments(double[] bias, double[] referenceBias, BiasGrid grid) {
+        return new CpuErrorMoments(context, bias, referenceBias, grid);
     }
 
     @Override
-    public InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
-        return new CpuInputMoments(context, bias, referenceBias, steps, weights);
+    public InputMoments inputMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
+        return new CpuInputMoments(context, bias, referenceBias, grid, weights);
     }
 
     @Override
@@ -205,8 +206,8 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public JointInputMoments jointMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
-        return new CpuJointMoments(context, bias, referenceBias, steps, weights);
+    public JointInputMoments jointMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
+        return new CpuJointMoments(context, bias, referenceBias, grid, weights);
     }
 
     @Override
@@ -226,14 +227,14 @@ public final class CpuDevice implements Device {
 
     @Override
     public InputMoments inputSquares(
-            double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
-        return new CpuInputSquares(context, bias, referenceBias, steps, weights, perSample);
+            double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
+        return new CpuInputSquares(context, bias, referenceBias, grid, weights, perSample);
     }
 
     @Override
     public JointInputSquares jointSquares(
-            double[] bias, double[] referenceBias, float[] steps, WeightError weights, boolean perSample) {
-        return new CpuJointSquares(context, bias, referenceBias, steps, weights, perSample);
+            double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
+        return new CpuJointSquares(context, bias, referenceBias, grid, weights, perSample);
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.rebias.device.cpu;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.tensor.Shape;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
@@ -24,8 +25,8 @@ final class CpuErrorMoments extends CpuMeasurement implements ErrorMoments {
     /** A batch's sums: for each unit of work, {@link #SUMS} x channels. */
     private record Batch(double[][][] units, long positions, int samples) {}
 
-    CpuErrorMoments(CpuContext context, double[] bias, double[] referenceBias, float[] steps) {
-        super(context, bias, referenceBias, steps);
+    CpuErrorMoments(CpuContext context, double[] bias, double[] referenceBias, BiasGrid grid) {
+        super(context, bias, referenceBias, grid);
         this.totals = new double[SUMS][bias.length];
     }
 

@@ -4,6 +4,7 @@ import dev.rebias.device.InputMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.Convolution;
 import dev.rebias.tensor.Shape;
 
@@ -32,10 +33,10 @@ final class CpuInputSquares extends CpuMeasurement implements InputMoments {
             CpuContext context,
             double[] bias,
             double[] referenceBias,
-            float[] steps,
+            BiasGrid grid,
             WeightError weights,
             boolean perSample) {
-        super(context, bias, referenceBias, steps);
+        super(context, bias, referenceBias, grid);
         this.weights = weights;
         this.perSample = perSample;
         this.inputs = Math.toIntExact(weights.shape()[1]);

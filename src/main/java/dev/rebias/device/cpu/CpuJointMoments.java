@@ -4,6 +4,7 @@ import dev.rebias.device.JointInputMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
+import dev.rebias.op.BiasGrid;
 import java.util.Optional;
 
 /** The mean error in closed form, where each network's layer has data of its own: what W_f makes of the mean of the one, less what W_q makes of the mean of the other. */
@@ -12,8 +13,8 @@ final class CpuJointMoments extends CpuMeasurement implements JointInputMoments 
     private final InputSums quantized;
     private final WeightError weights;
 
-    CpuJointMoments(CpuContext context, double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
-        super(context, bias, referenceBias, steps);
+    CpuJointMoments(CpuContext context, double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
+        super(context, bias, referenceBias, grid);
         this.weights = weights;
         this.floating = new InputSums(context, weights.op(), weights.shape(), Optional.empty(), 0);
         this.quantized = new InputSums(context, weights.op(), weights.shape(), weights.dataType(), weights.zero());

@@ -4,6 +4,7 @@ import dev.rebias.device.JointInputSquares;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.tensor.Shape;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
@@ -45,10 +46,10 @@ final class CpuJointSquares extends CpuMeasurement implements JointInputSquares 
             CpuContext context,
             double[] bias,
             double[] referenceBias,
-            float[] steps,
+            BiasGrid grid,
             WeightError weights,
             boolean perSample) {
-        super(context, bias, referenceBias, steps);
+        super(context, bias, referenceBias, grid);
         this.weights = weights;
         this.perSample = perSample;
         this.inputs = Math.toIntExact(weights.shape()[1]);

@@ -3,9 +3,12 @@ package dev.rebias.device.cpu;
 import dev.rebias.device.Measurement;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 
 /** What all measurements have: a layer's biases, its correction once the mean errors are known, and what that leaves of the errors. */
@@ -13,18 +16,19 @@ abstract class CpuMeasurement implements Measurement {
     private final CpuContext context;
     private final double[] bias;
     private final double[] referenceBias;
-    private final float[] steps;
+    private final BiasGrid grid;
+    private final List<Integer> kept = new ArrayList<>();
     private final double[] squaredSampleMeans;
     private long samples;
     private Optional<double[]> delta = Optional.empty();
     private Optional<Tensor> correctedBias = Optional.empty();
 
     /** Parameters as for {@link dev.rebias.device.Device#errorMoments}. */
-    CpuMeasurement(CpuContext context, double[] bias, double[] referenceBias, float[] steps) {
+    CpuMeasurement(CpuContext context, double[] bias, double[] referenceBias, BiasGrid grid) {
         this.context = context;
         this.bias = bias.clone();
         this.referenceBias = referenceBias.clone();
-        this.steps = steps.clone();
+        this.grid = grid;
         this.squaredSampleMeans = new double[bias.length];
     }
 
@@ -74,10 +78,11 @@ abstract class CpuMeasurement implements Measurement {
     final void solve(double[] meanErrors) {
         double[] d = new double[bias.length];
         for (int c = 0; c < d.length; c++) {
-            // A float bias holds b + delta rounded; delta is what it really moves by.
-            d[c] = steps.length == 0
-                    ? (float) (bias[c] + meanErrors[c]) - bias[c]
-                    : Math.rint(meanErrors[c] / steps[c]) * steps[c];
+            d[c] = grid.correction(c, bias[c], meanErrors[c]);
+            if (Double.isInfinite(d[c])) {
+                kept.add(c);
+                d[c] = 0;
+            }
         }
         delta = Optional.of(d);
     }
@@ -97,7 +102,7 @@ abstract class CpuMeasurement implements Measurement {
 
     /** The correction, where only mean errors were measured. */
     final Moments moments() {
-        return new Moments(samples, rounded(), Optional.empty(), Optional.empty());
+        return new Moments(samples, rounded(), kept, Optional.empty(), Optional.empty());
     }
 
     /**
@@ -131,6 +136,7 @@ abstract class CpuMeasurement implements Measurement {
         return new Moments(
                 samples,
                 rounded(),
+                kept,
                 Optional.of(new Moments.Errors(mseBefore, mseAfter, squaredBias, signalPower)),
                 perChannel
                         ? Optional.of(new Moments.PerChannel(

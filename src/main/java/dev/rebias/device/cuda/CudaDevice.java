@@ -14,6 +14,7 @@ import dev.rebias.device.Transfers;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.op.Attributes;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
@@ -156,18 +157,18 @@ public final class CudaDevice implements Device {
     }
 
     @Override
-    public ErrorMoments errorMoments(double[] bias, double[] referenceBias, float[] steps) {
-        return new CudaErrorMoments(context, bias, referenceBias, steps);
+    public ErrorMoments errorMoments(double[] bias, double[] referenceBias, BiasGrid grid) {
+        return new CudaErrorMoments(context, bias, referenceBias, grid);
     }
 
     @Override
-    public InputMoments inputMoments(double[] bias, double[] referenceBias, float[] steps, WeightError weights) {
+    public InputMoments inputMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
         Op error = weights.dataType()
                 .<Op>map(type -> new IntegerLayer(weights.op(), type, weights.zero()))
                 .orElse(weights.op());
         return new InputMomentsByErrors(
                 prepare(error, InputMomentsByErrors.operands(weights)),
-                errorMoments(bias, referenceBias, steps),
+                errorMoments(bias, referenceBias, grid),
                 weights);
     }
 

@@ -4,11 +4,14 @@ import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 
@@ -31,7 +34,7 @@ final class CudaErrorMoments implements ErrorMoments {
 
     private final CudaContext context;
     private final int channels;
-    private final boolean integerBias;
+    private final BiasGrid grid;
     private final DeviceTensor biases;
     private final MemoryPool.Block totals;
     private final MemoryPool.Block results;
@@ -42,13 +45,14 @@ final class CudaErrorMoments implements ErrorMoments {
     private long count;
     private boolean closed;
 
-    CudaErrorMoments(CudaContext context, double[] bias, double[] referenceBias, float[] steps) {
+    CudaErrorMoments(CudaContext context, double[] bias, double[] referenceBias, BiasGrid grid) {
         this.context = context;
         this.channels = bias.length;
-        this.integerBias = steps.length > 0;
-        // One upload: both biases, then the steps.
-        HostTensor all =
-                HostTensor.zeros(ElementType.UINT8, 2L * channels * Double.BYTES + (long) steps.length * Float.BYTES);
+        this.grid = grid;
+        int steps = grid.steps().length;
+        // One upload: both biases, the ranges of the steps, the steps.
+        HostTensor all = HostTensor.zeros(
+                ElementType.UINT8, 2L * (channels + steps) * Double.BYTES + (long) steps * Float.BYTES);
         ByteBuffer bytes = all.bytes();
         for (double b : bias) {
             bytes.putDouble(b);
@@ -56,7 +60,13 @@ final class CudaErrorMoments implements ErrorMoments {
         for (double b : referenceBias) {
             bytes.putDouble(b);
         }
-        for (float s : steps) {
+        for (double l : grid.lowest()) {
+            bytes.putDouble(l);
+        }
+        for (double h : grid.highest()) {
+            bytes.putDouble(h);
+        }
+        for (float s : grid.steps()) {
             bytes.putFloat(s);
         }
         try (Partial made = new Partial()) {
@@ -163,7 +173,8 @@ final class CudaErrorMoments implements ErrorMoments {
         context.arguments()
                 .pointer(totals.address())
                 .pointer(bias)
-                .pointer(integerBias ? bias + 2L * channels * Double.BYTES : 0)
+                .pointer(bias + 2L * channels * Double.BYTES)
+                .small(form())
                 .pointer(results.address() + (long) RESULTS * Double.BYTES)
                 .pointer(corrected.address())
                 .pointer(results.address())
@@ -171,6 +182,15 @@ final class CudaErrorMoments implements ErrorMoments {
                 .real((double) count)
                 .blocks(kernel("error_moments_solve"), "error_moments_solve", 1);
         returned = Optional.of(context.bring(results.address(), resultBytes()));
+    }
+
+    /** The form of the bias's storage as the kernel numbers it. */
+    private int form() {
+        return switch (grid.form()) {
+            case FLOAT -> 0;
+            case FLOAT16 -> 1;
+            case STEPS -> 2;
+        };
     }
 
     private CudaContext.Returned solved() {
@@ -195,9 +215,17 @@ final class CudaErrorMoments implements ErrorMoments {
         double signalPower = bytes.getDouble();
         float[] delta = new float[channels];
         bytes.asFloatBuffer().get(delta);
+        List<Integer> kept = new ArrayList<>();
+        for (int c = 0; c < channels; c++) {
+            if (Float.isInfinite(delta[c])) {
+                kept.add(c);
+                delta[c] = 0;
+            }
+        }
         return new Moments(
                 samples,
                 delta,
+                kept,
                 Optional.of(new Moments.Errors(mseBefore, mseAfter, squaredBias, signalPower)),
                 perChannel ? Optional.of(readChannels()) : Optional.empty());
     }

@@ -10,6 +10,7 @@ import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.LayerOps;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
@@ -136,7 +137,7 @@ public final class SelfTest {
         double[] bias = new double[channels];
         double[] reference = new double[channels];
         Arrays.setAll(reference, c -> 0.1 * c);
-        try (ErrorMoments moments = device.errorMoments(bias, reference, new float[0]);
+        try (ErrorMoments moments = device.errorMoments(bias, reference, BiasGrid.FLOAT);
                 Tensor e = device.upload(error);
                 Tensor y = device.upload(output)) {
             moments.addError(e, y, 1, 0, (int) error.shape()[0]);
