@@ -38,13 +38,15 @@ std::map<uintptr_t, Allocation>& pinned() {
 }
 
 size_t used = 0;
+// What a test has set; 0 for none.
+size_t ordered_total = 0;
 
 size_t total() {
     static size_t it = [] {
         const char* limit = getenv("EMULATOR_MEMORY");
         return limit ? strtoull(limit, nullptr, 10) : size_t{4} << 30;
     }();
-    return it;
+    return ordered_total != 0 ? ordered_total : it;
 }
 
 int poison_file() {
@@ -184,6 +186,12 @@ bool release_pinned(void* address) {
     munmap(static_cast<char*>(address) - PAGE, found->second.mapped);
     pinned().erase(found);
     return died(address, "pinned allocation", "cuMemFreeHost");
+}
+
+// Lets the card have that much memory from now on; 0 for as much as at first.
+EXPORT void emulator_memory(int64_t bytes) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    ordered_total = static_cast<size_t>(bytes);
 }
 
 bool in_pinned_memory(const void* address, size_t bytes) {

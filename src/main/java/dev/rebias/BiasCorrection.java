@@ -4,6 +4,7 @@ import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Transfers;
+import dev.rebias.error.OutOfDeviceMemoryException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.BiasWriter;
@@ -196,19 +197,12 @@ public final class BiasCorrection {
     private CorrectionResult correct(
             BoundSamples bound, List<LayerPair> layers, CorrectionOptions options, Device device, String why) {
         Transfers before = device.transfers();
-        device.forgetPeak();
         Plan plan = plan(layers, device, options);
-        int batchSize = batchSize(options.batchSize(), bound, plan, device, bound.count());
+        int usual = batchSize(options.batchSize().orElse(device.usualBatchSize()), bound, plan, device, bound.count());
         long start = System.nanoTime();
-        List<Moments> moments;
-        long spilled;
-        Profile profile;
-        try (Sweep sweep = sweep(plan, device, options)) {
-            moments = sweep.run(bound, batchSize, options.listener());
-            spilled = sweep.spilledBytes();
-            profile = sweep.profile();
-        }
+        Swept swept = swept(plan, bound, usual, options, device);
         double seconds = (System.nanoTime() - start) / 1e9;
+        List<Moments> moments = swept.moments();
         Map<Layer, float[]> corrections = new LinkedHashMap<>();
         for (int i = 0; i < layers.size(); i++) {
             corrections.put(layers.get(i).quantized(), moments.get(i).delta());
@@ -220,21 +214,46 @@ public final class BiasCorrection {
                 device.info(),
                 why,
                 bound.count(),
-                batchSize,
+                swept.batchSize(),
                 results(layers, moments),
                 device.transfers().since(before),
-                warnings(options, device, batchSize, layers, moments),
+                warnings(options, device, usual, swept, layers),
                 seconds,
                 device.peakBytes(),
-                spilled,
-                profile);
+                swept.spilledBytes(),
+                swept.profile());
+    }
+
+    /** What a sweep found, and with how many samples per batch it had room. */
+    private record Swept(List<Moments> moments, int batchSize, long spilledBytes, Profile profile) {}
+
+    /** Sweeps with batches of that many samples; where nobody asked for them and the device's memory does not suffice, with fewer. */
+    private Swept swept(Plan plan, BoundSamples bound, int usual, CorrectionOptions options, Device device) {
+        boolean free = options.batchSize().isEmpty() && fixedBatch().isEmpty();
+        for (int batchSize = usual; ; batchSize = batchSize / 2) {
+            device.forgetPeak();
+            try (Sweep sweep = sweep(plan, device, options)) {
+                List<Moments> moments = sweep.run(bound, batchSize, options.listener());
+                return new Swept(moments, batchSize, sweep.spilledBytes(), sweep.profile());
+            } catch (OutOfDeviceMemoryException e) {
+                if (!free || batchSize == 1) {
+                    throw e;
+                }
+            }
+        }
     }
 
     private List<String> warnings(
-            CorrectionOptions options, Device device, int batchSize, List<LayerPair> layers, List<Moments> moments) {
+            CorrectionOptions options, Device device, int usual, Swept swept, List<LayerPair> layers) {
         List<String> all = new ArrayList<>(device.warnings());
         for (int i = 0; i < layers.size(); i++) {
-            kept(layers.get(i).quantized(), moments.get(i)).ifPresent(all::add);
+            kept(layers.get(i).quantized(), swept.moments().get(i)).ifPresent(all::add);
+        }
+        int batchSize = swept.batchSize();
+        if (batchSize < usual) {
+            all.add("batches had " + batchSize + " samples instead of " + usual
+                    + ", for more did not fit into the device's memory: --batch-size " + batchSize
+                    + " saves the attempts; the last bits of float layers may differ from those of other sizes");
         }
         double peak = device.peakBytes();
         if (peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
@@ -289,12 +308,16 @@ public final class BiasCorrection {
      */
     public Footprint footprint(Samples samples, CorrectionOptions options, long count) {
         BoundSamples bound = samples.bind(inputs());
-        List<LayerPair> layers = layers(options);
         try (Device device = Devices.open(options.device()).device()) {
-            Plan plan = plan(layers, device, options);
-            try (Sweep sweep = sweep(plan, device, options.withMemoryLimit(Long.MAX_VALUE))) {
-                return sweep.footprint(bound, batchSize(options.batchSize(), bound, plan, device, count));
-            }
+            return footprint(bound, options, count, device);
+        }
+    }
+
+    private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
+        Plan plan = plan(layers(options), device, options);
+        int wanted = options.batchSize().orElse(device.usualBatchSize());
+        try (Sweep sweep = sweep(plan, device, options.withMemoryLimit(Long.MAX_VALUE))) {
+            return sweep.footprint(bound, batchSize(wanted, bound, plan, device, count));
         }
     }
 
@@ -304,6 +327,13 @@ public final class BiasCorrection {
      * @throws UnsupportedException also if the model leaves the shape of an input open
      */
     public Footprint footprint(CorrectionOptions options, long count) {
+        try (Device device = Devices.open(options.device()).device()) {
+            int batchSize = fixedBatch().orElse(options.batchSize().orElse(device.usualBatchSize()));
+            return footprint(zeros(batchSize).bind(inputs()), options, count, device);
+        }
+    }
+
+    private Samples zeros(int batchSize) {
         Map<String, HostTensor> zeros = new LinkedHashMap<>();
         for (InputSpec input : inputs()) {
             long[] shape = input.shape();
@@ -311,10 +341,10 @@ public final class BiasCorrection {
                 throw new UnsupportedException("input '" + input.name() + "' of '" + quantized.file() + "' is "
                         + input.shapeText() + ", of no fixed size: give the samples that will be used (--samples)");
             }
-            shape[0] = fixedBatch().orElse(options.batchSize());
+            shape[0] = batchSize;
             zeros.put(input.name(), HostTensor.zeros(input.type(), shape));
         }
-        return footprint(Samples.of(zeros), options, count);
+        return Samples.of(zeros);
     }
 
     private List<LayerPair> layers(CorrectionOptions options) {
@@ -335,7 +365,9 @@ public final class BiasCorrection {
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {
         List<BiasGrid> grids =
                 plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
-        return new Sweep(plan, device, grids, options.perChannel(), options.memoryLimit());
+        boolean limited = options.memoryLimit() < Long.MAX_VALUE;
+        long limit = limited ? options.memoryLimit() : device.waitingBytes();
+        return new Sweep(plan, device, grids, options.perChannel(), limit);
     }
 
     private InputSpec spec(GraphInput input) {

@@ -15,6 +15,16 @@ public interface Device extends AutoCloseable {
     /** How many threads may work on batches of their own at once; 1 where a session is for one thread. */
     int threads();
 
+    /** How many samples a batch has where nobody says how many. */
+    default int usualBatchSize() {
+        return 32;
+    }
+
+    /** The bytes of tensors that may be here where nobody sets a limit: beyond that, those that wait go elsewhere, so that what is worked on finds room. */
+    default long waitingBytes() {
+        return Long.MAX_VALUE;
+    }
+
     /**
      * The batch size that suits the device.
      *

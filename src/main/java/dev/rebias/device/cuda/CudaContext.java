@@ -36,6 +36,7 @@ final class CudaContext implements AutoCloseable {
     private final Counters counters = new Counters();
     private final String name;
     private final CUctx_st context;
+    private final long libraryElements;
     private final CUstream_st compute = new CUstream_st();
     private final CUstream_st uploads = new CUstream_st();
     private final cudnnContext cudnnHandle = new cudnnContext();
@@ -64,10 +65,20 @@ final class CudaContext implements AutoCloseable {
      * @throws CudaException if it fails
      */
     CudaContext(CudaCards.Card card) {
-        this(card, PrimaryContexts.of(card));
+        this(card, Integer.MAX_VALUE);
     }
 
-    private CudaContext(CudaCards.Card card, CUctx_st context) {
+    /**
+     * The same with another bound of the libraries' tensors.
+     *
+     * @param libraryElements how many elements a tensor may have that cuDNN or a matrix that cuBLAS is given; more go in parts
+     */
+    CudaContext(CudaCards.Card card, long libraryElements) {
+        this(card, PrimaryContexts.of(card), libraryElements);
+    }
+
+    private CudaContext(CudaCards.Card card, CUctx_st context, long libraryElements) {
+        this.libraryElements = libraryElements;
         name = card.name();
         this.context = context;
         resources.add(host::close);
@@ -171,6 +182,11 @@ final class CudaContext implements AutoCloseable {
     cublasContext cublas() {
         enter();
         return cublasHandle;
+    }
+
+    /** How many elements a tensor may have that cuDNN is given, and rows a matrix of cuBLAS: they count in ints. */
+    long libraryElements() {
+        return libraryElements;
     }
 
     /** The factor 1, where cuDNN and cuBLAS take one. */

@@ -33,6 +33,11 @@ import java.util.stream.IntStream;
 
 /** One NVIDIA GPU. Tensors of FLOAT, UINT8 and INT8 live in its memory, all others on the host. */
 public final class CudaDevice implements Device {
+    /** Enough samples to keep a large card busy with the small layers behind a network. */
+    private static final int BATCH = 128;
+    /** The share of the pool that tensors which wait may take; the rest is for what is worked on. */
+    private static final double WAITING_SHARE = 0.6;
+
     private final CudaContext context;
     private final HostFallback.Traffic traffic = new HostFallback.Traffic();
     private final boolean emulated;
@@ -49,12 +54,17 @@ public final class CudaDevice implements Device {
      * @throws CudaException if the GPU fails
      */
     public static CudaDevice open(int ordinal) {
+        return open(ordinal, Integer.MAX_VALUE);
+    }
+
+    /** The same with another bound of the libraries' tensors ({@link CudaContext#libraryElements}). */
+    static CudaDevice open(int ordinal, long libraryElements) {
         Optional<String> missing = CudaLibraries.missing();
         if (missing.isPresent()) {
             throw new DeviceUnavailableException("no GPU can be used: " + missing.get() + "; or use --device cpu");
         }
         CudaCards.Card card = CudaCards.require(ordinal);
-        return new CudaDevice(new CudaContext(card), card.emulated());
+        return new CudaDevice(new CudaContext(card, libraryElements), card.emulated());
     }
 
     @Override
@@ -65,6 +75,17 @@ public final class CudaDevice implements Device {
     @Override
     public int threads() {
         return 1;
+    }
+
+    @Override
+    public int usualBatchSize() {
+        return BATCH;
+    }
+
+    @Override
+    public long waitingBytes() {
+        long pool = context.pool().capacity();
+        return pool == 0 ? Long.MAX_VALUE : (long) (pool * WAITING_SHARE);
     }
 
     @Override

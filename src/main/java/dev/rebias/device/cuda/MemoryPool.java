@@ -2,6 +2,7 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.device.FreeRanges;
 import dev.rebias.device.Resources;
+import dev.rebias.error.OutOfDeviceMemoryException;
 import java.util.HashSet;
 import java.util.Set;
 import org.bytedeco.cuda.global.cudart;
@@ -97,7 +98,7 @@ final class MemoryPool implements AutoCloseable {
      *
      * @param bytes its size, at least 1
      * @param purpose for what, for the message if there is not so much
-     * @throws CudaException.OutOfMemory if there is no free range so long
+     * @throws OutOfDeviceMemoryException if there is no free range so long
      */
     Block allocate(long bytes, String purpose) {
         long size = (Math.max(bytes, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -117,10 +118,11 @@ final class MemoryPool implements AutoCloseable {
 
     private long fit(long size, String purpose) {
         return free.take(size)
-                .orElseThrow(() -> new CudaException.OutOfMemory("the card's memory does not suffice for " + purpose
+                .orElseThrow(() -> new OutOfDeviceMemoryException("the card's memory does not suffice for " + purpose
                         + ": requested " + size + " bytes, free " + (capacity - used) + " (longest piece "
                         + free.longest() + "), total " + capacity
-                        + "; use a smaller --batch-size or fewer samples (--limit)"));
+                        + "; use a smaller --batch-size, or a --memory-limit below " + used / 2
+                        + ", so that more of what waits goes to the file, or fewer samples (--limit)"));
     }
 
     private void release(Block block) {
@@ -137,6 +139,11 @@ final class MemoryPool implements AutoCloseable {
         }
         free.give(block.address - base, block.bytes);
         freed.freed(block.address, block.bytes);
+    }
+
+    /** The bytes of the pool; 0 if every block is an allocation of its own. */
+    long capacity() {
+        return capacity;
     }
 
     long used() {
