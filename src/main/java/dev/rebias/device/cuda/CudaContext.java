@@ -7,6 +7,7 @@ import dev.rebias.tensor.HostTensor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.Optional;
 import org.bytedeco.cuda.cublas.cublasContext;
 import org.bytedeco.cuda.cudart.CUctx_st;
 import org.bytedeco.cuda.cudart.CUevent_st;
@@ -47,6 +48,7 @@ final class CudaContext implements AutoCloseable {
     private Kernels kernels;
     private MemoryPool pool;
     private Events events;
+    private UploadBlocks uploadBlocks;
     private PinnedRing ring;
     private Launch launch;
     /** Pinned memory for results: what has been allocated, the last piece of it, and how much of that is used. */
@@ -108,6 +110,7 @@ final class CudaContext implements AutoCloseable {
             resources.add(kernels::close);
             events = new Events();
             resources.add(events::close);
+            uploadBlocks = new UploadBlocks(pool, events, () -> events.record(compute));
             ring = new PinnedRing(counters, events);
             resources.add(ring::close);
             resources.add(resultChunks::close);
@@ -211,20 +214,39 @@ final class CudaContext implements AutoCloseable {
     }
 
     /**
-     * Sends a tensor to the card without waiting. The copy has a stream of its own: it waits for what the compute stream was given so far, which
-     * may still use the block, and the compute stream waits for it when the tensor is first used.
+     * Sends a tensor to the card without waiting. The copy has a stream of its own: it waits for the work that may still use the block (the compute stream's so far, less
+     * where more is known of it), and the compute stream waits for it when the tensor is first used.
      */
     DeviceTensor upload(HostTensor values) {
         ByteBuffer bytes = values.bytes();
-        MemoryPool.Block block = pool().allocate(bytes.capacity(), "a tensor " + values);
+        enter();
+        Optional<UploadBlocks.Held> held = uploadBlocks.take(bytes.capacity());
+        MemoryPool.Block block = held.map(UploadBlocks.Held::block)
+                .orElseGet(() -> pool.allocate(bytes.capacity(), "a tensor " + values));
         try {
-            events.await(uploads, events.record(compute));
+            if (held.isPresent()) {
+                events.await(uploads, held.get().used());
+            } else if (!block.fresh()) {
+                events.await(uploads, events.record(compute));
+            }
             ring.send(bytes, block.address(), uploads);
             return DeviceTensor.uploading(this, values.type(), values.shape(), block, events.record(uploads));
         } catch (RuntimeException e) {
             block.close();
             throw e;
         }
+    }
+
+    /** An event at the present end of the compute stream. */
+    CUevent_st mark() {
+        enter();
+        return events.record(compute);
+    }
+
+    /** Takes over the block of an upload that nobody uses any more. */
+    void used(MemoryPool.Block block) {
+        enter();
+        uploadBlocks.keep(block);
     }
 
     /** Lets the compute stream wait for an upload. */

@@ -12,6 +12,7 @@ final class DeviceTensor implements Tensor {
     private static final class Storage {
         private final CudaContext context;
         private final MemoryPool.Block block;
+        private final boolean uploaded;
         private int users = 1;
         private Optional<CUevent_st> upload;
 
@@ -19,6 +20,15 @@ final class DeviceTensor implements Tensor {
             this.context = context;
             this.block = block;
             this.upload = upload;
+            this.uploaded = upload.isPresent();
+        }
+
+        void close() {
+            if (uploaded) {
+                context.used(block);
+            } else {
+                block.close();
+            }
         }
 
         /** Lets the compute stream wait for the upload, if nothing has yet. */
@@ -120,7 +130,7 @@ final class DeviceTensor implements Tensor {
         if (--storage.users == 0) {
             // Whoever gets the block next is ordered by the compute stream, and so must this upload be.
             storage.awaitUpload();
-            storage.block.close();
+            storage.close();
         }
     }
 

@@ -4,6 +4,7 @@ import dev.rebias.device.FreeRanges;
 import dev.rebias.device.Resources;
 import dev.rebias.error.OutOfDeviceMemoryException;
 import java.util.HashSet;
+import java.util.OptionalLong;
 import java.util.Set;
 import org.bytedeco.cuda.global.cudart;
 
@@ -31,6 +32,10 @@ final class MemoryPool implements AutoCloseable {
     private final FreeRanges free;
 
     private final Set<Long> ownAllocations = new HashSet<>();
+    private Runnable beforeShortage = () -> {};
+    /** Up to here memory has been given out. */
+    private long touched;
+
     private long used;
     private long peak;
     private long blocks;
@@ -40,11 +45,27 @@ final class MemoryPool implements AutoCloseable {
     final class Block implements AutoCloseable {
         private final long address;
         private final long bytes;
+        private final boolean fresh;
         private boolean released;
 
-        private Block(long address, long bytes) {
+        private Block(long address, long bytes, boolean fresh) {
             this.address = address;
             this.bytes = bytes;
+            this.fresh = fresh;
+        }
+
+        /** Whether nothing has ever used this memory, so that no work on it can be left to do. */
+        boolean fresh() {
+            return fresh;
+        }
+
+        long bytes() {
+            return bytes;
+        }
+
+        /** Whether it is as large as one for that many bytes. */
+        boolean fits(long wanted) {
+            return bytes == aligned(wanted);
         }
 
         long address() {
@@ -101,12 +122,44 @@ final class MemoryPool implements AutoCloseable {
      * @throws OutOfDeviceMemoryException if there is no free range so long
      */
     Block allocate(long bytes, String purpose) {
-        long size = (Math.max(bytes, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        long size = aligned(bytes);
         long address = single ? own(Math.max(bytes, 1), purpose) : base + fit(size, purpose);
+        boolean fresh = single || address - base >= touched;
+        touched = Math.max(touched, address - base + size);
+        use(size);
+        return new Block(address, size, fresh);
+    }
+
+    private static long aligned(long bytes) {
+        return (Math.max(bytes, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+
+    private void use(long size) {
         used += size;
         peak = Math.max(peak, used);
         blocks++;
-        return new Block(address, size);
+    }
+
+    /** Whether blocks come from one allocation, and the pool is not closed. */
+    boolean pooled() {
+        return !single && !closed;
+    }
+
+    /** What gives back blocks that were set aside, for when there is no room for others. */
+    void beforeShortage(Runnable givesBack) {
+        beforeShortage = givesBack;
+    }
+
+    /** Counts a block as one that is not in use, though it is not given out again. */
+    void setAside(Block block) {
+        used -= block.bytes;
+        blocks--;
+        freed.freed(block.address, block.bytes);
+    }
+
+    /** Counts a block that was set aside as one in use. */
+    void takeBack(Block block) {
+        use(block.bytes);
     }
 
     private long own(long bytes, String purpose) {
@@ -117,8 +170,12 @@ final class MemoryPool implements AutoCloseable {
     }
 
     private long fit(long size, String purpose) {
-        return free.take(size)
-                .orElseThrow(() -> new OutOfDeviceMemoryException("the card's memory does not suffice for " + purpose
+        OptionalLong place = free.take(size);
+        if (place.isEmpty()) {
+            beforeShortage.run();
+            place = free.take(size);
+        }
+        return place.orElseThrow(() -> new OutOfDeviceMemoryException("the card's memory does not suffice for " + purpose
                         + ": requested " + size + " bytes, free " + (capacity - used) + " (longest piece "
                         + free.longest() + "), total " + capacity
                         + "; use a smaller --batch-size, or a --memory-limit below " + used / 2

@@ -204,7 +204,8 @@ final class EmulatedRunTest {
         float[] values = new float[n];
         Arrays.fill(values, 5);
         try (CudaContext context = new CudaContext(CudaCards.require(0))) {
-            DeviceTensor before = context.upload(HostTensor.of(values, n));
+            DeviceTensor before = DeviceTensor.allocate(context, ElementType.FLOAT, n);
+            context.clear(before.address(), before.bytes());
             try (DeviceTensor neighbour = context.upload(HostTensor.of(values, n))) {
                 long address = before.address();
                 before.close();
