@@ -3,7 +3,9 @@ package dev.rebias;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Moments;
+import dev.rebias.device.Preferences;
 import dev.rebias.device.Transfers;
+import dev.rebias.device.Upcoming;
 import dev.rebias.error.OutOfDeviceMemoryException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.BiasSites;
@@ -49,6 +51,9 @@ import java.util.stream.Collectors;
  */
 public final class BiasCorrection {
     /** So that threads which share out batches end at about the same time. */
+    /** For dimensions of inputs that a model leaves open. */
+    private static final long SOME_SIZE = 64;
+
     private static final int BATCHES_PER_THREAD = 4;
 
     /** By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file once it has. */
@@ -358,7 +363,23 @@ public final class BiasCorrection {
         return layers;
     }
 
-    private Plan plan(List<LayerPair> layers, Device device, CorrectionOptions options) {
+    /**
+     * The operations that {@link #correct} would run on a GPU, in order, with the shapes of what varies as far as they are known; needs no GPU.
+     *
+     * @throws UnsupportedException as {@link #correct} does
+     */
+    public List<Upcoming> operations(CorrectionOptions options) {
+        List<long[]> shapes = new ArrayList<>();
+        for (InputSpec input : inputs()) {
+            // Which size it is decides nothing, but whether it is 1 does.
+            shapes.add(Arrays.stream(input.shape())
+                    .map(d -> d < 0 ? SOME_SIZE : d)
+                    .toArray());
+        }
+        return plan(layers(options), new Preferences() {}, options).upcoming(shapes);
+    }
+
+    private Plan plan(List<LayerPair> layers, Preferences device, CorrectionOptions options) {
         return Planner.plan(options.reference(), options.errors(), device, floating, quantized, floatInputs, layers);
     }
 

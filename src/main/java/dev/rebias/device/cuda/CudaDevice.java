@@ -11,6 +11,7 @@ import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
+import dev.rebias.device.Upcoming;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.op.Attributes;
@@ -104,6 +105,23 @@ public final class CudaDevice implements Device {
     }
 
     @Override
+    public void expect(List<Upcoming> operations) {
+        context.kernels().expect(CudaErrorMoments.FILE);
+        ExpectedKernels.of(operations)
+                .forEach((source, title) -> context.kernels().expect(title, source));
+    }
+
+    /** The kernels that nobody expected to run. */
+    List<String> lateKernels() {
+        return context.kernels().late();
+    }
+
+    /** How many kernels were compiled here and how many of the cache's were used, and how long that took. */
+    public String compilation() {
+        return context.kernels().compiler().summary();
+    }
+
+    @Override
     public PreparedOp prepare(Op op, List<Operand> operands) {
         if (op instanceof LayerOp layer) {
             return PreparedLayer.of(this, context, layer, operands);
@@ -122,25 +140,33 @@ public final class CudaDevice implements Device {
     }
 
     private PreparedOp prepareNode(OnnxOp op, List<Operand> operands) {
-        Optional<PreparedOp> layer = layer(op, operands);
+        Optional<AsLayer> layer = asLayer(op, operands);
         if (layer.isPresent()) {
-            return layer.get();
+            return PreparedLayer.of(
+                    this, context, layer.get().op(), layer.get().operands());
         }
         PreparedOp onHost = new HostFallback(context, traffic, op, operands);
         if (!ElementwiseGroup.admits(op)) {
             return new PreparedNode(context, op, operands, onHost);
         }
+        return new PreparedElementwise(context, alone(op, operands), operands, onHost);
+    }
+
+    /** A node as a group of its own. */
+    static ElementwiseGroup alone(OnnxOp op, List<Operand> operands) {
         List<Integer> inputs = IntStream.range(0, operands.size())
                 .map(i -> operands.get(i) instanceof Operand.Absent ? ElementwiseGroup.Member.ABSENT : i)
                 .boxed()
                 .toList();
-        ElementwiseGroup alone = new ElementwiseGroup(
+        return new ElementwiseGroup(
                 operands.size(), List.of(new ElementwiseGroup.Member(op, inputs)), List.of(operands.size()));
-        return new PreparedElementwise(context, alone, operands, onHost);
     }
 
+    /** A node as a layer, with data, weights and bias. */
+    record AsLayer(LayerOp op, List<Operand> operands) {}
+
     /** A node with weights that nobody corrects: the same as a layer, if its weights and its bias are constants of the usual shapes. */
-    private Optional<PreparedOp> layer(OnnxOp op, List<Operand> operands) {
+    static Optional<AsLayer> asLayer(OnnxOp op, List<Operand> operands) {
         if (!LayerOps.hasWeights(op.node())
                 || !(operands.get(0) instanceof Operand.Variable)
                 || !(operands.get(1) instanceof Operand.Constant weights)
@@ -162,7 +188,7 @@ public final class CudaDevice implements Device {
             return Optional.empty();
         }
         List<Operand> three = List.of(operands.get(0), weights, bias);
-        return Optional.of(PreparedLayer.of(this, context, layer, three));
+        return Optional.of(new AsLayer(layer, three));
     }
 
     /** The operation of a layer without its bias. */
