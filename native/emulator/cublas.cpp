@@ -90,7 +90,7 @@ int product(Handle* handle, const char* function, int transpose_a, int transpose
 #define ENTER(function)                                                \
     std::lock_guard<std::recursive_mutex> guard(lock());               \
     if (int ordered = called(#function, EXECUTION_FAILED)) return ordered; \
-    if (sticky()) return EXECUTION_FAILED
+    if (sticky() || !require_context(#function)) return EXECUTION_FAILED
 
 EXPORT const char* cublasGetStatusString(int status) {
     switch (status) {
@@ -112,6 +112,7 @@ EXPORT int cublasCreate_v2(Handle** handle) {
 EXPORT int cublasDestroy_v2(Handle* handle) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     int ordered = called("cublasDestroy_v2", NOT_INITIALISED);
+    if (!require_context("cublasDestroy_v2")) return NOT_INITIALISED;
     if (!died(handle, "cuBLAS handle", "cublasDestroy")) return NOT_INITIALISED;
     delete handle;
     return ordered;

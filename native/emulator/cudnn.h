@@ -41,3 +41,8 @@ struct FilterDescriptor {
     std::lock_guard<std::recursive_mutex> guard(lock());                         \
     if (int ordered = called(#function, CUDNN_EXECUTION_FAILED)) return ordered; \
     if (sticky()) return CUDNN_EXECUTION_FAILED
+
+// The same for calls that work on a card, not on descriptors only.
+#define ENTER_CONTEXT(function) \
+    ENTER(function);            \
+    if (!require_context(#function)) return CUDNN_EXECUTION_FAILED

@@ -212,14 +212,14 @@ EXPORT int cudnnGetConvolutionNdForwardOutputDim(const ConvolutionDescriptor* c,
 
 EXPORT int cudnnGetConvolutionForwardAlgorithm_v7(CudnnHandle* handle, const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c,
                                                   const TensorDescriptor* y, int requested, int* returned, Performance* to) {
-    ENTER(cudnnGetConvolutionForwardAlgorithm_v7);
+    ENTER_CONTEXT(cudnnGetConvolutionForwardAlgorithm_v7);
     if (!alive_all("cudnnGetConvolutionForwardAlgorithm_v7", handle, x, w, c, y) || !fits(*x, *w, *c, *y)) return CUDNN_BAD_PARAM;
     return algorithms(x, w, c, requested, returned, to);
 }
 
 EXPORT int cudnnGetConvolutionForwardWorkspaceSize(CudnnHandle* handle, const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c,
                                                    const TensorDescriptor* y, int algorithm, size_t* bytes) {
-    ENTER(cudnnGetConvolutionForwardWorkspaceSize);
+    ENTER_CONTEXT(cudnnGetConvolutionForwardWorkspaceSize);
     if (!alive_all("cudnnGetConvolutionForwardWorkspaceSize", handle, x, w, c, y) || !fits(*x, *w, *c, *y)) return CUDNN_BAD_PARAM;
     if (!supported(algorithm, *c)) return CUDNN_NOT_SUPPORTED;
     *bytes = workspace(algorithm, *w, *x);
@@ -229,7 +229,7 @@ EXPORT int cudnnGetConvolutionForwardWorkspaceSize(CudnnHandle* handle, const Te
 EXPORT int cudnnConvolutionForward(CudnnHandle* handle, const float* alpha, const TensorDescriptor* xd, const float* x, const FilterDescriptor* wd,
                                    const float* w, const ConvolutionDescriptor* cd, int algorithm, void* space, size_t space_bytes, const float* beta,
                                    const TensorDescriptor* yd, float* y) {
-    ENTER(cudnnConvolutionForward);
+    ENTER_CONTEXT(cudnnConvolutionForward);
     const char* function = "cudnnConvolutionForward";
     if (!alive_all(function, handle, xd, wd, cd, yd)) return CUDNN_BAD_PARAM;
     Call call{*xd, *yd, *wd, *cd, *alpha, *beta, algorithm, space, space_bytes};
@@ -256,14 +256,14 @@ EXPORT int cudnnConvolutionForward(CudnnHandle* handle, const float* alpha, cons
 EXPORT int cudnnGetConvolutionBackwardDataAlgorithm_v7(CudnnHandle* handle, const FilterDescriptor* w, const TensorDescriptor* dy,
                                                        const ConvolutionDescriptor* c, const TensorDescriptor* dx, int requested, int* returned,
                                                        Performance* to) {
-    ENTER(cudnnGetConvolutionBackwardDataAlgorithm_v7);
+    ENTER_CONTEXT(cudnnGetConvolutionBackwardDataAlgorithm_v7);
     if (!alive_all("cudnnGetConvolutionBackwardDataAlgorithm_v7", handle, dx, w, c, dy) || !fits(*dx, *w, *c, *dy)) return CUDNN_BAD_PARAM;
     return algorithms(dx, w, c, requested, returned, to);
 }
 
 EXPORT int cudnnGetConvolutionBackwardDataWorkspaceSize(CudnnHandle* handle, const FilterDescriptor* w, const TensorDescriptor* dy,
                                                         const ConvolutionDescriptor* c, const TensorDescriptor* dx, int algorithm, size_t* bytes) {
-    ENTER(cudnnGetConvolutionBackwardDataWorkspaceSize);
+    ENTER_CONTEXT(cudnnGetConvolutionBackwardDataWorkspaceSize);
     if (!alive_all("cudnnGetConvolutionBackwardDataWorkspaceSize", handle, dx, w, c, dy) || !fits(*dx, *w, *c, *dy)) return CUDNN_BAD_PARAM;
     if (!supported(algorithm, *c)) return CUDNN_NOT_SUPPORTED;
     *bytes = workspace(algorithm, *w, *dx);
@@ -273,7 +273,7 @@ EXPORT int cudnnGetConvolutionBackwardDataWorkspaceSize(CudnnHandle* handle, con
 EXPORT int cudnnConvolutionBackwardData(CudnnHandle* handle, const float* alpha, const FilterDescriptor* wd, const float* w, const TensorDescriptor* dyd,
                                         const float* dy, const ConvolutionDescriptor* cd, int algorithm, void* space, size_t space_bytes,
                                         const float* beta, const TensorDescriptor* dxd, float* dx) {
-    ENTER(cudnnConvolutionBackwardData);
+    ENTER_CONTEXT(cudnnConvolutionBackwardData);
     const char* function = "cudnnConvolutionBackwardData";
     if (!alive_all(function, handle, dxd, wd, cd, dyd)) return CUDNN_BAD_PARAM;
     Call call{*dxd, *dyd, *wd, *cd, *alpha, *beta, algorithm, space, space_bytes};

@@ -21,7 +21,7 @@ EXPORT const char* cudnnGetErrorString(int status) {
 }
 
 EXPORT int cudnnCreate(CudnnHandle** handle) {
-    ENTER(cudnnCreate);
+    ENTER_CONTEXT(cudnnCreate);
     *handle = new CudnnHandle();
     born(*handle, "cuDNN handle");
     return 0;
@@ -30,13 +30,14 @@ EXPORT int cudnnCreate(CudnnHandle** handle) {
 EXPORT int cudnnDestroy(CudnnHandle* handle) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     int ordered = called("cudnnDestroy", CUDNN_EXECUTION_FAILED);
+    if (!require_context("cudnnDestroy")) return CUDNN_EXECUTION_FAILED;
     if (!died(handle, "cuDNN handle", "cudnnDestroy")) return CUDNN_BAD_PARAM;
     delete handle;
     return ordered;
 }
 
 EXPORT int cudnnSetStream(CudnnHandle* handle, Stream* stream) {
-    ENTER(cudnnSetStream);
+    ENTER_CONTEXT(cudnnSetStream);
     if (!alive(handle, "cuDNN handle", "cudnnSetStream") || !alive(stream, "stream", "cudnnSetStream")) return CUDNN_BAD_PARAM;
     handle->stream = stream;
     return 0;

@@ -17,9 +17,12 @@ EXPORT int cudnnSetTensorNdDescriptor(TensorDescriptor* descriptor, int type, in
     ENTER(cudnnSetTensorNdDescriptor);
     if (!alive(descriptor, "tensor descriptor", "cudnnSetTensorNdDescriptor")) return CUDNN_BAD_PARAM;
     if (type != FLOAT || n < 4 || n > 5) return CUDNN_NOT_SUPPORTED;
+    int64_t elements = 1;
     for (int i = 0; i < n; i++) {
         if (dims[i] < 1 || strides[i] < 1) return CUDNN_BAD_PARAM;
+        elements *= dims[i];
     }
+    if (elements > INT32_MAX) return CUDNN_NOT_SUPPORTED;
     descriptor->dims.assign(dims, dims + n);
     descriptor->strides.assign(strides, strides + n);
     return 0;

@@ -22,8 +22,6 @@ constexpr int NOT_FOUND = 500;
 
 bool initialised = false;
 int primary_context;
-int retained = 0;
-bool current = false;
 
 struct Module {
     void* library;
@@ -48,6 +46,7 @@ const Name NAMES[] = {
     {100, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {200, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    {201, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {209, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
     {400, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {500, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
@@ -73,16 +72,16 @@ const Name* find_name(int code) {
     if (int ordered = called(#function, 999)) return ordered;       \
     if (int before = sticky()) return before
 
+// The same for functions that work on a context's objects: the thread that calls must have it current.
+#define ENTER_CONTEXT(function) \
+    ENTER(function);            \
+    if (!context_current()) return INVALID_CONTEXT
+
 // Functions that give something back do so even when they fail: what an error hides in a destructor must not look like a leak.
 #define ENTER_RELEASE(function)                          \
     std::lock_guard<std::recursive_mutex> guard(lock()); \
-    int ordered = called(#function, 999)
-
-#define NEEDS_CONTEXT(function)                                                                \
-    if (!current) {                                                                            \
-        violation(201, function ": no context is current");                                    \
-        return 201;                                                                            \
-    }
+    int ordered = called(#function, 999);                \
+    if (!context_current()) return INVALID_CONTEXT
 
 EXPORT int cuInit(unsigned) {
     ENTER(cuInit);
@@ -148,31 +147,28 @@ EXPORT int cuDeviceGetAttribute(int* value, int attribute, int) {
 EXPORT int cuDevicePrimaryCtxRetain(void** context, int) {
     ENTER(cuDevicePrimaryCtxRetain);
     if (!initialised) return NOT_INITIALIZED;
-    if (retained++ == 0) born(&primary_context, "primary context");
+    retain_context();
     *context = &primary_context;
     return 0;
 }
 
 EXPORT int cuDevicePrimaryCtxRelease_v2(int) {
-    ENTER_RELEASE(cuDevicePrimaryCtxRelease_v2);
-    if (retained == 0) return INVALID_VALUE;
-    if (--retained == 0) {
-        finish_everything();
-        died(&primary_context, "primary context", "cuDevicePrimaryCtxRelease");
-        current = false;
-    }
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    int ordered = called("cuDevicePrimaryCtxRelease_v2", 999);
+    if (!context_retained()) return INVALID_CONTEXT;
+    release_context();
     return ordered;
 }
 
 EXPORT int cuCtxSetCurrent(void* context) {
     ENTER(cuCtxSetCurrent);
-    current = context == &primary_context && retained > 0;
-    return context && !current ? 201 : 0;
+    bool valid = context == &primary_context && context_retained();
+    make_context_current(valid);
+    return context && !valid ? INVALID_CONTEXT : 0;
 }
 
 EXPORT int cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes) {
-    ENTER(cuMemGetInfo_v2);
-    NEEDS_CONTEXT("cuMemGetInfo");
+    ENTER_CONTEXT(cuMemGetInfo_v2);
     memory_info(free_bytes, total_bytes);
     return 0;
 }
@@ -181,7 +177,7 @@ EXPORT int cuMemAlloc_v2(uintptr_t* address, size_t bytes) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     if (int ordered = called("cuMemAlloc_v2", OUT_OF_MEMORY)) return ordered;
     if (int before = sticky()) return before;
-    NEEDS_CONTEXT("cuMemAlloc");
+    if (!context_current()) return INVALID_CONTEXT;
     if (bytes == 0) return INVALID_VALUE;
     *address = allocate(bytes);
     return *address ? 0 : OUT_OF_MEMORY;
@@ -197,7 +193,7 @@ EXPORT int cuMemHostAlloc(void** address, size_t bytes, unsigned) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     if (int ordered = called("cuMemHostAlloc", OUT_OF_MEMORY)) return ordered;
     if (int before = sticky()) return before;
-    NEEDS_CONTEXT("cuMemHostAlloc");
+    if (!context_current()) return INVALID_CONTEXT;
     *address = allocate_pinned(bytes);
     return 0;
 }
@@ -218,7 +214,7 @@ static bool usable(Stream* stream, const char* function) {
 }
 
 EXPORT int cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, Stream* stream) {
-    ENTER(cuMemcpyHtoDAsync_v2);
+    ENTER_CONTEXT(cuMemcpyHtoDAsync_v2);
     if (!usable(stream, "cuMemcpyHtoDAsync")) return INVALID_HANDLE;
     count("hostToDeviceBytes", static_cast<int64_t>(bytes));
     std::string why;
@@ -240,7 +236,7 @@ EXPORT int cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, St
 }
 
 EXPORT int cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, Stream* stream) {
-    ENTER(cuMemcpyDtoHAsync_v2);
+    ENTER_CONTEXT(cuMemcpyDtoHAsync_v2);
     if (!usable(stream, "cuMemcpyDtoHAsync")) return INVALID_HANDLE;
     count("deviceToHostBytes", static_cast<int64_t>(bytes));
     bool pinned = in_pinned_memory(to, bytes);
@@ -256,17 +252,16 @@ EXPORT int cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, Stream* 
 }
 
 EXPORT int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t bytes, Stream* stream) {
-    ENTER(cuMemsetD8Async);
+    ENTER_CONTEXT(cuMemsetD8Async);
     if (!usable(stream, "cuMemsetD8Async")) return INVALID_HANDLE;
     enqueue(stream, "fill", [=] {
-        if (require_device(reinterpret_cast<void*>(to), bytes, "cuMemsetD8Async")) memset(reinterpret_cast<void*>(to), value, bytes);
+        if (require_device(reinterpret_cast<void*>(to), bytes, "cuMemsetD8Async")) fill(to, value, bytes);
     });
     return 0;
 }
 
 EXPORT int cuStreamCreate(Stream** stream, unsigned flags) {
-    ENTER(cuStreamCreate);
-    NEEDS_CONTEXT("cuStreamCreate");
+    ENTER_CONTEXT(cuStreamCreate);
     if (flags != 1) {
         violation(INVALID_VALUE, "cuStreamCreate: a stream without CU_STREAM_NON_BLOCKING waits for the null stream");
         return INVALID_VALUE;
@@ -282,22 +277,21 @@ EXPORT int cuStreamDestroy_v2(Stream* stream) {
 }
 
 EXPORT int cuStreamSynchronize(Stream* stream) {
-    ENTER(cuStreamSynchronize);
+    ENTER_CONTEXT(cuStreamSynchronize);
     if (!usable(stream, "cuStreamSynchronize")) return INVALID_HANDLE;
     synchronise(stream);
     return sticky();
 }
 
 EXPORT int cuStreamWaitEvent(Stream* stream, Event* event, unsigned) {
-    ENTER(cuStreamWaitEvent);
+    ENTER_CONTEXT(cuStreamWaitEvent);
     if (!usable(stream, "cuStreamWaitEvent") || !alive(event, "event", "cuStreamWaitEvent")) return INVALID_HANDLE;
     wait(stream, event);
     return 0;
 }
 
 EXPORT int cuEventCreate(Event** event, unsigned) {
-    ENTER(cuEventCreate);
-    NEEDS_CONTEXT("cuEventCreate");
+    ENTER_CONTEXT(cuEventCreate);
     *event = create_event();
     return 0;
 }
@@ -309,20 +303,20 @@ EXPORT int cuEventDestroy_v2(Event* event) {
 }
 
 EXPORT int cuEventRecord(Event* event, Stream* stream) {
-    ENTER(cuEventRecord);
+    ENTER_CONTEXT(cuEventRecord);
     if (!usable(stream, "cuEventRecord") || !alive(event, "event", "cuEventRecord")) return INVALID_HANDLE;
     record(event, stream);
     return 0;
 }
 
 EXPORT int cuEventQuery(Event* event) {
-    ENTER(cuEventQuery);
+    ENTER_CONTEXT(cuEventQuery);
     if (!alive(event, "event", "cuEventQuery")) return INVALID_HANDLE;
     return complete(event) ? 0 : NOT_READY;
 }
 
 EXPORT int cuEventSynchronize(Event* event) {
-    ENTER(cuEventSynchronize);
+    ENTER_CONTEXT(cuEventSynchronize);
     if (!alive(event, "event", "cuEventSynchronize")) return INVALID_HANDLE;
     synchronise(event);
     return sticky();
@@ -331,8 +325,7 @@ EXPORT int cuEventSynchronize(Event* event) {
 // ---- modules: an image is what NVRTC's stand-in made, a shared library with the sizes of the image before it
 
 EXPORT int cuModuleLoadData(Module** module, const void* image) {
-    ENTER(cuModuleLoadData);
-    NEEDS_CONTEXT("cuModuleLoadData");
+    ENTER_CONTEXT(cuModuleLoadData);
     struct Header {
         char magic[16];
         char architecture[16];
@@ -374,7 +367,7 @@ EXPORT int cuModuleUnload(Module* module) {
 }
 
 EXPORT int cuModuleGetFunction(Kernel** function, Module* module, const char* name) {
-    ENTER(cuModuleGetFunction);
+    ENTER_CONTEXT(cuModuleGetFunction);
     if (!alive(module, "module", "cuModuleGetFunction")) return INVALID_HANDLE;
     auto symbol = [&](const char* prefix) { return dlsym(module->library, (std::string(prefix) + name).c_str()); };
     if (!symbol("emulator_run_")) return NOT_FOUND;
@@ -396,7 +389,7 @@ EXPORT int cuModuleGetFunction(Kernel** function, Module* module, const char* na
 
 EXPORT int cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
                           Stream* stream, void** parameters, void**) {
-    ENTER(cuLaunchKernel);
+    ENTER_CONTEXT(cuLaunchKernel);
     if (!usable(stream, "cuLaunchKernel")) return INVALID_HANDLE;
     if (!kernels().count(kernel)) {
         violation(INVALID_HANDLE, "cuLaunchKernel: %p is no function of a loaded module", static_cast<void*>(kernel));

@@ -23,6 +23,15 @@ void count(const char* counter, int64_t by = 1);
 void violation(int status, const char* format, ...) __attribute__((format(printf, 2, 3)));
 int sticky();
 
+// ---- the current context (report.cpp): each thread has its own, and none to begin with
+void retain_context();
+void release_context();
+bool context_retained();
+void make_context_current(bool current);
+bool context_current();
+// The same for libraries, which on a real card would silently take the first card's context; false, with a violation, if there is none.
+bool require_context(const char* function);
+
 // ---- live objects (report.cpp): everything that was created and must be destroyed
 void born(const void* object, const char* kind);
 // False, with a violation, if there is no such object of that kind.
@@ -32,6 +41,7 @@ bool died(const void* object, const char* kind, const char* function);
 // ---- memory (memory.cpp)
 constexpr int OUT_OF_MEMORY = 2;
 constexpr int INVALID_VALUE = 1;
+constexpr int INVALID_CONTEXT = 201;
 constexpr int INVALID_HANDLE = 400;
 constexpr int NOT_READY = 600;
 constexpr int ILLEGAL_ADDRESS = 700;
@@ -40,6 +50,8 @@ constexpr int LAUNCH_FAILED = 719;
 
 uintptr_t allocate(size_t bytes);  // 0 if there is not that much
 bool release(uintptr_t address);
+// Like memset, on device memory; poison (0xff) over whole pages costs only what is touched of them.
+void fill(uintptr_t address, unsigned char value, size_t bytes);
 void memory_info(size_t* free_bytes, size_t* total_bytes);
 // Whether [address, address + bytes) lies in one live allocation; if not, `why` says what is wrong.
 bool in_device_memory(uintptr_t address, size_t bytes, std::string* why);

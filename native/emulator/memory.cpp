@@ -14,6 +14,8 @@ namespace {
 constexpr size_t PAGE = 4096;
 // Poison is mapped copy-on-write from a file of this size, so that large allocations cost only what is touched of them.
 constexpr size_t POISON = 16 << 20;
+// Less than this is quicker written than mapped.
+constexpr size_t MAPPED = 1 << 20;
 
 struct Allocation {
     size_t bytes;
@@ -36,13 +38,15 @@ std::map<uintptr_t, Allocation>& pinned() {
 }
 
 size_t used = 0;
+// What a test has set; 0 for none.
+size_t ordered_total = 0;
 
 size_t total() {
     static size_t it = [] {
         const char* limit = getenv("EMULATOR_MEMORY");
         return limit ? strtoull(limit, nullptr, 10) : size_t{4} << 30;
     }();
-    return it;
+    return ordered_total != 0 ? ordered_total : it;
 }
 
 int poison_file() {
@@ -55,18 +59,23 @@ int poison_file() {
     return it;
 }
 
+// Whole pages of poison, in place of what is there.
+bool poison(uintptr_t start, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += POISON) {
+        size_t piece = std::min(POISON, bytes - at);
+        void* got = mmap(reinterpret_cast<void*>(start + at), piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, poison_file(), 0);
+        if (got == MAP_FAILED) return false;
+    }
+    return true;
+}
+
 uintptr_t map_poisoned(size_t bytes, size_t* mapped) {
     size_t body = (bytes + PAGE - 1) / PAGE * PAGE;
     *mapped = body + 2 * PAGE;
     void* base = mmap(nullptr, *mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) return 0;
-    char* start = static_cast<char*>(base) + PAGE;
-    for (size_t at = 0; at < body; at += POISON) {
-        size_t piece = std::min(POISON, body - at);
-        void* got = mmap(start + at, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, poison_file(), 0);
-        if (got == MAP_FAILED) return 0;
-    }
-    return reinterpret_cast<uintptr_t>(start);
+    auto start = reinterpret_cast<uintptr_t>(base) + PAGE;
+    return poison(start, body) ? start : 0;
 }
 
 const std::pair<const uintptr_t, Allocation>* find(const std::map<uintptr_t, Allocation>& in, uintptr_t address) {
@@ -109,6 +118,18 @@ bool release(uintptr_t address) {
     device().erase(found);
     died(reinterpret_cast<void*>(address), "device allocation", "cuMemFree");
     return true;
+}
+
+void fill(uintptr_t address, unsigned char value, size_t bytes) {
+    uintptr_t first = (address + PAGE - 1) / PAGE * PAGE;
+    uintptr_t last = (address + bytes) / PAGE * PAGE;
+    bool pages = value == 0xff && bytes >= MAPPED && poison(first, last - first);
+    if (!pages) {
+        memset(reinterpret_cast<void*>(address), value, bytes);
+        return;
+    }
+    memset(reinterpret_cast<void*>(address), value, first - address);
+    memset(reinterpret_cast<void*>(last), value, address + bytes - last);
 }
 
 void memory_info(size_t* free_bytes, size_t* total_bytes) {
@@ -165,6 +186,12 @@ bool release_pinned(void* address) {
     munmap(static_cast<char*>(address) - PAGE, found->second.mapped);
     pinned().erase(found);
     return died(address, "pinned allocation", "cuMemFreeHost");
+}
+
+// Lets the card have that much memory from now on; 0 for as much as at first.
+EXPORT void emulator_memory(int64_t bytes) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    ordered_total = static_cast<size_t>(bytes);
 }
 
 bool in_pinned_memory(const void* address, size_t bytes) {

@@ -91,6 +91,41 @@ int sticky() {
     return state().sticky;
 }
 
+namespace {
+int retained = 0;
+// Counts the lives of the primary context: what a thread made current in an earlier one is not current in this.
+int life = 0;
+thread_local int current_life = -1;
+}  // namespace
+
+void retain_context() {
+    retained++;
+}
+
+void release_context() {
+    if (--retained == 0) {
+        finish_everything();
+        life++;
+    }
+}
+
+bool context_retained() {
+    return retained > 0;
+}
+
+void make_context_current(bool current) {
+    current_life = current ? life : -1;
+}
+
+bool context_current() {
+    return retained > 0 && current_life == life;
+}
+
+bool require_context(const char* function) {
+    if (!context_current()) violation(INVALID_CONTEXT, "%s: no context is current on this thread", function);
+    return context_current();
+}
+
 void born(const void* object, const char* kind) {
     state().live[object] = kind;
 }

@@ -3,7 +3,10 @@ package dev.rebias;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Moments;
+import dev.rebias.device.Preferences;
 import dev.rebias.device.Transfers;
+import dev.rebias.device.Upcoming;
+import dev.rebias.error.OutOfDeviceMemoryException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.BiasWriter;
@@ -49,6 +52,9 @@ import java.util.stream.Collectors;
  * by several threads.
  */
 public final class BiasCorrection {
+    /** For dimensions of inputs that a model leaves open. */
+    private static final long SOME_SIZE = 64;
+
     /** By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file once it has. */
     private static final double OVER_LIMIT = 0.05;
 
@@ -181,20 +187,14 @@ public final class BiasCorrection {
     private CorrectionResult correct(
             BoundSamples bound, List<LayerPair> layers, CorrectionOptions options, Device device, String why) {
         Transfers before = device.transfers();
-        device.forgetPeak();
         Plan plan = plan(layers, device, options);
-        Batching batching = batching(bound, options.batchSize());
-        int batchSize = batching.size(plan, device, bound.count());
+        int wanted = options.batchSize().orElse(device.usualBatchSize());
+        Batching batching = batching(bound, wanted);
+        int usual = batching.size(plan, device, bound.count());
         long start = System.nanoTime();
-        List<Moments> moments;
-        long spilled;
-        Profile profile;
-        try (Sweep sweep = sweep(plan, device, options)) {
-            moments = sweep.run(bound, batchSize, options.listener());
-            spilled = sweep.spilledBytes();
-            profile = sweep.profile();
-        }
+        Swept swept = swept(plan, bound, usual, batching.fixed().isPresent(), options, device);
         double seconds = (System.nanoTime() - start) / 1e9;
+        List<Moments> moments = swept.moments();
         Map<Layer, float[]> corrections = new LinkedHashMap<>();
         for (int i = 0; i < layers.size(); i++) {
             corrections.put(layers.get(i).quantized(), moments.get(i).delta());
@@ -206,15 +206,15 @@ public final class BiasCorrection {
                 device.info(),
                 why,
                 bound.count(),
-                batchSize,
+                swept.batchSize(),
                 results(layers, moments),
                 options.outcome() ? Optional.of(outcome(corrected, bound)) : Optional.empty(),
                 device.transfers().since(before),
-                warnings(options, device, batching, batchSize, layers, moments),
+                warnings(options, device, batching, usual, swept, layers),
                 seconds,
                 device.peakBytes(),
-                spilled,
-                profile);
+                swept.spilledBytes(),
+                swept.profile());
     }
 
     /** What the correction was worth, on samples spread over all of them. */
@@ -231,17 +231,43 @@ public final class BiasCorrection {
         return Batching.of(inputs, floatModel, floating, quantizedModel, pairing.pairs(), bound, wanted);
     }
 
+    /** What a sweep found, and with how many samples per batch it had room. */
+    private record Swept(List<Moments> moments, int batchSize, long spilledBytes, Profile profile) {}
+
+    /** Sweeps with batches of that many samples; where nobody asked for them and the device's memory does not suffice, with fewer. */
+    private Swept swept(
+            Plan plan, BoundSamples bound, int usual, boolean fixed, CorrectionOptions options, Device device) {
+        boolean free = options.batchSize().isEmpty() && !fixed;
+        for (int batchSize = usual; ; batchSize = batchSize / 2) {
+            device.forgetPeak();
+            try (Sweep sweep = sweep(plan, device, options)) {
+                List<Moments> moments = sweep.run(bound, batchSize, options.listener());
+                return new Swept(moments, batchSize, sweep.spilledBytes(), sweep.profile());
+            } catch (OutOfDeviceMemoryException e) {
+                if (!free || batchSize == 1) {
+                    throw e;
+                }
+            }
+        }
+    }
+
     private List<String> warnings(
             CorrectionOptions options,
             Device device,
             Batching batching,
-            int batchSize,
-            List<LayerPair> layers,
-            List<Moments> moments) {
+            int usual,
+            Swept swept,
+            List<LayerPair> layers) {
         List<String> all = new ArrayList<>(device.warnings());
         all.addAll(batching.warnings());
         for (int i = 0; i < layers.size(); i++) {
-            kept(layers.get(i).quantized(), moments.get(i)).ifPresent(all::add);
+            kept(layers.get(i).quantized(), swept.moments().get(i)).ifPresent(all::add);
+        }
+        int batchSize = swept.batchSize();
+        if (batchSize < usual) {
+            all.add("batches had " + batchSize + " samples instead of " + usual
+                    + ", for more did not fit into the device's memory: --batch-size " + batchSize
+                    + " saves the attempts; the last bits of float layers may differ from those of other sizes");
         }
         double peak = device.peakBytes();
         if (peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
@@ -296,13 +322,16 @@ public final class BiasCorrection {
      */
     public Footprint footprint(Samples samples, CorrectionOptions options, long count) {
         BoundSamples bound = samples.bind(inputs.ofSweep());
-        List<LayerPair> layers = layers(options);
         try (Device device = Devices.open(options.device()).device()) {
-            Plan plan = plan(layers, device, options);
-            try (Sweep sweep = sweep(plan, device, options.withMemoryLimit(Long.MAX_VALUE))) {
-                return sweep.footprint(
-                        bound, batching(bound, options.batchSize()).size(plan, device, count));
-            }
+            return footprint(bound, options, count, device);
+        }
+    }
+
+    private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
+        Plan plan = plan(layers(options), device, options);
+        int wanted = options.batchSize().orElse(device.usualBatchSize());
+        try (Sweep sweep = sweep(plan, device, options.withMemoryLimit(Long.MAX_VALUE))) {
+            return sweep.footprint(bound, batching(bound, wanted).size(plan, device, count));
         }
     }
 
@@ -312,6 +341,13 @@ public final class BiasCorrection {
      * @throws UnsupportedException also if the model leaves the shape of an input open
      */
     public Footprint footprint(CorrectionOptions options, long count) {
+        try (Device device = Devices.open(options.device()).device()) {
+            int batchSize = options.batchSize().orElse(device.usualBatchSize());
+            return footprint(zeros(batchSize).bind(inputs.ofSweep()), options, count, device);
+        }
+    }
+
+    private Samples zeros(int batchSize) {
         Map<String, HostTensor> zeros = new LinkedHashMap<>();
         for (InputSpec input : inputs.ofSweep()) {
             long[] shape = input.shape();
@@ -320,11 +356,11 @@ public final class BiasCorrection {
                         + input.shapeText() + ", of no fixed size: give the samples that will be used (--samples)");
             }
             if (shape.length > 0 && shape[0] < 0) {
-                shape[0] = options.batchSize();
+                shape[0] = batchSize;
             }
             zeros.put(input.name(), HostTensor.zeros(input.type(), shape));
         }
-        return footprint(Samples.of(zeros), options, count);
+        return Samples.of(zeros);
     }
 
     private List<LayerPair> layers(CorrectionOptions options) {
@@ -338,15 +374,32 @@ public final class BiasCorrection {
         return layers;
     }
 
-    private Plan plan(List<LayerPair> layers, Device device, CorrectionOptions options) {
-        return Planner.plan(
-                options.reference(), options.errors(), device, floating, quantized, inputs.sameSamples(), layers);
+    /**
+     * The operations that {@link #correct} would run on a GPU, in order, with the shapes of what varies as far as they are known; needs no GPU.
+     *
+     * @throws UnsupportedException as {@link #correct} does
+     */
+    public List<Upcoming> operations(CorrectionOptions options) {
+        List<long[]> shapes = new ArrayList<>();
+        for (InputSpec input : inputs.ofSweep()) {
+            // Which size it is decides nothing, but whether it is 1 does.
+            shapes.add(Arrays.stream(input.shape())
+                    .map(d -> d < 0 ? SOME_SIZE : d)
+                    .toArray());
+        }
+        return plan(layers(options), new Preferences() {}, options).upcoming(shapes);
+    }
+
+    private Plan plan(List<LayerPair> layers, Preferences device, CorrectionOptions options) {
+        return Planner.plan(options.reference(), options.errors(), device, floating, quantized, inputs.sameSamples(), layers);
     }
 
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {
         List<BiasGrid> grids =
                 plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
-        return new Sweep(plan, device, grids, options.perChannel(), options.memoryLimit());
+        boolean limited = options.memoryLimit() < Long.MAX_VALUE;
+        long limit = limited ? options.memoryLimit() : device.waitingBytes();
+        return new Sweep(plan, device, grids, options.perChannel(), limit);
     }
 
     private List<LayerResult> results(List<LayerPair> layers, List<Moments> moments) {

@@ -42,8 +42,6 @@ final class CalibrateCommand implements Runnable {
             mixinStandardHelpOptions = true,
             sortOptions = false)
     static final class BiasCorrectionCommand implements Callable<Integer> {
-        private static final int DEFAULT_BATCH = 32;
-
         @Option(
                 names = {"-m", "--model"},
                 required = true,
@@ -115,10 +113,8 @@ final class CalibrateCommand implements Runnable {
                 Samples used = dropRemainder && batchSize.isPresent()
                         ? joined.limit(full(joined, pair, batchSize.get()))
                         : joined;
-                CorrectionOptions options = CorrectionOptions.defaults()
-                        .withDevice(deviceOption.device())
-                        .withBatchSize(batchSize.orElse(DEFAULT_BATCH));
-                job.run(used, options, false, false);
+                CorrectionOptions options = CorrectionOptions.defaults().withDevice(deviceOption.device());
+                job.run(used, batchSize.map(options::withBatchSize).orElse(options), false, false);
             }
             return 0;
         }

@@ -56,7 +56,7 @@ final class CorrectCommand implements Callable<Integer> {
             names = "--memory-limit",
             paramLabel = "SIZE",
             description =
-                    "Let tensors that wait for their turn go to a temporary file (in TMPDIR) once all take more than this, e.g. 800m or 8g. Does not change the result.")
+                    "Let tensors that wait for their turn go to a temporary file (in TMPDIR) once all take more than this, e.g. 800m or 8g (default: no limit on the CPU, 60 %% of the pool on a GPU). Does not change the result.")
     private Optional<String> memoryLimit = Optional.empty();
 
     @Option(

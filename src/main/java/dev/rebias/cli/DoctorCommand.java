@@ -106,7 +106,8 @@ final class DoctorCommand implements Callable<Integer> {
         }
         int ordinal = device.contains(":") ? Integer.parseInt(device.substring(device.indexOf(':') + 1)) : 0;
         int failed = 0;
-        for (SelfTest.Outcome outcome : SelfTest.run(ordinal)) {
+        SelfTest.Result result = SelfTest.run(ordinal);
+        for (SelfTest.Outcome outcome : result.outcomes()) {
             out.println(String.format(
                     Locale.ROOT,
                     "      %-44s largest difference %.1e, %5.1f %% of the bound%s",
@@ -116,6 +117,7 @@ final class DoctorCommand implements Callable<Integer> {
                     outcome.passed() ? "" : "  FAILED"));
             failed += outcome.passed() ? 0 : 1;
         }
+        out.println("      " + result.compilation());
         out.flush();
         if (failed > 0) {
             throw new QualityGateException(failed + " of the checks found that cuda:" + ordinal

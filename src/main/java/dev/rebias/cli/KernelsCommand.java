@@ -1,9 +1,13 @@
 package dev.rebias.cli;
 
+import dev.rebias.CorrectionOptions;
+import dev.rebias.device.Upcoming;
 import dev.rebias.device.cuda.KernelCompiler;
 import dev.rebias.error.UsageException;
+import dev.rebias.sweep.Reference;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -28,6 +32,19 @@ final class KernelsCommand implements Callable<Integer> {
     private List<String> architectures;
 
     @Option(
+            names = "--float",
+            paramLabel = "F.onnx",
+            description =
+                    "With --quantized: the float model; then what correcting that network needs is compiled too, for both references. Not needed for Keras models, which hold their float weights.")
+    private Optional<Path> floatModel = Optional.empty();
+
+    @Option(
+            names = "--quantized",
+            paramLabel = "Q.onnx",
+            description = "The quantised model (ONNX, or Keras as for 'correct').")
+    private Optional<Path> quantizedModel = Optional.empty();
+
+    @Option(
             names = "--output",
             paramLabel = "DIR",
             description =
@@ -45,14 +62,34 @@ final class KernelsCommand implements Callable<Integer> {
                         "architecture '" + architecture + "' is none: write it as sm_XX, e.g. sm_90 for an H100");
             }
         }
+        if (floatModel.isPresent() && quantizedModel.isEmpty()) {
+            throw new UsageException("--float names the float model of a pair: give --quantized too");
+        }
+        List<Upcoming> operations = operations();
         Path folder = output.orElseGet(KernelCompiler::defaultFolder);
         PrintWriter out = spec.commandLine().getOut();
         for (String architecture : architectures) {
-            List<String> compiled = KernelCompiler.compile(architecture, folder);
-            out.println(architecture + ": " + String.join(" ", compiled) + " in '" + folder + "'");
+            KernelCompiler.Compiled compiled = KernelCompiler.compile(architecture, folder, operations);
+            out.println(architecture + ": " + String.join(", ", compiled.sources()) + " in '" + folder + "'");
+            out.println(architecture + ": " + compiled.summary());
         }
         out.println("compiled with NVRTC " + KernelCompiler.compilerVersion());
         out.flush();
         return 0;
+    }
+
+    /** What corrections of the pair run, for each reference that it can be corrected against. */
+    private List<Upcoming> operations() {
+        List<Upcoming> all = new ArrayList<>();
+        if (quantizedModel.isPresent()) {
+            // A Keras model holds the weights of its float layers, but not the float network.
+            boolean both = floatModel.isPresent();
+            for (Reference reference : both ? Reference.values() : new Reference[] {Reference.LAYER}) {
+                all.addAll(ModelPair.read(floatModel, quantizedModel.get(), reference, true)
+                        .correction()
+                        .operations(CorrectionOptions.defaults().withReference(reference)));
+            }
+        }
+        return all;
     }
 }

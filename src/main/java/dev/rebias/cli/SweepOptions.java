@@ -2,6 +2,7 @@ package dev.rebias.cli;
 
 import dev.rebias.CorrectionOptions;
 import dev.rebias.sweep.Reference;
+import java.util.Optional;
 import java.util.function.Predicate;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -18,10 +19,9 @@ final class SweepOptions {
     @Option(
             names = "--batch-size",
             paramLabel = "N",
-            defaultValue = "32",
             description =
-                    "Samples that go through at a time, at most (default: ${DEFAULT-VALUE}). Does not change the result.")
-    private int batchSize;
+                    "Samples that go through at a time, at most (default: 32 on the CPU, 128 on a GPU, fewer where its memory does not suffice). Does not change the result, but for the last bits of float layers on a GPU.")
+    private Optional<Integer> batchSize = Optional.empty();
 
     @Mixin
     private DeviceOption deviceOption;
@@ -37,11 +37,11 @@ final class SweepOptions {
     }
 
     CorrectionOptions options(Predicate<String> layers) {
-        return CorrectionOptions.defaults()
+        CorrectionOptions options = CorrectionOptions.defaults()
                 .withReference(reference)
                 .withErrors(!noMse)
-                .withBatchSize(batchSize)
                 .withDevice(deviceOption.device())
                 .withLayers(layers);
+        return batchSize.map(options::withBatchSize).orElse(options);
     }
 }

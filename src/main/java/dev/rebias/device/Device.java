@@ -9,11 +9,21 @@ import java.util.List;
  * Something that holds tensors and runs operations on them. Calls may return before the device has done the work; whatever reads a result
  * on the host waits for it. Closing a device frees all that is left on it.
  */
-public interface Device extends AutoCloseable {
+public interface Device extends Preferences, AutoCloseable {
     DeviceInfo info();
 
     /** How many threads may work on batches of their own at once; 1 where a session is for one thread. */
     int threads();
+
+    /** How many samples a batch has where nobody says how many. */
+    default int usualBatchSize() {
+        return 32;
+    }
+
+    /** The bytes of tensors that may be here where nobody sets a limit: beyond that, those that wait go elsewhere, so that what is worked on finds room. */
+    default long waitingBytes() {
+        return Long.MAX_VALUE;
+    }
 
     /**
      * The batch size that suits the device.
@@ -36,6 +46,11 @@ public interface Device extends AutoCloseable {
     /** A tensor's elements for a place elsewhere, from which the tensor can be made again. The tensor stays the caller's to close. */
     default Parked park(Tensor tensor) {
         return new Parked(download(tensor), true, this::upload);
+    }
+
+    /** Says what will be prepared: a device that compiles something for operations may begin with it, and goes on while this returns. */
+    default void expect(List<Upcoming> operations) {
+        // Nothing needs to be compiled.
     }
 
     /**
@@ -64,36 +79,11 @@ public interface Device extends AutoCloseable {
      */
     InputMoments inputMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights);
 
-    /** Whether the device finds mean errors by {@link #jointMoments}, with less work than computing every error. */
-    default boolean prefersJointMoments() {
-        return false;
-    }
-
     /**
      * A new accumulator of what a layer's weights meet in both networks, where only the mean error is wanted, on a device of which {@link #prefersJointMoments} holds. Parameters as for {@link #inputMoments}.
      */
     default JointInputMoments jointMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
         throw new IllegalStateException("this device computes every error");
-    }
-
-    /**
-     * Whether the device finds such a layer's errors and their squares with less work by {@link #inputSquares} than by computing every error. A device that has no other way than computing
-     * them never does.
-     */
-    default boolean prefersInputSquares(WeightError weights) {
-        return false;
-    }
-
-    /** The same of {@link #jointSquares}, where the float layer has data of its own. */
-    default boolean prefersJointSquares(WeightError weights) {
-        return false;
-    }
-
-    /**
-     * Whether such a layer runs a second time, with its correction and with what follows, in no more time than its output would take to wait until the correction is known.
-     */
-    default boolean prefersRunningAgain(WeightError weights) {
-        return false;
     }
 
     /**

@@ -77,6 +77,11 @@ final class Frontier implements AutoCloseable {
         return batch(number).samples;
     }
 
+    /** The shapes of a batch's tensors of those numbers, which must be there. */
+    List<long[]> shapes(int number, List<Integer> tensors) {
+        return tensors.stream().map(t -> batch(number).tensors[t].shape()).toList();
+    }
+
     /** How many bytes a batch's tensors on the device have. */
     long bytes(int number) {
         return Arrays.stream(batch(number).tensors)

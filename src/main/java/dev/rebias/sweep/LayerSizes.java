@@ -1,13 +1,20 @@
 package dev.rebias.sweep;
 
+import dev.rebias.device.Operand;
+import dev.rebias.device.Upcoming;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Pooling;
+import dev.rebias.op.Reduction;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Shape;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /** How large layers' outputs are, as far as that follows from the shapes of a plan's inputs: behind layers, elementwise operations and pooling. */
@@ -20,7 +27,16 @@ final class LayerSizes {
     private long elements;
     private long layers;
 
-    private LayerSizes() {}
+    private final boolean reductions;
+
+    /**
+     * Knows nothing yet.
+     *
+     * @param reductions whether to go on behind reductions too: the layers there are tiny, and no part of the mean
+     */
+    private LayerSizes(boolean reductions) {
+        this.reductions = reductions;
+    }
 
     /**
      * The mean size of a layer's output.
@@ -29,21 +45,47 @@ final class LayerSizes {
      * @return bytes, as floats; of the inputs where no layer's output is known
      */
     static long meanBytes(Plan plan, Iterable<long[]> inputs) {
-        LayerSizes sizes = new LayerSizes();
+        LayerSizes sizes = new LayerSizes(false);
         long given = 0;
-        int input = 0;
         for (long[] shape : inputs) {
-            sizes.shapes.put(plan.inputs().get(input++), shape);
             given += Shape.elements(shape);
         }
+        sizes.operations(plan, inputs);
+        return Float.BYTES * (sizes.layers == 0 ? given : sizes.elements / sizes.layers);
+    }
+
+    /** A plan's operations, in order, with the shapes of what varies, as far as they are known. */
+    static List<Upcoming> upcoming(Plan plan, Iterable<long[]> inputs) {
+        return new LayerSizes(true).operations(plan, inputs);
+    }
+
+    private List<Upcoming> operations(Plan plan, Iterable<long[]> inputs) {
+        int input = 0;
+        for (long[] shape : inputs) {
+            shapes.put(plan.inputs().get(input++), shape);
+        }
+        List<Upcoming> all = new ArrayList<>();
         for (Plan.Segment segment : plan.segments()) {
             for (Step step : segment.steps()) {
                 if (step instanceof Step.Run run) {
-                    sizes.add(run);
+                    all.add(new Upcoming(
+                            run.op(),
+                            run.operands(),
+                            run.inputs().stream()
+                                    .map(i -> Optional.ofNullable(shapes.get(i)))
+                                    .toList()));
+                    add(run);
+                }
+            }
+            for (Plan.Solved solved : segment.solved()) {
+                if (solved.bias() >= 0) {
+                    shapes.put(
+                            solved.bias(),
+                            plan.layers().get(solved.layer()).quantized().biasShape());
                 }
             }
         }
-        return Float.BYTES * (sizes.layers == 0 ? given : sizes.elements / sizes.layers);
+        return all;
     }
 
     private void record(Step.Run step, long[] shape) {
@@ -60,6 +102,18 @@ final class LayerSizes {
             }
         }
         return largest;
+    }
+
+    /** A reduction's axes, where they are an operand. */
+    private static Optional<long[]> axes(List<Operand> operands) {
+        if (operands.size() > 1
+                && operands.get(1) instanceof Operand.Constant c
+                && c.value().type() == ElementType.INT64) {
+            long[] axes = new long[Math.toIntExact(c.value().elements())];
+            c.value().longs().get(axes);
+            return Optional.of(axes);
+        }
+        return Optional.empty();
     }
 
     private void add(Step.Run step) {
@@ -88,6 +142,11 @@ final class LayerSizes {
                 record(step, data);
             } else if (step.op() instanceof OnnxOp op && op.standard() && POOLING.contains(op.type())) {
                 record(step, Pooling.of(op).outputShape(data));
+            } else if (reductions
+                    && step.op() instanceof OnnxOp op
+                    && op.standard()
+                    && Reduction.types().contains(op.type())) {
+                Reduction.of(op, data, axes(step.operands())).ifPresent(r -> record(step, r.output()));
             }
         } catch (UnsupportedException e) {
             // What does not fit is not known here; running it will say why.

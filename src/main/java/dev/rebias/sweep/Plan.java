@@ -1,6 +1,7 @@
 package dev.rebias.sweep;
 
 import dev.rebias.device.WeightError;
+import dev.rebias.device.Upcoming;
 import dev.rebias.model.LayerPair;
 import java.util.List;
 
@@ -38,6 +39,15 @@ public record Plan(
      */
     public long meanOutputBytes(List<long[]> inputShapes) {
         return LayerSizes.meanBytes(this, inputShapes);
+    }
+
+    /**
+     * The operations that it runs, in order, with the shapes of what varies, as far as they are known.
+     *
+     * @param inputShapes in the order of the inputs
+     */
+    public List<Upcoming> upcoming(List<long[]> inputShapes) {
+        return LayerSizes.upcoming(this, inputShapes);
     }
 
     /** How a layer's errors are found: from its input in the quantised network, or with the reference {@code NETWORK} from its inputs in both. */

@@ -1,7 +1,7 @@
 package dev.rebias.sweep;
 
-import dev.rebias.device.Device;
 import dev.rebias.device.Operand;
+import dev.rebias.device.Preferences;
 import dev.rebias.device.WeightError;
 import dev.rebias.model.Bridge;
 import dev.rebias.model.Graph;
@@ -33,7 +33,7 @@ public final class Planner {
     private static final Set<String> POOLS = Set.of("GlobalAveragePool", "GlobalMaxPool", "ReduceMean");
 
     private final Reference reference;
-    private final Device device;
+    private final Preferences device;
     private final boolean errors;
     private final List<Plan.Measured> measured = new ArrayList<>();
     private final List<LayerPair> layers;
@@ -57,7 +57,7 @@ public final class Planner {
     private Planner(
             Reference reference,
             boolean errors,
-            Device device,
+            Preferences device,
             Graph floating,
             Graph quantized,
             List<LayerPair> layers) {
@@ -81,7 +81,7 @@ public final class Planner {
     public static Plan plan(
             Reference reference,
             boolean errors,
-            Device device,
+            Preferences device,
             Graph floating,
             Graph quantized,
             Map<String, String> floatInputs,

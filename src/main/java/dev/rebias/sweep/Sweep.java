@@ -100,6 +100,8 @@ public final class Sweep implements AutoCloseable {
         try (Batches source = samples.batches(batchSize);
                 Workers workers = new Workers(device.threads());
                 Segments segments = new Segments()) {
+            enter(source, 1);
+            device.expect(plan.upcoming(frontier.shapes(0, plan.inputs())));
             for (int k = 0; k < plan.segments().size(); k++) {
                 boolean first = k == 0;
                 int next = k + 1;

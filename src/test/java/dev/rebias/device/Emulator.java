@@ -25,6 +25,8 @@ public final class Emulator {
 
         long emulator_live(byte[] to, long size);
 
+        void emulator_memory(long bytes);
+
         void emulator_reset();
     }
 
@@ -79,6 +81,11 @@ public final class Emulator {
     /** What has been created and not destroyed. */
     public String live() {
         return text(functions::emulator_live);
+    }
+
+    /** Lets the card have that much memory from now on; 0 for as much as at first. */
+    public void memory(long bytes) {
+        functions.emulator_memory(bytes);
     }
 
     /** As a new process. */

@@ -96,7 +96,7 @@ final class GoldenTest {
                     .withErrors(false);
             try (Samples samples = pair.samples()) {
                 CorrectionResult result = correction.correct(samples, options);
-                compare(pair, reference, options.batchSize(), result);
+                compare(pair, reference, result.batchSize(), result);
                 assertThat(result.layers())
                         .allMatch(l -> l.moments().orElseThrow().errors().isEmpty());
             }

@@ -49,6 +49,8 @@ final class DeviceContractTest {
 
     private static final double SMALL = 1e-3;
 
+    private final int liveBefore = CpuDevice.live();
+
     private static Device open(String name) {
         return Devices.open(name).device();
     }
@@ -224,13 +226,15 @@ final class DeviceContractTest {
     private static void released(Device device) {
         if (device instanceof CudaDevice cuda) {
             assertThat(cuda.liveBlocks()).as("blocks of the pool in use").isZero();
+            assertThat(cuda.liveHostTensors()).as("tensors on the host in use").isZero();
         }
         if (device instanceof CpuDevice cpu) {
             assertThat(cpu.liveTensors()).as("tensors in use").isZero();
         }
     }
 
-    private static void clean() {
+    private void clean() {
+        assertThat(CpuDevice.live()).as("CPU devices in use").isEqualTo(liveBefore);
         if (Emulator.present()) {
             assertThat(Emulator.require().violation()).isEmpty();
             assertThat(Emulator.require().live()).isEmpty();

@@ -28,6 +28,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 
 /**
@@ -38,7 +40,10 @@ public final class CpuDevice implements Device {
     /** What a layer's output for a batch should take: enough that calls do not matter, and so little that tensors stay in the processor's caches from one operation to the next. */
     private static final long BATCH_BYTES = 600 << 10;
 
+    private static final AtomicInteger LIVE = new AtomicInteger();
+
     private final CpuContext context = new CpuContext();
+    private final AtomicBoolean closed = new AtomicBoolean();
     private final int threads;
 
     /** A device that uses all processors. */
@@ -53,6 +58,12 @@ public final class CpuDevice implements Device {
      */
     public CpuDevice(int threads) {
         this.threads = threads;
+        LIVE.incrementAndGet();
+    }
+
+    /** How many devices of this process have been made and not closed yet. */
+    public static int live() {
+        return LIVE.get();
     }
 
     @Override
@@ -258,6 +269,9 @@ public final class CpuDevice implements Device {
 
     @Override
     public void close() {
+        if (closed.compareAndSet(false, true)) {
+            LIVE.decrementAndGet();
+        }
         context.close();
     }
 }

@@ -9,14 +9,17 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.LongAdder;
 import org.bytedeco.cuda.global.nvrtc;
 import org.bytedeco.cuda.nvrtc._nvrtcProgram;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
-/** Compiles kernels with NVRTC to cubins for one architecture, through the cache. Needs no GPU. */
+/** Compiles kernels with NVRTC to cubins for one architecture, through the cache. Needs no GPU. Safe for use by several threads. */
 final class Compiler {
     /** The kernels of {@code cuda-kernels/}; those for elementwise groups are written as they are needed. */
     static final List<String> FILES =
@@ -31,6 +34,9 @@ final class Compiler {
     private final KernelCache cache;
     private final String version;
     private final Map<String, String> headers = new LinkedHashMap<>();
+    private final LongAdder compiled = new LongAdder();
+    private final LongAdder found = new LongAdder();
+    private final LongAdder nanos = new LongAdder();
 
     /**
      * A compiler.
@@ -85,11 +91,28 @@ final class Compiler {
         inputs.addAll(OPTIONS);
         headers.forEach((h, text) -> inputs.add(h + "\n" + text));
         String key = KernelCache.key(inputs);
-        return cache.find(key).orElseGet(() -> {
+        Optional<byte[]> cached = cache.find(key);
+        if (cached.isPresent()) {
+            found.increment();
+        }
+        return cached.orElseGet(() -> {
+            long start = System.nanoTime();
             byte[] cubin = compile(name, source);
+            nanos.add(System.nanoTime() - start);
+            compiled.increment();
             cache.keep(key, source, cubin);
             return cubin;
         });
+    }
+
+    /** What was compiled and what was found, in words; times of compilations that ran at once add up. */
+    String summary() {
+        return String.format(
+                Locale.ROOT,
+                "%d sources of kernels compiled in %.1f s of compilers' time, %d found compiled",
+                compiled.sum(),
+                nanos.sum() / 1e9,
+                found.sum());
     }
 
     KernelCache usedCache() {

@@ -44,19 +44,15 @@ final class Copies {
         return true;
     }
 
-    /** The part of a tensor that begins at {@code begins} and has that shape. */
-    static DeviceTensor window(CudaContext context, DeviceTensor from, long[] shape, long[] begins) {
+    /** The part of a tensor that begins at {@code begins} and has the shape of {@code to}. */
+    static void window(CudaContext context, DeviceTensor from, DeviceTensor to, long[] begins) {
+        long[] shape = to.shape();
         long[] strides = Walk.dense(from.shape());
         long offset = 0;
         for (int i = 0; i < shape.length; i++) {
             offset += begins[i] * strides[i];
         }
-        try (Partial made = new Partial()) {
-            DeviceTensor to = made.keep(DeviceTensor.allocate(context, from.type(), shape));
-            copy(context, from, offset, strides, to, 0, Walk.dense(shape), shape);
-            made.complete();
-            return to;
-        }
+        copy(context, from, offset, strides, to, 0, Walk.dense(shape), shape);
     }
 
     /** A tensor of that shape with another inside, beginning at {@code begins}, and zeros around it. */

@@ -1,11 +1,13 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.device.Resources;
+import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.Optional;
 import org.bytedeco.cuda.cublas.cublasContext;
 import org.bytedeco.cuda.cudart.CUctx_st;
 import org.bytedeco.cuda.cudart.CUevent_st;
@@ -21,7 +23,10 @@ import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
-/** A card in use: its context, two streams (compute, uploads), memory, kernels, and the handles of cuDNN and cuBLAS. One thread only. */
+/**
+ * A card in use: its context, two streams (compute, uploads), memory, kernels, and the handles of cuDNN and cuBLAS. For one thread at a time, whichever: all
+ * calls of the driver and the libraries go through here, where the card's context is made current first.
+ */
 final class CudaContext implements AutoCloseable {
     /** What is left to others of the card's free memory: cuDNN and cuBLAS allocate some of their own. */
     private static final double POOL_SHARE = 0.85;
@@ -31,15 +36,19 @@ final class CudaContext implements AutoCloseable {
     private final Resources resources = new Resources();
     private final Counters counters = new Counters();
     private final String name;
+    private final CUctx_st context;
+    private final long libraryElements;
     private final CUstream_st compute = new CUstream_st();
     private final CUstream_st uploads = new CUstream_st();
     private final cudnnContext cudnnHandle = new cudnnContext();
     private final cublasContext cublasHandle = new cublasContext();
+    private final CpuDevice host = new CpuDevice();
     private final FloatPointer one = new FloatPointer(1f);
     private final FloatPointer zero = new FloatPointer(0f);
     private Kernels kernels;
     private MemoryPool pool;
     private Events events;
+    private UploadBlocks uploadBlocks;
     private PinnedRing ring;
     private Launch launch;
     /** Pinned memory for results: what has been allocated, the last piece of it, and how much of that is used. */
@@ -58,15 +67,35 @@ final class CudaContext implements AutoCloseable {
      * @throws CudaException if it fails
      */
     CudaContext(CudaCards.Card card) {
-        int ordinal = card.ordinal();
+        this(card, Integer.MAX_VALUE);
+    }
+
+    /**
+     * The same with another bound of the libraries' tensors.
+     *
+     * @param libraryElements how many elements a tensor may have that cuDNN or a matrix that cuBLAS is given; more go in parts
+     */
+    CudaContext(CudaCards.Card card, long libraryElements) {
+        this(card, PrimaryContexts.of(card), libraryElements);
+    }
+
+    private CudaContext(CudaCards.Card card, CUctx_st context, long libraryElements) {
+        this.libraryElements = libraryElements;
         name = card.name();
+        this.context = context;
+        resources.add(host::close);
         resources.add(one::close);
         resources.add(zero::close);
         try {
-            CUctx_st context = new CUctx_st();
-            Status.cuda(cudart.cuDevicePrimaryCtxRetain(context, ordinal), "cuDevicePrimaryCtxRetain", name);
-            resources.add(() -> Status.cuda(cudart.cuDevicePrimaryCtxRelease(ordinal), "cuDevicePrimaryCtxRelease"));
-            Status.cuda(cudart.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+            enter();
+            // Before the streams, so that it goes after them: nothing is freed under work that is still to be done.
+            boolean single = "none".equals(System.getProperty("rebias.cuda.pool"));
+            pool = single
+                    ? MemoryPool.single(() -> synchronise(compute))
+                    : MemoryPool.of(
+                            (long) (freeMemory() * POOL_SHARE),
+                            card.emulated() ? (address, bytes) -> fill(address, 0xff, bytes) : (address, bytes) -> {});
+            resources.add(pool::close);
             stream(compute);
             stream(uploads);
             Status.cudnn(cudnn.cudnnCreate(cudnnHandle), "cudnnCreate", name);
@@ -79,21 +108,18 @@ final class CudaContext implements AutoCloseable {
             Status.cublas(cublas.cublasSetMathMode(cublasHandle, cublas.CUBLAS_DEFAULT_MATH), "cublasSetMathMode", "");
             kernels = new Kernels(new Compiler(card.architecture(), Compiler.cache()));
             resources.add(kernels::close);
-            boolean single = "none".equals(System.getProperty("rebias.cuda.pool"));
-            pool = single
-                    ? MemoryPool.single(() -> synchronise(compute))
-                    : MemoryPool.of((long) (freeMemory() * POOL_SHARE));
-            resources.add(pool::close);
             events = new Events();
             resources.add(events::close);
+            uploadBlocks = new UploadBlocks(pool, events, () -> events.record(compute));
             ring = new PinnedRing(counters, events);
             resources.add(ring::close);
             resources.add(resultChunks::close);
             launch = new Launch(compute);
             resources.add(launch::close);
-            // First of all when it ends: nothing is given back under work that is still to be done.
+            // Then, when it ends: nothing is given back under work that is still to be done.
             resources.add(() -> synchronise(uploads));
             resources.add(() -> synchronise(compute));
+            resources.add(this::enter);
         } catch (RuntimeException e) {
             try {
                 resources.close();
@@ -109,7 +135,13 @@ final class CudaContext implements AutoCloseable {
         resources.add(() -> Status.cuda(cudart.cuStreamDestroy(stream), "cuStreamDestroy"));
     }
 
+    /** Makes the card's context current on the calling thread, whichever thread that is, and whatever else it has used in between. */
+    private void enter() {
+        Status.cuda(cudart.cuCtxSetCurrent(context), "cuCtxSetCurrent", name);
+    }
+
     private void synchronise(CUstream_st stream) {
+        enter();
         counters.synchronisations++;
         Status.cuda(cudart.cuStreamSynchronize(stream), "cuStreamSynchronize");
     }
@@ -130,20 +162,34 @@ final class CudaContext implements AutoCloseable {
         return counters;
     }
 
+    /** The CPU device that holds what stays on the host, and runs what has no form for the card. */
+    CpuDevice host() {
+        return host;
+    }
+
     MemoryPool pool() {
+        enter();
         return pool;
     }
 
     Kernels kernels() {
+        enter();
         return kernels;
     }
 
     cudnnContext cudnn() {
+        enter();
         return cudnnHandle;
     }
 
     cublasContext cublas() {
+        enter();
         return cublasHandle;
+    }
+
+    /** How many elements a tensor may have that cuDNN is given, and rows a matrix of cuBLAS: they count in ints. */
+    long libraryElements() {
+        return libraryElements;
     }
 
     /** The factor 1, where cuDNN and cuBLAS take one. */
@@ -158,23 +204,31 @@ final class CudaContext implements AutoCloseable {
 
     /** A kernel of {@code cuda-kernels/}. */
     CUfunc_st kernel(String file, String kernel) {
-        return kernels.get(file, kernel);
+        return kernels().get(file, kernel);
     }
 
     /** A new list of kernel arguments. There is one at a time. */
     Launch arguments() {
+        enter();
         return launch.begin();
     }
 
     /**
-     * Sends a tensor to the card without waiting. The copy has a stream of its own: it waits for what the compute stream was given so far, which
-     * may still use the block, and the compute stream waits for it when the tensor is first used.
+     * Sends a tensor to the card without waiting. The copy has a stream of its own: it waits for the work that may still use the block (the compute stream's so far, less
+     * where more is known of it), and the compute stream waits for it when the tensor is first used.
      */
     DeviceTensor upload(HostTensor values) {
         ByteBuffer bytes = values.bytes();
-        MemoryPool.Block block = pool.allocate(bytes.capacity(), "a tensor " + values);
+        enter();
+        Optional<UploadBlocks.Held> held = uploadBlocks.take(bytes.capacity());
+        MemoryPool.Block block = held.map(UploadBlocks.Held::block)
+                .orElseGet(() -> pool.allocate(bytes.capacity(), "a tensor " + values));
         try {
-            events.await(uploads, events.record(compute));
+            if (held.isPresent()) {
+                events.await(uploads, held.get().used());
+            } else if (!block.fresh()) {
+                events.await(uploads, events.record(compute));
+            }
             ring.send(bytes, block.address(), uploads);
             return DeviceTensor.uploading(this, values.type(), values.shape(), block, events.record(uploads));
         } catch (RuntimeException e) {
@@ -183,14 +237,32 @@ final class CudaContext implements AutoCloseable {
         }
     }
 
+    /** An event at the present end of the compute stream. */
+    CUevent_st mark() {
+        enter();
+        return events.record(compute);
+    }
+
+    /** Takes over the block of an upload that nobody uses any more. */
+    void used(MemoryPool.Block block) {
+        enter();
+        uploadBlocks.keep(block);
+    }
+
     /** Lets the compute stream wait for an upload. */
     void await(CUevent_st event) {
+        enter();
         events.await(compute, event);
     }
 
     /** Fills memory with zeros, on the compute stream. */
     void clear(long address, long bytes) {
-        Status.cuda(cudart.cuMemsetD8Async(address, (byte) 0, bytes, compute), "cuMemsetD8Async", bytes + " bytes");
+        fill(address, 0, bytes);
+    }
+
+    private void fill(long address, int value, long bytes) {
+        enter();
+        Status.cuda(cudart.cuMemsetD8Async(address, (byte) value, bytes, compute), "cuMemsetD8Async", bytes + " bytes");
     }
 
     /** Bytes on their way back to the host. */
@@ -202,6 +274,7 @@ final class CudaContext implements AutoCloseable {
         private boolean closed;
 
         private Returned(long from, long bytes) {
+            enter();
             this.bytes = bytes;
             own = bytes > RESULTS / 4;
             memory = own ? pinned(bytes) : result(bytes);
@@ -240,6 +313,7 @@ final class CudaContext implements AutoCloseable {
                         freed.add(() -> free(memory));
                         // Nothing may still be on its way there.
                         freed.add(this::settle);
+                        freed.add(CudaContext.this::enter);
                     }
                 }
             }

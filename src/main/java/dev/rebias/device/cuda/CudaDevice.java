@@ -9,11 +9,10 @@ import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
-import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
+import dev.rebias.device.Upcoming;
 import dev.rebias.device.WeightError;
-import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.BiasGrid;
@@ -35,8 +34,12 @@ import java.util.stream.IntStream;
 
 /** One NVIDIA GPU. Tensors of FLOAT, UINT8 and INT8 live in its memory, all others on the host. */
 public final class CudaDevice implements Device {
+    /** Enough samples to keep a large card busy with the small layers behind a network. */
+    private static final int BATCH = 128;
+    /** The share of the pool that tensors which wait may take; the rest is for what is worked on. */
+    private static final double WAITING_SHARE = 0.6;
+
     private final CudaContext context;
-    private final CpuDevice host = new CpuDevice();
     private final HostFallback.Traffic traffic = new HostFallback.Traffic();
     private final boolean emulated;
 
@@ -52,12 +55,17 @@ public final class CudaDevice implements Device {
      * @throws CudaException if the GPU fails
      */
     public static CudaDevice open(int ordinal) {
+        return open(ordinal, Integer.MAX_VALUE);
+    }
+
+    /** The same with another bound of the libraries' tensors ({@link CudaContext#libraryElements}). */
+    static CudaDevice open(int ordinal, long libraryElements) {
         Optional<String> missing = CudaLibraries.missing();
         if (missing.isPresent()) {
             throw new DeviceUnavailableException("no GPU can be used: " + missing.get() + "; or use --device cpu");
         }
         CudaCards.Card card = CudaCards.require(ordinal);
-        return new CudaDevice(new CudaContext(card), card.emulated());
+        return new CudaDevice(new CudaContext(card, libraryElements), card.emulated());
     }
 
     @Override
@@ -71,18 +79,46 @@ public final class CudaDevice implements Device {
     }
 
     @Override
+    public int usualBatchSize() {
+        return BATCH;
+    }
+
+    @Override
+    public long waitingBytes() {
+        long pool = context.pool().capacity();
+        return pool == 0 ? Long.MAX_VALUE : (long) (pool * WAITING_SHARE);
+    }
+
+    @Override
     public int batchSize(int wanted, long outputBytes) {
         return wanted;
     }
 
     @Override
     public Tensor upload(HostTensor values) {
-        return CudaContext.onDevice(values.type()) ? context.upload(values) : new HostResident(host.upload(values));
+        return CudaContext.onDevice(values.type()) ? context.upload(values) : HostResident.of(context.host(), values);
     }
 
     @Override
     public HostTensor download(Tensor tensor) {
-        return tensor instanceof DeviceTensor t ? context.download(t) : host.download(((HostResident) tensor).tensor());
+        return tensor instanceof DeviceTensor t ? context.download(t) : ((HostResident) tensor).values();
+    }
+
+    @Override
+    public void expect(List<Upcoming> operations) {
+        context.kernels().expect(CudaErrorMoments.FILE);
+        ExpectedKernels.of(operations)
+                .forEach((source, title) -> context.kernels().expect(title, source));
+    }
+
+    /** The kernels that nobody expected to run. */
+    List<String> lateKernels() {
+        return context.kernels().late();
+    }
+
+    /** How many kernels were compiled here and how many of the cache's were used, and how long that took. */
+    public String compilation() {
+        return context.kernels().compiler().summary();
     }
 
     @Override
@@ -104,25 +140,33 @@ public final class CudaDevice implements Device {
     }
 
     private PreparedOp prepareNode(OnnxOp op, List<Operand> operands) {
-        Optional<PreparedOp> layer = layer(op, operands);
+        Optional<AsLayer> layer = asLayer(op, operands);
         if (layer.isPresent()) {
-            return layer.get();
+            return PreparedLayer.of(
+                    this, context, layer.get().op(), layer.get().operands());
         }
-        PreparedOp onHost = new HostFallback(context, host, traffic, op, operands);
+        PreparedOp onHost = new HostFallback(context, traffic, op, operands);
         if (!ElementwiseGroup.admits(op)) {
             return new PreparedNode(context, op, operands, onHost);
         }
+        return new PreparedElementwise(context, alone(op, operands), operands, onHost);
+    }
+
+    /** A node as a group of its own. */
+    static ElementwiseGroup alone(OnnxOp op, List<Operand> operands) {
         List<Integer> inputs = IntStream.range(0, operands.size())
                 .map(i -> operands.get(i) instanceof Operand.Absent ? ElementwiseGroup.Member.ABSENT : i)
                 .boxed()
                 .toList();
-        ElementwiseGroup alone = new ElementwiseGroup(
+        return new ElementwiseGroup(
                 operands.size(), List.of(new ElementwiseGroup.Member(op, inputs)), List.of(operands.size()));
-        return new PreparedElementwise(context, alone, operands, onHost);
     }
 
+    /** A node as a layer, with data, weights and bias. */
+    record AsLayer(LayerOp op, List<Operand> operands) {}
+
     /** A node with weights that nobody corrects: the same as a layer, if its weights and its bias are constants of the usual shapes. */
-    private Optional<PreparedOp> layer(OnnxOp op, List<Operand> operands) {
+    static Optional<AsLayer> asLayer(OnnxOp op, List<Operand> operands) {
         if (!LayerOps.hasWeights(op.node())
                 || !(operands.get(0) instanceof Operand.Variable)
                 || !(operands.get(1) instanceof Operand.Constant weights)
@@ -144,7 +188,7 @@ public final class CudaDevice implements Device {
             return Optional.empty();
         }
         List<Operand> three = List.of(operands.get(0), weights, bias);
-        return Optional.of(PreparedLayer.of(this, context, layer, three));
+        return Optional.of(new AsLayer(layer, three));
     }
 
     /** The operation of a layer without its bias. */
@@ -211,11 +255,13 @@ public final class CudaDevice implements Device {
         return context.pool().blocks();
     }
 
+    /** How many tensors are in use that stay on the host. */
+    public long liveHostTensors() {
+        return context.host().liveTensors();
+    }
+
     @Override
     public void close() {
-        Resources all = new Resources();
-        all.add(context::close);
-        all.add(host::close);
-        all.close();
+        context.close();
     }
 }

@@ -17,7 +17,7 @@ import org.bytedeco.cuda.cudart.CUfunc_st;
 
 /** Error moments by {@code cuda-kernels/error_moments.cu}: sums, totals and the correction stay on the card; results come back once, at the end. */
 final class CudaErrorMoments implements ErrorMoments {
-    private static final String FILE = "error_moments.cu";
+    static final String FILE = "error_moments.cu";
     /** As in rebias.cuh: the elements or rows that are summed up at a time. */
     private static final int CHUNK = 8192;
 

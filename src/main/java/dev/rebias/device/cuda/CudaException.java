@@ -10,15 +10,6 @@ public class CudaException extends RebiasException {
         super(message);
     }
 
-    /** The card's memory does not suffice; with less work at a time it may. */
-    public static final class OutOfMemory extends CudaException {
-        private static final long serialVersionUID = 1L;
-
-        public OutOfMemory(String message) {
-            super(message);
-        }
-    }
-
     /** An error after which this process can do nothing more on the card. */
     public static final class ContextLost extends CudaException {
         private static final long serialVersionUID = 1L;

@@ -12,6 +12,7 @@ final class DeviceTensor implements Tensor {
     private static final class Storage {
         private final CudaContext context;
         private final MemoryPool.Block block;
+        private final boolean uploaded;
         private int users = 1;
         private Optional<CUevent_st> upload;
 
@@ -19,6 +20,15 @@ final class DeviceTensor implements Tensor {
             this.context = context;
             this.block = block;
             this.upload = upload;
+            this.uploaded = upload.isPresent();
+        }
+
+        void close() {
+            if (uploaded) {
+                context.used(block);
+            } else {
+                block.close();
+            }
         }
 
         /** Lets the compute stream wait for the upload, if nothing has yet. */
@@ -34,10 +44,12 @@ final class DeviceTensor implements Tensor {
     private final ElementType type;
     private final long[] shape;
     private final Storage storage;
+    private final long offset;
     private boolean closed;
 
-    private DeviceTensor(ElementType type, long[] shape, Storage storage) {
+    private DeviceTensor(ElementType type, long[] shape, Storage storage, long offset) {
         this.type = type;
+        this.offset = offset;
         this.shape = shape.clone();
         this.storage = storage;
     }
@@ -50,13 +62,13 @@ final class DeviceTensor implements Tensor {
     /** A new tensor that the event's upload fills. */
     static DeviceTensor uploading(
             CudaContext context, ElementType type, long[] shape, MemoryPool.Block block, CUevent_st upload) {
-        return new DeviceTensor(type, shape, new Storage(context, block, Optional.of(upload)));
+        return new DeviceTensor(type, shape, new Storage(context, block, Optional.of(upload)), 0);
     }
 
     private static DeviceTensor of(CudaContext context, ElementType type, long[] shape, Optional<CUevent_st> upload) {
         long bytes = Math.multiplyExact(Shape.elements(shape), (long) type.bytes());
         MemoryPool.Block block = context.pool().allocate(bytes, "a tensor " + type + Shape.text(shape));
-        return new DeviceTensor(type, shape, new Storage(context, block, upload));
+        return new DeviceTensor(type, shape, new Storage(context, block, upload), 0);
     }
 
     /** The same values under another shape. */
@@ -66,14 +78,27 @@ final class DeviceTensor implements Tensor {
             throw new IllegalArgumentException(this + " cannot be seen as " + Shape.text(newShape));
         }
         storage.users++;
-        return new DeviceTensor(type, newShape, storage);
+        return new DeviceTensor(type, newShape, storage, offset);
+    }
+
+    /** Part of the same values: {@code count} rows along axis 0 from {@code first} on. */
+    DeviceTensor rows(long first, long count) {
+        requireOpen();
+        if (first < 0 || count < 0 || first + count > shape[0]) {
+            throw new IllegalArgumentException(this + " has no rows " + first + " to " + (first + count));
+        }
+        long[] part = shape.clone();
+        part[0] = count;
+        storage.users++;
+        return new DeviceTensor(
+                type, part, storage, offset + first * Shape.elements(shape, 1, shape.length) * type.bytes());
     }
 
     /** Where it lies, for work on the compute stream. */
     long address() {
         requireOpen();
         storage.awaitUpload();
-        return storage.block.address();
+        return storage.block.address() + offset;
     }
 
     long elements() {
@@ -105,7 +130,7 @@ final class DeviceTensor implements Tensor {
         if (--storage.users == 0) {
             // Whoever gets the block next is ordered by the compute stream, and so must this upload be.
             storage.awaitUpload();
-            storage.block.close();
+            storage.close();
         }
     }
 

@@ -5,7 +5,6 @@ import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.op.OnnxOp;
-import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -37,28 +36,20 @@ final class HostFallback implements PreparedOp {
     }
 
     private final CudaContext context;
-    private final CpuDevice host;
     private final Traffic traffic;
     private final OnnxOp op;
     private final PreparedOp prepared;
 
-    HostFallback(CudaContext context, CpuDevice host, Traffic traffic, OnnxOp op, List<Operand> operands) {
+    HostFallback(CudaContext context, Traffic traffic, OnnxOp op, List<Operand> operands) {
         this.context = context;
-        this.host = host;
         this.traffic = traffic;
         this.op = op;
-        this.prepared = host.prepare(op, operands);
-    }
-
-    /** The values of a tensor that stays on the host. */
-    static HostTensor values(HostResident tensor) {
-        try (CpuDevice reader = new CpuDevice()) {
-            return reader.download(tensor.tensor());
-        }
+        this.prepared = context.host().prepare(op, operands);
     }
 
     @Override
     public List<Tensor> run(List<Tensor> variables) {
+        CpuDevice host = context.host();
         long bytes = 0;
         List<Tensor> inputs = new ArrayList<>();
         List<Tensor> brought = new ArrayList<>();
@@ -79,7 +70,7 @@ final class HostFallback implements PreparedOp {
             try {
                 for (Tensor result : results) {
                     if (onHostOnly || !CudaContext.onDevice(result.type())) {
-                        outputs.add(new HostResident(result));
+                        outputs.add(new HostResident(host, result));
                     } else {
                         outputs.add(context.upload(host.download(result)));
                         bytes += result.bytes();

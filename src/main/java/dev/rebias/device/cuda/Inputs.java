@@ -59,7 +59,7 @@ final class Inputs implements AutoCloseable {
         }
         return value.get() instanceof DeviceTensor t
                 ? t
-                : sent.keep(context.upload(HostFallback.values((HostResident) value.get())));
+                : sent.keep(context.upload(((HostResident) value.get()).values()));
     }
 
     /** The values of an input that is on the host; empty if there is none, or it is on the card. */
@@ -70,7 +70,7 @@ final class Inputs implements AutoCloseable {
         if (values.get(i).isEmpty()) {
             return Optional.of(constant(i));
         }
-        return values.get(i).get() instanceof HostResident h ? Optional.of(HostFallback.values(h)) : Optional.empty();
+        return values.get(i).get() instanceof HostResident h ? Optional.of(h.values()) : Optional.empty();
     }
 
     /** The integers of an input that is on the host. */

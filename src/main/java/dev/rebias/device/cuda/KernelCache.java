@@ -23,7 +23,7 @@ final class KernelCache {
 
     private final List<Path> readOnly;
     private final Path folder;
-    private Optional<String> problem = Optional.empty();
+    private volatile Optional<String> problem = Optional.empty();
 
     /**
      * A cache.

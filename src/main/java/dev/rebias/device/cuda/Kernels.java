@@ -1,8 +1,16 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.device.Resources;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 import org.bytedeco.cuda.cudart.CUmod_st;
 import org.bytedeco.cuda.global.cudart;
@@ -10,10 +18,17 @@ import org.bytedeco.javacpp.BytePointer;
 
 /** The kernels of one card, compiled and loaded when first asked for. */
 final class Kernels implements AutoCloseable {
+    private static final int MOST_COMPILERS = 8;
+
     private final Compiler compiler;
     private final Map<String, CUmod_st> modules = new HashMap<>();
     private final Map<String, CUfunc_st> functions = new HashMap<>();
     private final Resources loaded = new Resources();
+    /** Cubins on their way, by the key of their module. */
+    private final Map<String, Future<byte[]>> ahead = new HashMap<>();
+
+    private final List<String> late = new ArrayList<>();
+    private Optional<ExecutorService> compilers = Optional.empty();
 
     Kernels(Compiler compiler) {
         this.compiler = compiler;
@@ -34,11 +49,61 @@ final class Kernels implements AutoCloseable {
         return functions.computeIfAbsent(kernel + " " + source, k -> function(module(name, source), kernel));
     }
 
+    /** What was compiled, or looked up in the cache, only when it was to run. */
+    List<String> late() {
+        return List.copyOf(late);
+    }
+
+    /** Begins to compile a file of {@code cuda-kernels/} that will be needed. */
+    void expect(String file) {
+        expect(file, file, Compiler.source(file));
+    }
+
+    /** Begins to compile a source that will be needed, as far as can be told. */
+    void expect(String name, String source) {
+        expect(name, source, source);
+    }
+
+    private void expect(String name, String key, String source) {
+        if (modules.containsKey(key) || ahead.containsKey(key)) {
+            return;
+        }
+        if (compilers.isEmpty()) {
+            int threads = Math.min(MOST_COMPILERS, Runtime.getRuntime().availableProcessors());
+            compilers = Optional.of(Executors.newFixedThreadPool(threads, work -> {
+                Thread thread = new Thread(work, "rebias-kernels");
+                thread.setDaemon(true);
+                return thread;
+            }));
+        }
+        ahead.put(key, compilers.get().submit(() -> compiler.cubin(name, source)));
+    }
+
+    /** A cubin: the one that is on its way, or else compiled now. */
+    private byte[] cubin(String name, String key, String source) {
+        Future<byte[]> coming = ahead.remove(key);
+        if (coming == null) {
+            late.add(name);
+            return compiler.cubin(name, source);
+        }
+        try {
+            return coming.get();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new CudaException("interrupted while '" + name + "' was compiled");
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof RuntimeException cause) {
+                throw cause;
+            }
+            throw new IllegalStateException(e.getCause());
+        }
+    }
+
     private CUmod_st module(String name, String key) {
         return modules.computeIfAbsent(key, k -> {
             String source = name.equals(key) ? Compiler.source(name) : key;
             CUmod_st module = new CUmod_st();
-            try (BytePointer image = new BytePointer(compiler.cubin(name, source))) {
+            try (BytePointer image = new BytePointer(cubin(name, key, source))) {
                 Status.cuda(cudart.cuModuleLoadData(module, image), "cuModuleLoadData", name);
             }
             loaded.add(() -> Status.cuda(cudart.cuModuleUnload(module), "cuModuleUnload", name));
@@ -58,6 +123,18 @@ final class Kernels implements AutoCloseable {
 
     @Override
     public void close() {
+        compilers.ifPresent(c -> {
+            // What nobody has come to need is not begun any more; what is being compiled cannot be stopped.
+            ahead.values().forEach(f -> f.cancel(false));
+            c.shutdown();
+            try {
+                if (!c.awaitTermination(1, TimeUnit.MINUTES)) {
+                    throw new CudaException("kernels are still being compiled after a minute");
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        });
         loaded.close();
     }
 }

@@ -2,7 +2,9 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.device.FreeRanges;
 import dev.rebias.device.Resources;
+import dev.rebias.error.OutOfDeviceMemoryException;
 import java.util.HashSet;
+import java.util.OptionalLong;
 import java.util.Set;
 import org.bytedeco.cuda.global.cudart;
 
@@ -10,19 +12,30 @@ import org.bytedeco.cuda.global.cudart;
  * Device memory, taken from the driver once and given out in blocks. A block that is given back may be given out again at once: all work that uses
  * blocks is ordered by the compute stream, and uploads wait for it ({@link CudaContext#upload}).
  *
- * <p>With the system property {@code rebias.cuda.pool=none} every block is an allocation of its own, so that a memory checker sees its bounds.
+ * <p>On the emulator, blocks that are given back are filled with 0xff (NaN), so that whoever reads one afterwards shows. With the system property {@code rebias.cuda.pool=none} every block is an allocation of its own, so that a memory checker sees its bounds.
  */
 final class MemoryPool implements AutoCloseable {
     /** Every block begins on a multiple of this, which suits all vector loads and cuDNN. */
     private static final long ALIGNMENT = 256;
 
+    /** What happens to memory that is given back. */
+    @FunctionalInterface
+    interface Freed {
+        void freed(long address, long bytes);
+    }
+
     private final boolean single;
     private final Runnable settle;
+    private final Freed freed;
     private final long base;
     private final long capacity;
     private final FreeRanges free;
 
     private final Set<Long> ownAllocations = new HashSet<>();
+    private Runnable beforeShortage = () -> {};
+    /** Up to here memory has been given out. */
+    private long touched;
+
     private long used;
     private long peak;
     private long blocks;
@@ -32,11 +45,27 @@ final class MemoryPool implements AutoCloseable {
     final class Block implements AutoCloseable {
         private final long address;
         private final long bytes;
+        private final boolean fresh;
         private boolean released;
 
-        private Block(long address, long bytes) {
+        private Block(long address, long bytes, boolean fresh) {
             this.address = address;
             this.bytes = bytes;
+            this.fresh = fresh;
+        }
+
+        /** Whether nothing has ever used this memory, so that no work on it can be left to do. */
+        boolean fresh() {
+            return fresh;
+        }
+
+        long bytes() {
+            return bytes;
+        }
+
+        /** Whether it is as large as one for that many bytes. */
+        boolean fits(long wanted) {
+            return bytes == aligned(wanted);
         }
 
         long address() {
@@ -55,20 +84,25 @@ final class MemoryPool implements AutoCloseable {
         }
     }
 
-    private MemoryPool(long base, long capacity, boolean single, Runnable settle) {
+    private MemoryPool(long base, long capacity, boolean single, Runnable settle, Freed freed) {
         this.base = base;
         this.capacity = capacity;
         this.single = single;
         this.settle = settle;
+        this.freed = freed;
         this.free = new FreeRanges(capacity);
     }
 
-    /** A pool of that many bytes, taken from the driver now. */
-    static MemoryPool of(long bytes) {
+    /**
+     * A pool of that many bytes, taken from the driver now.
+     *
+     * @param freed is told of every block that is given back
+     */
+    static MemoryPool of(long bytes, Freed freed) {
         long capacity = bytes / ALIGNMENT * ALIGNMENT;
         long[] address = new long[1];
         Status.cuda(cudart.cuMemAlloc(address, capacity), "cuMemAlloc", "the memory pool of " + capacity + " bytes");
-        return new MemoryPool(address[0], capacity, false, () -> {});
+        return new MemoryPool(address[0], capacity, false, () -> {}, freed);
     }
 
     /**
@@ -77,7 +111,7 @@ final class MemoryPool implements AutoCloseable {
      * @param settle waits for all work that may still use a block
      */
     static MemoryPool single(Runnable settle) {
-        return new MemoryPool(0, 0, true, settle);
+        return new MemoryPool(0, 0, true, settle, (address, bytes) -> {});
     }
 
     /**
@@ -85,15 +119,47 @@ final class MemoryPool implements AutoCloseable {
      *
      * @param bytes its size, at least 1
      * @param purpose for what, for the message if there is not so much
-     * @throws CudaException.OutOfMemory if there is no free range so long
+     * @throws OutOfDeviceMemoryException if there is no free range so long
      */
     Block allocate(long bytes, String purpose) {
-        long size = (Math.max(bytes, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        long size = aligned(bytes);
         long address = single ? own(Math.max(bytes, 1), purpose) : base + fit(size, purpose);
+        boolean fresh = single || address - base >= touched;
+        touched = Math.max(touched, address - base + size);
+        use(size);
+        return new Block(address, size, fresh);
+    }
+
+    private static long aligned(long bytes) {
+        return (Math.max(bytes, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+
+    private void use(long size) {
         used += size;
         peak = Math.max(peak, used);
         blocks++;
-        return new Block(address, size);
+    }
+
+    /** Whether blocks come from one allocation, and the pool is not closed. */
+    boolean pooled() {
+        return !single && !closed;
+    }
+
+    /** What gives back blocks that were set aside, for when there is no room for others. */
+    void beforeShortage(Runnable givesBack) {
+        beforeShortage = givesBack;
+    }
+
+    /** Counts a block as one that is not in use, though it is not given out again. */
+    void setAside(Block block) {
+        used -= block.bytes;
+        blocks--;
+        freed.freed(block.address, block.bytes);
+    }
+
+    /** Counts a block that was set aside as one in use. */
+    void takeBack(Block block) {
+        use(block.bytes);
     }
 
     private long own(long bytes, String purpose) {
@@ -104,11 +170,16 @@ final class MemoryPool implements AutoCloseable {
     }
 
     private long fit(long size, String purpose) {
-        return free.take(size)
-                .orElseThrow(() -> new CudaException.OutOfMemory("the card's memory does not suffice for " + purpose
+        OptionalLong place = free.take(size);
+        if (place.isEmpty()) {
+            beforeShortage.run();
+            place = free.take(size);
+        }
+        return place.orElseThrow(() -> new OutOfDeviceMemoryException("the card's memory does not suffice for " + purpose
                         + ": requested " + size + " bytes, free " + (capacity - used) + " (longest piece "
                         + free.longest() + "), total " + capacity
-                        + "; use a smaller --batch-size or fewer samples (--limit)"));
+                        + "; use a smaller --batch-size, or a --memory-limit below " + used / 2
+                        + ", so that more of what waits goes to the file, or fewer samples (--limit)"));
     }
 
     private void release(Block block) {
@@ -124,6 +195,12 @@ final class MemoryPool implements AutoCloseable {
             return;
         }
         free.give(block.address - base, block.bytes);
+        freed.freed(block.address, block.bytes);
+    }
+
+    /** The bytes of the pool; 0 if every block is an allocation of its own. */
+    long capacity() {
+        return capacity;
     }
 
     long used() {

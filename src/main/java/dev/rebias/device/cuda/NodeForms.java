@@ -1,7 +1,6 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.device.Tensor;
-import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Pooling;
@@ -82,7 +81,7 @@ final class NodeForms {
         int start = bound(Attributes.integer(op.node(), "start", 0), shape.length);
         int end = bound(Attributes.integer(op.node(), "end", shape.length), shape.length);
         long[] part = start < end ? Arrays.copyOfRange(shape, start, end) : new long[0];
-        return Optional.of(List.of(new HostResident(new CpuDevice().upload(HostTensor.of(part, part.length)))));
+        return Optional.of(List.of(HostResident.of(inputs.context().host(), HostTensor.of(part, part.length))));
     }
 
     private static int bound(long axis, int rank) {

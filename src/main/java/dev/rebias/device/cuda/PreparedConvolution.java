@@ -3,6 +3,7 @@ package dev.rebias.device.cuda;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.TransposedConvolution;
@@ -11,9 +12,11 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.LongStream;
 import org.bytedeco.cuda.cudnn.cudnnConvolutionBwdDataAlgoPerf_t;
 import org.bytedeco.cuda.cudnn.cudnnConvolutionFwdAlgoPerf_t;
 import org.bytedeco.cuda.global.cudnn;
@@ -62,7 +65,7 @@ final class PreparedConvolution implements PreparedOp {
     @Override
     public List<Tensor> run(List<Tensor> variables) {
         if (variables.get(0) instanceof HostResident onHost) {
-            try (DeviceTensor sent = context.upload(HostFallback.values(onHost))) {
+            try (DeviceTensor sent = context.upload(onHost.values())) {
                 return run(List.of(sent));
             }
         }
@@ -71,38 +74,74 @@ final class PreparedConvolution implements PreparedOp {
         if (x.elements() == 0 || Shape.elements(out) == 0) {
             return List.of(DeviceTensor.allocate(context, ElementType.FLOAT, out));
         }
-        List<Long> key = java.util.Arrays.stream(x.shape()).boxed().toList();
-        Prepared prepared = shapes.computeIfAbsent(key, k -> prepare(x.shape(), out));
-        return List.of(op instanceof Convolution ? convolve(x, out, prepared) : transpose(x, out, prepared));
+        try (Partial made = new Partial()) {
+            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
+            long part = samplesAtOnce(x.shape(), out);
+            for (long first = 0; first < out[0]; first += part) {
+                long count = Math.min(part, out[0] - first);
+                try (DeviceTensor from = x.rows(first, count);
+                        DeviceTensor to = y.rows(first, count)) {
+                    List<Long> key = Arrays.stream(from.shape()).boxed().toList();
+                    Prepared prepared = shapes.computeIfAbsent(key, k -> prepare(from.shape(), to.shape()));
+                    if (op instanceof Convolution) {
+                        convolve(from, to, prepared);
+                    } else {
+                        transpose(from, to, prepared);
+                    }
+                }
+            }
+            made.complete();
+            return List.of(y);
+        }
     }
 
-    private DeviceTensor convolve(DeviceTensor x, long[] out, Prepared p) {
-        boolean padded = !java.util.Arrays.equals(p.inner(), x.shape());
+    /** How many samples cuDNN can be given at a time: it counts a tensor's elements in ints. */
+    private long samplesAtOnce(long[] in, long[] out) {
+        long[] one = in.clone();
+        one[0] = 1;
+        long[] outOne = out.clone();
+        outOne[0] = 1;
+        long largest = LongStream.of(
+                        Shape.elements(one),
+                        Shape.elements(outOne),
+                        Shape.elements(geometry(one, outOne).inner()))
+                .max()
+                .getAsLong();
+        long samples = context.libraryElements() / largest;
+        if (samples == 0) {
+            throw new UnsupportedException(what(in) + ": one sample has a tensor of " + largest
+                    + " elements, and cuDNN takes up to " + context.libraryElements()
+                    + ": use smaller samples, or --device cpu");
+        }
+        return samples;
+    }
+
+    private String what(long[] in) {
+        return op.type() + " of " + Shape.text(in) + " by " + Shape.text(weightShape)
+                + (group == 1 ? "" : ", group " + group);
+    }
+
+    private void convolve(DeviceTensor x, DeviceTensor y, Prepared p) {
+        boolean padded = !Arrays.equals(p.inner(), x.shape());
         DeviceTensor source = padded ? Copies.place(context, x, p.inner(), p.begins()) : x;
         try (MemoryPool.Block space = context.pool().allocate(p.workspace(), "cuDNN's workspace")) {
-            DeviceTensor y = DeviceTensor.allocate(context, ElementType.FLOAT, out);
-            try (Partial made = new Partial()) {
-                made.keep(y);
-                Status.cudnn(
-                        cudnn.cudnnConvolutionForward(
-                                context.cudnn(),
-                                context.one(),
-                                p.descriptors().x(),
-                                new Address(source.address()),
-                                p.descriptors().w(),
-                                new Address(weights.address()),
-                                p.descriptors().convolution(),
-                                p.algorithm(),
-                                new Address(space.address()),
-                                p.workspace(),
-                                context.zero(),
-                                p.descriptors().y(),
-                                new Address(y.address())),
-                        "cudnnConvolutionForward",
-                        p.descriptors().what());
-                made.complete();
-            }
-            return y;
+            Status.cudnn(
+                    cudnn.cudnnConvolutionForward(
+                            context.cudnn(),
+                            context.one(),
+                            p.descriptors().x(),
+                            new Address(source.address()),
+                            p.descriptors().w(),
+                            new Address(weights.address()),
+                            p.descriptors().convolution(),
+                            p.algorithm(),
+                            new Address(space.address()),
+                            p.workspace(),
+                            context.zero(),
+                            p.descriptors().y(),
+                            new Address(y.address())),
+                    "cudnnConvolutionForward",
+                    p.descriptors().what());
         } finally {
             if (padded) {
                 source.close();
@@ -110,11 +149,10 @@ final class PreparedConvolution implements PreparedOp {
         }
     }
 
-    private DeviceTensor transpose(DeviceTensor dy, long[] out, Prepared p) {
-        boolean cut = !java.util.Arrays.equals(p.inner(), out);
-        try (Partial made = new Partial();
-                MemoryPool.Block space = context.pool().allocate(p.workspace(), "cuDNN's workspace")) {
-            DeviceTensor dx = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, p.inner()));
+    private void transpose(DeviceTensor dy, DeviceTensor to, Prepared p) {
+        boolean cut = !Arrays.equals(p.inner(), to.shape());
+        DeviceTensor dx = cut ? DeviceTensor.allocate(context, ElementType.FLOAT, p.inner()) : to;
+        try (MemoryPool.Block space = context.pool().allocate(p.workspace(), "cuDNN's workspace")) {
             Status.cudnn(
                     cudnn.cudnnConvolutionBackwardData(
                             context.cudnn(),
@@ -133,17 +171,44 @@ final class PreparedConvolution implements PreparedOp {
                     "cudnnConvolutionBackwardData",
                     p.descriptors().what());
             if (cut) {
-                return Copies.window(context, dx, out, p.begins());
+                Copies.window(context, dx, to, p.begins());
             }
-            made.complete();
-            return dx;
+        } finally {
+            if (cut) {
+                dx.close();
+            }
         }
     }
 
     private Prepared prepare(long[] in, long[] out) {
+        Geometry g = geometry(in, out);
+        boolean forward = op instanceof Convolution;
+        return choose(
+                new ConvolutionDescriptors(
+                        g.inner(),
+                        weightShape,
+                        forward ? out : in,
+                        g.pads(),
+                        window.strides(),
+                        window.dilations(),
+                        group,
+                        what(in)),
+                g.inner(),
+                g.begins(),
+                forward);
+    }
+
+    /**
+     * What cuDNN is given in place of pads that it does not know.
+     *
+     * @param inner the shape of the input with its pads, or of the output before it is cut
+     * @param begins where the data begin in it, or the output
+     * @param pads those that cuDNN makes
+     */
+    private record Geometry(long[] inner, long[] begins, List<Long> pads) {}
+
+    private Geometry geometry(long[] in, long[] out) {
         int n = window.kernel().size();
-        String what = op.type() + " of " + Shape.text(in) + " by " + Shape.text(weightShape)
-                + (group == 1 ? "" : ", group " + group);
         List<Long> pads = new ArrayList<>();
         long[] begins = new long[in.length];
         if (op instanceof Convolution) {
@@ -162,12 +227,7 @@ final class PreparedConvolution implements PreparedOp {
                     begins[i + 2] = begin;
                 }
             }
-            return choose(
-                    new ConvolutionDescriptors(
-                            inner, weightShape, out, pads, window.strides(), window.dilations(), group, what),
-                    inner,
-                    begins,
-                    true);
+            return new Geometry(inner, begins, pads);
         }
         TransposedConvolution transposed = (TransposedConvolution) op;
         // cuDNN's dx is what the output is before anything is cut off; where the cut is the same on both sides, cuDNN
@@ -194,12 +254,7 @@ final class PreparedConvolution implements PreparedOp {
                 begins[i + 2] = begin;
             }
         }
-        return choose(
-                new ConvolutionDescriptors(
-                        inner, weightShape, in, pads, window.strides(), window.dilations(), group, what),
-                inner,
-                begins,
-                false);
+        return new Geometry(inner, begins, pads);
     }
 
     /** The fastest algorithm, as cuDNN expects, of those that may be used. */

@@ -91,7 +91,7 @@ final class PreparedElementwise implements PreparedOp {
             return t;
         }
         if (variable instanceof HostResident h) {
-            return sent.keep(context.upload(HostFallback.values(h)));
+            return sent.keep(context.upload(h.values()));
         }
         return constants.computeIfAbsent(
                 i,

@@ -14,6 +14,7 @@ import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A layer as up to three operations: for integers, the data without their zero point as floats; the sum, by cuDNN or cuBLAS; and for integers the scale, else
@@ -26,50 +27,73 @@ final class PreparedLayer implements PreparedOp {
         this.steps = List.copyOf(steps);
     }
 
-    static PreparedOp of(Device device, CudaContext context, LayerOp op, List<Operand> operands) {
+    /** An elementwise operation of the layer with its operands, of which the first varies. */
+    record Part(ElementwiseGroup group, List<Operand> operands) {}
+
+    /**
+     * What there is besides the sum.
+     *
+     * @param before what happens to the data
+     * @param behind what happens to the sum
+     */
+    record Parts(Optional<Part> before, Optional<Part> behind) {}
+
+    static Parts parts(LayerOp op, List<Operand> operands) {
         HostTensor weights = ((Operand.Constant) operands.get(1)).value();
         boolean biased = operands.size() > 2 && operands.get(2) instanceof Operand.Constant;
-        if (!biased) {
-            return CudaDevice.sum(context, op, weights);
-        }
-        try (Partial made = new Partial()) {
-            PreparedOp sum = made.keep(CudaDevice.sum(context, op, weights));
-            PreparedOp add = made.keep(alongChannels(device, OnnxOp.add(), op, weights, operands.get(2)));
-            made.complete();
-            return new PreparedLayer(List.of(sum, add));
-        }
+        return new Parts(
+                Optional.empty(),
+                biased
+                        ? Optional.of(alongChannels(OnnxOp.add(), op, weights, operands.get(2)))
+                        : Optional.empty());
     }
 
-    static PreparedOp of(Device device, CudaContext context, IntegerLayer layer, List<Operand> operands) {
+    static Parts parts(IntegerLayer layer, List<Operand> operands) {
         HostTensor weights = ((Operand.Constant) operands.get(1)).value();
-        try (Partial made = new Partial()) {
-            List<PreparedOp> steps = new ArrayList<>();
-            if (layer.dataType() != ElementType.FLOAT) {
-                steps.add(made.keep(device.prepare(
+        Optional<Part> before = layer.dataType() == ElementType.FLOAT
+                ? Optional.empty()
+                : Optional.of(new Part(
                         group(OnnxOp.dequantizeLinear(), 3),
                         List.of(
                                 new Operand.Variable(),
                                 new Operand.Constant(HostTensor.of(new float[] {1})),
-                                new Operand.Constant(HostTensor.ofByte(layer.dataType(), layer.zero()))))));
-            }
-            steps.add(made.keep(CudaDevice.sum(context, layer.op(), weights)));
-            if (operands.get(2) instanceof Operand.Constant) {
-                steps.add(made.keep(alongChannels(device, OnnxOp.multiply(), layer.op(), weights, operands.get(2))));
-            }
+                                new Operand.Constant(HostTensor.ofByte(layer.dataType(), layer.zero())))));
+        return new Parts(
+                before,
+                operands.get(2) instanceof Operand.Constant
+                        ? Optional.of(alongChannels(OnnxOp.multiply(), layer.op(), weights, operands.get(2)))
+                        : Optional.empty());
+    }
+
+    static PreparedOp of(Device device, CudaContext context, LayerOp op, List<Operand> operands) {
+        return of(device, context, op, parts(op, operands), operands);
+    }
+
+    static PreparedOp of(Device device, CudaContext context, IntegerLayer layer, List<Operand> operands) {
+        return of(device, context, layer.op(), parts(layer, operands), operands);
+    }
+
+    private static PreparedOp of(
+            Device device, CudaContext context, LayerOp op, Parts parts, List<Operand> operands) {
+        HostTensor weights = ((Operand.Constant) operands.get(1)).value();
+        try (Partial made = new Partial()) {
+            List<PreparedOp> steps = new ArrayList<>();
+            parts.before().ifPresent(p -> steps.add(made.keep(device.prepare(p.group(), p.operands()))));
+            steps.add(made.keep(CudaDevice.sum(context, op, weights)));
+            parts.behind().ifPresent(p -> steps.add(made.keep(device.prepare(p.group(), p.operands()))));
             made.complete();
-            return new PreparedLayer(steps);
+            return steps.size() == 1 ? steps.get(0) : new PreparedLayer(steps);
         }
     }
 
     /** An operation with a vector [channels] that broadcasts along the output's channels. */
-    private static PreparedOp alongChannels(
-            Device device, OnnxOp binary, LayerOp op, HostTensor weights, Operand vector) {
+    private static Part alongChannels(OnnxOp binary, LayerOp op, HostTensor weights, Operand vector) {
         int rank = weights.rank();
         long[] shape = new long[rank - op.channelAxis(rank)];
         Arrays.fill(shape, 1);
         HostTensor values = ((Operand.Constant) vector).value();
         shape[0] = values.elements();
-        return device.prepare(
+        return new Part(
                 group(binary, 2), List.of(new Operand.Variable(), new Operand.Constant(values.reshape(shape))));
     }
 

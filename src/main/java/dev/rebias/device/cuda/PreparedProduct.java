@@ -2,6 +2,7 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Gemm;
 import dev.rebias.op.LayerOp;
 import dev.rebias.tensor.ElementType;
@@ -35,7 +36,7 @@ final class PreparedProduct implements PreparedOp {
     @Override
     public List<Tensor> run(List<Tensor> variables) {
         if (variables.get(0) instanceof HostResident onHost) {
-            try (DeviceTensor sent = context.upload(HostFallback.values(onHost))) {
+            try (DeviceTensor sent = context.upload(onHost.values())) {
                 return run(List.of(sent));
             }
         }
@@ -89,6 +90,31 @@ final class PreparedProduct implements PreparedOp {
             long strideA,
             long strideB) {
         String what = batches + " x [" + n + "," + k + "] by [" + k + "," + m + "]";
+        long most = context.libraryElements();
+        if (Math.max(Math.max(k, m), Math.max(batches, batches == 1 && !a.transposed() ? 0 : n)) > most) {
+            throw new UnsupportedException("a matrix product of " + what + " has more rows or columns than cuBLAS takes ("
+                    + most + "): use a smaller --batch-size, or --device cpu");
+        }
+        for (long first = 0; first < n; first += most) {
+            Factor part = new Factor(a.address() + first * k * Float.BYTES, a.transposed());
+            long rows = Math.min(most, n - first);
+            product(context, alpha, part, b, y + first * m * Float.BYTES, rows, k, m, batches, strideA, strideB, what);
+        }
+    }
+
+    private static void product(
+            CudaContext context,
+            FloatPointer alpha,
+            Factor a,
+            Factor b,
+            long y,
+            long n,
+            long k,
+            long m,
+            long batches,
+            long strideA,
+            long strideB,
+            String what) {
         int opA = a.transposed() ? cublas.CUBLAS_OP_T : cublas.CUBLAS_OP_N;
         int opB = b.transposed() ? cublas.CUBLAS_OP_T : cublas.CUBLAS_OP_N;
         int leadingA = Math.toIntExact(a.transposed() ? n : k);

@@ -48,15 +48,26 @@ public final class SelfTest {
         }
     }
 
+    /**
+     * What came out.
+     *
+     * @param compilation how many kernels were compiled, and how long that took
+     */
+    public record Result(List<Outcome> outcomes, String compilation) {
+        public Result {
+            outcomes = List.copyOf(outcomes);
+        }
+    }
+
     /** Runs all of them on GPU {@code ordinal}. */
-    public static List<Outcome> run(int ordinal) {
-        try (Device gpu = CudaDevice.open(ordinal);
+    public static Result run(int ordinal) {
+        try (CudaDevice gpu = CudaDevice.open(ordinal);
                 Device cpu = new CpuDevice()) {
             SelfTest test = new SelfTest(gpu, cpu);
             test.layers();
             test.nodes();
             test.moments();
-            return test.outcomes;
+            return new Result(test.outcomes, gpu.compilation());
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.error.OutOfDeviceMemoryException;
 import java.util.Set;
 import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudart;
@@ -45,9 +46,9 @@ final class Status {
                     + "; the card's state is lost to this process: start again, and please report it if it comes back");
         }
         if (status == cudart.CUDA_ERROR_OUT_OF_MEMORY) {
-            throw new CudaException.OutOfMemory(
+            throw new OutOfDeviceMemoryException(
                     what
-                            + "; use a smaller --batch-size or fewer samples (--limit), or end other programs that use the card");
+                            + "; use a smaller --batch-size, a smaller --memory-limit or fewer samples (--limit), or end other programs that use the card");
         }
         throw new CudaException(what);
     }

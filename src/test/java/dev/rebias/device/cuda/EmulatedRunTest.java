@@ -7,11 +7,17 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Emulator;
+import dev.rebias.device.Tensor;
 import dev.rebias.golden.ReferencePair;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -19,6 +25,8 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a whole correction asks of the card, by the emulator's own counters. */
 @Tag("cuda")
@@ -124,8 +132,90 @@ final class EmulatedRunTest {
             long[] one = {1};
             assertThat(Copies.copy(context, small, 0, one, large, end, one, new long[] {n}))
                     .isTrue();
-            try (DeviceTensor back = Copies.window(context, large, new long[] {1, n}, new long[] {2, row - n})) {
+            try (DeviceTensor back = DeviceTensor.allocate(context, ElementType.FLOAT, 1, n)) {
+                Copies.window(context, large, back, new long[] {2, row - n});
                 assertThat(context.download(back).toFloats()).containsExactly(values);
+            }
+        }
+    }
+
+    @Test
+    void thePrimaryContextIsRetainedAtMostOnceAndNeverReleased() {
+        for (int i = 0; i < 3; i++) {
+            try (CudaDevice device = CudaDevice.open(0);
+                    Tensor x = device.upload(HostTensor.of(new float[] {1, 2}, 2))) {
+                assertThat(device.download(x).toFloats()).containsExactly(1, 2);
+            }
+        }
+        assertThat(emulator.counter("call:cuDevicePrimaryCtxRetain")).isLessThanOrEqualTo(1);
+        assertThat(emulator.counter("call:cuDevicePrimaryCtxRelease_v2")).isZero();
+    }
+
+    /** Each kind of call from a thread that has not used the card before: the whole correction, results read late, what is closed after its work. */
+    @ParameterizedTest
+    @EnumSource(Reference.class)
+    void anOpenDeviceMayBeUsedFromAnyThread(Reference reference) throws Exception {
+        CorrectionOptions options = CorrectionOptions.defaults()
+                .withReference(reference)
+                .withBatchSize(4)
+                .withPerChannel(true);
+        for (String pool : new String[] {"", "none"}) {
+            System.setProperty("rebias.cuda.pool", pool);
+            for (ReferencePair pair : new ReferencePair[] {ReferencePair.FASHION_W3A8, ReferencePair.OCR_W4A8}) {
+                try (Samples all = pair.samples();
+                        Samples few = all.limit(6)) {
+                    List<float[]> here;
+                    try (CudaDevice device = CudaDevice.open(0)) {
+                        here = deltas(pair.correction().correct(few, options, device));
+                    }
+                    CudaDevice device = onNewThread(() -> CudaDevice.open(0));
+                    assertThat(onNewThread(() -> deltas(pair.correction().correct(few, options, device))))
+                            .containsExactlyElementsOf(here);
+                    assertThat(deltas(pair.correction().correct(few, options, device)))
+                            .containsExactlyElementsOf(here);
+                    onNewThread(() -> {
+                        device.close();
+                        return true;
+                    });
+                }
+            }
+        }
+    }
+
+    private static List<float[]> deltas(CorrectionResult result) {
+        return result.layers().stream()
+                .map(l -> l.moments().orElseThrow().delta())
+                .toList();
+    }
+
+    private static <T> T onNewThread(Callable<T> work) throws Exception {
+        ExecutorService thread = Executors.newSingleThreadExecutor();
+        try {
+            return thread.submit(work).get();
+        } finally {
+            thread.shutdown();
+        }
+    }
+
+    /** Small and large: the emulator writes the one and maps the other. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 63, 100_000, 1_000_003})
+    void whatIsGivenBackToThePoolIsPoisoned(int n) {
+        float[] values = new float[n];
+        Arrays.fill(values, 5);
+        try (CudaContext context = new CudaContext(CudaCards.require(0))) {
+            DeviceTensor before = DeviceTensor.allocate(context, ElementType.FLOAT, n);
+            context.clear(before.address(), before.bytes());
+            try (DeviceTensor neighbour = context.upload(HostTensor.of(values, n))) {
+                long address = before.address();
+                before.close();
+                try (DeviceTensor after = DeviceTensor.allocate(context, ElementType.FLOAT, n)) {
+                    assertThat(after.address()).isEqualTo(address);
+                    for (float v : context.download(after).toFloats()) {
+                        assertThat(Float.floatToRawIntBits(v)).isEqualTo(-1);
+                    }
+                }
+                assertThat(context.download(neighbour).toFloats()).containsExactly(values);
             }
         }
     }

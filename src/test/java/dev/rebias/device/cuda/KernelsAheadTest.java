@@ -1,0 +1,85 @@
+package dev.rebias.device.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.rebias.CorrectionOptions;
+import dev.rebias.device.Emulator;
+import dev.rebias.device.Upcoming;
+import dev.rebias.golden.ReferencePair;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Reference;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Which kernels a network needs is known before it runs. */
+@Tag("cuda")
+@Tag("emulator")
+final class KernelsAheadTest {
+    @TempDir
+    Path folder;
+
+    private final Emulator emulator = Emulator.require();
+    private final String cache = System.getProperty("rebias.cache");
+
+    @BeforeEach
+    void asInANewProcess() {
+        emulator.reset();
+    }
+
+    @AfterEach
+    void asItWas() {
+        System.setProperty("rebias.cache", cache);
+        System.clearProperty("rebias.kernels");
+        assertThat(emulator.live()).isEmpty();
+        assertThat(emulator.violation()).isEmpty();
+    }
+
+    private static List<String> late(ReferencePair pair, Reference reference) {
+        CorrectionOptions options =
+                CorrectionOptions.defaults().withReference(reference).withBatchSize(3);
+        try (Samples all = pair.samples();
+                CudaDevice device = CudaDevice.open(0)) {
+            pair.correction().correct(all.limit(5), options, device);
+            return device.lateKernels();
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void allElementwiseKernelsOfANetworkAreExpected(ReferencePair pair) {
+        for (Reference reference : Reference.values()) {
+            assertThat(late(pair, reference))
+                    .as("kernels of %s, %s, that nobody expected", pair, reference)
+                    .allMatch(Compiler.FILES::contains);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"FASHION_W3A8", "OCR_W4A8"})
+    void whatAnImageHoldsIsNotCompiledAgain(ReferencePair pair) {
+        String architecture = CudaCards.all().get(0).architecture();
+        List<Upcoming> operations = new ArrayList<>();
+        for (Reference reference : Reference.values()) {
+            operations.addAll(
+                    pair.correction().operations(CorrectionOptions.defaults().withReference(reference)));
+        }
+        KernelCompiler.Compiled compiled = KernelCompiler.compile(architecture, folder.resolve("image"), operations);
+        assertThat(compiled.sources()).containsAll(Compiler.FILES).hasSizeGreaterThan(Compiler.FILES.size() + 3);
+        System.out.printf("%s: %s%n", pair, compiled.summary());
+        System.setProperty("rebias.kernels", folder.resolve("image").toString());
+        System.setProperty("rebias.cache", folder.resolve("empty").toString());
+        emulator.reset();
+        for (Reference reference : Reference.values()) {
+            late(pair, reference);
+        }
+        assertThat(emulator.counter("call:nvrtcCompileProgram")).isZero();
+    }
+}

@@ -1,0 +1,119 @@
+package dev.rebias.device.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.rebias.CorrectionOptions;
+import dev.rebias.CorrectionResult;
+import dev.rebias.device.Emulator;
+import dev.rebias.error.OutOfDeviceMemoryException;
+import dev.rebias.golden.ReferencePair;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Footprint;
+import dev.rebias.sweep.Reference;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Corrections on a card that has little memory. */
+@Tag("cuda")
+@Tag("emulator")
+final class LittleMemoryTest {
+    /** The pool's share of the memory, as the context takes it. */
+    private static final double POOL = 0.85;
+
+    private final Emulator emulator = Emulator.require();
+
+    @BeforeEach
+    void asInANewProcess() {
+        emulator.reset();
+    }
+
+    @AfterEach
+    void nothingIsLeftAndNoRuleWasBroken() {
+        emulator.memory(0);
+        assertThat(emulator.live()).isEmpty();
+        assertThat(emulator.violation()).isEmpty();
+    }
+
+    private static CorrectionOptions options(Reference reference) {
+        return CorrectionOptions.defaults().withDevice("cuda").withReference(reference);
+    }
+
+    private static CorrectionResult correct(ReferencePair pair, int samples, CorrectionOptions options) {
+        try (Samples all = pair.samples()) {
+            return pair.correction().correct(all.limit(samples), options);
+        }
+    }
+
+    private static Footprint footprint(ReferencePair pair, int samples, CorrectionOptions options) {
+        try (Samples all = pair.samples()) {
+            return pair.correction().footprint(all, options, samples);
+        }
+    }
+
+    private static List<float[]> deltas(CorrectionResult result) {
+        return result.layers().stream()
+                .map(l -> l.moments().orElseThrow().delta())
+                .toList();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"FASHION_W3A8, LAYER, 64", "FASHION_W3A8, NETWORK, 64", "OCR_W4A8, LAYER, 32"})
+    void whatWaitsGoesToTheFileWhereThePoolIsTooSmallForAll(ReferencePair pair, Reference reference, int samples) {
+        CorrectionOptions options = options(reference).withBatchSize(2);
+        CorrectionResult roomy = correct(pair, samples, options);
+        assertThat(roomy.spilledBytes()).isZero();
+        long peak = footprint(pair, samples, options).peak(samples);
+        emulator.memory((long) (0.8 * peak / POOL));
+        CorrectionResult narrow = correct(pair, samples, options);
+        System.out.printf(
+                "%s, %s: %d bytes at once with room, %d in a pool of %d, %d in the file%n",
+                pair,
+                reference,
+                roomy.peakDeviceBytes(),
+                narrow.peakDeviceBytes(),
+                (long) (0.8 * peak),
+                narrow.spilledBytes());
+        assertThat(narrow.spilledBytes()).isPositive();
+        assertThat(deltas(narrow)).containsExactlyElementsOf(deltas(roomy));
+    }
+
+    @Test
+    void batchesHave128SamplesWhereNobodySaysOtherwise() {
+        CorrectionResult result = correct(ReferencePair.FASHION_W3A8, 128, options(Reference.LAYER));
+        assertThat(result.batchSize()).isEqualTo(128);
+        assertThat(result.warnings()).noneMatch(w -> w.contains("batch"));
+    }
+
+    @Test
+    void batchesAreSmallerWhereMemoryAsksForItAndAWarningSaysSo() {
+        CorrectionOptions options = options(Reference.LAYER);
+        Footprint footprint = footprint(ReferencePair.FASHION_W3A8, 128, options.withBatchSize(32));
+        long working = footprint.segments().stream()
+                .mapToLong(s -> s.shared() + s.working())
+                .max()
+                .orElseThrow();
+        // Room for 32 samples that are worked on, and not for 64.
+        emulator.memory((long) (1.9 * working / POOL));
+        CorrectionResult result = correct(ReferencePair.FASHION_W3A8, 128, options);
+        int size = result.batchSize();
+        assertThat(size).isIn(32, 16);
+        assertThat(result.warnings())
+                .anySatisfy(w -> assertThat(w)
+                        .contains(size + " samples instead of 128")
+                        .contains("--batch-size " + size));
+        assertThat(deltas(result))
+                .containsExactlyElementsOf(
+                        deltas(correct(ReferencePair.FASHION_W3A8, 128, options.withBatchSize(size))));
+        assertThatThrownBy(() -> correct(ReferencePair.FASHION_W3A8, 128, options.withBatchSize(128)))
+                .as("a batch size that was asked for")
+                .isInstanceOf(OutOfDeviceMemoryException.class)
+                .hasMessageContaining("--batch-size")
+                .hasMessageContaining("--memory-limit");
+    }
+}
