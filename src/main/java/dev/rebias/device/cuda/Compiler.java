@@ -85,9 +85,10 @@ final class Compiler {
         inputs.addAll(OPTIONS);
         headers.forEach((h, text) -> inputs.add(h + "\n" + text));
         String key = KernelCache.key(inputs);
-        return cache.find(key).orElseGet(() -> {
+        String maker = "NVRTC " + version + " for " + architecture;
+        return cache.find(key, maker).orElseGet(() -> {
             byte[] cubin = compile(name, source);
-            cache.keep(key, source, cubin);
+            cache.keep(key, maker, source, cubin);
             return cubin;
         });
     }
