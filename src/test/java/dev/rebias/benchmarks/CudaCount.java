@@ -118,8 +118,7 @@ public final class CudaCount {
                 CorrectionOptions.defaults().withReference(reference).withBatchSize(images);
         try (Device device = Devices.open("cuda").device()) {
             emulator.forgetWork();
-            CorrectionResult result =
-                    correction.correct(Workload.noise("x", images, 3, 224, 224), options, device);
+            CorrectionResult result = correction.correct(Workload.noise("x", images, 3, 224, 224), options, device);
             if (result.batchSize() != images) {
                 throw new IllegalStateException(images + " images went through " + result.batchSize() + " at a time");
             }

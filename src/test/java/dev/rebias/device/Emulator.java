@@ -116,13 +116,11 @@ public final class Emulator {
             throw new IllegalStateException("the emulator's list of work is longer than " + bytes.length + " bytes");
         }
         Map<String, Work> all = new TreeMap<>();
-        for (String line : new String(bytes, 0, (int) length, StandardCharsets.UTF_8).split("\n")) {
-            String[] f = line.split("\t");
-            if (f.length == 7) {
-                long[] n = Arrays.stream(f).skip(1).mapToLong(Long::parseLong).toArray();
-                all.put(f[0], new Work(f[0], n[0], n[1], n[2], n[3], n[4], n[5]));
-            }
-        }
+        new String(bytes, 0, (int) length, StandardCharsets.UTF_8).lines().forEach(line -> {
+            String[] f = line.split("\t", -1);
+            long[] n = Arrays.stream(f).skip(1).mapToLong(Long::parseLong).toArray();
+            all.put(f[0], new Work(f[0], n[0], n[1], n[2], n[3], n[4], n[5]));
+        });
         return all;
     }
 

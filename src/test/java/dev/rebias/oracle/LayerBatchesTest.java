@@ -12,7 +12,6 @@ import dev.rebias.device.TestDevices;
 import dev.rebias.op.Gemm;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
-import dev.rebias.op.Op;
 import dev.rebias.op.TransposedConvolution;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
@@ -89,9 +88,7 @@ final class LayerBatchesTest {
                     }
                 }
             }
-            assertThat(device.warnings())
-                    .as("none of them runs on the host")
-                    .allMatch(w -> w.contains("emulator"));
+            assertThat(device.warnings()).as("none of them runs on the host").allMatch(w -> w.contains("emulator"));
         }
         assertThat(dilated).as("transposed and dilated in three dimensions").isGreaterThan(5);
     }
@@ -116,14 +113,15 @@ final class LayerBatchesTest {
                 HostTensor data = gaussian(random, layer.data());
                 double[] expected = naive(layer, data, weights).values();
                 // The sum of the magnitudes of what each output adds up, and how many those are at most.
-                double[] sizes = naive(layer, magnitudes(data), magnitudes(weights)).values();
+                double[] sizes =
+                        naive(layer, magnitudes(data), magnitudes(weights)).values();
                 double terms = layer.op() instanceof TransposedConvolution
                         ? weights.elements()
                         : (double) weights.elements() / layer.weights()[0] + 1;
                 double bound = (terms + 4) * UNIT;
                 List<Operand> operands =
                         List.of(new Operand.Variable(), new Operand.Constant(weights), new Operand.Absent());
-                try (PreparedOp op = device.prepare((Op) layer.op(), operands)) {
+                try (PreparedOp op = device.prepare(layer.op(), operands)) {
                     float[] together = run(device, op, data);
                     for (int k = 0; k < together.length; k++) {
                         worst = Math.max(worst, share(together[k], expected[k], bound * Math.abs(sizes[k])));

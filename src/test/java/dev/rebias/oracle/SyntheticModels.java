@@ -48,7 +48,13 @@ public final class SyntheticModels {
     public static ModelProto resNet50() {
         GraphBuilder g = new GraphBuilder(5).opset(13);
         String x = convolution(g, "first", g.input("x", 3, 224, 224), 3, 64, 7, 2, 1);
-        x = g.node("MaxPool", "pool", List.of(x), list("kernel_shape", 3, 3), list("strides", 2, 2), list("pads", 1, 1, 1, 1));
+        x = g.node(
+                "MaxPool",
+                "pool",
+                List.of(x),
+                list("kernel_shape", 3, 3),
+                list("strides", 2, 2),
+                list("pads", 1, 1, 1, 1));
         int channels = 64;
         for (int stage = 0; stage < RES_NET_50.length; stage++) {
             int width = 64 << stage;

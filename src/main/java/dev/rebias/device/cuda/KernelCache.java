@@ -78,9 +78,7 @@ final class KernelCache {
             boolean whole = MessageDigest.isEqual(sha256().digest(made), Arrays.copyOf(all, DIGEST));
             byte[] line = line(maker);
             boolean ours = made.length > line.length && Arrays.equals(made, 0, line.length, line, 0, line.length);
-            return whole && ours
-                    ? Optional.of(Arrays.copyOfRange(made, line.length, made.length))
-                    : Optional.empty();
+            return whole && ours ? Optional.of(Arrays.copyOfRange(made, line.length, made.length)) : Optional.empty();
         } catch (IOException e) {
             problem = Optional.of("'" + file + "' cannot be read (" + e.getMessage() + ")");
             return Optional.empty();

@@ -57,7 +57,8 @@ final class PreparedConvolution implements PreparedOp {
             window = t.window();
             group = t.group();
         }
-        // cuDNN's one deterministic algorithm for transposed convolutions dilates in two dimensions only (its API reference,
+        // cuDNN's one deterministic algorithm for transposed convolutions dilates in two dimensions only (its API
+        // reference,
         // cudnnConvolutionBackwardData): in three, zeros between the weights do it.
         boolean spread = op instanceof TransposedConvolution
                 && window.kernel().size() == 3
@@ -194,8 +195,7 @@ final class PreparedConvolution implements PreparedOp {
                 }
             }
             return choose(
-                    new ConvolutionDescriptors(
-                            inner, weightShape, out, pads, window.strides(), dilations, group, what),
+                    new ConvolutionDescriptors(inner, weightShape, out, pads, window.strides(), dilations, group, what),
                     inner,
                     begins,
                     true);
@@ -226,8 +226,7 @@ final class PreparedConvolution implements PreparedOp {
             }
         }
         return choose(
-                new ConvolutionDescriptors(
-                        inner, weightShape, in, pads, window.strides(), dilations, group, what),
+                new ConvolutionDescriptors(inner, weightShape, in, pads, window.strides(), dilations, group, what),
                 inner,
                 begins,
                 false);

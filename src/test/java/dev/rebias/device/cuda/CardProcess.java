@@ -23,8 +23,7 @@ record CardProcess(int exitCode, String output) {
      * @param environment beside that of this process
      * @param properties of Java, as options
      */
-    static CardProcess run(
-            Path folder, Map<String, String> environment, List<String> properties, String... arguments)
+    static CardProcess run(Path folder, Map<String, String> environment, List<String> properties, String... arguments)
             throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(
                 List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
@@ -33,7 +32,8 @@ record CardProcess(int exitCode, String output) {
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), "dev.rebias.cli.Main"));
         command.addAll(List.of(arguments));
         Path log = folder.resolve("log");
-        ProcessBuilder process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
+        ProcessBuilder process =
+                new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         process.environment().putAll(environment);
         int exitCode = process.start().waitFor();
         return new CardProcess(exitCode, Files.readString(log, StandardCharsets.UTF_8));

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -55,11 +56,11 @@ final class KernelCacheTest {
         byte[] whole = Files.readAllBytes(file);
         for (int at = 0; at < whole.length; at++) {
             byte[] damaged = whole.clone();
-            damaged[at] ^= 1;
+            damaged[at] = (byte) (damaged[at] ^ 1);
             Files.write(file, damaged);
             assertThat(cache().find("0123456789", MAKER)).as("byte %d", at).isEmpty();
         }
-        Files.write(file, java.util.Arrays.copyOf(whole, whole.length - 1));
+        Files.write(file, Arrays.copyOf(whole, whole.length - 1));
         assertThat(cache().find("0123456789", MAKER)).isEmpty();
     }
 

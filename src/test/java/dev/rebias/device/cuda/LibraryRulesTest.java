@@ -93,8 +93,7 @@ final class LibraryRulesTest {
                             context.cudnn(), d.x(), d.w(), d.convolution(), d.y(), algorithm, bytes)
                     : cudnn.cudnnGetConvolutionBackwardDataWorkspaceSize(
                             context.cudnn(), d.w(), d.y(), d.convolution(), d.x(), algorithm, bytes);
-            assertThat(status)
-                    .isEqualTo(supported ? cudnn.CUDNN_STATUS_SUCCESS : cudnn.CUDNN_STATUS_NOT_SUPPORTED);
+            assertThat(status).isEqualTo(supported ? cudnn.CUDNN_STATUS_SUCCESS : cudnn.CUDNN_STATUS_NOT_SUPPORTED);
             if (!supported) {
                 assertThatThrownBy(() -> Status.cudnn(status, "the call", d.what()))
                         .isInstanceOf(CudaException.class)
@@ -144,7 +143,8 @@ final class LibraryRulesTest {
         Path table = folder.resolve("table.tsv");
         try (Stream<String> lines = Files.lines(CardProcess.emulator().resolve("cudnn_support.tsv"))) {
             Files.writeString(
-                    table, lines.filter(l -> !l.startsWith("backward\t1\t2")).collect(Collectors.joining("\n", "", "\n")));
+                    table,
+                    lines.filter(l -> !l.startsWith("backward\t1\t2")).collect(Collectors.joining("\n", "", "\n")));
         }
         CardProcess outcome = CardProcess.run(
                 folder,
@@ -180,7 +180,8 @@ final class LibraryRulesTest {
                     "");
             assertThat(product(context, operand)).isEqualTo(Float.valueOf(rounded));
             assertThat(convolution(context, operand, cudnn.CUDNN_FMA_MATH)).isEqualTo(Float.valueOf(operand));
-            assertThat(convolution(context, operand, cudnn.CUDNN_TENSOR_OP_MATH)).isEqualTo(Float.valueOf(rounded));
+            assertThat(convolution(context, operand, cudnn.CUDNN_TENSOR_OP_MATH))
+                    .isEqualTo(Float.valueOf(rounded));
         }
     }
 

@@ -22,9 +22,8 @@ final class MappedLibrariesTest {
     Path folder;
 
     private static MappedLibraries mapped(String... paths) {
-        return MappedLibraries.of(Stream.of(paths)
-                .flatMap(p -> Stream.of("r--p", "r-xp")
-                        .map(rights -> "7f0000000000-7f0000001000 " + rights + " 00000000 08:01 42    " + p)));
+        return MappedLibraries.of(Stream.of(paths).flatMap(p -> Stream.of("r--p", "r-xp")
+                .map(rights -> "7f0000000000-7f0000001000 " + rights + " 00000000 08:01 42    " + p)));
     }
 
     @Test
@@ -64,9 +63,10 @@ final class MappedLibrariesTest {
                 "/a/libcudart.so.13.1.80,/b/libcudart.so.13.0.96"
             })
     void twoVersionsOrInstallationsOfOneAreAConflictWithACure(String paths) {
-        assertThat(mapped(paths.split(",")).conflict().orElseThrow())
-                .contains(paths.split(",")[0].replaceFirst(".*/", ""))
-                .contains(paths.split(",")[1].replaceFirst(".*/", ""))
+        String[] files = paths.split(",", -1);
+        assertThat(mapped(files).conflict().orElseThrow())
+                .contains(files[0].replaceFirst(".*/", ""))
+                .contains(files[1].replaceFirst(".*/", ""))
                 .contains("parts of two installations")
                 .contains("LD_LIBRARY_PATH");
     }
@@ -81,7 +81,7 @@ final class MappedLibrariesTest {
                 "/a/libcudnn_cnn.so.9,/a/libcudnn_cnn.so.9"
             })
     void oneInstallationIsNone(String paths) {
-        assertThat(mapped(paths.split(",")).conflict()).isEmpty();
+        assertThat(mapped(paths.split(",", -1)).conflict()).isEmpty();
     }
 
     @Test
@@ -107,8 +107,7 @@ final class MappedLibrariesTest {
     /** What the doctor prints in a process of its own, with those folders on its library path. */
     private String doctor(List<Path> libraryPath, String... properties) throws IOException, InterruptedException {
         String path = libraryPath.stream().map(Path::toString).collect(Collectors.joining(":"));
-        CardProcess outcome =
-                CardProcess.run(folder, Map.of("LD_LIBRARY_PATH", path), List.of(properties), "doctor");
+        CardProcess outcome = CardProcess.run(folder, Map.of("LD_LIBRARY_PATH", path), List.of(properties), "doctor");
         assertThat(outcome.exitCode()).isZero();
         return outcome.output();
     }
