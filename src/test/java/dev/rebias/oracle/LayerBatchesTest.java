@@ -62,7 +62,7 @@ final class LayerBatchesTest {
                 }
                 ElementType type = random.nextBoolean() ? ElementType.UINT8 : ElementType.INT8;
                 int low = type == ElementType.UINT8 ? 0 : -128;
-                long zero = low + random.nextInt(256);
+                long zero = (long) low + random.nextInt(256);
                 HostTensor data = HostTensor.zeros(type, layer.data());
                 HostTensor shifted = HostTensor.zeros(ElementType.FLOAT, layer.data());
                 for (int k = 0; k < data.elements(); k++) {

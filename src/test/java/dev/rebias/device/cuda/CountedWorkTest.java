@@ -37,11 +37,11 @@ final class CountedWorkTest {
             moments.addError(e, y, 1, 0, 4);
             device.download(e);
             Emulator.Work work = emulator.work().get("error_moments_warp");
-            long elements = 4 * 8 * 32 * 32;
+            long elements = 4L * 8 * 32 * 32;
             assertThat(work.calls()).isEqualTo(1);
             // Beside them the biases: 8 doubles twice. Whole sectors of 32 bytes.
             assertThat(work.read()).isEqualTo(2 * elements * Float.BYTES + 2 * 8 * Double.BYTES);
-            assertThat(work.written()).isEqualTo(4 * 8 * 4 * Double.BYTES);
+            assertThat(work.written()).isEqualTo(4L * 8 * 4 * Double.BYTES);
             assertThat(emulator.work().get("cuMemcpyDtoHAsync").read()).isEqualTo(elements * Float.BYTES);
         }
     }
@@ -67,7 +67,7 @@ final class CountedWorkTest {
                     .over(context.kernels().elementwise("sums", source), "sums", 64);
             context.download(y);
             Emulator.Work work = emulator.work().get("elementwise");
-            assertThat(work.read()).isEqualTo(64 * Float.BYTES);
+            assertThat(work.read()).isEqualTo(64L * Float.BYTES);
         }
     }
 
@@ -87,14 +87,14 @@ final class CountedWorkTest {
                 context.download((DeviceTensor) b);
             }
             Emulator.Work gemm = emulator.work().get("cublasSgemm");
-            assertThat(gemm.read()).isEqualTo((3 * 20 + 20 * 7) * Float.BYTES);
-            assertThat(gemm.written()).isEqualTo(3 * 7 * Float.BYTES);
-            assertThat(gemm.fp32()).isEqualTo(3 * 20 * 7);
+            assertThat(gemm.read()).isEqualTo((3L * 20 + 20 * 7) * Float.BYTES);
+            assertThat(gemm.written()).isEqualTo(3L * 7 * Float.BYTES);
+            assertThat(gemm.fp32()).isEqualTo(3L * 20 * 7);
             assertThat(gemm.tf32()).isZero();
             Emulator.Work conv = emulator.work().get("cudnnConvolutionForward");
-            assertThat(conv.read()).isEqualTo((2 * 5 * 16 + 6 * 5) * Float.BYTES);
-            assertThat(conv.written()).isEqualTo(2 * 6 * 16 * Float.BYTES);
-            assertThat(conv.fp32()).isEqualTo(2 * 6 * 16 * 5);
+            assertThat(conv.read()).isEqualTo((2L * 5 * 16 + 6 * 5) * Float.BYTES);
+            assertThat(conv.written()).isEqualTo(2L * 6 * 16 * Float.BYTES);
+            assertThat(conv.fp32()).isEqualTo(2L * 6 * 16 * 5);
         }
     }
 }
