@@ -90,14 +90,18 @@ public final class CudaCount {
                 sum[i] += r[i];
             }
         });
+        double launches = rows.entrySet().stream()
+                .filter(row -> !row.getKey().startsWith("cuMem"))
+                .mapToDouble(row -> row.getValue()[0])
+                .sum();
         System.out.printf(
                 "%n%s, %s, a batch of %d: %.1f bytes for each of the mean of a layer's input and output elements, "
-                        + "%.1f launches per layer, %.1f %% of the products on tensor cores, %.1f ms on an H200%n",
+                        + "%.1f kernels and library calls per layer, %.1f %% of the products on tensor cores, %.1f ms on an H200%n",
                 name,
                 reference,
                 BATCH,
                 (sum[1] + sum[2]) / elements,
-                sum[0] / layers,
+                launches / layers,
                 100 * (sum[4] + sum[5]) / (sum[3] + sum[4] + sum[5]),
                 1e3 * sum[6]);
         System.out.printf(
