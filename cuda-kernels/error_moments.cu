@@ -4,13 +4,15 @@
 //   in   a       float [rows, channels, inner]   the error (of the weights' difference), or the reference's output
 //        q       float [rows, channels, inner]   the quantised layer's output, both without biases
 //   out  parts   double [rows * chunks, channels, 4]   sum e, sum e^2, sum y_f, sum y_f^2 of each piece
-//   reads 8 bytes per element, once, 16 bytes at a time: at 2 TB/s 4 ms per 10^9 elements. What is written is 32 bytes per piece of up to 8192 elements.
+//   reads 8 bytes per element, once, 16 bytes at a time where a channel's elements begin at a multiple of that: at 2 TB/s 4 ms per 10^9 elements. What is
+//   written is 32 bytes per piece of up to 8192 elements.
 // error_moments_fold
 //   adds the parts to totals double [5, channels], samples one after another: a sample's sums do not depend on the batch it came in.
 // error_moments_solve
 //   turns totals into the correction. One block; channels are few.
 //
-// A piece never spans samples or channels, and its order of summation follows from its length alone, so results are the same for every batch size.
+// A piece never spans samples or channels, and its order of summation follows from its length alone, not from where it lies: a sample's sums are the same
+// in every row of every batch.
 // Sums are double: e^2 of a million positions keeps 9 digits.
 #include "rebias.cuh"
 
@@ -35,28 +37,30 @@ __device__ __forceinline__ void add(Sums& s, float a, float q, const Bias& b) {
     s.ff += f * f;
 }
 
-// The part of one of `threads` threads in a piece: single elements up to the first multiple of 16 bytes, vectors, single elements behind the last.
+__device__ __forceinline__ float4 load_four(const float* __restrict__ at, bool aligned) {
+    return aligned ? *reinterpret_cast<const float4*>(at) : make_float4(at[0], at[1], at[2], at[3]);
+}
+
+// The part of one of `threads` threads in a piece: every threads-th four elements, and of what is left behind them every threads-th. Which elements a thread
+// adds, and in which order, follows from their places in the piece; where the piece lies decides only whether four can be read at once.
 __device__ __forceinline__ Sums sum_piece(const float* __restrict__ a, const float* __restrict__ q, long long start, int length, int thread, int threads,
                                           const Bias& b) {
     Sums s = {0, 0, 0, 0};
-    int head = (int)((4 - (start & 3)) & 3);
-    head = head < length ? head : length;
-    int vectors = (length - head) / 4;
+    int fours = length / 4;
+    bool aligned = (start & 3) == 0;
     a += start;
     q += start;
-    for (int i = thread; i < head; i += threads) add(s, a[i], q[i], b);
-    const float4* a4 = reinterpret_cast<const float4*>(a + head);
-    const float4* q4 = reinterpret_cast<const float4*>(q + head);
 #pragma unroll 2
-    for (int i = thread; i < vectors; i += threads) {
-        float4 x = a4[i];
-        float4 y = q4[i];
+    for (int i = thread; i < fours; i += threads) {
+        float4 x = load_four(a + 4 * i, aligned);
+        float4 y = load_four(q + 4 * i, aligned);
         add(s, x.x, y.x, b);
         add(s, x.y, y.y, b);
         add(s, x.z, y.z, b);
         add(s, x.w, y.w, b);
     }
-    for (int i = head + 4 * vectors + thread; i < length; i += threads) add(s, a[i], q[i], b);
+#pragma unroll 1
+    for (int i = 4 * fours + thread; i < length; i += threads) add(s, a[i], q[i], b);
     return s;
 }
 

@@ -300,7 +300,10 @@ void access(const void* address, size_t bytes, bool write) {
     if (!running) return;  // an entry point's own work, not a kernel's
     auto at = reinterpret_cast<uintptr_t>(address);
     for (const Range& r : recent) {
-        if (at >= r.begin && at + bytes <= r.end) return;
+        if (at >= r.begin && at + bytes <= r.end) {
+            accessed(at, bytes, write);
+            return;
+        }
     }
     auto shared = reinterpret_cast<uintptr_t>(block.kernel->shared_begin);
     if (at >= shared && at < reinterpret_cast<uintptr_t>(block.kernel->shared_end)) {
@@ -316,6 +319,7 @@ void access(const void* address, size_t bytes, bool write) {
     if (!in_device_memory(at, bytes, &why)) {
         BREACH(ILLEGAL_ADDRESS, "%s %zu bytes at %p, %s", verb(write), bytes, address, why.c_str());
     }
+    accessed(at, bytes, write);
     device_range(at, &recent[next_recent].begin, &recent[next_recent].end);
     next_recent = (next_recent + 1) % 4;
 }
@@ -328,6 +332,7 @@ bool run_grid(const Kernel& kernel, const Grid& grid, void* packed) {
     block.grid = grid;
     block.threads = static_cast<int>(grid.block[0] * grid.block[1] * grid.block[2]);
     for (Range& r : recent) r = {1, 0};
+    launch_begins();
     for (unsigned z = 0; z < grid.grid[2]; z++) {
         for (unsigned y = 0; y < grid.grid[1]; y++) {
             for (unsigned x = 0; x < grid.grid[0]; x++) {
@@ -338,6 +343,7 @@ bool run_grid(const Kernel& kernel, const Grid& grid, void* packed) {
             }
         }
     }
+    launch_ends(kernel.name);
     return true;
 }
 

@@ -24,21 +24,25 @@ flags=(-std=c++17 -O3 -march=native -ffp-contract=off -fPIC -fvisibility=hidden 
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 
+# What compiled kernels are kept by: whoever changes what they are compiled with, or how, gets others.
+version=$(cat "$here"/{cuda_on_cpu.h,nvrtc.cpp,blocks.cpp,emulator.h} | cksum | cut -d ' ' -f 1)
+flags+=("-DEMULATOR_VERSION=$((version % 1000000))")
+
 compile() {
     g++ "${flags[@]}" -c "$here/$1.cpp" -o "$objects/$1.o"
 }
-printf '%s\n' report memory streams blocks cudnn_convolution driver runtime nvrtc cublas cudnn_graph cudnn_ops cudnn_cnn |
+printf '%s\n' report work memory streams blocks cudnn_convolution cudnn_support driver runtime nvrtc cublas cudnn_graph cudnn_ops cudnn_cnn |
     xargs -P 2 -I{} bash -c "$(declare -p flags here objects); $(declare -f compile); compile {}"
 
 # What the stand-ins share is one library, so that they are one device.
 g++ -shared -o "$out/librebias-emulator.so" -Wl,-soname,librebias-emulator.so \
-    "$objects"/{report,memory,streams,blocks,cudnn_convolution}.o -pthread -ldl
+    "$objects"/{report,work,memory,streams,blocks,cudnn_convolution,cudnn_support}.o -pthread -ldl
 
 # A stand-in carries the version that the real library's symbols have: its own name.
 library() {
     local name=$1
     shift
-    printf '%s { global: *; };\n' "$name" >"$objects/version"
+    printf '%s { global: *; };\n' "${name//-/_}" >"$objects/version"
     g++ -shared -o "$out/$name" -Wl,-soname,"$name" -Wl,--version-script,"$objects/version" -Wl,--no-as-needed \
         -L"$out" -lrebias-emulator -Wl,-rpath,'$ORIGIN' "$@" -ldl
 }
@@ -50,8 +54,12 @@ library libcudnn_ops.so.9 "$objects/cudnn_ops.o"
 library libcudnn_cnn.so.9 "$objects/cudnn_cnn.o"
 library libcudnn_adv.so.9
 library libcublasLt.so.13
+# Nothing in these is called; but the presets, or cuDNN itself, load them, and would find a toolkit's if they were missing here.
+for name in libcudnn.so.9 libcudnn_{engines_precompiled,engines_runtime_compiled,engines_tensor_ir,heuristic}.so.9 libnvrtc-builtins.so.13.1; do
+    library "$name"
+done
 # For real libraries on a machine without a driver: an empty libcuda.so.1, which their Java presets want to be there.
 mkdir -p "$out/../stub"
 echo | g++ -shared -x c -Wl,-soname,libcuda.so.1 -o "$out/../stub/libcuda.so.1" -
-cp "$here/cuda_on_cpu.h" "$out/"
+cp "$here/cuda_on_cpu.h" "$here/cudnn_support.tsv" "$out/"
 library libcublas.so.13 "$objects/cublas.o"

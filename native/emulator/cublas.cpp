@@ -12,6 +12,7 @@ namespace {
 constexpr int NOT_INITIALISED = 1;
 constexpr int INVALID = 7;
 constexpr int EXECUTION_FAILED = 13;
+constexpr int TF32_TENSOR_OP_MATH = 3;
 
 struct Handle {
     Stream* stream = nullptr;
@@ -47,10 +48,6 @@ int product(Handle* handle, const char* function, int transpose_a, int transpose
         violation(INVALID_VALUE, "%s: m %d, n %d, k %d do not fit leading dimensions %ld, %ld, %d", function, m, n, k, a.leading, b.leading, ldc);
         return INVALID;
     }
-    if (handle->math == 3) {
-        violation(INVALID_VALUE, "%s: TF32 is switched on, which nobody asked for", function);
-        return INVALID;
-    }
     if (!handle->stream || !alive(handle->stream, "stream", function)) {
         violation(INVALID_HANDLE, "%s: the handle has no stream of its own", function);
         return EXECUTION_FAILED;
@@ -58,24 +55,34 @@ int product(Handle* handle, const char* function, int transpose_a, int transpose
     if (m == 0 || n == 0 || batches == 0) return 0;
     float scale = *alpha;
     float keep = *beta;
+    bool tf32 = handle->math == TF32_TENSOR_OP_MATH;
     std::string name = function;
     enqueue(handle->stream, function, [=] {
         bool there = require_device(a.at, a.bytes(m, k, batches), (name + ", A").c_str()) &&
                      require_device(b.at, b.bytes(k, n, batches), (name + ", B").c_str()) &&
                      require_device(c, static_cast<size_t>((batches - 1) * stride_c + int64_t{n - 1} * ldc + m) * sizeof(float), (name + ", C").c_str());
         if (!there) return;
+        auto size = [batches](int64_t values, int64_t stride) { return values * (stride == 0 ? 1 : batches) * static_cast<int64_t>(sizeof(float)); };
+        int64_t result = size(int64_t{m} * n, 1);
+        moved(name.c_str(), size(int64_t{m} * k, a.stride) + size(int64_t{k} * n, b.stride) + (keep == 0 ? 0 : result), result);
+        multiplied(name.c_str(), tf32 ? TF32 : FP32, int64_t{m} * n * k * batches);
         // A as rows, so that sums run along memory.
+        auto operand = [tf32](float value) { return tf32 ? to_tf32(value) : value; };
+        // Rows of what rebias has as rows are our columns: their number is the batch.
+        int64_t first = first_of_sum(int64_t{n} * batches, k);
         std::vector<float> rows(static_cast<size_t>(m) * k);
         for (int64_t batch = 0; batch < batches; batch++) {
             for (int64_t i = 0; i < m; i++) {
-                for (int64_t p = 0; p < k; p++) rows[static_cast<size_t>(i * k + p)] = a.get(batch, i, p);
+                for (int64_t p = 0; p < k; p++) rows[static_cast<size_t>(i * k + p)] = operand(a.get(batch, i, p));
             }
             parallel(n, [&](int64_t j) {
                 std::vector<float> column(static_cast<size_t>(k));
-                for (int64_t p = 0; p < k; p++) column[static_cast<size_t>(p)] = b.get(batch, p, j);
+                for (int64_t p = 0; p < k; p++) column[static_cast<size_t>(p)] = operand(b.get(batch, p, j));
                 for (int64_t i = 0; i < m; i++) {
                     float sum = 0;
-                    for (int64_t p = 0; p < k; p++) sum += rows[static_cast<size_t>(i * k + p)] * column[static_cast<size_t>(p)];
+                    const float* row = rows.data() + i * k;
+                    for (int64_t p = first; p < k; p++) sum += row[p] * column[static_cast<size_t>(p)];
+                    for (int64_t p = 0; p < first; p++) sum += row[p] * column[static_cast<size_t>(p)];
                     float* to = c + batch * stride_c + i + j * ldc;
                     *to = scale * sum + (keep == 0 ? 0 : keep * *to);
                 }
@@ -118,9 +125,12 @@ EXPORT int cublasDestroy_v2(Handle* handle) {
     return ordered;
 }
 
-EXPORT int cublasGetVersion_v2(Handle*, int* version) {
-    ENTER(cublasGetVersion_v2);
-    *version = 130200;
+EXPORT int cublasGetProperty(int property, int* value) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    if (int ordered = called("cublasGetProperty", EXECUTION_FAILED)) return ordered;
+    const int version[] = {13, 2, 0};
+    if (property < 0 || property > 2) return INVALID;
+    *value = version[property];
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "cudnn_support.h"
 #include "emulator.h"
 
 namespace emulator {

@@ -40,7 +40,8 @@ bool fits(const TensorDescriptor& x, const FilterDescriptor& w, const Convolutio
     bool good = x.dims[0] == y.dims[0] && x.dims[1] == w.dims[1] * c.groups && y.dims[1] == w.dims[0] && w.dims[0] % c.groups == 0;
     for (size_t i = 0; i + 2 < rank; i++) {
         int64_t out = size_out(x.dims[i + 2], w.dims[i + 2], c.pads[i], c.strides[i], c.dilations[i]);
-        good = good && out == y.dims[i + 2] && out > 0;
+        bool inside = (w.dims[i + 2] - 1) * c.dilations[i] + 1 <= x.dims[i + 2] + 2 * c.pads[i];
+        good = good && inside && out == y.dims[i + 2] && out > 0;
     }
     for (const TensorDescriptor* t : {&x, &y}) {
         int64_t dense = 1;
@@ -61,21 +62,33 @@ size_t workspace(int algorithm, const FilterDescriptor& w, const TensorDescripto
     }
 }
 
-bool supported(int algorithm, const ConvolutionDescriptor& c) {
-    return algorithm >= 0 && algorithm <= 7 && (algorithm <= 1 || c.groups == 1);
+const char* const FORWARD = "forward";
+const char* const BACKWARD = "backward";
+
+Support asked(const char* call, int algorithm, const FilterDescriptor& w, const ConvolutionDescriptor& c) {
+    return support({call, algorithm, "float", c.math == FMA_MATH ? "fma" : "tensor", {w.dims.begin() + 2, w.dims.end()}, c.strides, c.dilations, c.groups});
 }
 
-int algorithms(const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c, int requested, int* returned, Performance* to) {
-    // As the real one may: the fastest first, which is not what rebias wants (its sums are not those of float32), and fewer than were asked for.
-    const int order[] = {6, 1, 0};
+int unsupported(const char* call, int algorithm, const FilterDescriptor& w, const ConvolutionDescriptor& c) {
+    bool dilated = false;
+    for (int64_t d : c.dilations) dilated = dilated || d > 1;
+    return refuse(CUDNN_NOT_SUPPORTED, "convolution %s: algorithm %d does not support %zu spatial dimensions%s, %d groups", call, algorithm,
+                  w.dims.size() - 2, dilated ? " with dilation" : "", c.groups);
+}
+
+// As the real one may: the fastest first, which is not what rebias wants (its sums are not those of float32, or in any order), and fewer than were asked for.
+int algorithms(const char* call, const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c, int requested, int* returned,
+               Performance* to) {
+    const std::vector<int> order = call == FORWARD ? std::vector<int>{6, 1, 0} : std::vector<int>{4, 0, 1};
     *returned = 0;
     for (int algorithm : order) {
         if (*returned == requested) break;
+        Support support = asked(call, algorithm, *w, *c);
         Performance p{};
         p.algorithm = algorithm;
-        p.status = supported(algorithm, *c) ? 0 : CUDNN_NOT_SUPPORTED;
+        p.status = support == UNSUPPORTED ? CUDNN_NOT_SUPPORTED : 0;
         p.memory = workspace(algorithm, *w, *x);
-        p.determinism = algorithm != 6;
+        p.determinism = support == FIXED_ORDER;
         p.math = c->math;
         to[(*returned)++] = p;
     }
@@ -102,15 +115,9 @@ Convolution geometry(const TensorDescriptor& x, const FilterDescriptor& w, const
     return g;
 }
 
-// What TF32 does to an operand: 10 bits of mantissa.
 std::vector<float> tf32(const float* from, size_t n) {
     std::vector<float> rounded(from, from + n);
-    for (float& f : rounded) {
-        uint32_t bits;
-        memcpy(&bits, &f, 4);
-        bits = (bits + 0x1000) & ~0x1fffu;
-        memcpy(&f, &bits, 4);
-    }
+    for (float& f : rounded) f = to_tf32(f);
     return rounded;
 }
 
@@ -124,22 +131,30 @@ struct Call {
     size_t space_bytes;
 };
 
-int check(const char* function, const CudnnHandle* handle, const Call& call) {
+int check(const char* function, const char* kind, const CudnnHandle* handle, const Call& call) {
     if (!handle->stream || !alive(handle->stream, "stream", function)) {
         violation(INVALID_HANDLE, "%s: the handle has no stream of its own", function);
         return CUDNN_EXECUTION_FAILED;
     }
     if (!fits(call.x, call.w, call.c, call.y)) {
         violation(INVALID_VALUE, "%s: the descriptors do not fit each other", function);
-        return CUDNN_BAD_PARAM;
+        return refuse(CUDNN_BAD_PARAM, "convolution: the descriptors do not fit each other");
     }
-    if (!supported(call.algorithm, call.c)) return CUDNN_NOT_SUPPORTED;
+    if (asked(kind, call.algorithm, call.w, call.c) == UNSUPPORTED) return unsupported(kind, call.algorithm, call.w, call.c);
     size_t needed = workspace(call.algorithm, call.w, call.x);
     if (call.space_bytes < needed) {
         violation(INVALID_VALUE, "%s: algorithm %d needs a workspace of %zu bytes and was given %zu", function, call.algorithm, needed, call.space_bytes);
         return CUDNN_BAD_PARAM;
     }
     return 0;
+}
+
+// What a convolution moves, each tensor once, and multiplies, products with padding included.
+void count_work(const char* function, const Call& call, const TensorDescriptor& from, const TensorDescriptor& to) {
+    auto bytes = [](const auto& d) { return static_cast<int64_t>(d.bytes()); };
+    moved(function, bytes(from) + bytes(call.w) + (call.beta == 0 ? 0 : bytes(to)), bytes(to));
+    int64_t outputs = bytes(call.y) / static_cast<int64_t>(sizeof(float));
+    multiplied(function, call.c.math == FMA_MATH ? FP32 : TF32, outputs * (bytes(call.w) / static_cast<int64_t>(sizeof(float)) / call.w.dims[0]));
 }
 
 bool spoil_workspace(const char* function, const Call& call) {
@@ -175,9 +190,13 @@ EXPORT int cudnnSetConvolutionNdDescriptor(ConvolutionDescriptor* descriptor, in
                                            int type) {
     ENTER(cudnnSetConvolutionNdDescriptor);
     if (!alive(descriptor, "convolution descriptor", "cudnnSetConvolutionNdDescriptor")) return CUDNN_BAD_PARAM;
-    if (mode != CROSS_CORRELATION || type != FLOAT || n < 2 || n > 3) return CUDNN_NOT_SUPPORTED;
+    if (mode != CROSS_CORRELATION || type != FLOAT || n < 2 || n > 3) {
+        return refuse(CUDNN_NOT_SUPPORTED, "convolution descriptor: mode %d, type %d or %d spatial dimensions", mode, type, n);
+    }
     for (int i = 0; i < n; i++) {
-        if (pads[i] < 0 || strides[i] < 1 || dilations[i] < 1) return CUDNN_BAD_PARAM;
+        if (pads[i] < 0 || strides[i] < 1 || dilations[i] < 1) {
+            return refuse(CUDNN_BAD_PARAM, "convolution descriptor: pad %d, stride %d, dilation %d", pads[i], strides[i], dilations[i]);
+        }
     }
     descriptor->pads.assign(pads, pads + n);
     descriptor->strides.assign(strides, strides + n);
@@ -213,15 +232,17 @@ EXPORT int cudnnGetConvolutionNdForwardOutputDim(const ConvolutionDescriptor* c,
 EXPORT int cudnnGetConvolutionForwardAlgorithm_v7(CudnnHandle* handle, const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c,
                                                   const TensorDescriptor* y, int requested, int* returned, Performance* to) {
     ENTER_CONTEXT(cudnnGetConvolutionForwardAlgorithm_v7);
-    if (!alive_all("cudnnGetConvolutionForwardAlgorithm_v7", handle, x, w, c, y) || !fits(*x, *w, *c, *y)) return CUDNN_BAD_PARAM;
-    return algorithms(x, w, c, requested, returned, to);
+    if (!alive_all("cudnnGetConvolutionForwardAlgorithm_v7", handle, x, w, c, y)) return CUDNN_BAD_PARAM;
+    if (!fits(*x, *w, *c, *y)) return refuse(CUDNN_BAD_PARAM, "convolution: the descriptors do not fit each other");
+    return algorithms(FORWARD, x, w, c, requested, returned, to);
 }
 
 EXPORT int cudnnGetConvolutionForwardWorkspaceSize(CudnnHandle* handle, const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c,
                                                    const TensorDescriptor* y, int algorithm, size_t* bytes) {
     ENTER_CONTEXT(cudnnGetConvolutionForwardWorkspaceSize);
-    if (!alive_all("cudnnGetConvolutionForwardWorkspaceSize", handle, x, w, c, y) || !fits(*x, *w, *c, *y)) return CUDNN_BAD_PARAM;
-    if (!supported(algorithm, *c)) return CUDNN_NOT_SUPPORTED;
+    if (!alive_all("cudnnGetConvolutionForwardWorkspaceSize", handle, x, w, c, y)) return CUDNN_BAD_PARAM;
+    if (!fits(*x, *w, *c, *y)) return refuse(CUDNN_BAD_PARAM, "convolution: the descriptors do not fit each other");
+    if (asked(FORWARD, algorithm, *w, *c) == UNSUPPORTED) return unsupported(FORWARD, algorithm, *w, *c);
     *bytes = workspace(algorithm, *w, *x);
     return 0;
 }
@@ -233,7 +254,7 @@ EXPORT int cudnnConvolutionForward(CudnnHandle* handle, const float* alpha, cons
     const char* function = "cudnnConvolutionForward";
     if (!alive_all(function, handle, xd, wd, cd, yd)) return CUDNN_BAD_PARAM;
     Call call{*xd, *yd, *wd, *cd, *alpha, *beta, algorithm, space, space_bytes};
-    if (int wrong = check(function, handle, call)) return wrong;
+    if (int wrong = check(function, FORWARD, handle, call)) return wrong;
     enqueue(handle->stream, function, [=] {
         if (!require_device(x, call.x.bytes(), "cudnnConvolutionForward, x") || !require_device(w, call.w.bytes(), "cudnnConvolutionForward, w") ||
             !require_device(y, call.y.bytes(), "cudnnConvolutionForward, y") || !spoil_workspace(function, call)) {
@@ -242,6 +263,7 @@ EXPORT int cudnnConvolutionForward(CudnnHandle* handle, const float* alpha, cons
         Convolution g = geometry(call.x, call.w, call.c, call.y);
         g.alpha = call.alpha;
         g.beta = call.beta;
+        count_work(function, call, call.x, call.y);
         if (call.c.math == FMA_MATH) {
             convolve(g, x, w, y);
         } else {
@@ -257,15 +279,17 @@ EXPORT int cudnnGetConvolutionBackwardDataAlgorithm_v7(CudnnHandle* handle, cons
                                                        const ConvolutionDescriptor* c, const TensorDescriptor* dx, int requested, int* returned,
                                                        Performance* to) {
     ENTER_CONTEXT(cudnnGetConvolutionBackwardDataAlgorithm_v7);
-    if (!alive_all("cudnnGetConvolutionBackwardDataAlgorithm_v7", handle, dx, w, c, dy) || !fits(*dx, *w, *c, *dy)) return CUDNN_BAD_PARAM;
-    return algorithms(dx, w, c, requested, returned, to);
+    if (!alive_all("cudnnGetConvolutionBackwardDataAlgorithm_v7", handle, dx, w, c, dy)) return CUDNN_BAD_PARAM;
+    if (!fits(*dx, *w, *c, *dy)) return refuse(CUDNN_BAD_PARAM, "convolution: the descriptors do not fit each other");
+    return algorithms(BACKWARD, dx, w, c, requested, returned, to);
 }
 
 EXPORT int cudnnGetConvolutionBackwardDataWorkspaceSize(CudnnHandle* handle, const FilterDescriptor* w, const TensorDescriptor* dy,
                                                         const ConvolutionDescriptor* c, const TensorDescriptor* dx, int algorithm, size_t* bytes) {
     ENTER_CONTEXT(cudnnGetConvolutionBackwardDataWorkspaceSize);
-    if (!alive_all("cudnnGetConvolutionBackwardDataWorkspaceSize", handle, dx, w, c, dy) || !fits(*dx, *w, *c, *dy)) return CUDNN_BAD_PARAM;
-    if (!supported(algorithm, *c)) return CUDNN_NOT_SUPPORTED;
+    if (!alive_all("cudnnGetConvolutionBackwardDataWorkspaceSize", handle, dx, w, c, dy)) return CUDNN_BAD_PARAM;
+    if (!fits(*dx, *w, *c, *dy)) return refuse(CUDNN_BAD_PARAM, "convolution: the descriptors do not fit each other");
+    if (asked(BACKWARD, algorithm, *w, *c) == UNSUPPORTED) return unsupported(BACKWARD, algorithm, *w, *c);
     *bytes = workspace(algorithm, *w, *dx);
     return 0;
 }
@@ -277,7 +301,7 @@ EXPORT int cudnnConvolutionBackwardData(CudnnHandle* handle, const float* alpha,
     const char* function = "cudnnConvolutionBackwardData";
     if (!alive_all(function, handle, dxd, wd, cd, dyd)) return CUDNN_BAD_PARAM;
     Call call{*dxd, *dyd, *wd, *cd, *alpha, *beta, algorithm, space, space_bytes};
-    if (int wrong = check(function, handle, call)) return wrong;
+    if (int wrong = check(function, BACKWARD, handle, call)) return wrong;
     enqueue(handle->stream, function, [=] {
         if (!require_device(w, call.w.bytes(), "cudnnConvolutionBackwardData, w") || !require_device(dy, call.y.bytes(), "cudnnConvolutionBackwardData, dy") ||
             !require_device(dx, call.x.bytes(), "cudnnConvolutionBackwardData, dx") || !spoil_workspace(function, call)) {
@@ -286,6 +310,7 @@ EXPORT int cudnnConvolutionBackwardData(CudnnHandle* handle, const float* alpha,
         Convolution g = geometry(call.x, call.w, call.c, call.y);
         g.alpha = call.alpha;
         g.beta = call.beta;
+        count_work(function, call, call.y, call.x);
         if (call.c.math == FMA_MATH) {
             convolve_back(g, w, dy, dx);
         } else {

@@ -20,6 +20,10 @@ EXPORT const char* cudnnGetErrorString(int status) {
     }
 }
 
+EXPORT void cudnnGetLastErrorString(char* message, size_t size) {
+    if (size > 0) snprintf(message, size, "%s", last_refusal().c_str());
+}
+
 EXPORT int cudnnCreate(CudnnHandle** handle) {
     ENTER_CONTEXT(cudnnCreate);
     *handle = new CudnnHandle();

@@ -16,13 +16,13 @@ EXPORT int cudnnCreateTensorDescriptor(TensorDescriptor** descriptor) {
 EXPORT int cudnnSetTensorNdDescriptor(TensorDescriptor* descriptor, int type, int n, const int* dims, const int* strides) {
     ENTER(cudnnSetTensorNdDescriptor);
     if (!alive(descriptor, "tensor descriptor", "cudnnSetTensorNdDescriptor")) return CUDNN_BAD_PARAM;
-    if (type != FLOAT || n < 4 || n > 5) return CUDNN_NOT_SUPPORTED;
-    int64_t elements = 1;
+    if (type != FLOAT || n < 4 || n > 5) return refuse(CUDNN_NOT_SUPPORTED, "tensor descriptor: type %d or rank %d", type, n);
+    int64_t last = 0;
     for (int i = 0; i < n; i++) {
-        if (dims[i] < 1 || strides[i] < 1) return CUDNN_BAD_PARAM;
-        elements *= dims[i];
+        if (dims[i] < 1 || strides[i] < 1) return refuse(CUDNN_BAD_PARAM, "tensor descriptor: dimension %d is %d, its stride %d", i, dims[i], strides[i]);
+        last += int64_t{dims[i] - 1} * strides[i];
     }
-    if (elements > INT32_MAX) return CUDNN_NOT_SUPPORTED;
+    if (last + 1 >= int64_t{1} << 31) return refuse(CUDNN_NOT_SUPPORTED, "tensor descriptor: %ld elements, 2^31 or more", static_cast<long>(last + 1));
     descriptor->dims.assign(dims, dims + n);
     descriptor->strides.assign(strides, strides + n);
     return 0;
@@ -46,9 +46,11 @@ EXPORT int cudnnCreateFilterDescriptor(FilterDescriptor** descriptor) {
 EXPORT int cudnnSetFilterNdDescriptor(FilterDescriptor* descriptor, int type, int format, int n, const int* dims) {
     ENTER(cudnnSetFilterNdDescriptor);
     if (!alive(descriptor, "filter descriptor", "cudnnSetFilterNdDescriptor")) return CUDNN_BAD_PARAM;
-    if (type != FLOAT || format != NCHW || n < 4 || n > 5) return CUDNN_NOT_SUPPORTED;
+    if (type != FLOAT || format != NCHW || n < 4 || n > 5) {
+        return refuse(CUDNN_NOT_SUPPORTED, "filter descriptor: type %d, format %d or rank %d", type, format, n);
+    }
     for (int i = 0; i < n; i++) {
-        if (dims[i] < 1) return CUDNN_BAD_PARAM;
+        if (dims[i] < 1) return refuse(CUDNN_BAD_PARAM, "filter descriptor: dimension %d is %d", i, dims[i]);
     }
     descriptor->dims.assign(dims, dims + n);
     return 0;

@@ -228,6 +228,7 @@ EXPORT int cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, St
             violation(ILLEGAL_ADDRESS, "cuMemcpyHtoDAsync: pinned memory was freed before the copy was done");
         } else if (require_device(reinterpret_cast<void*>(to), bytes, "cuMemcpyHtoDAsync")) {
             memcpy(reinterpret_cast<void*>(to), from, bytes);
+            moved("cuMemcpyHtoDAsync", 0, static_cast<int64_t>(bytes));
         }
     });
     // From memory that is not pinned the driver copies only after the stream has come to rest.
@@ -245,6 +246,7 @@ EXPORT int cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, Stream* 
             violation(ILLEGAL_ADDRESS, "cuMemcpyDtoHAsync: pinned memory was freed before the copy was done");
         } else if (require_device(reinterpret_cast<void*>(from), bytes, "cuMemcpyDtoHAsync")) {
             memcpy(to, reinterpret_cast<void*>(from), bytes);
+            moved("cuMemcpyDtoHAsync", static_cast<int64_t>(bytes), 0);
         }
     });
     if (!pinned) synchronise(stream);
@@ -255,7 +257,9 @@ EXPORT int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t bytes, Stre
     ENTER_CONTEXT(cuMemsetD8Async);
     if (!usable(stream, "cuMemsetD8Async")) return INVALID_HANDLE;
     enqueue(stream, "fill", [=] {
-        if (require_device(reinterpret_cast<void*>(to), bytes, "cuMemsetD8Async")) fill(to, value, bytes);
+        if (!require_device(reinterpret_cast<void*>(to), bytes, "cuMemsetD8Async")) return;
+        fill(to, value, bytes);
+        moved("cuMemsetD8Async", 0, static_cast<int64_t>(bytes));
     });
     return 0;
 }

@@ -23,6 +23,15 @@ void count(const char* counter, int64_t by = 1);
 void violation(int status, const char* format, ...) __attribute__((format(printf, 2, 3)));
 int sticky();
 
+// ---- work (work.cpp): what passes through the card's memory, and multiply-adds by kind, per kernel or library call
+enum Kind { FP32, TF32, INT8, KINDS };
+void moved(const char* what, int64_t read, int64_t written);
+void multiplied(const char* what, Kind kind, int64_t multiply_adds);
+// Of a launched kernel: its accesses in whole sectors of 32 bytes, each once per launch for as long as a second-level cache of 64 MiB would hold it.
+void launch_begins();
+void accessed(uintptr_t address, size_t bytes, bool write);
+void launch_ends(const char* kernel);
+
 // ---- the current context (report.cpp): each thread has its own, and none to begin with
 void retain_context();
 void release_context();
@@ -98,6 +107,11 @@ bool run_grid(const Kernel& kernel, const Grid& grid, void* packed);
 
 // The architecture of the emulated card, as NVRTC names it.
 constexpr const char* ARCHITECTURE = "sm_90";
+
+// Where a library's sum of n products begins, in a batch of that size: real libraries choose kernels, and so the order of a sum, by shapes. Sums go round from there.
+int64_t first_of_sum(int64_t batch, int64_t n);
+// What TF32 keeps of a float: 10 bits of mantissa. NaN and infinity stay what they are.
+float to_tf32(float value);
 
 // Splits [0, n) over the cores.
 void parallel(int64_t n, const std::function<void(int64_t)>& body);

@@ -107,10 +107,11 @@ EXPORT const char* nvrtcGetErrorString(int code) {
     }
 }
 
+// A version that no real NVRTC has: what is compiled here must never be taken for a real card's kernel, nor the other way round.
 EXPORT int nvrtcVersion(int* major, int* minor) {
     ENTER(nvrtcVersion);
-    *major = 13;
-    *minor = 1;
+    *major = 0;
+    *minor = EMULATOR_VERSION;
     return 0;
 }
 

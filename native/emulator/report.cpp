@@ -1,4 +1,5 @@
 // Faults, counters, violations, live objects, and the functions by which tests ask for them.
+#include <cmath>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -145,6 +146,21 @@ bool died(const void* object, const char* kind, const char* function) {
     }
     state().live.erase(object);
     return true;
+}
+
+int64_t first_of_sum(int64_t batch, int64_t n) {
+    uint64_t mixed = static_cast<uint64_t>(batch) * 0x9e3779b97f4a7c15u;
+    return n < 2 ? 0 : static_cast<int64_t>((mixed >> 33) % static_cast<uint64_t>(n));
+}
+
+float to_tf32(float value) {
+    if (!std::isfinite(value)) return value;
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    // To the nearest, halves away from zero. Beyond the largest it becomes infinity.
+    bits = (bits + 0x1000) & ~0x1fffu;
+    memcpy(&value, &bits, 4);
+    return value;
 }
 
 void parallel(int64_t n, const std::function<void(int64_t)>& body) {

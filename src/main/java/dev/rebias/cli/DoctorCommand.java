@@ -4,6 +4,7 @@ import dev.rebias.Version;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.device.cuda.CudaCards;
 import dev.rebias.device.cuda.CudaLibraries;
+import dev.rebias.device.cuda.MappedLibraries;
 import dev.rebias.device.cuda.SelfTest;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.error.QualityGateException;
@@ -58,14 +59,13 @@ final class DoctorCommand implements Callable<Integer> {
                         library,
                         "found "
                                 + Optional.ofNullable(versions.get(library.name()))
-                                        .map(v -> v + ", ")
-                                        .orElse("")
-                                + CudaLibraries.loadedFrom(library).orElse("from the system")));
+                                        .orElse("")));
             } else {
                 out.println(line(library, "not found: " + library.problem().orElseThrow()));
                 out.println("        -> " + library.remedy());
             }
         }
+        files(out);
         if (missing.isEmpty()) {
             cards(out);
         }
@@ -74,6 +74,22 @@ final class DoctorCommand implements Callable<Integer> {
             deep(out, missing);
         }
         return 0;
+    }
+
+    /** What is mapped, and what of it does not go together. */
+    private static Optional<String> files(PrintWriter out) {
+        MappedLibraries mapped = MappedLibraries.now();
+        for (MappedLibraries.LibraryFile file : mapped.files()) {
+            out.println(String.format(
+                    Locale.ROOT,
+                    "      mapped %-20s %-15s %s",
+                    file.family(),
+                    file.version().orElse("-"),
+                    file.path()));
+        }
+        Optional<String> conflict = mapped.conflict();
+        conflict.ifPresent(text -> out.println("      -> " + text));
+        return conflict;
     }
 
     private static String line(CudaLibraries.Library library, String text) {
@@ -118,7 +134,13 @@ final class DoctorCommand implements Callable<Integer> {
             failed += outcome.passed() ? 0 : 1;
         }
         out.println("      " + result.compilation());
+        // Some libraries are loaded by others, when these first need them.
+        out.println("      libraries after that:");
+        Optional<String> conflict = files(out);
         out.flush();
+        if (conflict.isPresent()) {
+            throw new DeviceUnavailableException(conflict.get());
+        }
         if (failed > 0) {
             throw new QualityGateException(failed + " of the checks found that cuda:" + ordinal
                     + " computes something else than the CPU: please report it with the lines above");

@@ -5,6 +5,9 @@ import com.sun.jna.Native;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Assumptions;
 
 /** The CUDA emulator's own counters, faults and findings: what it saw, not what the device says of itself. */
@@ -28,6 +31,10 @@ public final class Emulator {
         void emulator_memory(long bytes);
 
         void emulator_reset();
+
+        long emulator_work(byte[] to, long size);
+
+        void emulator_forget_work();
     }
 
     private final Functions functions;
@@ -91,6 +98,42 @@ public final class Emulator {
     /** As a new process. */
     public void reset() {
         functions.emulator_reset();
+    }
+
+    /**
+     * What one kernel or library call did.
+     *
+     * @param read bytes from the card's memory
+     * @param written bytes to it
+     * @param fp32 multiply-adds of float32; of kernels none are counted
+     * @param tf32 multiply-adds of tensor cores in TF32
+     * @param int8 multiply-adds of tensor cores in int8
+     */
+    public record Work(String name, long calls, long read, long written, long fp32, long tf32, long int8) {
+        public long bytes() {
+            return read + written;
+        }
+    }
+
+    /** The work since it was last forgotten, by name. */
+    public Map<String, Work> work() {
+        byte[] bytes = new byte[1 << 16];
+        long length = functions.emulator_work(bytes, bytes.length);
+        if (length >= bytes.length) {
+            throw new IllegalStateException("the emulator's list of work is longer than " + bytes.length + " bytes");
+        }
+        Map<String, Work> all = new TreeMap<>();
+        new String(bytes, 0, (int) length, StandardCharsets.UTF_8).lines().forEach(line -> {
+            String[] f = line.split("\t", -1);
+            long[] n = Arrays.stream(f).skip(1).mapToLong(Long::parseLong).toArray();
+            all.put(f[0], new Work(f[0], n[0], n[1], n[2], n[3], n[4], n[5]));
+        });
+        return all;
+    }
+
+    /** Begins to count work anew. */
+    public void forgetWork() {
+        functions.emulator_forget_work();
     }
 
     private interface Text {

@@ -15,6 +15,8 @@ public final class SyntheticModels {
         {1024, 2}, {1024, 1}
     };
 
+    private static final int[] RES_NET_50 = {3, 4, 6, 3};
+
     private SyntheticModels() {}
 
     /** MobileNetV1 for images of 224x224 (Howard et al., arXiv 1704.04861, table 1), BatchNormalization folded. */
@@ -28,6 +30,10 @@ public final class SyntheticModels {
             x = convolution(g, "pointwise" + i, x, channels, out, 1, 1, 1);
             channels = out;
         }
+        return classifier(g, x, channels);
+    }
+
+    private static ModelProto classifier(GraphBuilder g, String x, int channels) {
         String pooled = g.node("GlobalAveragePool", "pooled", List.of(x));
         String flat = g.node("Flatten", "flat", List.of(pooled));
         g.node(
@@ -36,6 +42,34 @@ public final class SyntheticModels {
                 List.of(flat, g.weights("fc_w", 0.05, 1000, channels), g.weights("fc_b", 0.1, 1000)),
                 integer("transB", 1));
         return g.build("y");
+    }
+
+    /** ResNet-50 for images of 224x224 (He et al., arXiv 1512.03385, table 1; the stride in the 3x3 layer), BatchNormalization folded. */
+    public static ModelProto resNet50() {
+        GraphBuilder g = new GraphBuilder(5).opset(13);
+        String x = convolution(g, "first", g.input("x", 3, 224, 224), 3, 64, 7, 2, 1);
+        x = g.node(
+                "MaxPool",
+                "pool",
+                List.of(x),
+                list("kernel_shape", 3, 3),
+                list("strides", 2, 2),
+                list("pads", 1, 1, 1, 1));
+        int channels = 64;
+        for (int stage = 0; stage < RES_NET_50.length; stage++) {
+            int width = 64 << stage;
+            for (int i = 0; i < RES_NET_50[stage]; i++) {
+                String name = "stage" + stage + "_" + i;
+                int stride = stage > 0 && i == 0 ? 2 : 1;
+                String y = convolution(g, name + "_a", x, channels, width, 1, 1, 1);
+                y = convolution(g, name + "_b", y, width, width, 3, stride, 1);
+                y = plainConvolution(g, name + "_c", y, width, 4 * width, 1, 1, 1);
+                String shortcut = i == 0 ? plainConvolution(g, name + "_d", x, channels, 4 * width, 1, stride, 1) : x;
+                x = g.node("Relu", name + "_relu", List.of(g.node("Add", name + "_sum", List.of(y, shortcut))));
+                channels = 4 * width;
+            }
+        }
+        return classifier(g, x, channels);
     }
 
     /** That many equal layers, 3x3 on 32 channels of 56x56. */
@@ -56,8 +90,14 @@ public final class SyntheticModels {
 
     private static String convolution(
             GraphBuilder g, String name, String x, int in, int out, int kernel, int stride, int group) {
+        String y = plainConvolution(g, name, x, in, out, kernel, stride, group);
+        return g.node("Relu", name + "_relu", List.of(y));
+    }
+
+    private static String plainConvolution(
+            GraphBuilder g, String name, String x, int in, int out, int kernel, int stride, int group) {
         int taps = in / group * kernel * kernel;
-        String y = g.node(
+        return g.node(
                 "Conv",
                 name,
                 List.of(
@@ -67,7 +107,6 @@ public final class SyntheticModels {
                 integer("group", group),
                 list("strides", stride, stride),
                 list("pads", kernel / 2, kernel / 2, kernel / 2, kernel / 2));
-        return g.node("Relu", name + "_relu", List.of(y));
     }
 
     /**

@@ -91,7 +91,8 @@ final class Compiler {
         inputs.addAll(OPTIONS);
         headers.forEach((h, text) -> inputs.add(h + "\n" + text));
         String key = KernelCache.key(inputs);
-        Optional<byte[]> cached = cache.find(key);
+        String maker = "NVRTC " + version + " for " + architecture;
+        Optional<byte[]> cached = cache.find(key, maker);
         if (cached.isPresent()) {
             found.increment();
         }
@@ -100,7 +101,7 @@ final class Compiler {
             byte[] cubin = compile(name, source);
             nanos.add(System.nanoTime() - start);
             compiled.increment();
-            cache.keep(key, source, cubin);
+            cache.keep(key, maker, source, cubin);
             return cubin;
         });
     }

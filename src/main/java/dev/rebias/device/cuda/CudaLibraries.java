@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -8,6 +9,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Properties;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.bytedeco.cuda.global.cublas;
@@ -23,6 +26,12 @@ import org.bytedeco.javacpp.Loader;
 public final class CudaLibraries {
     /** The CUDA release that the presets on the class path are made for: 13, or 12 with the Maven profile that brings its libraries along. */
     private static final String MAJOR = major();
+
+    private static final String LINK_PATH = "platform.linkpath";
+
+    /** What Java appends to the library path on Linux. */
+    private static final Set<String> JAVAS_OWN =
+            Set.of("/usr/java/packages/lib", "/usr/lib64", "/lib64", "/lib", "/usr/lib");
 
     private CudaLibraries() {}
 
@@ -61,12 +70,13 @@ public final class CudaLibraries {
         // The presets of the others need those of driver and runtime, whose JNI library needs both.
         Optional<String> problem = load(cudart.class);
         if (problem.isEmpty()) {
-            return List.of(
+            List<Library> all = List.of(
                     driver,
                     runtime,
                     compiler.with(load(nvrtc.class)),
                     blas.with(load(cublas.class)),
                     dnn.with(load(cudnn.class)));
+            return all.get(4).found() ? withEngines(all) : all;
         }
         boolean runtimeMissing = problem.get().contains(runtime.file());
         List<Library> all = new ArrayList<>();
@@ -74,6 +84,24 @@ public final class CudaLibraries {
         all.add(runtimeMissing ? runtime.with(problem) : runtime.with(absent(runtime)));
         List.of(compiler, blas, dnn).forEach(l -> all.add(l.with(absent(l))));
         return List.copyOf(all);
+    }
+
+    /**
+     * Loads what cuDNN itself would load later, by its name alone and so from wherever the system finds that name first: engines that the presets do not
+     * know of. They are taken from the folder of those that are loaded.
+     */
+    private static List<Library> withEngines(List<Library> all) {
+        for (Path folder : MappedLibraries.now().folders("cuDNN")) {
+            try (Stream<Path> files = Files.list(folder)) {
+                files.filter(f -> f.getFileName().toString().matches("libcudnn_engines_\\w+\\.so\\.9"))
+                        .sorted()
+                        .forEach(f -> System.load(f.toString()));
+            } catch (IOException | UnsatisfiedLinkError e) {
+                Library dnn = all.get(4).with(Optional.of("its engines in " + folder + ": " + e.getMessage()));
+                return List.of(all.get(0), all.get(1), all.get(2), all.get(3), dnn);
+            }
+        }
+        return all;
     }
 
     private static Library fromPackage(String name, String file, String debianPackage) {
@@ -112,9 +140,13 @@ public final class CudaLibraries {
         return Holder.ALL;
     }
 
-    /** In one sentence, what is missing first and what to do about it; empty if all is there. */
+    /** In one sentence, what is missing first, or does not go together, and what to do about it; empty if all is well. */
     public static Optional<String> missing() {
-        return all().stream().filter(l -> !l.found()).findFirst().map(l -> problem(l) + ": " + l.remedy());
+        return all().stream()
+                .filter(l -> !l.found())
+                .findFirst()
+                .map(l -> problem(l) + ": " + l.remedy())
+                .or(() -> MappedLibraries.now().conflict());
     }
 
     private static String problem(Library library) {
@@ -122,21 +154,6 @@ public final class CudaLibraries {
                 ? "no NVIDIA driver was found"
                 : library.name() + " was not found";
         return what + " (" + library.problem().orElseThrow() + ")";
-    }
-
-    /** The file that a library was loaded from, as the system lists it; empty where it lists none. */
-    public static Optional<String> loadedFrom(Library library) {
-        Path maps = Path.of("/proc/self/maps");
-        if (!Files.isReadable(maps)) {
-            return Optional.empty();
-        }
-        try (Stream<String> lines = Files.lines(maps)) {
-            return lines.filter(l -> l.contains("/" + library.file()))
-                    .map(l -> l.substring(l.indexOf('/')))
-                    .findFirst();
-        } catch (IOException e) {
-            return Optional.of("unknown (" + e.getMessage() + ")");
-        }
     }
 
     /** The versions of what is there, by library name. */
@@ -152,8 +169,8 @@ public final class CudaLibraries {
                         switch (library.name()) {
                             case "NVIDIA driver" -> "knows CUDA " + dotted(CudaCards.driverVersion());
                             case "CUDA runtime" -> dotted(runtimeVersion());
-                            case "cuDNN" -> dotted(Math.toIntExact(cudnn.cudnnGetVersion() / 10));
-                            case "cuBLAS" -> MAJOR;
+                            case "cuDNN" -> cudnnVersion();
+                            case "cuBLAS" -> cublasVersion();
                             default -> Compiler.version();
                         });
             }
@@ -165,6 +182,21 @@ public final class CudaLibraries {
         int[] version = new int[1];
         Status.cuda(cudart.cudaRuntimeGetVersion(version), "cudaRuntimeGetVersion");
         return version[0];
+    }
+
+    private static String cudnnVersion() {
+        long version = cudnn.cudnnGetVersion();
+        return version / 10000 + "." + version % 10000 / 100 + "." + version % 100;
+    }
+
+    private static String cublasVersion() {
+        int[] number = new int[1];
+        List<String> numbers = new ArrayList<>();
+        for (int part : List.of(cudart.MAJOR_VERSION, cudart.MINOR_VERSION, cudart.PATCH_LEVEL)) {
+            Status.cublas(cublas.cublasGetProperty(part, number), "cublasGetProperty", "");
+            numbers.add(Integer.toString(number[0]));
+        }
+        return String.join(".", numbers);
     }
 
     private static String dotted(int version) {
@@ -179,7 +211,14 @@ public final class CudaLibraries {
         return all().stream().limit(3).filter(l -> !l.found()).findFirst().map(l -> problem(l) + ": " + l.remedy());
     }
 
+    /**
+     * Loads presets and the libraries that they need. These have folders of their own, which JavaCPP searches before the library path; what it is told by
+     * its property platform.linkpath it searches before these. So a folder that the user names is searched before {@code /usr/local/cuda}.
+     */
     private static Optional<String> load(Class<?> presets) {
+        Properties javacpp = Loader.loadProperties();
+        String named = javacpp.getProperty(LINK_PATH, "");
+        javacpp.setProperty(LINK_PATH, String.join(File.pathSeparator, folders(named)));
         try {
             Loader.load(presets);
             return Optional.empty();
@@ -196,7 +235,17 @@ public final class CudaLibraries {
                     .reduce((a, b) -> b)
                     .orElse(texts.get(texts.size() - 1));
             return Optional.of(withoutPath(reason));
+        } finally {
+            javacpp.setProperty(LINK_PATH, named);
         }
+    }
+
+    /** The folders that the user names: as JavaCPP's property, then on the library path, of which Java adds the last itself. */
+    private static List<String> folders(String named) {
+        List<String> folders = new ArrayList<>(List.of(named.split(File.pathSeparator)));
+        folders.addAll(List.of(System.getProperty("java.library.path", "").split(File.pathSeparator)));
+        folders.removeIf(f -> f.isEmpty() || JAVAS_OWN.contains(f));
+        return folders;
     }
 
     /** "/cache/libjnicudart.so: libcuda.so.1: cannot open ..": the first path is JavaCPP's own, which says nothing to the user. */

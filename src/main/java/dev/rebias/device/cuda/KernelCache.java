@@ -15,8 +15,9 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Compiled kernels on disk, one file each, named by the hash of all that goes into it. A file is the SHA-256 of a cubin and the cubin: a damaged one is
- * found out and compiled again. Files are written whole or not at all, so several processes may share a folder.
+ * Compiled kernels on disk, one file each, named by the hash of all that goes into it. A file is a SHA-256, and what that is of: a line that says what made
+ * the cubin and for which architecture, and the cubin. One that is damaged, or that something else made, is found out and compiled again. Files are
+ * written whole or not at all, so several processes may share a folder.
  */
 final class KernelCache {
     private static final int DIGEST = 32;
@@ -49,18 +50,22 @@ final class KernelCache {
         return HexFormat.of().formatHex(digest.digest());
     }
 
-    /** A cubin, if it is there and whole. */
-    Optional<byte[]> find(String key) {
+    /**
+     * A cubin, if it is there and whole.
+     *
+     * @param maker what must have made it, one line
+     */
+    Optional<byte[]> find(String key, String maker) {
         for (Path place : readOnly) {
-            Optional<byte[]> found = read(place.resolve(key + ".cubin"));
+            Optional<byte[]> found = read(place.resolve(key + ".cubin"), maker);
             if (found.isPresent()) {
                 return found;
             }
         }
-        return read(folder.resolve(key + ".cubin"));
+        return read(folder.resolve(key + ".cubin"), maker);
     }
 
-    private Optional<byte[]> read(Path file) {
+    private Optional<byte[]> read(Path file, String maker) {
         if (!Files.isReadable(file)) {
             return Optional.empty();
         }
@@ -69,23 +74,32 @@ final class KernelCache {
             if (all.length <= DIGEST) {
                 return Optional.empty();
             }
-            byte[] cubin = Arrays.copyOfRange(all, DIGEST, all.length);
-            boolean whole = MessageDigest.isEqual(sha256().digest(cubin), Arrays.copyOf(all, DIGEST));
-            return whole ? Optional.of(cubin) : Optional.empty();
+            byte[] made = Arrays.copyOfRange(all, DIGEST, all.length);
+            boolean whole = MessageDigest.isEqual(sha256().digest(made), Arrays.copyOf(all, DIGEST));
+            byte[] line = line(maker);
+            boolean ours = made.length > line.length && Arrays.equals(made, 0, line.length, line, 0, line.length);
+            return whole && ours ? Optional.of(Arrays.copyOfRange(made, line.length, made.length)) : Optional.empty();
         } catch (IOException e) {
             problem = Optional.of("'" + file + "' cannot be read (" + e.getMessage() + ")");
             return Optional.empty();
         }
     }
 
-    /** Keeps a cubin, and beside it its source, for people. Where that is not possible, {@link #problem} tells. */
-    void keep(String key, String source, byte[] cubin) {
+    private static byte[] line(String maker) {
+        return (maker + "\n").getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** Keeps a cubin with what made it, and beside it its source, for people. Where that is not possible, {@link #problem} tells. */
+    void keep(String key, String maker, String source, byte[] cubin) {
         try {
             Files.createDirectories(folder);
             Path temporary = Files.createTempFile(folder, key.substring(0, 8), ".part");
             try {
-                Files.write(temporary, sha256().digest(cubin));
-                Files.write(temporary, cubin, StandardOpenOption.APPEND);
+                byte[] line = line(maker);
+                byte[] made = Arrays.copyOf(line, line.length + cubin.length);
+                System.arraycopy(cubin, 0, made, line.length, cubin.length);
+                Files.write(temporary, sha256().digest(made));
+                Files.write(temporary, made, StandardOpenOption.APPEND);
                 Files.move(
                         temporary,
                         folder.resolve(key + ".cubin"),

@@ -13,6 +13,7 @@ import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,6 +40,7 @@ final class PreparedConvolution implements PreparedOp {
     private final LayerOp op;
     private final Window window;
     private final long group;
+    private final List<Long> dilations;
     private final long[] weightShape;
     private final DeviceTensor weights;
     private final Map<List<Long>, Prepared> shapes = new HashMap<>();
@@ -50,7 +52,6 @@ final class PreparedConvolution implements PreparedOp {
     PreparedConvolution(CudaContext context, LayerOp op, HostTensor weights) {
         this.context = context;
         this.op = op;
-        this.weightShape = weights.shape();
         if (op instanceof Convolution c) {
             window = c.window();
             group = c.group();
@@ -59,7 +60,38 @@ final class PreparedConvolution implements PreparedOp {
             window = t.window();
             group = t.group();
         }
-        this.weights = context.upload(weights);
+        // cuDNN's one deterministic algorithm for transposed convolutions dilates in two dimensions only (its API
+        // reference,
+        // cudnnConvolutionBackwardData): in three, zeros between the weights do it.
+        boolean spread = op instanceof TransposedConvolution
+                && window.kernel().size() == 3
+                && window.dilations().stream().anyMatch(d -> d > 1);
+        HostTensor sent = spread ? spread(weights, window.dilations()) : weights;
+        this.dilations = spread ? Collections.nCopies(3, 1L) : window.dilations();
+        this.weightShape = sent.shape();
+        this.weights = context.upload(sent);
+    }
+
+    /** Weights [C,M,depth,height,width] with zeros between them, as dilation reads them. */
+    private static HostTensor spread(HostTensor weights, List<Long> dilations) {
+        long[] from = weights.shape();
+        long[] to = from.clone();
+        for (int i = 0; i < 3; i++) {
+            to[i + 2] = (from[i + 2] - 1) * dilations.get(i) + 1;
+        }
+        HostTensor all = HostTensor.zeros(ElementType.FLOAT, to);
+        int next = 0;
+        for (long filter = 0; filter < from[0] * from[1]; filter++) {
+            for (long d = 0; d < to[2]; d += dilations.get(0)) {
+                for (long h = 0; h < to[3]; h += dilations.get(1)) {
+                    for (long w = 0; w < to[4]; w += dilations.get(2)) {
+                        long at = ((filter * to[2] + d) * to[3] + h) * to[4] + w;
+                        all.floats().put(Math.toIntExact(at), weights.floats().get(next++));
+                    }
+                }
+            }
+        }
+        return all;
     }
 
     @Override
@@ -190,7 +222,7 @@ final class PreparedConvolution implements PreparedOp {
                         forward ? out : in,
                         g.pads(),
                         window.strides(),
-                        window.dilations(),
+                        dilations,
                         group,
                         what(in)),
                 g.inner(),

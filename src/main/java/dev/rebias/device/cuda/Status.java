@@ -24,6 +24,9 @@ final class Status {
             cudart.CUDA_ERROR_ASSERT,
             cudart.CUDA_ERROR_ECC_UNCORRECTABLE);
 
+    /** As much of cuDNN's reason as is kept, in bytes. */
+    private static final int REASON = 1024;
+
     private Status() {}
 
     /** Checks a call of the CUDA driver or runtime. */
@@ -53,10 +56,15 @@ final class Status {
         throw new CudaException(what);
     }
 
+    /** Checks a call of cuDNN, which keeps the reason of its last refusal on this thread in its own words. */
     static void cudnn(int status, String call, String purpose) {
         if (status != cudnn.CUDNN_STATUS_SUCCESS) {
+            byte[] message = new byte[REASON];
+            cudnn.cudnnGetLastErrorString(message, message.length);
+            String reason = CudaContext.text(message).strip();
             throw new CudaException(text(call, purpose) + " failed: "
-                    + cudnn.cudnnGetErrorString(status).getString());
+                    + cudnn.cudnnGetErrorString(status).getString()
+                    + (reason.isEmpty() ? "" : ", " + reason.replaceAll("\\s+", " ")));
         }
     }
 

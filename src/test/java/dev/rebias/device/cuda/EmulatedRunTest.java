@@ -101,21 +101,6 @@ final class EmulatedRunTest {
         assertThat(result.transfers().synchronisations()).isEqualTo(waits - 2);
     }
 
-    @Test
-    void correctionsDoNotDependOnTheBatchSizeToTheLastBit() {
-        AtomicLong ignored = new AtomicLong();
-        CorrectionResult one = correct(ReferencePair.FASHION_W3A8, Reference.NETWORK, 48, 1, ignored);
-        for (int batchSize : new int[] {7, 48}) {
-            CorrectionResult other = correct(ReferencePair.FASHION_W3A8, Reference.NETWORK, 48, batchSize, ignored);
-            for (int i = 0; i < one.layers().size(); i++) {
-                assertThat(other.layers().get(i).moments().orElseThrow().delta())
-                        .as("%s, batch size %d", one.layers().get(i).name(), batchSize)
-                        .containsExactly(
-                                one.layers().get(i).moments().orElseThrow().delta());
-            }
-        }
-    }
-
     /** A tensor of 3 GiB: only what is touched of it costs memory here. */
     @Test
     void tensorsMayBeLongerThanIntsReach() {

@@ -1,0 +1,101 @@
+package dev.rebias.device.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import ai.onnx.proto.OnnxMl.NodeProto;
+import dev.rebias.op.BiasGrid;
+import dev.rebias.device.Emulator;
+import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.Tensor;
+import dev.rebias.op.LayerOps;
+import dev.rebias.op.TestOps;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
+import java.util.List;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** The emulator's count of bytes and multiply-adds, where one can say what it must be. */
+@Tag("cuda")
+@Tag("emulator")
+final class CountedWorkTest {
+    private static final NodeProto MATRIX =
+            NodeProto.newBuilder().setOpType("MatMul").build();
+
+    private final Emulator emulator = Emulator.require();
+
+    private static HostTensor floats(long... shape) {
+        return HostTensor.zeros(ElementType.FLOAT, shape);
+    }
+
+    @Test
+    void errorMomentsReadEachElementOfBothTensorsOnce() {
+        try (CudaDevice device = CudaDevice.open(0);
+                ErrorMoments moments = device.errorMoments(new double[8], new double[8], BiasGrid.FLOAT);
+                Tensor e = device.upload(floats(4, 8, 32, 32));
+                Tensor y = device.upload(floats(4, 8, 32, 32))) {
+            emulator.forgetWork();
+            moments.addError(e, y, 1, 0, 4);
+            device.download(e);
+            Emulator.Work work = emulator.work().get("error_moments_warp");
+            long elements = 4L * 8 * 32 * 32;
+            assertThat(work.calls()).isEqualTo(1);
+            // Beside them the biases: 8 doubles twice. Whole sectors of 32 bytes.
+            assertThat(work.read()).isEqualTo(2 * elements * Float.BYTES + 2 * 8 * Double.BYTES);
+            assertThat(work.written()).isEqualTo(4L * 8 * 4 * Double.BYTES);
+            assertThat(emulator.work().get("cuMemcpyDtoHAsync").read()).isEqualTo(elements * Float.BYTES);
+        }
+    }
+
+    /** A pooling window reads most elements several times; memory gives them once. */
+    @Test
+    void whatACacheHoldsIsReadOnce() {
+        try (CudaContext context = new CudaContext(CudaCards.require(0));
+                DeviceTensor x = context.upload(floats(1, 64));
+                DeviceTensor y = DeviceTensor.allocate(context, ElementType.FLOAT, 64)) {
+            String source = """
+                    #include "rebias.cuh"
+                    extern "C" __global__ void elementwise(const float* from, float* to) {
+                        float sum = 0;
+                        for (int i = 0; i < 64; i++) sum += from[i];
+                        to[threadIdx.x] = sum;
+                    }
+                    """;
+            emulator.forgetWork();
+            context.arguments()
+                    .pointer(x.address())
+                    .pointer(y.address())
+                    .over(context.kernels().elementwise("sums", source), "sums", 64);
+            context.download(y);
+            Emulator.Work work = emulator.work().get("elementwise");
+            assertThat(work.read()).isEqualTo(64L * Float.BYTES);
+        }
+    }
+
+    @Test
+    void librariesCountTheirOperandsAndProducts() {
+        try (CudaContext context = new CudaContext(CudaCards.require(0));
+                PreparedProduct product =
+                        new PreparedProduct(context, LayerOps.parse(MATRIX, new long[] {20, 7}), floats(20, 7));
+                PreparedConvolution convolution =
+                        new PreparedConvolution(context, TestOps.pointwise(), floats(6, 5, 1, 1));
+                DeviceTensor rows = context.upload(floats(3, 20));
+                DeviceTensor image = context.upload(floats(2, 5, 4, 4))) {
+            emulator.forgetWork();
+            try (Tensor a = product.run(List.of(rows)).get(0);
+                    Tensor b = convolution.run(List.of(image)).get(0)) {
+                context.download((DeviceTensor) a);
+                context.download((DeviceTensor) b);
+            }
+            Emulator.Work gemm = emulator.work().get("cublasSgemm");
+            assertThat(gemm.read()).isEqualTo((3L * 20 + 20 * 7) * Float.BYTES);
+            assertThat(gemm.written()).isEqualTo(3L * 7 * Float.BYTES);
+            assertThat(gemm.fp32()).isEqualTo(3L * 20 * 7);
+            assertThat(gemm.tf32()).isZero();
+            Emulator.Work conv = emulator.work().get("cudnnConvolutionForward");
+            assertThat(conv.read()).isEqualTo((2L * 5 * 16 + 6 * 5) * Float.BYTES);
+            assertThat(conv.written()).isEqualTo(2L * 6 * 16 * Float.BYTES);
+            assertThat(conv.fp32()).isEqualTo(2L * 6 * 16 * 5);
+        }
+    }
+}
