@@ -3,6 +3,7 @@ package dev.rebias.cli;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
@@ -100,9 +101,9 @@ final class CorrectionJob {
         Timings timings = new Timings(loaded, result.sweepSeconds(), seconds(writing), seconds(start));
         reports.forEach(file -> file.write(JsonReport.write(result, timings, perChannel)));
         if (!quiet) {
-            out.println("device: " + result.deviceChoice());
+            out.println(PrintableText.format("device: %s", result.deviceChoice()));
             out.print(ConsoleReport.write(result, timings));
-            out.println("wrote " + output);
+            out.println(PrintableText.format("wrote %s", output.toString()));
         }
         if (verify) {
             verify(correction, samples, result);
@@ -119,12 +120,12 @@ final class CorrectionJob {
                 verification.layers(),
                 verification.unseen(),
                 100 * verification.worst(),
-                verification.worstLayer());
+                PrintableText.name(verification.worstLayer()));
         if (!verification.passed()) {
             throw new QualityGateException("'" + output + "' does not compute what was corrected: " + figures);
         }
         if (!quiet) {
-            out.println("verified: " + figures);
+            out.println(PrintableText.format("verified: %s", figures));
         }
     }
 

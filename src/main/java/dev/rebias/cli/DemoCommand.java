@@ -3,6 +3,7 @@ package dev.rebias.cli;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.Normalization;
@@ -142,7 +143,7 @@ final class DemoCommand implements Callable<Integer> {
 
     private void print(String format, Object... values) {
         PrintWriter out = spec.commandLine().getOut();
-        out.println(String.format(Locale.ROOT, format, values));
+        out.println(PrintableText.format(format, values));
         out.flush();
     }
 }

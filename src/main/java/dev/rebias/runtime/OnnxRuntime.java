@@ -8,6 +8,7 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.TensorInfo;
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
@@ -159,7 +160,7 @@ public final class OnnxRuntime {
     /** ONNX Runtime's message in one line, without its codes and source positions. */
     public static String reason(OrtException e) {
         String message = e.getMessage() == null ? e.toString() : e.getMessage();
-        String line = message.strip().replaceAll("\\s*\\R\\s*", " ");
+        String line = PrintableText.oneLine(message);
         return line.replaceFirst("^Error code - \\S+ - message: ", "")
                 .replaceFirst("^Exception during initialization: ", "")
                 .replaceFirst("^\\S+\\.(cc|h):\\d+ (\\S+ )?", "");

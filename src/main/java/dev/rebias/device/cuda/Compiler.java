@@ -1,6 +1,7 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.error.DeviceUnavailableException;
+import dev.rebias.error.PrintableText;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -137,7 +138,7 @@ final class Compiler {
             if (nvrtc.nvrtcGetProgramLog(program, text) != nvrtc.NVRTC_SUCCESS) {
                 return "its log cannot be read";
             }
-            return new String(text, StandardCharsets.UTF_8).replace("\0", "").strip();
+            return PrintableText.oneLine(new String(text, StandardCharsets.UTF_8).replace("\0", ""));
         }
     }
 }
