@@ -16,6 +16,7 @@ import java.util.zip.ZipFile;
 /** NumPy archives (.npz): zip files of .npy arrays, stored or deflated. */
 public final class Npz implements AutoCloseable {
     private static final String SUFFIX = ".npy";
+    private static final long MOST_INFLATED = 1032;
 
     private final Path file;
     private final ZipFile zip;
@@ -68,6 +69,7 @@ public final class Npz implements AutoCloseable {
         Map<String, StoredArray> arrays = new LinkedHashMap<>();
         for (ZipEntry entry : Collections.list(zip.entries())) {
             if (!entry.isDirectory()) {
+                checkSize(entry);
                 String name = entry.getName().endsWith(SUFFIX)
                         ? entry.getName().substring(0, entry.getName().length() - SUFFIX.length())
                         : entry.getName();
@@ -80,6 +82,14 @@ public final class Npz implements AutoCloseable {
             }
         }
         return arrays;
+    }
+
+    /** Deflate makes no more than 1032 bytes of one: an entry that claims more is none that NumPy wrote. */
+    private void checkSize(ZipEntry entry) {
+        if (entry.getSize() > MOST_INFLATED * (entry.getCompressedSize() + 1)) {
+            throw new UnsupportedException("entry '" + entry.getName() + "' of '" + file + "' claims to be " + entry.getSize()
+                    + " bytes in " + entry.getCompressedSize() + ", more than deflate can hold: the file is damaged");
+        }
     }
 
     @Override

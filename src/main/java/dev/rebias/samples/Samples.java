@@ -1,5 +1,6 @@
 package dev.rebias.samples;
 
+import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
@@ -83,7 +84,7 @@ public final class Samples implements AutoCloseable {
             start = in.readNBytes(8);
             size = Files.size(path);
         } catch (IOException e) {
-            throw new RebiasException("samples '" + path + "' cannot be read: " + e.getMessage(), e);
+            throw new RebiasException("samples '" + path + "' cannot be read: " + Failure.reason(e), e);
         }
         if (NpyHeader.startsWithMagic(start)) {
             StoredArray array = StoredArray.open(where, size, () -> Files.newInputStream(path));
@@ -206,6 +207,8 @@ public final class Samples implements AutoCloseable {
             Source source = find(input, inputs);
             long[] shape = check(source, input);
             long n = source.shape()[0];
+            // What is not read need not be held.
+            shape[0] = Math.min(n, limit);
             if (count >= 0 && n != count) {
                 throw new UnsupportedException(source.where() + " has " + n + " samples, but " + first + " has " + count
                         + ": every input needs as many");
