@@ -3,6 +3,7 @@ package dev.rebias.cli;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
@@ -52,7 +53,7 @@ final class CorrectionJob {
         this.start = start;
         this.pair = pair;
         this.output = CorrectedFile.check(pair, output, inputs, force);
-        inputs.add(output);
+        inputs.addAll(this.output.paths());
         this.reports = checkReports(reports, inputs, force);
         this.quiet = quiet;
         this.out = out;
@@ -64,7 +65,7 @@ final class CorrectionJob {
             try (Stream<Path> images = Files.list(samples)) {
                 images.forEach(files::add);
             } catch (IOException e) {
-                throw new RebiasException("folder '" + samples + "' cannot be listed: " + e.getMessage(), e);
+                throw new RebiasException("folder '" + samples + "' cannot be listed: " + Failure.reason(e), e);
             }
         }
         return files;

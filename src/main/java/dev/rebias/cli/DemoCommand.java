@@ -3,6 +3,7 @@ package dev.rebias.cli;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
 import dev.rebias.samples.BoundSamples;
@@ -90,7 +91,7 @@ final class DemoCommand implements Callable<Integer> {
         try {
             Files.createDirectories(folder);
         } catch (IOException e) {
-            throw new UsageException("folder '" + folder + "' cannot be made: " + e.getMessage(), e);
+            throw new UsageException("folder '" + folder + "' cannot be made: " + Failure.reason(e), e);
         }
     }
 

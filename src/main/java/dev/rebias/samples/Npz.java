@@ -2,9 +2,9 @@ package dev.rebias.samples;
 
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.files.InputFile;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -41,7 +41,7 @@ public final class Npz implements AutoCloseable {
      * @throws UnsupportedException if it is damaged, or has no such array
      */
     public static HostTensor read(Path file, String array) {
-        if (!Files.exists(file)) {
+        if (!InputFile.exists(file)) {
             throw new UsageException("file '" + file + "' does not exist: check the path");
         }
         try (Npz npz = open(file)) {
@@ -56,7 +56,7 @@ public final class Npz implements AutoCloseable {
 
     /** The names of a file's arrays. Throws as {@link #read} does. */
     public static List<String> names(Path file) {
-        if (!Files.exists(file)) {
+        if (!InputFile.exists(file)) {
             throw new UsageException("file '" + file + "' does not exist: check the path");
         }
         try (Npz npz = open(file)) {

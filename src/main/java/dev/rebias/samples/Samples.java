@@ -4,6 +4,7 @@ import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.files.InputFile;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
@@ -71,7 +72,7 @@ public final class Samples implements AutoCloseable {
      * @throws UnsupportedException if it is none of these, or damaged
      */
     public static Samples open(Path path, Normalization normalization) {
-        if (!Files.exists(path)) {
+        if (!InputFile.exists(path)) {
             throw new UsageException("samples '" + path + "' do not exist: check the path");
         }
         String where = "'" + path + "'";
