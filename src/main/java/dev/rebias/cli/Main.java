@@ -4,6 +4,7 @@ import dev.rebias.Version;
 import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.RebiasException;
+import dev.rebias.runtime.NativeLibraries;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import picocli.CommandLine;
@@ -58,6 +59,7 @@ public final class Main implements Runnable {
     public static void main(String[] args) {
         fromEnvironment("rebias.cache", "REBIAS_CACHE");
         fromEnvironment("rebias.kernels", "REBIAS_KERNELS");
+        NativeLibraries.ownProcess();
         System.exit(run(args));
     }
 

@@ -53,15 +53,11 @@ public final class PrivateFolder {
     }
 
     /**
-     * Why code must not be loaded from a folder that the user has named; empty if it may be. The folders above it are the user's own affair. One that is missing is made, with mode 0700, where that
-     * is possible.
+     * Why code must not be loaded from a folder that the user has named; empty if it may be, or there is none. The folders above it are the user's own affair.
      */
     public static Optional<String> exposure(Path named) {
         try {
-            if (!Files.exists(named)) {
-                Files.createDirectories(named, MODE);
-            }
-            return Owner.exposure(named.toRealPath(), false);
+            return Files.exists(named) ? Owner.exposure(named.toRealPath(), false) : Optional.empty();
         } catch (IOException | UnsupportedOperationException | IllegalArgumentException e) {
             return Optional.of("'" + named + "' cannot be used: "
                     + (e instanceof IOException io ? Failure.reason(io) : Failure.deepest(e)));

@@ -68,7 +68,7 @@ final class BoundariesTest {
             .whereLayer("files")
             .mayOnlyBeAccessedByLayers("model", "keras", "samples", "runtime", "device", "cli")
             .whereLayer("runtime")
-            .mayOnlyBeAccessedByLayers("model", "device", "verify");
+            .mayOnlyBeAccessedByLayers("model", "device", "verify", "cli");
 
     @ArchTest
     static final ArchRule NO_CYCLES =

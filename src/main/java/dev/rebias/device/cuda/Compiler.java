@@ -2,6 +2,8 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.error.PrintableText;
+import dev.rebias.files.PrivateFolder;
+import dev.rebias.files.ProcessFolder;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -58,10 +60,12 @@ final class Compiler {
 
     /** Where compiled kernels are kept and looked for, as the system properties {@code rebias.cache} and {@code rebias.kernels} say. */
     static KernelCache cache() {
-        String home = System.getProperty("rebias.cache");
-        Path folder = home == null ? Path.of(System.getProperty("user.home"), ".cache", "rebias") : Path.of(home);
-        String compiled = System.getProperty("rebias.kernels");
-        return new KernelCache(compiled == null ? List.of() : List.of(Path.of(compiled)), folder);
+        String named = System.getProperty("rebias.cache", "");
+        Path folder = named.isBlank()
+                ? PrivateFolder.ofUser().orElseGet(ProcessFolder::get)
+                : Path.of(named);
+        String compiled = System.getProperty("rebias.kernels", "");
+        return new KernelCache(compiled.isBlank() ? List.of() : List.of(Path.of(compiled)), folder);
     }
 
     /** The text of a file of {@code cuda-kernels/}. */
@@ -82,15 +86,26 @@ final class Compiler {
      * @param name the source's name, for messages
      */
     byte[] cubin(String name, String source) {
+        String key = key(source);
+        return cache.find(key).orElseGet(() -> compiled(name, source, key));
+    }
+
+    /** The same compiled now, in spite of what the cache has, which is replaced: for when that cannot be loaded. */
+    byte[] compiledAnew(String name, String source) {
+        return compiled(name, source, key(source));
+    }
+
+    private byte[] compiled(String name, String source, String key) {
+        byte[] cubin = compile(name, source);
+        cache.keep(key, source, cubin);
+        return cubin;
+    }
+
+    private String key(String source) {
         List<String> inputs = new ArrayList<>(List.of(architecture, version, source));
         inputs.addAll(OPTIONS);
         headers.forEach((h, text) -> inputs.add(h + "\n" + text));
-        String key = KernelCache.key(inputs);
-        return cache.find(key).orElseGet(() -> {
-            byte[] cubin = compile(name, source);
-            cache.keep(key, source, cubin);
-            return cubin;
-        });
+        return KernelCache.key(inputs);
     }
 
     KernelCache usedCache() {

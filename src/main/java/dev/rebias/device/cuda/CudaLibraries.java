@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.runtime.NativeLibraries;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -109,6 +110,7 @@ public final class CudaLibraries {
 
     /** All of them, found or not. The first call loads what there is. */
     public static List<Library> all() {
+        NativeLibraries.prepare();
         return Holder.ALL;
     }
 
