@@ -66,7 +66,8 @@ final class InspectCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         correction
                 .inputs()
-                .forEach(input -> print(out, "input %s %s %s", PrintableText.name(input.name()), input.type(), input.shapeText()));
+                .forEach(input -> print(
+                        out, "input %s %s %s", PrintableText.name(input.name()), input.type(), input.shapeText()));
         List<LayerPair> chosen = correction.pairing().pairs().stream()
                 .filter(p -> layers.test(p.name()))
                 .toList();

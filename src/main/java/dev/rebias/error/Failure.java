@@ -41,7 +41,9 @@ public final class Failure {
     public static String deepest(Throwable e) {
         Throwable cause = e;
         while (cause.getCause() != null
-                && (cause instanceof LinkageError || cause instanceof UncheckedIOException || cause.getMessage() == null)) {
+                && (cause instanceof LinkageError
+                        || cause instanceof UncheckedIOException
+                        || cause.getMessage() == null)) {
             cause = cause.getCause();
         }
         return cause instanceof IOException io ? reason(io) + place(io) : message(cause);

@@ -103,7 +103,10 @@ public final class PrintableText {
                     if (isPrintable(c)) {
                         out.appendCodePoint(c);
                     } else {
-                        out.append(c > 0xffff ? String.format(Locale.ROOT, "\\U%08x", c) : String.format(Locale.ROOT, "\\u%04x", c));
+                        out.append(
+                                c > 0xffff
+                                        ? String.format(Locale.ROOT, "\\U%08x", c)
+                                        : String.format(Locale.ROOT, "\\u%04x", c));
                     }
                 }
             }
@@ -120,8 +123,7 @@ public final class PrintableText {
                     Character.PARAGRAPH_SEPARATOR,
                     Character.SURROGATE,
                     Character.PRIVATE_USE,
-                    Character.UNASSIGNED ->
-                false;
+                    Character.UNASSIGNED -> false;
             default -> true;
         };
     }

@@ -120,7 +120,8 @@ public final class ProcessFolder {
                 Files.deleteIfExists(file);
             }
         } catch (IOException | UncheckedIOException e) {
-            // Something is being written there still, by a thread that outlives the program's end: the next start tries again.
+            // Something is being written there still, by a thread that outlives the program's end: the next start tries
+            // again.
         }
     }
 }

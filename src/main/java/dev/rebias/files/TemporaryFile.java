@@ -60,7 +60,8 @@ public final class TemporaryFile implements AutoCloseable {
                 }
                 channel.close();
                 if (attempt == 10) {
-                    throw new FileSystemException(path.toString(), null, "temporary files there vanish or cannot be locked");
+                    throw new FileSystemException(
+                            path.toString(), null, "temporary files there vanish or cannot be locked");
                 }
             } catch (IOException e) {
                 if (channel != null) {

@@ -210,7 +210,8 @@ final class ExternalData {
             }
             int count = field.isRepeated() ? message.getRepeatedFieldCount(field) : message.hasField(field) ? 1 : 0;
             for (int i = 0; i < count; i++) {
-                Message old = (Message) (field.isRepeated() ? message.getRepeatedField(field, i) : message.getField(field));
+                Message old =
+                        (Message) (field.isRepeated() ? message.getRepeatedField(field, i) : message.getField(field));
                 Message now = replaced(old, change);
                 if (now != old) {
                     changed = changed == null ? message.toBuilder() : changed;

@@ -75,9 +75,7 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, Mo
     /** The files that hold the model's external data; they are as much its input as its own file. */
     public List<Path> externalFiles() {
         ExternalData external = new ExternalData(this);
-        return ExternalData.files(proto).stream()
-                .map(external::resolve)
-                .toList();
+        return ExternalData.files(proto).stream().map(external::resolve).toList();
     }
 
     private static OnnxModel of(String name, Optional<Path> folder, ModelProto proto, ModelHints hints) {

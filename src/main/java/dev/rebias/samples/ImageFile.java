@@ -72,8 +72,8 @@ final class ImageFile {
         long pixels = (long) size.width() * size.height();
         long bytes = Files.size(file);
         if (size.width() < 1 || size.height() < 1 || pixels > bytes * MOST_PER_BYTE) {
-            throw new UnsupportedException("image '" + file + "' claims " + size + " pixels, more than a file of " + bytes
-                    + " bytes can hold: it is damaged, copy it again or remove it");
+            throw new UnsupportedException("image '" + file + "' claims " + size + " pixels, more than a file of "
+                    + bytes + " bytes can hold: it is damaged, copy it again or remove it");
         }
         if (pixels > MOST_PIXELS) {
             throw new UnsupportedException("image '" + file + "' has " + size + " pixels; rebias decodes up to "
@@ -104,9 +104,11 @@ final class ImageFile {
         } catch (RebiasException e) {
             throw e;
         } catch (IOException | RuntimeException | OutOfMemoryError e) {
-            // Damaged files make the decoders throw exceptions of many kinds, and claim memory for chunks that are not there.
+            // Damaged files make the decoders throw exceptions of many kinds, and claim memory for chunks that are not
+            // there.
             String reason = e instanceof EOFException ? "it ends early" : Failure.deepest(e);
-            throw new UnsupportedException("image '" + file + "' is damaged (" + reason + "): copy it again or remove it", e);
+            throw new UnsupportedException(
+                    "image '" + file + "' is damaged (" + reason + "): copy it again or remove it", e);
         }
     }
 }

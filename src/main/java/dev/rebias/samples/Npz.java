@@ -87,8 +87,9 @@ public final class Npz implements AutoCloseable {
     /** Deflate makes no more than 1032 bytes of one: an entry that claims more is none that NumPy wrote. */
     private void checkSize(ZipEntry entry) {
         if (entry.getSize() > MOST_INFLATED * (entry.getCompressedSize() + 1)) {
-            throw new UnsupportedException("entry '" + entry.getName() + "' of '" + file + "' claims to be " + entry.getSize()
-                    + " bytes in " + entry.getCompressedSize() + ", more than deflate can hold: the file is damaged");
+            throw new UnsupportedException(
+                    "entry '" + entry.getName() + "' of '" + file + "' claims to be " + entry.getSize() + " bytes in "
+                            + entry.getCompressedSize() + ", more than deflate can hold: the file is damaged");
         }
     }
 

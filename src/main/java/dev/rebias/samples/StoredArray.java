@@ -100,10 +100,11 @@ final class StoredArray {
         long all = shape[0];
         shape[0] = samples;
         int size = header.type().bytes();
-        byte[] to = new byte[size(
-                shape,
-                "its first " + samples + " samples, which must be held at once as it is in Fortran order",
-                "save it in C order (numpy.ascontiguousarray), or take fewer (--limit)")];
+        byte[] to = new byte
+                [size(
+                        shape,
+                        "its first " + samples + " samples, which must be held at once as it is in Fortran order",
+                        "save it in C order (numpy.ascontiguousarray), or take fewer (--limit)")];
         int sampleBytes = to.length / Math.max(1, Math.toIntExact(samples));
         byte[] run = new byte[Math.toIntExact(samples * size)];
         long[] index = new long[shape.length];
@@ -134,13 +135,15 @@ final class StoredArray {
     int size(long[] shape, String what, String cure) {
         long bytes;
         try {
-            bytes = Math.multiplyExact(Shape.elements(shape), (long) header.type().bytes());
+            bytes = Math.multiplyExact(
+                    Shape.elements(shape), (long) header.type().bytes());
         } catch (ArithmeticException e) {
             bytes = Long.MAX_VALUE;
         }
         if (bytes > MOST) {
-            throw new UnsupportedException(where + " has shape " + Shape.text(header.shape()) + ": " + what + " would take "
-                    + (bytes == Long.MAX_VALUE ? "more than 8 EiB" : bytes + " bytes") + ", and up to 2 GiB are possible: " + cure);
+            throw new UnsupportedException(where + " has shape " + Shape.text(header.shape()) + ": " + what
+                    + " would take " + (bytes == Long.MAX_VALUE ? "more than 8 EiB" : bytes + " bytes")
+                    + ", and up to 2 GiB are possible: " + cure);
         }
         return (int) bytes;
     }

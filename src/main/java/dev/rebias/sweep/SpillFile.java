@@ -52,7 +52,8 @@ final class SpillFile implements AutoCloseable {
         } catch (IOException e) {
             throw new RebiasException(
                     "tensors beyond --memory-limit cannot be written to a temporary file in '" + folder() + "': "
-                            + Failure.reason(e) + "; free space there, set TMPDIR to another folder, or allow more memory",
+                            + Failure.reason(e)
+                            + "; free space there, set TMPDIR to another folder, or allow more memory",
                     e);
         }
         return new Entry(offset, size, t.type(), t.shape(), parked.restore());

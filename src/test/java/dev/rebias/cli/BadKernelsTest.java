@@ -6,6 +6,7 @@ import dev.rebias.device.Emulator;
 import dev.rebias.oracle.ToyFiles;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -68,7 +69,8 @@ final class BadKernelsTest {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         byte[] image =
                 switch (how) {
-                    case "text" -> "this is no cubin, but its digest is right ".repeat(20).getBytes();
+                    case "text" ->
+                        "this is no cubin, but its digest is right ".repeat(20).getBytes(StandardCharsets.UTF_8);
                     case "for another card" -> {
                         byte[] other = java.util.Arrays.copyOfRange(good, 32, good.length);
                         other[16 + 3] ^= 1; // within sm_XX
@@ -76,7 +78,10 @@ final class BadKernelsTest {
                     }
                     default -> new byte[64];
                 };
-        out.write(how.equals("digest wrong") ? new byte[32] : MessageDigest.getInstance("SHA-256").digest(image));
+        out.write(
+                how.equals("digest wrong")
+                        ? new byte[32]
+                        : MessageDigest.getInstance("SHA-256").digest(image));
         out.write(how.equals("empty") ? new byte[0] : image);
         return how.equals("empty") ? new byte[0] : out.toByteArray();
     }

@@ -107,9 +107,11 @@ final class HostileNamesTest {
     }
 
     private static void assertPlain(String text) {
-        assertThat(text.codePoints().filter(c -> c != '\n').noneMatch(c -> Character.isISOControl(c)
-                        || Character.getType(c) == Character.FORMAT
-                        || Character.getType(c) == Character.LINE_SEPARATOR))
+        assertThat(text.codePoints()
+                        .filter(c -> c != '\n')
+                        .noneMatch(c -> Character.isISOControl(c)
+                                || Character.getType(c) == Character.FORMAT
+                                || Character.getType(c) == Character.LINE_SEPARATOR))
                 .as(text)
                 .isTrue();
         assertThat(text.lines()).noneMatch(line -> line.startsWith(FORGED) || line.equals("rebias: '"));
@@ -155,8 +157,12 @@ final class HostileNamesTest {
     @ParameterizedTest(name = "{index}")
     @MethodSource("decorations")
     void whatIsRefusedIsRefusedInOneLine(String decoration) throws IOException {
-        ModelProto.Builder model = ModelProto.parseFrom(Files.readAllBytes(folder.resolve("quantized.onnx"))).toBuilder();
-        model.getGraphBuilder().getNodeBuilder(0).setOpType("Blorp" + decoration).setName("n" + decoration);
+        ModelProto.Builder model =
+                ModelProto.parseFrom(Files.readAllBytes(folder.resolve("quantized.onnx"))).toBuilder();
+        model.getGraphBuilder()
+                .getNodeBuilder(0)
+                .setOpType("Blorp" + decoration)
+                .setName("n" + decoration);
         Files.write(folder.resolve("quantized.onnx"), model.build().toByteArray());
         Outcome refused = run(command(
                 "correct",

@@ -69,9 +69,10 @@ final class PrintableTextTest {
                 new RebiasException("node '" + name + "': no").getMessage(),
                 PrintableText.format("%5d %s", 3, name.toString())
             }) {
-                assertThat(shown.codePoints().noneMatch(c -> Character.isISOControl(c)
-                                || Character.getType(c) == Character.FORMAT
-                                || Character.getType(c) == Character.SURROGATE))
+                assertThat(shown.codePoints()
+                                .noneMatch(c -> Character.isISOControl(c)
+                                        || Character.getType(c) == Character.FORMAT
+                                        || Character.getType(c) == Character.SURROGATE))
                         .as(shown)
                         .isTrue();
                 assertThat(shown.lines().count()).isLessThanOrEqualTo(1);
@@ -99,10 +100,11 @@ final class PrintableTextTest {
         assertThat(Failure.reason(new AccessDeniedException("/x/y"))).isEqualTo("permission denied");
         assertThat(Failure.reason(new FileSystemException("/x", null, "No space left on device")))
                 .isEqualTo("no space left on device");
-        Throwable wrapped = new ExceptionInInitializerError(new java.io.UncheckedIOException(
-                new AccessDeniedException("/tmp/q", null, null)));
+        Throwable wrapped = new ExceptionInInitializerError(
+                new java.io.UncheckedIOException(new AccessDeniedException("/tmp/q", null, null)));
         assertThat(Failure.deepest(wrapped)).isEqualTo("permission denied ('/tmp/q')");
-        assertThat(Failure.deepest(new UnsatisfiedLinkError("libx.so: failed to map"))).isEqualTo("libx.so: failed to map");
+        assertThat(Failure.deepest(new UnsatisfiedLinkError("libx.so: failed to map")))
+                .isEqualTo("libx.so: failed to map");
         assertThat(PrintableText.format("wrote %s", Path.of("a\nb"))).isEqualTo("wrote a\\nb");
     }
 }

@@ -61,12 +61,14 @@ final class OutputFileTest {
             for (String name : names()) {
                 assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(folder.resolve(name))))
                         .as("nobody who may not read the old contents reads the new ones as they are written")
-                        .matches(p -> !p.substring(3).contains("r") || mode.substring(3).contains("r"));
+                        .matches(p -> !p.substring(3).contains("r")
+                                || mode.substring(3).contains("r"));
             }
             staged.publish();
         }
         assertThat(file).hasBinaryContent(BYTES);
-        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(file))).isEqualTo(mode);
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(file)))
+                .isEqualTo(mode);
         assertThat(names()).containsExactly("c.onnx");
     }
 

@@ -29,7 +29,8 @@ final class PrivateFolderTest {
 
     @BeforeEach
     void ownHome() throws IOException {
-        System.setProperty("user.home", Files.createDirectory(folder.resolve("home")).toString());
+        System.setProperty(
+                "user.home", Files.createDirectory(folder.resolve("home")).toString());
     }
 
     @AfterEach
@@ -136,7 +137,8 @@ final class PrivateFolderTest {
 
     private List<Path> left() throws IOException {
         try (Stream<Path> files = Files.list(folder)) {
-            return files.filter(f -> f.getFileName().toString().startsWith("rebias-")).toList();
+            return files.filter(f -> f.getFileName().toString().startsWith("rebias-"))
+                    .toList();
         }
     }
 
@@ -150,7 +152,9 @@ final class PrivateFolderTest {
             Process other = holder(0);
             assertThat(other.inputReader().readLine()).doesNotStartWith(of.toString());
             assertThat(other.waitFor(20, TimeUnit.SECONDS)).isTrue();
-            assertThat(left()).as("the living one's stays, the ended one's is gone").containsExactly(of);
+            assertThat(left())
+                    .as("the living one's stays, the ended one's is gone")
+                    .containsExactly(of);
             killed.destroyForcibly();
             assertThat(killed.waitFor(20, TimeUnit.SECONDS)).isTrue();
             assertThat(left()).containsExactly(of);

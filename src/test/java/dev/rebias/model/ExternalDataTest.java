@@ -89,17 +89,27 @@ final class ExternalDataTest {
     private static List<TensorProto> tensors(OnnxModel model) {
         GraphProto graph = model.proto().getGraph();
         List<TensorProto> all = new java.util.ArrayList<>(graph.getInitializerList());
-        all.add(graph.getNode(0).getAttribute(0).getG().getNode(0).getAttribute(0).getT());
+        all.add(graph.getNode(0)
+                .getAttribute(0)
+                .getG()
+                .getNode(0)
+                .getAttribute(0)
+                .getT());
         return all;
     }
 
     private static byte[] bytes(OnnxModel model, int tensor) {
-        return new ExternalData(model).load(tensors(model).get(tensor)).getRawData().toByteArray();
+        return new ExternalData(model)
+                .load(tensors(model).get(tensor))
+                .getRawData()
+                .toByteArray();
     }
 
     private TreeSet<String> written() throws IOException {
         try (Stream<Path> files = Files.walk(out)) {
-            return new TreeSet<>(files.filter(f -> !f.equals(out)).map(f -> out.relativize(f).toString()).toList());
+            return new TreeSet<>(files.filter(f -> !f.equals(out))
+                    .map(f -> out.relativize(f).toString())
+                    .toList());
         }
     }
 
@@ -110,14 +120,18 @@ final class ExternalDataTest {
         Files.write(in.resolve(location), new byte[] {1, 2, 3, 4, 5, 6});
         Files.write(in.resolve("other"), new byte[] {7, 8, 9});
         OnnxModel model = model(
-                tensor("a", location, 0, 4), tensor("b", location, 2, 4), tensor("c", "other", -1, 3), tensor("d", "other", 1, 1));
+                tensor("a", location, 0, 4),
+                tensor("b", location, 2, 4),
+                tensor("c", "other", -1, 3),
+                tensor("d", "other", 1, 1));
         ModelFile file = ModelFile.check(model, out.resolve("c.onnx"), List.of(), false);
         assertThat(file.paths()).containsExactly(out.resolve("c.onnx"), out.resolve("c.onnx.data"));
         file.write(model);
         assertThat(written()).containsExactly("c.onnx", "c.onnx.data");
 
         OnnxModel back = OnnxModel.read(out.resolve("c.onnx"));
-        assertThat(back.externalFiles()).containsExactly(out.resolve("c.onnx.data").toRealPath());
+        assertThat(back.externalFiles())
+                .containsExactly(out.resolve("c.onnx.data").toRealPath());
         assertThat(bytes(back, 0)).containsExactly(1, 2, 3, 4);
         assertThat(bytes(back, 1)).containsExactly(3, 4, 5, 6);
         assertThat(bytes(back, 2)).containsExactly(7, 8, 9);
@@ -173,7 +187,9 @@ final class ExternalDataTest {
                 .hasMessageContaining("also an input");
         ModelFile late = ModelFile.check(model, out.resolve("d.onnx"), List.of(), false);
         Files.write(out.resolve("d.onnx"), SECRET);
-        assertThatThrownBy(() -> late.write(model)).isInstanceOf(RebiasException.class).hasMessageContaining("appeared");
+        assertThatThrownBy(() -> late.write(model))
+                .isInstanceOf(RebiasException.class)
+                .hasMessageContaining("appeared");
         assertThat(written()).containsExactly("c.onnx.data", "d.onnx");
         assertThat(out.resolve("d.onnx")).hasBinaryContent(SECRET);
     }

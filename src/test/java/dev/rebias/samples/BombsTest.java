@@ -72,12 +72,15 @@ final class BombsTest {
     private static byte[] png(int width, int height, int rows) throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         out.write(new byte[] {(byte) 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'});
-        chunk(out, "IHDR", ByteBuffer.allocate(13)
-                .putInt(width)
-                .putInt(height)
-                .put((byte) 1)
-                .put(new byte[4])
-                .array());
+        chunk(
+                out,
+                "IHDR",
+                ByteBuffer.allocate(13)
+                        .putInt(width)
+                        .putInt(height)
+                        .put((byte) 1)
+                        .put(new byte[4])
+                        .array());
         ByteArrayOutputStream data = new ByteArrayOutputStream();
         try (DeflaterOutputStream deflater = new DeflaterOutputStream(data)) {
             for (int row = 0; row < rows; row++) {
@@ -206,7 +209,8 @@ final class BombsTest {
         }
         measure();
         try (Samples all = Samples.open(npz, Normalization.NONE);
-                Batches batches = all.limit(limit).bind(List.of(image(1, 200, 200))).batches(2)) {
+                Batches batches =
+                        all.limit(limit).bind(List.of(image(1, 200, 200))).batches(2)) {
             int sample = 0;
             while (batches.hasNext()) {
                 HostTensor batch = batches.next().get(0);

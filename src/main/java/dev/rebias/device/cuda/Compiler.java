@@ -61,9 +61,7 @@ final class Compiler {
     /** Where compiled kernels are kept and looked for, as the system properties {@code rebias.cache} and {@code rebias.kernels} say. */
     static KernelCache cache() {
         String named = System.getProperty("rebias.cache", "");
-        Path folder = named.isBlank()
-                ? PrivateFolder.ofUser().orElseGet(ProcessFolder::get)
-                : Path.of(named);
+        Path folder = named.isBlank() ? PrivateFolder.ofUser().orElseGet(ProcessFolder::get) : Path.of(named);
         String compiled = System.getProperty("rebias.kernels", "");
         return new KernelCache(compiled.isBlank() ? List.of() : List.of(Path.of(compiled)), folder);
     }

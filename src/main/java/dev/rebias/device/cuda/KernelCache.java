@@ -35,7 +35,8 @@ final class KernelCache {
      */
     KernelCache(List<Path> readOnly, Path folder) {
         this.readOnly = readOnly.stream().filter(this::isSafe).toList();
-        // Kernels that somebody else could have put there are code as any other. Made now, so that nobody else can make it later.
+        // Kernels that somebody else could have put there are code as any other. Made now, so that nobody else can make
+        // it later.
         folder.toFile().mkdirs();
         this.folder = isSafe(folder) ? folder : ProcessFolder.get().resolve("kernels");
     }
@@ -96,13 +97,15 @@ final class KernelCache {
             TemporaryFile.removeAbandoned(folder);
             Path file = folder.resolve(key + ".cubin");
             try (TemporaryFile temporary = TemporaryFile.of(file)) {
-                temporary.channel().write(new ByteBuffer[] {ByteBuffer.wrap(sha256().digest(cubin)), ByteBuffer.wrap(cubin)});
+                temporary
+                        .channel()
+                        .write(new ByteBuffer[] {ByteBuffer.wrap(sha256().digest(cubin)), ByteBuffer.wrap(cubin)});
                 temporary.publish(file, true);
                 Files.writeString(folder.resolve(key + ".cu"), source);
             }
         } catch (IOException e) {
-            problem = Optional.of("compiled kernels cannot be kept in '" + folder + "' ("
-                    + Failure.reason(e) + "), so every start compiles them again");
+            problem = Optional.of("compiled kernels cannot be kept in '" + folder + "' (" + Failure.reason(e)
+                    + "), so every start compiles them again");
         }
     }
 

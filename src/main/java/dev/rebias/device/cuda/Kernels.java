@@ -48,7 +48,8 @@ final class Kernels implements AutoCloseable {
             CUmod_st module = new CUmod_st();
             int status = load(module, compiler.cubin(name, source));
             if (BAD_IMAGES.contains(status)) {
-                // What the cache has is whole, but not for this card: of another driver, or damaged before it was stored.
+                // What the cache has is whole, but not for this card: of another driver, or damaged before it was
+                // stored.
                 status = load(module, compiler.compiledAnew(name, source));
             }
             Status.cuda(status, "cuModuleLoadData", name);

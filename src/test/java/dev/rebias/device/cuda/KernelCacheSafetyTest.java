@@ -37,7 +37,8 @@ final class KernelCacheSafetyTest {
         cache.keep("fedcba9876543210", "source", CUBIN);
         assertThat(planted.resolve("fedcba9876543210.cubin")).doesNotExist();
         assertThat(cache.find("fedcba9876543210")).contains(CUBIN);
-        assertThat(new KernelCache(List.of(planted), folder.resolve("own")).find(KEY)).isEmpty();
+        assertThat(new KernelCache(List.of(planted), folder.resolve("own")).find(KEY))
+                .isEmpty();
     }
 
     @Test
