@@ -1,5 +1,6 @@
 package dev.rebias.cli;
 
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.model.Graph;
@@ -14,7 +15,6 @@ import dev.rebias.verify.Accuracy;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -73,7 +73,7 @@ final class CompareCommand implements Callable<Integer> {
             try (Samples all = Samples.open(samplesPath, sampleOptions.normalization())) {
                 double accuracy = Accuracy.top1(
                         model, input.name(), all.without(labelsName).bind(List.of(wanted)), labels);
-                out.println(String.format(Locale.ROOT, "%6.2f %% of %d  %s", 100 * accuracy, labels.elements(), file));
+                out.println(PrintableText.format("%6.2f %% of %d  %s", 100 * accuracy, labels.elements(), file));
                 out.flush();
             }
         }

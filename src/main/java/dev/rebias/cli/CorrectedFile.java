@@ -9,6 +9,7 @@ import dev.rebias.model.ModelFile;
 import dev.rebias.model.OnnxModel;
 import java.nio.file.Path;
 import java.util.Collection;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -62,6 +63,11 @@ final class CorrectedFile {
             pair.keras().get().toOnnx(Map.of());
         }
         return new CorrectedFile(output, pair.keras(), Optional.empty(), Optional.of(file));
+    }
+
+    /** The files that will be written. */
+    List<Path> paths() {
+        return onnxFile.map(ModelFile::paths).orElse(List.of(path));
     }
 
     private boolean isOnnx() {

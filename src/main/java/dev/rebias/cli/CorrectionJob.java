@@ -3,6 +3,8 @@ package dev.rebias.cli;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.error.Failure;
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
@@ -57,7 +59,7 @@ final class CorrectionJob {
         this.start = start;
         this.pair = pair;
         this.output = CorrectedFile.check(pair, output, inputs, force);
-        inputs.add(output);
+        inputs.addAll(this.output.paths());
         this.reports = checkReports(reports, inputs, force);
         this.force = force;
         this.quiet = quiet;
@@ -70,7 +72,7 @@ final class CorrectionJob {
             try (Stream<Path> images = Files.list(samples)) {
                 images.forEach(files::add);
             } catch (IOException e) {
-                throw new RebiasException("folder '" + samples + "' cannot be listed: " + e.getMessage(), e);
+                throw new RebiasException("folder '" + samples + "' cannot be listed: " + Failure.reason(e), e);
             }
         }
         return files;
@@ -111,7 +113,7 @@ final class CorrectionJob {
         Timings timings = new Timings(loaded, result.sweepSeconds(), seconds(writing), seconds(start));
         reports.forEach(file -> file.write(JsonReport.write(result, timings, perChannel)));
         if (!quiet) {
-            out.println("device: " + result.deviceChoice());
+            out.println(PrintableText.format("device: %s", result.deviceChoice()));
             out.print(ConsoleReport.write(result, timings));
         }
         if (!published) {
@@ -120,8 +122,8 @@ final class CorrectionJob {
                     + "; --force writes it all the same");
         }
         if (!quiet) {
-            worse.ifPresent(o -> out.println("warning: " + worse(o, result.reference())));
-            out.println("wrote " + output);
+            worse.ifPresent(o -> out.println(PrintableText.format("warning: %s", worse(o, result.reference()))));
+            out.println(PrintableText.format("wrote %s", output.toString()));
         }
         if (verify) {
             verify(correction, samples, result);
@@ -147,7 +149,7 @@ final class CorrectionJob {
             throw new QualityGateException("'" + output + "' does not compute what was corrected: " + verification);
         }
         if (!quiet) {
-            out.println("verified: " + verification);
+            out.println(PrintableText.format("verified: %s", verification.toString()));
         }
     }
 

@@ -3,6 +3,8 @@ package dev.rebias.cli;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.error.Failure;
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.Normalization;
@@ -89,7 +91,7 @@ final class DemoCommand implements Callable<Integer> {
         try {
             Files.createDirectories(folder);
         } catch (IOException e) {
-            throw new UsageException("folder '" + folder + "' cannot be made: " + e.getMessage(), e);
+            throw new UsageException("folder '" + folder + "' cannot be made: " + Failure.reason(e), e);
         }
     }
 
@@ -145,7 +147,7 @@ final class DemoCommand implements Callable<Integer> {
 
     private void print(String format, Object... values) {
         PrintWriter out = spec.commandLine().getOut();
-        out.println(String.format(Locale.ROOT, format, values));
+        out.println(PrintableText.format(format, values));
         out.flush();
     }
 }

@@ -2,6 +2,7 @@ package dev.rebias.cli;
 
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.SkippedLayer;
@@ -15,6 +16,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -64,7 +66,8 @@ final class InspectCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         correction
                 .inputs()
-                .forEach(input -> out.println("input " + input.name() + " " + input.type() + " " + input.shapeText()));
+                .forEach(input -> print(
+                        out, "input %s %s %s", PrintableText.name(input.name()), input.type(), input.shapeText()));
         List<LayerPair> chosen = correction.pairing().pairs().stream()
                 .filter(p -> layers.test(p.name()))
                 .toList();
@@ -75,12 +78,12 @@ final class InspectCommand implements Callable<Integer> {
                     p.quantized().op().type(),
                     p.quantized().channels(),
                     correction.biasStorage(p),
-                    p.name(),
-                    p.floating().name(),
+                    PrintableText.name(p.name()),
+                    PrintableText.name(p.floating().name()),
                     chosen.contains(p) ? "" : "  (left out by the selection of layers)");
         }
         for (SkippedLayer s : correction.pairing().skipped()) {
-            print(out, "%-13s skipped: %s: %s", s.op(), s.name(), s.reason());
+            print(out, "%-13s skipped: %s: %s", PrintableText.name(s.op()), PrintableText.name(s.name()), s.reason());
         }
         int candidates = correction.pairing().pairs().size()
                 + correction.pairing().skipped().size();
@@ -107,7 +110,7 @@ final class InspectCommand implements Callable<Integer> {
                     ++number,
                     s.steps(),
                     footprint.peak(s, samples) / 1e6,
-                    String.join(", ", s.layers()),
+                    s.layers().stream().map(PrintableText::name).collect(Collectors.joining(", ")),
                     footprint.frontier(s, samples) / 1e6);
         }
         print(out, "predicted: at most %.1f MB of tensors at once", footprint.peak(samples) / 1e6);
@@ -123,6 +126,6 @@ final class InspectCommand implements Callable<Integer> {
     }
 
     private static void print(PrintWriter out, String format, Object... values) {
-        out.println(String.format(Locale.ROOT, format, values));
+        out.println(PrintableText.format(format, values));
     }
 }

@@ -1,8 +1,12 @@
 package dev.rebias.cli;
 
 import dev.rebias.Version;
+import dev.rebias.error.Failure;
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.RebiasException;
+import dev.rebias.runtime.NativeLibraries;
 import java.io.PrintWriter;
+import java.io.StringWriter;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -55,21 +59,14 @@ public final class Main implements Runnable {
     public static void main(String[] args) {
         fromEnvironment("rebias.cache", "REBIAS_CACHE");
         fromEnvironment("rebias.kernels", "REBIAS_KERNELS");
-        int exitCode;
-        try {
-            exitCode = run(args);
-        } catch (OutOfMemoryError e) {
-            System.err.println("rebias: out of memory (" + e.getMessage()
-                    + "): use fewer samples (--limit), or a machine with more");
-            exitCode = FAILURE;
-        }
-        System.exit(exitCode);
+        NativeLibraries.ownProcess();
+        System.exit(run(args));
     }
 
-    /** A setting's system property from its environment variable, unless it is set already. */
+    /** A setting's system property from its environment variable, unless that is empty or the property is set already. */
     private static void fromEnvironment(String property, String variable) {
         String value = System.getenv(variable);
-        if (value != null && System.getProperty(property) == null) {
+        if (value != null && !value.isBlank() && System.getProperty(property) == null) {
             System.setProperty(property, value);
         }
     }
@@ -77,36 +74,53 @@ public final class Main implements Runnable {
     /** Runs the program and gives its exit code, without ending the process. */
     static int run(String... args) {
         Main main = new Main();
-        return new CommandLine(main)
+        CommandLine commandLine = new CommandLine(main)
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler((e, arguments) -> {
                     PrintWriter err = e.getCommandLine().getErr();
                     String command = e.getCommandLine().getCommandSpec().qualifiedName();
-                    err.println("rebias: " + oneLine(e) + " (see '" + command + " --help')");
+                    err.println("rebias: " + text(e) + " (see '" + command + " --help')");
                     return USAGE;
                 })
-                .setExecutionExceptionHandler((e, commandLine, result) -> failed(e, commandLine, main.verbose))
-                .execute(args);
+                .setExecutionExceptionHandler((e, failed, result) -> failed(e, failed, main.verbose));
+        try {
+            return commandLine.execute(args);
+        } catch (Error e) {
+            // A library that cannot be loaded, memory that does not suffice: picocli hands on exceptions only.
+            return failed(e, commandLine, main.verbose);
+        }
     }
 
-    private static int failed(Exception e, CommandLine commandLine, boolean verbose) {
+    private static int failed(Throwable e, CommandLine commandLine, boolean verbose) {
         PrintWriter err = commandLine.getErr();
-        if (e instanceof RebiasException failure) {
-            err.println("rebias: " + oneLine(e));
-            if (verbose) {
-                e.printStackTrace(err);
-            }
-            return failure.exitCode();
-        }
-        err.println("rebias: internal error: " + e.getClass().getSimpleName() + ": " + oneLine(e)
-                + " (please report it, with the output of --verbose)");
+        err.println("rebias: " + sentence(e));
         if (verbose) {
-            e.printStackTrace(err);
+            StringWriter trace = new StringWriter();
+            e.printStackTrace(new PrintWriter(trace));
+            trace.toString().lines().map(PrintableText::sentence).forEach(err::println);
         }
-        return FAILURE;
+        return e instanceof RebiasException failure ? failure.exitCode() : FAILURE;
     }
 
-    private static String oneLine(Exception e) {
-        return String.valueOf(e.getMessage()).strip().replaceAll("\\s*\\R\\s*", " ");
+    private static String sentence(Throwable e) {
+        if (e instanceof RebiasException) {
+            return text(e);
+        }
+        if (e instanceof OutOfMemoryError) {
+            return "out of memory (" + text(e) + "): use fewer samples (--limit), or a machine with more";
+        }
+        if (e instanceof StackOverflowError) {
+            return "the model or samples are nested too deeply to be read (the stack is exhausted)";
+        }
+        if (e instanceof LinkageError) {
+            return PrintableText.sentence("a part of the program cannot be loaded: " + Failure.deepest(e)
+                    + "; 'rebias doctor' says what this machine has, --verbose what was called");
+        }
+        return "internal error: " + e.getClass().getSimpleName() + ": " + text(e)
+                + " (please report it, with the output of --verbose)";
+    }
+
+    private static String text(Throwable e) {
+        return PrintableText.sentence(PrintableText.oneLine(String.valueOf(e.getMessage())));
     }
 }

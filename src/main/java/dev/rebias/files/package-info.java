@@ -1,2 +1,2 @@
-/** Output files: written whole or not at all, and never over an input. */
+/** Files: outputs, written whole or not at all and never over an input; temporary ones, gone with their process; folders that nobody else can write to. */
 package dev.rebias.files;

@@ -15,12 +15,11 @@ import java.util.function.Function;
 
 /** Reads what Keras stores in an HDF5 file, held in memory. Whatever is wrong with the file is one sentence. */
 final class Hdf5File {
-    /** The most elements a compressed dataset may claim for each byte of the file: deflate shrinks zeros about a thousandfold. */
-    private static final long MOST_COMPRESSED = 1100;
-
     private final String where;
     private final long size;
     private final HdfFile file;
+    /** The bytes of all weights read so far: several names may stand for one compressed dataset. */
+    private long claimed;
 
     private Hdf5File(String where, long size, HdfFile file) {
         this.where = where;
@@ -166,11 +165,13 @@ final class Hdf5File {
         return guarded(where, "the weight '" + path + "'", () -> {
             long[] shape = Arrays.stream(dataset.getDimensions()).asLongStream().toArray();
             long bytes = dataset.getSizeInBytes();
-            if (bytes < 0
-                    || bytes > size * MOST_COMPRESSED
-                    || (dataset.getFilters().isEmpty() && bytes > size)) {
+            long most = dataset.getFilters().isEmpty() ? size : Inflation.most(size);
+            claimed += Math.max(0, bytes);
+            if (bytes < 0 || bytes > most || claimed > Inflation.most(size)) {
                 throw new UnsupportedException("the weight '" + path + "' in " + where + " claims the shape "
-                        + Shape.text(shape) + ", more than a file of " + size + " bytes can hold: it is damaged");
+                        + Shape.text(shape) + ", more than a file of " + size + " bytes can hold"
+                        + (bytes > most ? "" : ", which has already given " + (claimed - bytes) + " bytes of weights")
+                        + ": it is damaged");
             }
             return new KerasWeight(path, shape, floats(path, dataset.getDataFlat()));
         });

@@ -26,8 +26,6 @@ import java.util.zip.ZipOutputStream;
 final class KerasArchive implements KerasFile {
     private static final String CONFIG = "config.json";
     private static final String WEIGHTS = "model.weights.h5";
-    /** No entry may grow beyond this when it is unpacked, in bytes for each byte of the archive; deflate's most is about 1030. */
-    private static final long MOST_COMPRESSED = 1100;
 
     private record Entry(ZipEntry header, byte[] contents) {}
 
@@ -43,6 +41,8 @@ final class KerasArchive implements KerasFile {
 
     private static Map<String, Entry> entries(String where, byte[] bytes) {
         Map<String, Entry> entries = new LinkedHashMap<>();
+        long most = Math.min(Inflation.most(bytes.length), Integer.MAX_VALUE - 16L);
+        long left = most;
         try (ZipInputStream zip = new ZipInputStream(new ByteArrayInputStream(bytes))) {
             for (ZipEntry header = zip.getNextEntry(); header != null; header = zip.getNextEntry()) {
                 String name = header.getName();
@@ -52,11 +52,12 @@ final class KerasArchive implements KerasFile {
                     throw new UnsupportedException(where + " holds an entry '" + name
                             + "' that points out of the archive: Keras writes no such file, do not trust it");
                 }
-                long most = Math.min(bytes.length * MOST_COMPRESSED, Integer.MAX_VALUE - 16L);
-                byte[] contents = zip.readNBytes((int) most);
-                if (contents.length == most) {
-                    throw new UnsupportedException(where + " holds an entry '" + name + "' of more than " + most
-                            + " bytes, too much for an archive of " + bytes.length);
+                byte[] contents = zip.readNBytes((int) left);
+                left -= contents.length;
+                if (left == 0) {
+                    throw new UnsupportedException(where + " unpacks to more than " + most + " bytes (at entry '" + name
+                            + "'), too much for an archive of " + bytes.length
+                            + ": Keras stores weights as they are, do not trust it");
                 }
                 if (entries.put(name, new Entry(header, contents)) != null) {
                     throw new UnsupportedException(where + " holds the entry '" + name + "' twice: it is damaged");

@@ -1,8 +1,10 @@
 package dev.rebias.keras;
 
+import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.files.InputFile;
 import dev.rebias.keras.KerasNetwork.Form;
 import dev.rebias.model.OnnxModel;
 import java.io.IOException;
@@ -47,14 +49,14 @@ public final class KerasModel {
         if (name.endsWith(".h5") || name.endsWith(".hdf5") || name.endsWith(".keras")) {
             return true;
         }
-        if (!Files.isRegularFile(path)) {
+        if (!InputFile.isFile(path)) {
             return false;
         }
         try (InputStream in = Files.newInputStream(path)) {
             byte[] start = in.readNBytes(HDF5.length);
             return Arrays.equals(start, HDF5);
         } catch (IOException e) {
-            throw new RebiasException("cannot read model file '" + path + "': " + e.getMessage(), e);
+            throw new RebiasException("cannot read model file '" + path + "': " + Failure.reason(e), e);
         }
     }
 
@@ -69,9 +71,9 @@ public final class KerasModel {
      * @throws UnsupportedException if it is not a Keras model, is damaged, or uses what rebias does not know
      */
     public static KerasModel read(Path path) {
-        if (!Files.isRegularFile(path)) {
+        if (!InputFile.isFile(path)) {
             throw new UsageException(
-                    Files.exists(path)
+                    InputFile.exists(path)
                             ? "model '" + path
                                     + "' is not a file (rebias does not read TensorFlow's SavedModel folders): save the model as .h5 or .keras"
                             : "model file '" + path + "' does not exist: check the path");
@@ -80,7 +82,7 @@ public final class KerasModel {
         try {
             bytes = Files.readAllBytes(path);
         } catch (IOException e) {
-            throw new RebiasException("cannot read model file '" + path + "': " + e.getMessage(), e);
+            throw new RebiasException("cannot read model file '" + path + "': " + Failure.reason(e), e);
         } catch (OutOfMemoryError e) {
             throw new UnsupportedException("model file '" + path + "' is too large to read whole", e);
         }

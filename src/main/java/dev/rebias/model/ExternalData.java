@@ -1,11 +1,12 @@
 package dev.rebias.model;
 
-import ai.onnx.proto.OnnxMl.AttributeProto;
-import ai.onnx.proto.OnnxMl.GraphProto;
-import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.StringStringEntryProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import com.google.protobuf.ByteString;
+import com.google.protobuf.Descriptors.FieldDescriptor;
+import com.google.protobuf.Message;
+import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import java.io.IOException;
@@ -15,13 +16,20 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 
 /** Tensors whose bytes lie in files beside the model (ONNX's external data). */
 final class ExternalData {
+    /** Data of each file start at a multiple of this, so that the tensors in it can be mapped into memory as before. */
+    private static final int ALIGNMENT = 1 << 16;
+
     private final OnnxModel model;
 
     ExternalData(OnnxModel model) {
@@ -32,20 +40,15 @@ final class ExternalData {
         return tensor.getDataLocation() == TensorProto.DataLocation.EXTERNAL;
     }
 
-    /** The files that a graph's tensors lie in, relative to the model's folder. */
-    static Set<String> files(GraphProto graph) {
+    /** The files that tensors lie in, wherever in the model these are, as it names them: relative to its folder. */
+    static Set<String> files(ModelProto proto) {
         Set<String> files = new TreeSet<>();
-        graph.getInitializerList().stream().filter(ExternalData::isExternal).forEach(t -> files.add(location(t)));
-        for (NodeProto node : graph.getNodeList()) {
-            for (AttributeProto attribute : node.getAttributeList()) {
-                if (attribute.hasT() && isExternal(attribute.getT())) {
-                    files.add(location(attribute.getT()));
-                }
-                if (attribute.hasG()) {
-                    files.addAll(files(attribute.getG()));
-                }
+        replaced(proto, tensor -> {
+            if (isExternal(tensor)) {
+                files.add(location(tensor));
             }
-        }
+            return tensor;
+        });
         return files;
     }
 
@@ -55,21 +58,14 @@ final class ExternalData {
             return tensor;
         }
         Path file = resolve(location(tensor));
-        Map<String, String> entries = entries(tensor);
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            long offset = number(tensor, entries.getOrDefault("offset", "0"));
-            long length = number(tensor, entries.getOrDefault("length", Long.toString(channel.size() - offset)));
-            if (offset < 0 || length < 0 || length > channel.size() - offset) {
-                throw new UnsupportedException("external data file '" + file + "' has " + channel.size()
-                        + " bytes, but tensor '" + tensor.getName() + "' wants " + length + " from " + offset
-                        + ": the file is cut short or of another model");
+            Range range = range(tensor, file, channel.size());
+            if (range.length() > Integer.MAX_VALUE) {
+                throw new UnsupportedException("tensor '" + tensor.getName() + "' in '" + file + "' has "
+                        + range.length() + " bytes; rebias reads up to 2 GiB");
             }
-            if (length > Integer.MAX_VALUE) {
-                throw new UnsupportedException("tensor '" + tensor.getName() + "' in '" + file + "' has " + length
-                        + " bytes; rebias reads up to 2 GiB");
-            }
-            ByteBuffer bytes = ByteBuffer.allocate((int) length);
-            while (bytes.hasRemaining() && channel.read(bytes, offset + bytes.position()) >= 0) {
+            ByteBuffer bytes = ByteBuffer.allocate((int) range.length());
+            while (bytes.hasRemaining() && channel.read(bytes, range.offset() + bytes.position()) >= 0) {
                 // read on until the range is there
             }
             return tensor.toBuilder()
@@ -78,31 +74,156 @@ final class ExternalData {
                     .setRawData(ByteString.copyFrom(bytes.flip()))
                     .build();
         } catch (IOException e) {
-            throw new RebiasException("cannot read external data file '" + file + "': " + e.getMessage(), e);
+            throw new RebiasException("cannot read external data file '" + file + "': " + Failure.reason(e), e);
         }
     }
 
-    /** The file at that location: beside the model or below it, as the ONNX specification demands. */
+    private record Range(long offset, long length) {}
+
+    private Range range(TensorProto tensor, Path file, long size) {
+        Map<String, String> entries = entries(tensor);
+        long offset = number(tensor, entries.getOrDefault("offset", "0"));
+        long length = number(tensor, entries.getOrDefault("length", Long.toString(size - offset)));
+        if (offset < 0 || length < 0 || length > size - offset) {
+            throw new UnsupportedException("external data file '" + file + "' has " + size + " bytes, but tensor '"
+                    + tensor.getName() + "' wants " + length + " from " + offset
+                    + ": the file is cut short or of another model");
+        }
+        return new Range(offset, length);
+    }
+
+    /** The file at that location: beside the model or below it, as the ONNX specification demands, and not by a link that leads elsewhere. */
     Path resolve(String location) {
         Path folder = model.folder()
                 .orElseThrow(() -> new UnsupportedException(
                         "'" + model.name() + "' was made in memory but has external data in '" + location + "'"));
-        Path file;
         try {
-            file = folder.resolve(location).normalize();
+            Path named = Path.of(location);
+            boolean inside = !location.isEmpty()
+                    && !named.isAbsolute()
+                    && !List.of(location.split("[/\\\\]", -1)).contains("..");
+            if (!inside) {
+                throw new UnsupportedException("'" + model.name() + "' names external data outside its own folder ('"
+                        + location + "'): the ONNX format does not allow that");
+            }
+            Path file = folder.resolve(named).normalize();
+            if (!Files.isRegularFile(file)) {
+                throw new UnsupportedException("external data file '" + file + "' of model '" + model.name()
+                        + "' is missing: copy it beside the model");
+            }
+            Path real = file.toRealPath();
+            if (!real.startsWith(folder.toRealPath())) {
+                throw new UnsupportedException("external data file '" + file + "' of model '" + model.name()
+                        + "' is a link out of the model's folder, to '" + real + "': copy the file itself there");
+            }
+            return real;
         } catch (InvalidPathException e) {
             throw new UnsupportedException(
                     "'" + model.name() + "' names external data at an impossible path: " + e.getReason(), e);
+        } catch (IOException e) {
+            throw new RebiasException(
+                    "cannot read external data file '" + location + "' of model '" + model.name() + "': "
+                            + Failure.reason(e),
+                    e);
         }
-        if (location.isEmpty() || !file.startsWith(folder.normalize())) {
-            throw new UnsupportedException("'" + model.name() + "' names external data outside its own folder ('"
-                    + location + "'): the ONNX format does not allow that");
+    }
+
+    /**
+     * The files that hold tensors of a model derived from this one, one after the other.
+     *
+     * @param proto the model
+     * @param bases where in the whole each file starts, by the name that the model has for it
+     */
+    record Joined(ModelProto proto, Map<String, Long> bases) {
+        boolean isEmpty() {
+            return bases.isEmpty();
         }
-        if (!Files.isRegularFile(file)) {
-            throw new UnsupportedException("external data file '" + file + "' of model '" + model.name()
-                    + "' is missing: copy it beside the model");
+    }
+
+    /**
+     * Joins the data files of a model derived from this one.
+     *
+     * @param name what the whole will be named: a file beside the model
+     * @return the model, its tensors told of their new places
+     */
+    Joined joined(ModelProto derived, String name) {
+        Map<String, Long> bases = new LinkedHashMap<>();
+        Map<String, Long> sizes = new TreeMap<>();
+        long end = 0;
+        for (String location : files(derived)) {
+            Path file = resolve(location);
+            try {
+                long size = Files.size(file);
+                sizes.put(location, size);
+                bases.put(location, end);
+                end = Math.addExact(end, (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+            } catch (IOException e) {
+                throw new RebiasException("cannot read external data file '" + file + "': " + Failure.reason(e), e);
+            }
         }
-        return file;
+        ModelProto moved = (ModelProto) replaced(derived, tensor -> {
+            if (!isExternal(tensor)) {
+                return tensor;
+            }
+            String location = location(tensor);
+            Range range = range(tensor, resolve(location), sizes.get(location));
+            return tensor.toBuilder()
+                    .clearExternalData()
+                    .addExternalData(entry("location", name))
+                    .addExternalData(entry("offset", Long.toString(bases.get(location) + range.offset())))
+                    .addExternalData(entry("length", Long.toString(range.length())))
+                    .build();
+        });
+        return new Joined(moved, bases);
+    }
+
+    /** Writes the data files one after the other, each where the joined model has it. */
+    void write(Joined joined, FileChannel to) throws IOException {
+        for (Map.Entry<String, Long> part : joined.bases().entrySet()) {
+            to.position(part.getValue());
+            try (FileChannel from = FileChannel.open(resolve(part.getKey()), StandardOpenOption.READ)) {
+                long size = from.size();
+                for (long done = 0; done < size; ) {
+                    long copied = from.transferTo(done, size - done, to);
+                    if (copied <= 0) {
+                        throw new IOException("external data file '" + part.getKey() + "' has become shorter");
+                    }
+                    done += copied;
+                }
+            }
+        }
+    }
+
+    private static StringStringEntryProto entry(String key, String value) {
+        return StringStringEntryProto.newBuilder().setKey(key).setValue(value).build();
+    }
+
+    /** A message with every tensor in it replaced, however deep; the same message where all stay. */
+    private static Message replaced(Message message, UnaryOperator<TensorProto> change) {
+        if (message instanceof TensorProto tensor) {
+            return change.apply(tensor);
+        }
+        Message.Builder changed = null;
+        for (FieldDescriptor field : message.getDescriptorForType().getFields()) {
+            if (field.getJavaType() != FieldDescriptor.JavaType.MESSAGE) {
+                continue;
+            }
+            int count = field.isRepeated() ? message.getRepeatedFieldCount(field) : message.hasField(field) ? 1 : 0;
+            for (int i = 0; i < count; i++) {
+                Message old =
+                        (Message) (field.isRepeated() ? message.getRepeatedField(field, i) : message.getField(field));
+                Message now = replaced(old, change);
+                if (now != old) {
+                    changed = changed == null ? message.toBuilder() : changed;
+                    if (field.isRepeated()) {
+                        changed.setRepeatedField(field, i, now);
+                    } else {
+                        changed.setField(field, now);
+                    }
+                }
+            }
+        }
+        return changed == null ? message : changed.build();
     }
 
     private long number(TensorProto tensor, String text) {

@@ -2,9 +2,11 @@ package dev.rebias.model;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
 import com.google.protobuf.InvalidProtocolBufferException;
+import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.files.InputFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,9 +29,9 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, Mo
      * @throws UnsupportedException if it is not an ONNX model, is damaged, or is of a kind that rebias does not handle
      */
     public static OnnxModel read(Path file) {
-        if (!Files.isRegularFile(file)) {
+        if (!InputFile.isFile(file)) {
             throw new UsageException(
-                    Files.exists(file)
+                    InputFile.exists(file)
                             ? "model '" + file + "' is not a file"
                             : "model file '" + file + "' does not exist: check the path");
         }
@@ -37,7 +39,7 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, Mo
         try {
             bytes = Files.readAllBytes(file);
         } catch (IOException e) {
-            throw new RebiasException("cannot read model file '" + file + "': " + e.getMessage(), e);
+            throw new RebiasException("cannot read model file '" + file + "': " + Failure.reason(e), e);
         } catch (OutOfMemoryError e) {
             throw new UnsupportedException(
                     "model file '" + file + "' is too large to read whole: store its weights as external data");
@@ -81,9 +83,7 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, Mo
     /** The files that hold the model's external data; they are as much its input as its own file. */
     public List<Path> externalFiles() {
         ExternalData external = new ExternalData(this);
-        return ExternalData.files(proto.getGraph()).stream()
-                .map(external::resolve)
-                .toList();
+        return ExternalData.files(proto).stream().map(external::resolve).toList();
     }
 
     private static OnnxModel of(String name, Optional<Path> folder, ModelProto proto, ModelHints hints) {

@@ -3,6 +3,7 @@ package dev.rebias.report;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Moments;
+import dev.rebias.error.PrintableText;
 import java.util.Locale;
 import java.util.Optional;
 
@@ -50,12 +51,12 @@ public final class ConsoleReport {
                                 .stripTrailing(),
                 result.transfers().hostToDeviceBytes(),
                 result.transfers().deviceToHostBytes()));
-        result.warnings().forEach(w -> out.append("warning: ").append(w).append('\n'));
+        result.warnings().forEach(w -> out.append(line("warning: %s", w)));
         return out.toString();
     }
 
     private static String line(LayerResult layer) {
-        String name = shortened(layer.name());
+        String name = shortened(PrintableText.name(layer.name()));
         String status = layer.status().name().toLowerCase(Locale.ROOT);
         if (layer.moments().isEmpty()) {
             return line(
@@ -97,6 +98,6 @@ public final class ConsoleReport {
     }
 
     private static String line(String format, Object... values) {
-        return String.format(Locale.ROOT, format, values).stripTrailing() + System.lineSeparator();
+        return PrintableText.format(format, values).stripTrailing() + System.lineSeparator();
     }
 }

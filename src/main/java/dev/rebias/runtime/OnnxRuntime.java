@@ -8,6 +8,9 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.TensorInfo;
+import dev.rebias.error.Failure;
+import dev.rebias.error.PrintableText;
+import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
@@ -70,8 +73,21 @@ public final class OnnxRuntime {
         }
     }
 
+    /**
+     * The environment.
+     *
+     * @throws RebiasException if ONNX Runtime cannot be loaded here
+     */
     public static OrtEnvironment environment() {
-        return Holder.ENVIRONMENT;
+        NativeLibraries.prepare();
+        try {
+            return Holder.ENVIRONMENT;
+        } catch (LinkageError e) {
+            throw new RebiasException(
+                    "ONNX Runtime cannot be loaded (" + Failure.deepest(e)
+                            + "): its libraries need a folder for temporary files (TMPDIR) from which programs may run",
+                    e);
+        }
     }
 
     public static String version() {
@@ -159,7 +175,7 @@ public final class OnnxRuntime {
     /** ONNX Runtime's message in one line, without its codes and source positions. */
     public static String reason(OrtException e) {
         String message = e.getMessage() == null ? e.toString() : e.getMessage();
-        String line = message.strip().replaceAll("\\s*\\R\\s*", " ");
+        String line = PrintableText.oneLine(message);
         return line.replaceFirst("^Error code - \\S+ - message: ", "")
                 .replaceFirst("^Exception during initialization: ", "")
                 .replaceFirst("^\\S+\\.(cc|h):\\d+ (\\S+ )?", "");

@@ -67,6 +67,8 @@ final class ArrayBinding {
             }
             long[] shape = check(source, input);
             long n = source.shape()[0];
+            // What is not read need not be held.
+            shape[0] = Math.min(n, limit);
             if (count >= 0 && n != count) {
                 throw new UnsupportedException(source.where() + " has " + n + " samples, but " + first + " has " + count
                         + ": every input needs as many"

@@ -21,14 +21,14 @@ final class ArrayReader implements SampleReader {
     private final InputStream elements;
     private long position;
 
-    /** The shape is the array's, or the input's where they differ in axes of length 1. */
+    /** The shape is the array's, or the input's where they differ in axes of length 1; its axis 0 says how many samples will be read at most. */
     ArrayReader(StoredArray array, InputSpec input, long[] shape, Normalization normalization) {
         this.array = array;
         this.input = input;
         this.shape = shape.clone();
         this.normalization = normalization;
         try {
-            this.elements = array.elements();
+            this.elements = array.elements(shape[0]);
         } catch (IOException e) {
             throw StoredArray.failure(array.where(), e);
         }
@@ -37,7 +37,7 @@ final class ArrayReader implements SampleReader {
     @Override
     public HostTensor next(int n) {
         shape[0] = n;
-        int bytes = Math.toIntExact(Shape.elements(shape) * array.type().bytes());
+        int bytes = array.size(shape, "a batch of " + n + " samples", "use a smaller --batch-size, or smaller samples");
         ByteBuffer raw;
         try {
             byte[] read = elements.readNBytes(bytes);

@@ -1,5 +1,6 @@
 package dev.rebias.samples;
 
+import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.ElementType;
@@ -14,7 +15,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
-import javax.imageio.ImageIO;
 
 /**
  * Reads a folder of images, in the order of their file names, as [n, channels, height, width] or [n, height, width, channels]: red, green, blue for 3 channels, luminance (ITU-R
@@ -37,11 +37,11 @@ final class ImageReader implements SampleReader {
         this.normalization = normalization;
         this.channels = Math.toIntExact(input.shape()[input.channelAxis(4)]);
         this.channelsLast = input.channelsLast();
-        BufferedImage first = read(files.get(0));
         long h = input.shape()[channelsLast ? 1 : 2];
         long w = input.shape()[channelsLast ? 2 : 3];
-        this.height = h < 0 ? first.getHeight() : Math.toIntExact(h);
-        this.width = w < 0 ? first.getWidth() : Math.toIntExact(w);
+        ImageFile.Size first = h < 0 || w < 0 ? ImageFile.size(files.get(0)) : new ImageFile.Size((int) w, (int) h);
+        this.height = h < 0 ? first.height() : Math.toIntExact(h);
+        this.width = w < 0 ? first.width() : Math.toIntExact(w);
     }
 
     /** The image files in a folder, by name. */
@@ -53,7 +53,7 @@ final class ImageReader implements SampleReader {
                     .sorted()
                     .toList();
         } catch (IOException e) {
-            throw new RebiasException("folder '" + folder + "' cannot be listed: " + e.getMessage(), e);
+            throw new RebiasException("folder '" + folder + "' cannot be listed: " + Failure.reason(e), e);
         }
     }
 
@@ -79,21 +79,6 @@ final class ImageReader implements SampleReader {
         return input.shape()[input.channelAxis(4)];
     }
 
-    private static BufferedImage read(Path file) {
-        try {
-            BufferedImage image = ImageIO.read(file.toFile());
-            if (image == null) {
-                throw new UnsupportedException(
-                        "'" + file + "' is not an image that rebias reads (PNG, JPEG, BMP, GIF): remove or convert it");
-            }
-            return image;
-        } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
-            // Damaged files make the decoders throw all of these.
-            throw new UnsupportedException(
-                    "image '" + file + "' is damaged (" + e.getMessage() + "): copy it again or remove it", e);
-        }
-    }
-
     @Override
     public HostTensor next(int n) {
         HostTensor out = channelsLast
@@ -101,12 +86,8 @@ final class ImageReader implements SampleReader {
                 : HostTensor.zeros(ElementType.FLOAT, n, channels, height, width);
         FloatBuffer to = out.floats();
         for (int i = 0; i < n; i++, position++) {
-            BufferedImage image = read(files.get(position));
-            if (image.getHeight() != height || image.getWidth() != width) {
-                throw new UnsupportedException("image '" + files.get(position) + "' is " + image.getWidth() + " x "
-                        + image.getHeight() + " pixels, wanted are " + width + " x " + height + ": resize it");
-            }
-            put(image, to, i);
+            Path file = files.get(position);
+            put(ImageFile.read(file, size -> checkSize(file, size)), to, i);
         }
         return out;
     }
@@ -114,6 +95,13 @@ final class ImageReader implements SampleReader {
     @Override
     public void skip(int n) {
         position += n;
+    }
+
+    private void checkSize(Path file, ImageFile.Size size) {
+        if (size.height() != height || size.width() != width) {
+            throw new UnsupportedException("image '" + file + "' is " + size + " pixels, wanted are " + width + " x "
+                    + height + ": resize it");
+        }
     }
 
     private void put(BufferedImage image, FloatBuffer to, int sample) {

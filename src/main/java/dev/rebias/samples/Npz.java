@@ -2,9 +2,9 @@ package dev.rebias.samples;
 
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.files.InputFile;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -16,6 +16,7 @@ import java.util.zip.ZipFile;
 /** NumPy archives (.npz): zip files of .npy arrays, stored or deflated. */
 public final class Npz implements AutoCloseable {
     private static final String SUFFIX = ".npy";
+    private static final long MOST_INFLATED = 1032;
 
     private final Path file;
     private final ZipFile zip;
@@ -40,7 +41,7 @@ public final class Npz implements AutoCloseable {
      * @throws UnsupportedException if it is damaged, or has no such array
      */
     public static HostTensor read(Path file, String array) {
-        if (!Files.exists(file)) {
+        if (!InputFile.exists(file)) {
             throw new UsageException("file '" + file + "' does not exist: check the path");
         }
         try (Npz npz = open(file)) {
@@ -55,7 +56,7 @@ public final class Npz implements AutoCloseable {
 
     /** The names of a file's arrays. Throws as {@link #read} does. */
     public static List<String> names(Path file) {
-        if (!Files.exists(file)) {
+        if (!InputFile.exists(file)) {
             throw new UsageException("file '" + file + "' does not exist: check the path");
         }
         try (Npz npz = open(file)) {
@@ -68,6 +69,7 @@ public final class Npz implements AutoCloseable {
         Map<String, StoredArray> arrays = new LinkedHashMap<>();
         for (ZipEntry entry : Collections.list(zip.entries())) {
             if (!entry.isDirectory()) {
+                checkSize(entry);
                 String name = entry.getName().endsWith(SUFFIX)
                         ? entry.getName().substring(0, entry.getName().length() - SUFFIX.length())
                         : entry.getName();
@@ -80,6 +82,15 @@ public final class Npz implements AutoCloseable {
             }
         }
         return arrays;
+    }
+
+    /** Deflate makes no more than 1032 bytes of one: an entry that claims more is none that NumPy wrote. */
+    private void checkSize(ZipEntry entry) {
+        if (entry.getSize() > MOST_INFLATED * (entry.getCompressedSize() + 1)) {
+            throw new UnsupportedException(
+                    "entry '" + entry.getName() + "' of '" + file + "' claims to be " + entry.getSize() + " bytes in "
+                            + entry.getCompressedSize() + ", more than deflate can hold: the file is damaged");
+        }
     }
 
     @Override

@@ -1,8 +1,10 @@
 package dev.rebias.samples;
 
+import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.files.InputFile;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.io.IOException;
@@ -50,7 +52,7 @@ public final class Samples implements AutoCloseable {
      * @throws UnsupportedException if it is none of these, or damaged
      */
     public static Samples open(Path path, Normalization normalization) {
-        if (!Files.exists(path)) {
+        if (!InputFile.exists(path)) {
             throw new UsageException("samples '" + path + "' do not exist: check the path");
         }
         String where = "'" + path + "'";
@@ -63,7 +65,7 @@ public final class Samples implements AutoCloseable {
             start = in.readNBytes(8);
             size = Files.size(path);
         } catch (IOException e) {
-            throw new RebiasException("samples '" + path + "' cannot be read: " + e.getMessage(), e);
+            throw new RebiasException("samples '" + path + "' cannot be read: " + Failure.reason(e), e);
         }
         if (NpyHeader.startsWithMagic(start)) {
             StoredArray array = StoredArray.open(where, size, () -> Files.newInputStream(path));

@@ -1,5 +1,6 @@
 package dev.rebias.samples;
 
+import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.ElementType;
@@ -19,6 +20,9 @@ final class StoredArray {
     interface Opener {
         InputStream open() throws IOException;
     }
+
+    /** The most bytes that one Java array or buffer can hold. */
+    private static final long MOST = Integer.MAX_VALUE - 16L;
 
     private final String where;
     private final NpyHeader header;
@@ -52,8 +56,8 @@ final class StoredArray {
 
     static RebiasException failure(String where, IOException e) {
         return e instanceof ZipException || e instanceof EOFException
-                ? new UnsupportedException(where + " is damaged (" + e.getMessage() + "): copy or save it again", e)
-                : new RebiasException(where + " cannot be read: " + e.getMessage(), e);
+                ? new UnsupportedException(where + " is damaged (" + Failure.reason(e) + "): copy or save it again", e)
+                : new RebiasException(where + " cannot be read: " + Failure.reason(e), e);
     }
 
     String where() {
@@ -68,8 +72,13 @@ final class StoredArray {
         return header.shape().clone();
     }
 
-    /** The elements in C order, as a stream of bytes. An array in Fortran order is read whole first, for there samples lie scattered. */
-    InputStream elements() throws IOException {
+    /**
+     * The elements of the first samples in C order, as a stream of bytes, behind which others may follow. In Fortran order samples lie scattered over the whole file: there the
+     * first ones are gathered before anything is given.
+     *
+     * @param samples how many, along axis 0, will be read at most
+     */
+    InputStream elements(long samples) throws IOException {
         InputStream in = new BufferedInputStream(opener.open(), 1 << 16);
         try {
             in.skipNBytes(header.bytes());
@@ -77,11 +86,7 @@ final class StoredArray {
                 return in;
             }
             try (in) {
-                byte[] all = in.readNBytes(Math.toIntExact(header.dataBytes()));
-                if (all.length < header.dataBytes()) {
-                    throw new EOFException("it ends early");
-                }
-                return new ByteArrayInputStream(toCOrder(all));
+                return new ByteArrayInputStream(gathered(in, Math.min(samples, header.shape()[0])));
             }
         } catch (IOException | RuntimeException e) {
             in.close();
@@ -89,34 +94,67 @@ final class StoredArray {
         }
     }
 
-    private byte[] toCOrder(byte[] from) {
-        long[] shape = header.shape();
+    /** The first samples of an array in Fortran order, in C order. */
+    private byte[] gathered(InputStream in, long samples) throws IOException {
+        long[] shape = header.shape().clone();
+        long all = shape[0];
+        shape[0] = samples;
         int size = header.type().bytes();
-        byte[] to = new byte[from.length];
+        byte[] to = new byte
+                [size(
+                        shape,
+                        "its first " + samples + " samples, which must be held at once as it is in Fortran order",
+                        "save it in C order (numpy.ascontiguousarray), or take fewer (--limit)")];
+        int sampleBytes = to.length / Math.max(1, Math.toIntExact(samples));
+        byte[] run = new byte[Math.toIntExact(samples * size)];
         long[] index = new long[shape.length];
-        for (int at = 0; at < from.length; at += size) {
-            long position = 0;
-            for (int d = shape.length - 1; d >= 0; d--) {
-                position = position * shape[d] + index[d];
+        for (long left = Shape.elements(shape, 1, shape.length); left > 0; left--) {
+            if (in.readNBytes(run, 0, run.length) < run.length) {
+                throw new EOFException("it ends early");
             }
-            System.arraycopy(from, Math.toIntExact(position * size), to, at, size);
-            for (int d = shape.length - 1; d >= 0 && ++index[d] == shape[d]; d--) {
+            in.skipNBytes((all - samples) * size);
+            int at = 0;
+            for (int d = 1; d < shape.length; d++) {
+                at = at * Math.toIntExact(shape[d]) + Math.toIntExact(index[d]);
+            }
+            for (int i = 0; i < samples; i++) {
+                System.arraycopy(run, i * size, to, i * sampleBytes + at * size, size);
+            }
+            for (int d = 1; d < shape.length && ++index[d] == shape[d]; d++) {
                 index[d] = 0;
             }
         }
         return to;
     }
 
+    /**
+     * The bytes of some of the array's elements, if one Java buffer can hold them.
+     *
+     * @throws UnsupportedException if they are 2 GiB or more, saying what they are and what to do
+     */
+    int size(long[] shape, String what, String cure) {
+        long bytes;
+        try {
+            bytes = Math.multiplyExact(
+                    Shape.elements(shape), (long) header.type().bytes());
+        } catch (ArithmeticException e) {
+            bytes = Long.MAX_VALUE;
+        }
+        if (bytes > MOST) {
+            throw new UnsupportedException(where + " has shape " + Shape.text(header.shape()) + ": " + what
+                    + " would take " + (bytes == Long.MAX_VALUE ? "more than 8 EiB" : bytes + " bytes")
+                    + ", and up to 2 GiB are possible: " + cure);
+        }
+        return (int) bytes;
+    }
+
     /** The whole array. */
     HostTensor whole() {
-        if (header.dataBytes() > Integer.MAX_VALUE) {
-            throw new UnsupportedException(
-                    where + " has " + header.dataBytes() + " bytes; up to 2 GiB can be read whole");
-        }
-        try (InputStream in = elements()) {
+        int size = size(header.shape(), "the whole array", "it is larger than rebias reads at once");
+        try (InputStream in = elements(header.shape().length == 0 ? 1 : header.shape()[0])) {
             HostTensor out = HostTensor.zeros(header.type(), header.shape());
-            byte[] bytes = in.readNBytes((int) header.dataBytes());
-            if (bytes.length < header.dataBytes()) {
+            byte[] bytes = in.readNBytes(size);
+            if (bytes.length < size) {
                 throw new EOFException("it ends early");
             }
             out.bytes().put(bytes);

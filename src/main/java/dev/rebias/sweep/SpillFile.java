@@ -3,6 +3,7 @@ package dev.rebias.sweep;
 import dev.rebias.device.FreeRanges;
 import dev.rebias.device.Parked;
 import dev.rebias.device.Tensor;
+import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
@@ -51,7 +52,8 @@ final class SpillFile implements AutoCloseable {
         } catch (IOException e) {
             throw new RebiasException(
                     "tensors beyond --memory-limit cannot be written to a temporary file in '" + folder() + "': "
-                            + e.getMessage() + "; free space there, set TMPDIR to another folder, or allow more memory",
+                            + Failure.reason(e)
+                            + "; free space there, set TMPDIR to another folder, or allow more memory",
                     e);
         }
         return new Entry(offset, size, t.type(), t.shape(), parked.restore());
@@ -75,7 +77,7 @@ final class SpillFile implements AutoCloseable {
             }
         } catch (IOException e) {
             throw new RebiasException(
-                    "the temporary file of tensors in '" + folder() + "' cannot be read: " + e.getMessage(), e);
+                    "the temporary file of tensors in '" + folder() + "' cannot be read: " + Failure.reason(e), e);
         }
         give(entry);
         return new Elements(new HostTensor(entry.type(), entry.shape(), to), memory);
@@ -134,7 +136,7 @@ final class SpillFile implements AutoCloseable {
             } catch (IOException e) {
                 throw new RebiasException(
                         "no temporary file can be made in '" + folder() + "' for tensors beyond --memory-limit: "
-                                + e.getMessage() + "; set TMPDIR to another folder, or allow more memory",
+                                + Failure.reason(e) + "; set TMPDIR to another folder, or allow more memory",
                         e);
             }
         }
@@ -147,7 +149,7 @@ final class SpillFile implements AutoCloseable {
             try {
                 channel.get().close();
             } catch (IOException e) {
-                throw new RebiasException("the temporary file of tensors cannot be closed: " + e.getMessage(), e);
+                throw new RebiasException("the temporary file of tensors cannot be closed: " + Failure.reason(e), e);
             }
             channel = Optional.empty();
         }

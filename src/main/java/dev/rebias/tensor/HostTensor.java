@@ -1,5 +1,6 @@
 package dev.rebias.tensor;
 
+import dev.rebias.error.UnsupportedException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -32,10 +33,22 @@ public final class HostTensor {
         this.data = data.duplicate().order(ByteOrder.nativeOrder()).clear();
     }
 
-    /** A new tensor of zeros. The data must be under 2 GiB, the limit of a Java buffer. */
+    /**
+     * A new tensor of zeros.
+     *
+     * @throws UnsupportedException if its data would be 2 GiB or more, the limit of a Java buffer
+     */
     public static HostTensor zeros(ElementType type, long... shape) {
-        long bytes = Math.multiplyExact(Shape.elements(shape), (long) type.bytes());
-        return new HostTensor(type, shape, ByteBuffer.allocateDirect(Math.toIntExact(bytes)));
+        int bytes;
+        try {
+            bytes = Math.toIntExact(Math.multiplyExact(Shape.elements(shape), (long) type.bytes()));
+        } catch (ArithmeticException e) {
+            throw new UnsupportedException(
+                    "a " + type + " tensor of shape " + Shape.text(shape)
+                            + " would take 2 GiB or more, which rebias does not hold in one tensor: use a smaller --batch-size, or smaller samples",
+                    e);
+        }
+        return new HostTensor(type, shape, ByteBuffer.allocateDirect(bytes));
     }
 
     /** A new float tensor with these values, row-major. */

@@ -70,9 +70,9 @@ final class BoundariesTest {
             .whereLayer("op")
             .mayOnlyBeAccessedByLayers("model", "keras", "device", "sweep", "front door", "cli")
             .whereLayer("files")
-            .mayOnlyBeAccessedByLayers("model", "cli")
+            .mayOnlyBeAccessedByLayers("model", "keras", "samples", "runtime", "device", "cli")
             .whereLayer("runtime")
-            .mayOnlyBeAccessedByLayers("model", "device", "verify", "outcome");
+            .mayOnlyBeAccessedByLayers("model", "device", "verify", "outcome", "cli");
 
     @ArchTest
     static final ArchRule NO_CYCLES =

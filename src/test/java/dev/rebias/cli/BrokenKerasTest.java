@@ -8,7 +8,9 @@ import io.jhdf.HdfFile;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -55,6 +57,14 @@ final class BrokenKerasTest {
 
     private static UnaryOperator<byte[]> cut(int n) {
         return bytes -> Arrays.copyOf(bytes, n);
+    }
+
+    private static byte[] resource(String name) {
+        try (InputStream in = BrokenKerasTest.class.getResourceAsStream(name)) {
+            return in.readAllBytes();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static UnaryOperator<byte[]> instead(String text) {
@@ -338,6 +348,30 @@ final class BrokenKerasTest {
 
     private static void archives(List<Case> cases) {
         cases.add(archive("archive cut in half", cut(100_000), "model.keras", "cut short"));
+        cases.add(archive(
+                "archive that unpacks to a hundred times its size",
+                entries(e -> {
+                    Map<String, byte[]> more = new LinkedHashMap<>(e);
+                    more.put("assets/zeros", new byte[80 << 20]);
+                    return more;
+                }),
+                "unpacks to more than 67108864 bytes",
+                "assets/zeros"));
+        cases.add(archive(
+                "archive whose many entries unpack to a hundred times its size",
+                entries(e -> {
+                    Map<String, byte[]> more = new LinkedHashMap<>(e);
+                    for (int i = 0; i < 20; i++) {
+                        more.put("assets/" + i, new byte[4 << 20]);
+                    }
+                    return more;
+                }),
+                "unpacks to more than 67108864 bytes"));
+        cases.add(hdf5(
+                "deflated weights of 108 MB in 150 kB",
+                bytes -> resource("/deflated-zeros.h5"),
+                "[3,3,1,3000000]",
+                "more than a file of"));
         cases.add(archive("archive of nothing", cut(4), "model.weights.h5"));
         cases.add(archive("archive without weights", entries(e -> without(e, "model.weights.h5")), "model.weights.h5"));
         cases.add(archive("archive without configuration", entries(e -> without(e, "config.json")), "config.json"));

@@ -233,7 +233,8 @@ final class CommandLineTest {
         Files.write(source.resolve("q.onnx"), model.build().toByteArray());
         String said = run(0, correct(source.resolve("q.onnx"), "--verify"));
         assertThat(said).contains("17 of 17 layers corrected", "verified: 17 layers");
-        assertThat(folder.resolve("weights.bin")).hasBinaryContent(data.toByteArray());
+        assertThat(folder.resolve("weights.bin")).doesNotExist();
+        assertThat(folder.resolve("c.onnx.data")).hasBinaryContent(data.toByteArray());
 
         OnnxModel external = OnnxModel.read(source.resolve("q.onnx"));
         BiasCorrection plain = ReferencePair.FASHION_W3A8.correction();
@@ -246,10 +247,11 @@ final class CommandLineTest {
                 assertThat(b.layers().get(i).moments().orElseThrow().delta())
                         .isEqualTo(a.layers().get(i).moments().orElseThrow().delta());
             }
-            // In the same folder nothing is copied, and the data file is left alone.
+            // In the same folder too the written model has data of its own.
             ModelFile.check(external, source.resolve("c.onnx"), List.of(), false)
                     .write(b.model());
         }
         assertThat(source.resolve("weights.bin")).hasBinaryContent(data.toByteArray());
+        assertThat(source.resolve("c.onnx.data")).hasBinaryContent(data.toByteArray());
     }
 }

@@ -13,8 +13,10 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_success;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_unimplemented;
 
 import com.sun.jna.NativeLibrary;
+import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.runtime.NativeLibraries;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.bytedeco.dnnl.dnnl_engine;
@@ -59,17 +61,21 @@ final class OneDnn {
      * @throws UnsupportedException if oneDNN cannot be loaded here
      */
     static dnnl_engine engine() {
+        NativeLibraries.prepare();
         try {
             return Holder.ENGINE;
         } catch (LinkageError e) {
             throw new UnsupportedException(
-                    "oneDNN cannot be loaded on this machine (" + e + "): the CPU device needs Linux on x86-64", e);
+                    "oneDNN cannot be loaded on this machine (" + Failure.deepest(e)
+                            + "): the CPU device needs Linux on x86-64, and a folder from which libraries may be loaded (REBIAS_JAVACPP_CACHE)",
+                    e);
         }
     }
 
     /** Tells OpenMP that the calling thread works alone: samples are shared out to threads, not the parts of one operation. */
     static void workAlone() {
         if (!SINGLE) {
+            NativeLibraries.prepare();
             OpenMp.LIBRARY.getFunction("omp_set_num_threads").invokeVoid(new Object[] {1});
         }
     }

@@ -1,6 +1,9 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.error.DeviceUnavailableException;
+import dev.rebias.error.PrintableText;
+import dev.rebias.files.PrivateFolder;
+import dev.rebias.files.ProcessFolder;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -63,10 +66,10 @@ final class Compiler {
 
     /** Where compiled kernels are kept and looked for, as the system properties {@code rebias.cache} and {@code rebias.kernels} say. */
     static KernelCache cache() {
-        String home = System.getProperty("rebias.cache");
-        Path folder = home == null ? Path.of(System.getProperty("user.home"), ".cache", "rebias") : Path.of(home);
-        String compiled = System.getProperty("rebias.kernels");
-        return new KernelCache(compiled == null ? List.of() : List.of(Path.of(compiled)), folder);
+        String named = System.getProperty("rebias.cache", "");
+        Path folder = named.isBlank() ? PrivateFolder.ofUser().orElseGet(ProcessFolder::get) : Path.of(named);
+        String compiled = System.getProperty("rebias.kernels", "");
+        return new KernelCache(compiled.isBlank() ? List.of() : List.of(Path.of(compiled)), folder);
     }
 
     /** The text of a file of {@code cuda-kernels/}. */
@@ -87,23 +90,38 @@ final class Compiler {
      * @param name the source's name, for messages
      */
     byte[] cubin(String name, String source) {
-        List<String> inputs = new ArrayList<>(List.of(architecture, version, source));
-        inputs.addAll(OPTIONS);
-        headers.forEach((h, text) -> inputs.add(h + "\n" + text));
-        String key = KernelCache.key(inputs);
-        String maker = "NVRTC " + version + " for " + architecture;
-        Optional<byte[]> cached = cache.find(key, maker);
+        String key = key(source);
+        Optional<byte[]> cached = cache.find(key, maker());
         if (cached.isPresent()) {
             found.increment();
         }
-        return cached.orElseGet(() -> {
-            long start = System.nanoTime();
-            byte[] cubin = compile(name, source);
-            nanos.add(System.nanoTime() - start);
-            compiled.increment();
-            cache.keep(key, maker, source, cubin);
-            return cubin;
-        });
+        return cached.orElseGet(() -> compiled(name, source, key));
+    }
+
+    /** The same compiled now, in spite of what the cache has, which is replaced: for when that cannot be loaded. */
+    byte[] compiledAnew(String name, String source) {
+        return compiled(name, source, key(source));
+    }
+
+    private byte[] compiled(String name, String source, String key) {
+        long start = System.nanoTime();
+        byte[] cubin = compile(name, source);
+        nanos.add(System.nanoTime() - start);
+        compiled.increment();
+        cache.keep(key, maker(), source, cubin);
+        return cubin;
+    }
+
+    /** What makes the cubins. */
+    private String maker() {
+        return "NVRTC " + version + " for " + architecture;
+    }
+
+    private String key(String source) {
+        List<String> inputs = new ArrayList<>(List.of(architecture, version, source));
+        inputs.addAll(OPTIONS);
+        headers.forEach((h, text) -> inputs.add(h + "\n" + text));
+        return KernelCache.key(inputs);
     }
 
     /** What was compiled and what was found, in words; times of compilations that ran at once add up. */
@@ -161,7 +179,7 @@ final class Compiler {
             if (nvrtc.nvrtcGetProgramLog(program, text) != nvrtc.NVRTC_SUCCESS) {
                 return "its log cannot be read";
             }
-            return new String(text, StandardCharsets.UTF_8).replace("\0", "").strip();
+            return PrintableText.oneLine(new String(text, StandardCharsets.UTF_8).replace("\0", ""));
         }
     }
 }

@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.runtime.NativeLibraries;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -137,6 +138,7 @@ public final class CudaLibraries {
 
     /** All of them, found or not. The first call loads what there is. */
     public static List<Library> all() {
+        NativeLibraries.prepare();
         return Holder.ALL;
     }
 

@@ -1,12 +1,14 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.error.Failure;
+import dev.rebias.files.PrivateFolder;
+import dev.rebias.files.ProcessFolder;
+import dev.rebias.files.TemporaryFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
@@ -33,8 +35,18 @@ final class KernelCache {
      * @param folder where new files go; made when needed
      */
     KernelCache(List<Path> readOnly, Path folder) {
-        this.readOnly = List.copyOf(readOnly);
-        this.folder = folder;
+        this.readOnly = readOnly.stream().filter(this::isSafe).toList();
+        // Kernels that somebody else could have put there are code as any other. Made now, so that nobody else can make
+        // it later.
+        folder.toFile().mkdirs();
+        this.folder = isSafe(folder) ? folder : ProcessFolder.get().resolve("kernels");
+    }
+
+    private boolean isSafe(Path place) {
+        Optional<String> exposure = PrivateFolder.exposure(place);
+        exposure.ifPresent(why -> problem = Optional.of("compiled kernels are not taken from or kept in '" + place
+                + "' (" + why + "), so every start compiles them again: name a folder that is yours alone"));
+        return exposure.isEmpty();
     }
 
     /** The name of what comes out of these inputs. */
@@ -80,7 +92,7 @@ final class KernelCache {
             boolean ours = made.length > line.length && Arrays.equals(made, 0, line.length, line, 0, line.length);
             return whole && ours ? Optional.of(Arrays.copyOfRange(made, line.length, made.length)) : Optional.empty();
         } catch (IOException e) {
-            problem = Optional.of("'" + file + "' cannot be read (" + e.getMessage() + ")");
+            problem = Optional.of("'" + file + "' cannot be read (" + Failure.reason(e) + ")");
             return Optional.empty();
         }
     }
@@ -93,25 +105,21 @@ final class KernelCache {
     void keep(String key, String maker, String source, byte[] cubin) {
         try {
             Files.createDirectories(folder);
-            Path temporary = Files.createTempFile(folder, key.substring(0, 8), ".part");
-            try {
+            TemporaryFile.removeAbandoned(folder);
+            Path file = folder.resolve(key + ".cubin");
+            try (TemporaryFile temporary = TemporaryFile.of(file)) {
                 byte[] line = line(maker);
                 byte[] made = Arrays.copyOf(line, line.length + cubin.length);
                 System.arraycopy(cubin, 0, made, line.length, cubin.length);
-                Files.write(temporary, sha256().digest(made));
-                Files.write(temporary, made, StandardOpenOption.APPEND);
-                Files.move(
-                        temporary,
-                        folder.resolve(key + ".cubin"),
-                        StandardCopyOption.ATOMIC_MOVE,
-                        StandardCopyOption.REPLACE_EXISTING);
+                temporary
+                        .channel()
+                        .write(new ByteBuffer[] {ByteBuffer.wrap(sha256().digest(made)), ByteBuffer.wrap(made)});
+                temporary.publish(file, true);
                 Files.writeString(folder.resolve(key + ".cu"), source);
-            } finally {
-                Files.deleteIfExists(temporary);
             }
         } catch (IOException e) {
-            problem = Optional.of("compiled kernels cannot be kept in '" + folder + "' ("
-                    + e.getClass().getSimpleName() + ": " + e.getMessage() + "), so every start compiles them again");
+            problem = Optional.of("compiled kernels cannot be kept in '" + folder + "' (" + Failure.reason(e)
+                    + "), so every start compiles them again");
         }
     }
 

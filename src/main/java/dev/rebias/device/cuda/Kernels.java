@@ -11,6 +11,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.Set;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 import org.bytedeco.cuda.cudart.CUmod_st;
 import org.bytedeco.cuda.global.cudart;
@@ -19,6 +20,13 @@ import org.bytedeco.javacpp.BytePointer;
 /** The kernels of one card, compiled and loaded when first asked for. */
 final class Kernels implements AutoCloseable {
     private static final int MOST_COMPILERS = 8;
+
+    /** What a driver says of a module that it cannot take. */
+    private static final Set<Integer> BAD_IMAGES = Set.of(
+            cudart.CUDA_ERROR_INVALID_IMAGE,
+            cudart.CUDA_ERROR_NO_BINARY_FOR_GPU,
+            cudart.CUDA_ERROR_INVALID_PTX,
+            cudart.CUDA_ERROR_INVALID_SOURCE);
 
     private final Compiler compiler;
     private final Map<String, CUmod_st> modules = new HashMap<>();
@@ -103,12 +111,22 @@ final class Kernels implements AutoCloseable {
         return modules.computeIfAbsent(key, k -> {
             String source = name.equals(key) ? Compiler.source(name) : key;
             CUmod_st module = new CUmod_st();
-            try (BytePointer image = new BytePointer(cubin(name, key, source))) {
-                Status.cuda(cudart.cuModuleLoadData(module, image), "cuModuleLoadData", name);
+            int status = load(module, cubin(name, key, source));
+            if (BAD_IMAGES.contains(status)) {
+                // What the cache has is whole, but not for this card: of another driver, or damaged before it was
+                // stored.
+                status = load(module, compiler.compiledAnew(name, source));
             }
+            Status.cuda(status, "cuModuleLoadData", name);
             loaded.add(() -> Status.cuda(cudart.cuModuleUnload(module), "cuModuleUnload", name));
             return module;
         });
+    }
+
+    private static int load(CUmod_st module, byte[] cubin) {
+        try (BytePointer image = new BytePointer(cubin)) {
+            return cudart.cuModuleLoadData(module, image);
+        }
     }
 
     private static CUfunc_st function(CUmod_st module, String kernel) {
