@@ -5,6 +5,7 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
 import dev.rebias.report.ConsoleReport;
@@ -89,6 +90,9 @@ final class CorrectionJob {
      */
     void run(Samples samples, CorrectionOptions wanted, boolean perChannel, boolean verify) {
         BiasCorrection correction = pair.correction();
+        correction.nothingToCorrect().ifPresent(why -> {
+            throw new UnsupportedException(why);
+        });
         double loaded = seconds(start);
         CorrectionResult result;
         try (Progress progress = new Progress("correcting", quiet)) {
