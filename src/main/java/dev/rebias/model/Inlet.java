@@ -31,9 +31,10 @@ record Inlet(String source, double[] scale, double[] shift, List<Long> pads, Lis
         if (scale.length != other.scale.length) {
             return true; // layers of other groups, which are no pair
         }
-        return changesNoValue() || other.changesNoValue()
-                ? changesNoValue() && other.changesNoValue()
-                : alike(scale, other.scale) && alike(shift, other.shift);
+        if (changesNoValue() || other.changesNoValue()) {
+            return changesNoValue() && other.changesNoValue();
+        }
+        return alike(scale, other.scale) && alike(shift, other.shift);
     }
 
     private static boolean alike(double[] a, double[] b) {

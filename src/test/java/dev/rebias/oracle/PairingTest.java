@@ -297,8 +297,8 @@ final class PairingTest {
 
     private static ModelProto shifted(SpeltLayer layer, float[] h) {
         GraphBuilder g = new GraphBuilder(3);
-        String data = g.node(
-                "Add", "shifted", List.of(input(g, Kind.PADDED), g.floats("h", new int[] {CHANNELS, 1, 1}, h)));
+        String data =
+                g.node("Add", "shifted", List.of(input(g, Kind.PADDED), g.floats("h", new int[] {CHANNELS, 1, 1}, h)));
         return g.build(layer.write(g, data, "t0", Spelling.FOLDED, new Random(1)));
     }
 }
