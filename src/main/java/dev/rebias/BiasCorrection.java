@@ -29,6 +29,7 @@ import dev.rebias.sweep.Footprint;
 import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Planner;
 import dev.rebias.sweep.Profile;
+import dev.rebias.sweep.Reference;
 import dev.rebias.sweep.Sweep;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
@@ -64,6 +65,10 @@ public final class BiasCorrection {
     /** As many channels of a layer are named in a warning. */
     private static final int MOST_NAMED = 20;
 
+    /** Why a layer is left alone whose outputs are other multiples of the float layer's. */
+    private static final String RESCALED =
+            "each output channel of its weights is that of the float model times a factor of its own: equalised, or scaled otherwise, before it was quantised";
+
     private final OnnxModel floatModel;
     private final OnnxModel quantizedModel;
     private final Graph floating;
@@ -95,6 +100,17 @@ public final class BiasCorrection {
     /** The layers that can be corrected, and those that cannot, with reasons. */
     public Pairing pairing() {
         return pairing;
+    }
+
+    /** Why there is nothing to correct, where the quantised model has the float model's weights and biases, and no quantiser; else empty. */
+    public Optional<String> nothingToCorrect() {
+        return pairing.nothingIsQuantised(quantized)
+                ? Optional.of("nothing is quantised in '" + quantized.file() + "': its "
+                        + pairing.pairs().size()
+                        + " layers have the same weights and biases as those of '" + floating.file()
+                        + "', and no quantiser lies between them; export the model after its quantisation, with its "
+                        + "QuantizeLinear and DequantizeLinear nodes, and not with scales in a file beside it")
+                : Optional.empty();
     }
 
     /** What the quantised model wants of samples, in the order of its inputs; what its file takes as integers that stand for floats, as such. */
@@ -142,7 +158,8 @@ public final class BiasCorrection {
         List<SkippedLayer> skipped = new ArrayList<>(all.skipped());
         for (LayerPair pair : all.pairs()) {
             Layer q = pair.quantized();
-            sites.obstacle(q)
+            rescaled(pair)
+                    .or(() -> sites.obstacle(q))
                     .ifPresentOrElse(
                             reason -> skipped.add(
                                     new SkippedLayer(q.name(), q.fileOutput(), q.op().type(), q.channels(), reason)),
@@ -152,10 +169,17 @@ public final class BiasCorrection {
             String first = skipped.isEmpty()
                     ? "it has no Conv, ConvTranspose, Gemm or MatMul with constant weights"
                     : skipped.get(0).name() + ": " + skipped.get(0).reason();
+            boolean known = skipped.stream()
+                    .anyMatch(s -> s.reason().equals(RESCALED) || s.reason().contains("weights differ"));
             throw new UnsupportedException("no layer of '" + quantized.file() + "' pairs with a layer of '"
-                    + floating.file() + "' (" + first + "): are they the same network?");
+                    + floating.file() + "' (" + first + "): "
+                    + (known ? "give --float the model that it was quantised from" : "are they the same network?"));
         }
         return new Pairing(pairs, skipped);
+    }
+
+    private static Optional<String> rescaled(LayerPair pair) {
+        return pair.likeness().outputsRescaled() ? Optional.of(RESCALED) : Optional.empty();
     }
 
     /**
@@ -269,6 +293,11 @@ public final class BiasCorrection {
                     + ", for more did not fit into the device's memory: --batch-size " + batchSize
                     + " saves the attempts; the last bits of float layers may differ from those of other sizes");
         }
+        rescaling(options).ifPresent(all::add);
+        if (options.reference() == Reference.LAYER && pairing.sameWeights()) {
+            all.add("the two models have the same weights and biases, so the layer reference finds nothing to correct; "
+                    + "--reference network also sees what quantised activations do");
+        }
         double peak = device.peakBytes();
         if (peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
             all.add(String.format(
@@ -364,9 +393,14 @@ public final class BiasCorrection {
     }
 
     private List<LayerPair> layers(CorrectionOptions options) {
-        List<LayerPair> layers = pairing.pairs().stream()
+        List<LayerPair> chosen = pairing.pairs().stream()
                 .filter(p -> options.layers().test(p.name()))
                 .toList();
+        List<LayerPair> layers =
+                chosen.stream().filter(p -> comparable(p, options)).toList();
+        if (layers.isEmpty() && !chosen.isEmpty()) {
+            throw new UnsupportedException(rescaling(options).orElseThrow());
+        }
         if (layers.isEmpty()) {
             throw new UnsupportedException("no layer is left to correct: the selection excludes all "
                     + pairing.pairs().size() + " of '" + quantized.file() + "'");
@@ -388,6 +422,35 @@ public final class BiasCorrection {
                     .toArray());
         }
         return plan(layers(options), new Preferences() {}, options).upcoming(shapes);
+    }
+
+    /** Whether a float layer can be applied to the quantised layer's data, or need not. */
+    private static boolean comparable(LayerPair pair, CorrectionOptions options) {
+        return options.reference() == Reference.NETWORK || !pair.likeness().inputsRescaled();
+    }
+
+    /** What is to be said of weights that were scaled per channel between the two models; empty where none were. */
+    private Optional<String> rescaling(CorrectionOptions options) {
+        List<String> outputs = pairing.skipped().stream()
+                .filter(s -> s.reason().equals(RESCALED))
+                .map(SkippedLayer::name)
+                .toList();
+        List<String> inputs = pairing.pairs().stream()
+                .filter(p -> !comparable(p, options))
+                .map(LayerPair::name)
+                .toList();
+        if (outputs.isEmpty() && inputs.isEmpty()) {
+            return Optional.empty();
+        }
+        List<String> all = new ArrayList<>(outputs);
+        all.addAll(inputs);
+        return Optional.of("the weights of " + all.size() + " layers ('" + String.join("', '", all)
+                + "') were multiplied by a factor for each channel between the two models, as by cross-layer equalisation: "
+                + (options.reference() == Reference.NETWORK
+                        ? "those layers' outputs mean something else than the float model's, and they are left as they were"
+                        : "the float layers cannot be applied to the quantised network's data; use --reference network, which "
+                                + "corrects the layers whose outputs still mean the same")
+                + "; or give --float the model as it was after the equalisation");
     }
 
     private Plan plan(List<LayerPair> layers, Preferences device, CorrectionOptions options) {
@@ -416,11 +479,16 @@ public final class BiasCorrection {
             results.add(new LayerResult(
                     q.name(),
                     q.fileOutput(),
-                    q.output(),
+                    q.correctedOutput(),
                     q.op().type(),
                     q.channels(),
                     status,
-                    i < 0 ? Optional.of("left out by the selection of layers") : Optional.empty(),
+                    i < 0
+                            ? Optional.of(
+                                    pair.likeness().inputsRescaled()
+                                            ? "its weights were scaled per input channel between the two models"
+                                            : "left out by the selection of layers")
+                            : Optional.empty(),
                     i < 0 ? Optional.empty() : Optional.of(moments.get(i))));
         }
         for (SkippedLayer s : pairing.skipped()) {

@@ -7,6 +7,7 @@ import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
 import dev.rebias.outcome.Outcome;
@@ -98,6 +99,9 @@ final class CorrectionJob {
      */
     void run(Samples samples, CorrectionOptions wanted, boolean perChannel, boolean verify) {
         BiasCorrection correction = pair.correction();
+        correction.nothingToCorrect().ifPresent(why -> {
+            throw new UnsupportedException(why);
+        });
         double loaded = seconds(start);
         CorrectionResult result;
         try (Progress progress = new Progress("correcting", quiet)) {

@@ -16,7 +16,7 @@ final class ChannelSteps {
     /** The channel axis of a tensor whose rank is not known is the last one; its rank counts for BatchNormalization alone. */
     static final int LAST_AXIS = 0;
 
-    private static final Set<String> VIEWLESS = Set.of(
+    private static final Set<String> RANK_KEEPING = Set.of(
             "Relu",
             "Clip",
             "Sigmoid",
@@ -176,7 +176,8 @@ final class ChannelSteps {
         List<String> variable = producer.inputs().stream()
                 .filter(i -> !i.isEmpty() && !graph.constants().containsKey(i))
                 .toList();
-        if (VIEWLESS.contains(type) || (Set.of("Add", "Sub", "Mul", "Div").contains(type) && variable.size() == 1)) {
+        if (RANK_KEEPING.contains(type)
+                || (Set.of("Add", "Sub", "Mul", "Div").contains(type) && variable.size() == 1)) {
             return variable.isEmpty() ? 0 : rank(variable.get(0), seen);
         }
         if (type.equals("Reshape") && producer.inputs().size() > 1) {

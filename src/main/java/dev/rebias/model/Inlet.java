@@ -21,17 +21,19 @@ record Inlet(String source, double[] scale, double[] shift, List<Long> pads, Lis
         nodes = List.copyOf(nodes);
     }
 
-    boolean padsNothing() {
-        return pads.stream().allMatch(p -> p == 0);
-    }
-
-    boolean changesNoValue() {
+    private boolean changesNoValue() {
         return Arrays.stream(scale).allMatch(s -> s == 1)
                 && Arrays.stream(shift).allMatch(s -> s == 0);
     }
 
-    /** Whether two do the same to the values, but for what a quantised constant is off by. */
+    /** Whether two do the same to the values, but for what a quantised constant is off by where both have such. */
     boolean likeValuesOf(Inlet other) {
+        if (scale.length != other.scale.length) {
+            return true; // layers of other groups, which are no pair
+        }
+        if (changesNoValue() || other.changesNoValue()) {
+            return changesNoValue() && other.changesNoValue();
+        }
         return alike(scale, other.scale) && alike(shift, other.shift);
     }
 

@@ -13,6 +13,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /** Walks from a layer's data back to where they come from, through nodes that pad with zeros, scale or shift per channel, and quantisers. */
 final class InletReader {
@@ -101,21 +103,22 @@ final class InletReader {
         if (!(layer.op() instanceof Convolution)
                 || shifted
                 || !Attributes.text(op.node(), "mode", "constant").equals("constant")
-                || node.inputs().size() > 3
                 || !padsWithZero(node, op)) {
             return Optional.empty();
         }
-        Optional<List<Long>> stated = Attributes.integers(op.node(), "pads");
-        List<Long> all = new ArrayList<>(stated.orElse(List.of()));
-        if (stated.isEmpty() && node.inputs().size() > 1) {
-            HostTensor values = graph.constants().get(node.inputs().get(1));
-            for (int i = 0; values != null && i < values.elements(); i++) {
-                all.add(values.longs().get(i));
-            }
-        }
         int rank = spatial + 2;
-        if (all.size() != 2 * rank || all.stream().anyMatch(p -> p < 0)) {
+        List<Long> stated = Attributes.integers(op.node(), "pads").orElseGet(() -> longs(node, 1));
+        List<Long> axes = node.inputs().size() > 3 && !node.inputs().get(3).isEmpty() ? longs(node, 3) : allAxes(rank);
+        if (stated.isEmpty()
+                || stated.size() != 2 * axes.size()
+                || stated.stream().anyMatch(p -> p < 0)) {
             return Optional.empty();
+        }
+        List<Long> all = new ArrayList<>(Collections.nCopies(2 * rank, 0L));
+        for (int i = 0; i < axes.size(); i++) {
+            int axis = Math.toIntExact(axes.get(i) < 0 ? axes.get(i) + rank : axes.get(i));
+            all.set(axis, stated.get(i));
+            all.set(rank + axis, stated.get(axes.size() + i));
         }
         long[] own = new long[2 * spatial];
         for (int i = 0; i < spatial; i++) {
@@ -124,6 +127,23 @@ final class InletReader {
         }
         boolean spatialOnly = all.get(0) == 0 && all.get(1) == 0 && all.get(rank) == 0 && all.get(rank + 1) == 0;
         return spatialOnly ? Optional.of(own) : Optional.empty();
+    }
+
+    private static List<Long> allAxes(int rank) {
+        return LongStream.range(0, rank).boxed().toList();
+    }
+
+    /** The values of a constant input of integers; none where it is no such. */
+    private List<Long> longs(Node node, int input) {
+        HostTensor values = node.inputs().size() > input
+                ? graph.constants().get(node.inputs().get(input))
+                : null;
+        if (values == null || values.type() != ElementType.INT64) {
+            return List.of();
+        }
+        return IntStream.range(0, Math.toIntExact(values.elements()))
+                .mapToObj(i -> values.longs().get(i))
+                .toList();
     }
 
     /** Whether its value is zero; on quantised data, their zero point. */

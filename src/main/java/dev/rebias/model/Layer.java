@@ -122,6 +122,11 @@ public record Layer(
                 name, op, data, weightShape, weights, integers, bias, first, newOutput, fileOutput, nodes, apart);
     }
 
+    /** The tensor that has the corrected values; where the bias comes behind the quantiser, a name that no tensor has. */
+    public String correctedOutput() {
+        return behindQuantiser().isPresent() ? output + "\nwith its bias" : output;
+    }
+
     /** The node behind the output's quantiser that holds the bias, where it is there. */
     public Optional<Node> behindQuantiser() {
         return apart.map(Apart::node).filter(node -> !nodes.contains(node));

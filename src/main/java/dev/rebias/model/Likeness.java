@@ -1,6 +1,7 @@
 package dev.rebias.model;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /**
  * How alike the weights of a float layer and a quantised layer are, channel by channel.
@@ -11,16 +12,18 @@ import java.util.Arrays;
  * @param inputsRescaled the same of the input channels
  */
 public record Likeness(double similarity, boolean outputsRescaled, boolean inputsRescaled) {
-    /** Below this, two layers are taken for different ones. */
-    static final double PLAUSIBLE = 0.3;
+    /** Below this, two layers are taken for different ones, however many weights say so. */
+    private static final double PLAUSIBLE = 0.3;
+
+    /** Weights that are few may be alike by chance: so many standard deviations of a median cosine of random weights are asked for, up to the limit. */
+    private static final double DEVIATIONS = 3.5;
+
+    private static final double MOST_ASKED = 0.75;
+    /** The standard deviation of a median in units of that of the mean. */
+    private static final double OF_MEDIAN = 1.25;
 
     /** Rows of fewer weights say little about angles: they are compared all together. */
     private static final int SHORT = 4;
-
-    /** Whether nothing speaks against the two being one layer. */
-    public boolean plausible() {
-        return !(similarity < PLAUSIBLE);
-    }
 
     /** Of a pair whose layers are spelt alike. */
     static Likeness of(Layer q, Layer f) {
@@ -82,6 +85,38 @@ public record Likeness(double similarity, boolean outputsRescaled, boolean input
                 }
             }
             return median(cosines, n);
+        }
+
+        /** The median of the cosines without their signs, which factors per channel do not change. */
+        double parallelism() {
+            double[] cosines = new double[product.length];
+            int n = 0;
+            for (int c = 0; c < cosines.length; c++) {
+                if (live(c)) {
+                    cosines[n++] = Math.abs(product[c]) / Math.sqrt(floatSquare[c] * quantizedSquare[c]);
+                }
+            }
+            return median(cosines, n);
+        }
+
+        /** The similarity below which the two are taken for different layers. */
+        double leastPlausible() {
+            long live = IntStream.range(0, product.length).filter(this::live).count();
+            double chance = DEVIATIONS * OF_MEDIAN / Math.sqrt(Math.max(1, live * (double) length));
+            return Math.max(PLAUSIBLE, Math.min(MOST_ASKED, chance));
+        }
+
+        /** How far rounding moves the ratio of two rows' sizes, in natural logarithms, the median over channels: what is left of one beside the other, spread over all weights. */
+        double noise() {
+            double[] all = new double[product.length];
+            int n = 0;
+            for (int c = 0; c < all.length; c++) {
+                if (live(c) && product[c] != 0) {
+                    double squaredCosine = product[c] * product[c] / (floatSquare[c] * quantizedSquare[c]);
+                    all[n++] = Math.sqrt(Math.max(0, 1 / squaredCosine - 1) / length);
+                }
+            }
+            return n == 0 ? 0 : median(all, n);
         }
 
         /**

@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiPredicate;
 
@@ -27,7 +26,7 @@ final class Matching {
     private final double[] nearestFloat;
     private final double[] nearestQuantized;
     private final boolean[] taken;
-    private final Map<Layer, Layer> partners = new IdentityHashMap<>();
+    private final IdentityHashMap<Layer, Layer> partners = new IdentityHashMap<>();
 
     private Matching(List<Layer> quantized, List<Layer> floating) {
         this.quantized = quantized;
@@ -55,7 +54,8 @@ final class Matching {
      * @param hints whether names say that the two are one layer; the strongest hint first
      * @return for each layer of the quantised model that has one, its partner
      */
-    static Map<Layer, Layer> of(List<Layer> quantized, List<Layer> floating, List<BiPredicate<Layer, Layer>> hints) {
+    static IdentityHashMap<Layer, Layer> of(
+            List<Layer> quantized, List<Layer> floating, List<BiPredicate<Layer, Layer>> hints) {
         Matching matching = new Matching(quantized, floating);
         hints.forEach(matching::byName);
         matching.rest();

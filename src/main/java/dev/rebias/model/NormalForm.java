@@ -18,6 +18,8 @@ final class NormalForm {
     private static final double RELATIVE = 1.3;
 
     private static final double ABSOLUTE = 0.02;
+    /** The same in units of what rounding does to them. */
+    private static final double NOISE = 1.5;
 
     private final Layers floatLayers;
     private final Layers quantizedLayers;
@@ -34,7 +36,6 @@ final class NormalForm {
 
     private final boolean siteBehindQuantiser;
     private final Likeness.Products products;
-    private final double[] floatWeights;
     private final double similarity;
 
     NormalForm(Layers quantizedLayers, Layer q, Layers floatLayers, Layer f) {
@@ -50,12 +51,23 @@ final class NormalForm {
         int apart = apart();
         siteBehindQuantiser = apart > 0 && qChain.get(apart - 1).quantised();
         site = apart;
-        WeightRows from = WeightRows.of(f.op(), f.weightShape());
-        WeightRows to = WeightRows.of(q.op(), q.weightShape());
-        floatWeights = f.op().equals(q.op()) ? f.weights() : from.reordered(f.weights(), to);
-        products = new Likeness.Products(q, floatWeights);
+        products = products();
         align();
         similarity = products.similarity(factors(fSteps, qSteps));
+    }
+
+    /** Of the weights as they are, or as they would be on the quantised layer's data, whichever are more alike. */
+    private Likeness.Products products() {
+        Layer plain = behind(f);
+        Likeness.Products own = new Likeness.Products(q, plain.weights());
+        Inlet before = floatLayers.inlet(f, Set.of());
+        Inlet wanted = quantizedLayers.inlet(q, Set.of());
+        if (before.likeValuesOf(wanted)) {
+            return own;
+        }
+        Likeness.Products other =
+                new Likeness.Products(q, onOtherValues(plain, before, wanted).weights());
+        return other.parallelism() > own.parallelism() ? other : own;
     }
 
     /** The number of steps up to the quantised layer's bias, where it is kept apart; 0 where it is, or would be, the layer's own. */
@@ -89,7 +101,7 @@ final class NormalForm {
                 best = Math.min(best, mismatch[i][j]);
             }
         }
-        double accepted = RELATIVE * best + ABSOLUTE;
+        double accepted = Math.max(RELATIVE * best + ABSOLUTE, NOISE * products.noise());
         fSteps = m;
         qSteps = n;
         for (int back = 1; m + n > 0 && mismatch[fSteps][qSteps] > accepted && back <= m + n; back++) {
@@ -130,6 +142,11 @@ final class NormalForm {
     /** How alike the weights are. */
     double similarity() {
         return similarity;
+    }
+
+    /** How alike they must be at least. */
+    double leastPlausible() {
+        return products.leastPlausible();
     }
 
     /** The nodes of the float model that are read as part of this layer. */
@@ -205,44 +222,59 @@ final class NormalForm {
 
     /** The float layer on data like those of the quantised one. */
     private Layer before(Layer layer, Inlet own, Inlet wanted, Bridge.Builder bridge) throws NotOneLayer {
-        boolean sameValues = own.likeValuesOf(wanted);
-        boolean samePads = q.op().equals(f.op()) || own.pads().equals(wanted.pads());
-        if (sameValues && samePads) {
+        boolean sameOp = q.op().equals(f.op());
+        List<Long> pads = sameOp ? own.pads() : wanted.pads();
+        Layer other = own.likeValuesOf(wanted) ? layer : onOtherValues(layer, own, wanted);
+        boolean otherValues = !own.likeValuesOf(wanted) && explains(other, layer);
+        if (!otherValues && sameOp) {
             return layer;
         }
-        Inlet values = sameValues ? own : wanted;
-        Layer out = sameValues ? layer : onOtherValues(layer, own, wanted);
-        int spatial = Math.max(0, q.weightShape().length - 2);
-        String data = bridge.scaleAndShift(
-                own.source(), values.scale(), values.shift(), values.channelShape(spatial), "data");
-        return out.withData(bridge.pad(data, wanted.pads()));
-    }
-
-    /** With x' = g x + h per input channel as the quantised layer has them, and the float layer on s x + t: W (s x + t) = (W s / g) x' + W (t - s h / g). */
-    private Layer onOtherValues(Layer layer, Inlet own, Inlet wanted) throws NotOneLayer {
-        WeightRows rows = WeightRows.of(layer.op(), layer.weightShape());
-        double[] weights = layer.weights().clone();
-        double[] bias = layer.bias().clone();
-        boolean shifted = false;
-        for (int c = 0; c < rows.channels(); c++) {
-            for (int k = 0; k < rows.length(); k++) {
-                int input = rows.input(c, k);
-                double ratio = own.scale()[input] / wanted.scale()[input];
-                if (!Double.isFinite(ratio)) {
-                    throw new NotOneLayer(
-                            "node '" + q.name() + "' has data that are multiplied by 0 in channel " + input);
-                }
-                double shift = own.shift()[input] - ratio * wanted.shift()[input];
-                int at = rows.index(c, k);
-                bias[c] += rows.factor() * weights[at] * shift;
-                shifted |= shift != 0;
-                weights[at] *= ratio;
-            }
-        }
-        if (shifted && !OpForms.padsNothing(q.op(), wanted.pads())) {
+        boolean shifted = otherValues && !Arrays.equals(other.bias(), layer.bias());
+        if (shifted && !OpForms.padsNothing(q.op(), pads)) {
             throw new NotOneLayer(
                     "one of the two models adds a constant to its data before zero padding and the other does not, which no bias says: "
                             + "at the border it is another sum");
+        }
+        Inlet values = otherValues ? wanted : own;
+        int spatial = Math.max(0, q.weightShape().length - 2);
+        String data = bridge.scaleAndShift(
+                own.source(), values.scale(), values.shift(), values.channelShape(spatial), "data");
+        return (otherValues ? other : layer).withData(bridge.pad(data, pads));
+    }
+
+    /** Whether one reading of the float layer's data goes better with the quantised layer than another: by the weights, or by the biases where those are equal. */
+    private boolean explains(Layer one, Layer other) {
+        if (!Arrays.equals(one.weights(), other.weights())) {
+            return unlikeness(one) <= unlikeness(other);
+        }
+        Layer whole = quantized();
+        double distance = 0;
+        for (int c = 0; c < whole.channels() && qSteps == site; c++) {
+            distance += Math.abs(one.bias()[c] - whole.bias()[c]) - Math.abs(other.bias()[c] - whole.bias()[c]);
+        }
+        return distance <= 0;
+    }
+
+    private double unlikeness(Layer reference) {
+        double[] gain = factors(0, qSteps);
+        Likeness.Products products = new Likeness.Products(q, reference.weights());
+        return 1 - products.similarity(gain) + products.mismatch(gain);
+    }
+
+    /** With x' = g x + h per input channel as the quantised layer has them, and the float layer on s x + t: W (s x + t) = (W s / g) x' + W (t - s h / g). */
+    private static Layer onOtherValues(Layer layer, Inlet own, Inlet wanted) {
+        WeightRows rows = WeightRows.of(layer.op(), layer.weightShape());
+        double[] weights = layer.weights().clone();
+        double[] bias = layer.bias().clone();
+        for (int c = 0; c < rows.channels(); c++) {
+            for (int k = 0; k < rows.length(); k++) {
+                int input = rows.input(c, k);
+                double ratio = wanted.scale()[input] == 0 ? 0 : own.scale()[input] / wanted.scale()[input];
+                double shift = own.shift()[input] - ratio * wanted.shift()[input];
+                int at = rows.index(c, k);
+                bias[c] += rows.factor() * weights[at] * shift;
+                weights[at] *= ratio;
+            }
         }
         return layer.withWeights(weights, bias);
     }

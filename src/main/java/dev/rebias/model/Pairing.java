@@ -1,7 +1,9 @@
 package dev.rebias.model;
 
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.NormalForm.NotOneLayer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
@@ -11,6 +13,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.BiPredicate;
+import java.util.stream.IntStream;
 
 /**
  * Which layer of the quantised model is which layer of the float model: the one whose weights are alike; among equals names decide, then the order in the graph. Both are read in
@@ -20,14 +23,53 @@ import java.util.function.BiPredicate;
  * @param skipped the layers of the quantised model without a partner, with the reason
  */
 public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
+    /** Floats that differ by less, relative to the largest, were rounded otherwise, not quantised. */
+    private static final double FLOAT_ROUNDING = 2e-6;
+
     public Pairing {
         pairs = List.copyOf(pairs);
         skipped = List.copyOf(skipped);
     }
 
-    /** Pairs the layers of two models. */
+    /**
+     * Pairs the layers of two models.
+     *
+     * @throws UnsupportedException if the float model is quantised and the quantised one is not
+     */
     public static Pairing of(Graph floating, Graph quantized) {
-        return new Pairer(floating, quantized).pair();
+        Pairing pairing = new Pairer(floating, quantized).pair();
+        if (Quantisation.isIn(
+                        floating,
+                        pairing.pairs().stream().map(LayerPair::floating).toList())
+                && !Quantisation.isIn(
+                        quantized,
+                        pairing.pairs().stream().map(LayerPair::quantized).toList())) {
+            throw new UnsupportedException(
+                    "the float model '" + floating.file()
+                            + "' is quantised, and the quantised model '" + quantized.file()
+                            + "' is not: the two seem to be swapped; give --float the float model, and --quantized the one that was made from it");
+        }
+        return pairing;
+    }
+
+    /** Whether every layer has the weights and the bias of its partner, but for what another spelling rounds otherwise. */
+    public boolean sameWeights() {
+        return pairs.stream()
+                .allMatch(p -> same(p.quantized().weights(), p.floating().weights())
+                        && same(p.quantized().bias(), p.floating().bias()));
+    }
+
+    private static boolean same(double[] a, double[] b) {
+        double largest = Arrays.stream(a).map(Math::abs).max().orElse(0);
+        return IntStream.range(0, a.length).allMatch(i -> Math.abs(a[i] - b[i]) <= FLOAT_ROUNDING * largest);
+    }
+
+    /** Whether nothing in the quantised model is quantised: it has the float model's weights and biases, and no quantiser. */
+    public boolean nothingIsQuantised(Graph quantized) {
+        return skipped.isEmpty()
+                && sameWeights()
+                && !Quantisation.isIn(
+                        quantized, pairs.stream().map(LayerPair::quantized).toList());
     }
 
     private static final class Pairer {
@@ -38,9 +80,9 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
         private final IdentityHashMap<Layer, String> reasons = new IdentityHashMap<>();
         private final List<SkippedLayer> notLayers;
         /** The names under which a float layer's results are known: its own output's, and those of what scales and shifts it behind. */
-        private final Map<Layer, List<String>> floatOutputs = new IdentityHashMap<>();
+        private final IdentityHashMap<Layer, List<String>> floatOutputs = new IdentityHashMap<>();
 
-        private final Map<Layer, List<String>> quantizedOutputs = new IdentityHashMap<>();
+        private final IdentityHashMap<Layer, List<String>> quantizedOutputs = new IdentityHashMap<>();
 
         Pairer(Graph floatGraph, Graph quantizedGraph) {
             floatLayers = new Layers(floatGraph);
@@ -59,8 +101,8 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
         }
 
         Pairing pair() {
-            Map<Layer, NormalForm> forms = new LinkedHashMap<>();
-            Map<Layer, Layer> partners = partners();
+            IdentityHashMap<Layer, NormalForm> forms = new IdentityHashMap<>();
+            IdentityHashMap<Layer, Layer> partners = partners();
             for (Layer q : quantized) {
                 Optional.ofNullable(partners.get(q))
                         .map(f -> new NormalForm(quantizedLayers, q, floatLayers, f))
@@ -74,24 +116,22 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
                 quantizedNodes.addAll(form.quantizedNodes());
             });
             List<LayerPair> pairs = new ArrayList<>();
-            forms.forEach((q, form) -> {
+            List<SkippedLayer> skipped = new ArrayList<>(notLayers);
+            for (Layer q : quantized) {
                 try {
-                    pairs.add(form.pair(floatNodes, quantizedNodes));
+                    if (forms.containsKey(q)) {
+                        pairs.add(forms.get(q).pair(floatNodes, quantizedNodes));
+                        continue;
+                    }
                 } catch (NotOneLayer e) {
                     reasons.put(q, e.getMessage());
                 }
-            });
-            List<SkippedLayer> skipped = new ArrayList<>(notLayers);
-            for (Layer q : quantized) {
-                if (pairs.stream().noneMatch(p -> p.quantized().node() == q.node())) {
-                    skipped.add(
-                            new SkippedLayer(q.name(), q.fileOutput(), q.op().type(), q.channels(), reasons.get(q)));
-                }
+                skipped.add(new SkippedLayer(q.name(), q.fileOutput(), q.op().type(), q.channels(), reasons.get(q)));
             }
             return new Pairing(pairs, skipped);
         }
 
-        private Map<Layer, Layer> partners() {
+        private IdentityHashMap<Layer, Layer> partners() {
             List<BiPredicate<Layer, Layer>> hints = List.of(
                     (q, f) -> floatOutputs.get(f).contains(q.fileOutput()),
                     (q, f) -> quantizedOutputs.get(q).stream().anyMatch(floatOutputs.get(f)::contains),
@@ -99,7 +139,7 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
             Map<String, List<Layer>> kinds = new LinkedHashMap<>();
             quantized.forEach(q -> kinds.computeIfAbsent(OpForms.kind(q), k -> new ArrayList<>())
                     .add(q));
-            Map<Layer, Layer> partners = new IdentityHashMap<>();
+            IdentityHashMap<Layer, Layer> partners = new IdentityHashMap<>();
             kinds.forEach((kind, qs) -> {
                 List<Layer> fs = floating.stream()
                         .filter(f -> OpForms.kind(f).equals(kind))
@@ -122,17 +162,17 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
         }
 
         private boolean isPlausible(Layer q, Layer f, NormalForm form) {
-            boolean plausible = !(form.similarity() < Likeness.PLAUSIBLE);
+            boolean plausible = !(form.similarity() < form.leastPlausible());
             if (!plausible) {
                 reasons.put(
                         q,
                         String.format(
                                 Locale.ROOT,
                                 "its weights differ from those of every layer of the float model: even those of '%s' are alike to %.2f only (1: the same but for a factor, 0: "
-                                        + "unrelated; less than %.1f is not corrected)",
+                                        + "unrelated; below %.2f it is not corrected)",
                                 f.name(),
                                 form.similarity(),
-                                Likeness.PLAUSIBLE));
+                                form.leastPlausible()));
             }
             return plausible;
         }

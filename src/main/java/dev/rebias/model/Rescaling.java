@@ -16,13 +16,21 @@ record Rescaling(boolean outputs, boolean inputs) {
     /** Factors must explain this share of the difference. */
     private static final double EXPLAINED = 0.5;
 
-    /** How far from 1 (in natural logarithms) the median factor must be. */
+    /** How far apart (in natural logarithms) factors must be. */
     private static final double FACTOR = 0.05;
+
+    /** The same in units of what rounding makes of a factor. */
+    private static final double NOISE = 3;
 
     /** The share of weights that must be left to show whether factors explain them. */
     private static final double ENOUGH = 0.5;
 
     private static final int ROUNDS = 20;
+
+    /** Where so many rounds leave more than that share, as with weights of few bits, the others are not worth their time. */
+    private static final int FIRST_ROUNDS = 2;
+
+    private static final double HOPELESS = 0.9;
 
     /** For two layers with weights in one order. */
     static Rescaling between(Layer q, Layer f) {
@@ -38,21 +46,22 @@ record Rescaling(boolean outputs, boolean inputs) {
         for (int round = 0; round < ROUNDS; round++) {
             fit(rows, q, f, a, g, true);
             fit(rows, q, f, a, g, false);
+            if (round == FIRST_ROUNDS && residual(rows, q, f, a, g) > HOPELESS * before) {
+                return new Rescaling(false, false);
+            }
         }
+        double after = residual(rows, q, f, a, g);
+        int weights = q.weights().length;
         // As many factors take as many dimensions out of any difference.
-        double free = 1 - (a.length + g.length) / (double) q.weights().length;
-        if (free < ENOUGH || !(residual(rows, q, f, a, g) < EXPLAINED * Math.sqrt(free) * before)) {
+        double free = 1 - (a.length + g.length) / (double) weights;
+        if (free < ENOUGH || !(after < EXPLAINED * Math.sqrt(free) * before)) {
             return new Rescaling(false, false);
         }
-        // A factor common to all inputs belongs to the outputs.
-        double common = middle(g);
-        for (int c = 0; c < a.length; c++) {
-            a[c] *= common;
-        }
-        for (int i = 0; i < g.length; i++) {
-            g[i] /= common;
-        }
-        return new Rescaling(typical(a) > FACTOR, typical(g) > FACTOR);
+        boolean inputs = spread(g) > Math.max(FACTOR, NOISE * after / Math.sqrt(weights / (double) g.length));
+        boolean outputs = spread(a) > Math.max(FACTOR, NOISE * after / Math.sqrt(rows.length()));
+        // A factor common to all channels is the outputs' where nothing else differs, and may be the inputs' where they
+        // differ.
+        return new Rescaling(outputs || !inputs, inputs);
     }
 
     /** The factors of output channels, or of input channels, that leave the least squares. */
@@ -96,15 +105,12 @@ record Rescaling(boolean outputs, boolean inputs) {
         return n == 0 ? 0 : sorted[n / 2];
     }
 
-    private static double middle(double[] factors) {
-        double[] sorted = factors.clone();
-        Arrays.sort(sorted);
-        return sorted.length == 0 ? 1 : sorted[sorted.length / 2];
-    }
-
-    private static double typical(double[] factors) {
-        double[] logs =
-                Arrays.stream(factors).map(x -> Math.abs(Math.log(x))).sorted().toArray();
-        return logs.length == 0 ? 0 : logs[logs.length / 2];
+    /** How far apart factors are: the upper quartile of their logarithms' distances from the median. */
+    private static double spread(double[] factors) {
+        double[] logs = Arrays.stream(factors).map(Math::log).sorted().toArray();
+        double middle = logs.length == 0 ? 0 : logs[logs.length / 2];
+        double[] distances =
+                Arrays.stream(logs).map(x -> Math.abs(x - middle)).sorted().toArray();
+        return distances.length == 0 ? 0 : distances[3 * distances.length / 4];
     }
 }

@@ -45,10 +45,13 @@ final class ToyCorrectionTest {
                 floating,
                 quantized,
                 samples,
-                CorrectionOptions.defaults().withReference(reference).withBatchSize(batchSize));
+                CorrectionOptions.defaults()
+                        .withDevice("cpu")
+                        .withReference(reference)
+                        .withBatchSize(batchSize));
     }
 
-    private static CorrectionResult correct(
+    static CorrectionResult correct(
             ModelProto floating, ModelProto quantized, Map<String, NaiveTensor> samples, CorrectionOptions options) {
         BiasCorrection correction =
                 BiasCorrection.of(OnnxModel.of("float", floating), OnnxModel.of("quantised", quantized));
@@ -64,7 +67,7 @@ final class ToyCorrectionTest {
                             values, Arrays.stream(t.shape()).asLongStream().toArray()));
         });
         try (Samples in = Samples.of(tensors)) {
-            return correction.correct(in, options.withDevice("cpu"));
+            return correction.correct(in, options);
         }
     }
 
@@ -85,6 +88,7 @@ final class ToyCorrectionTest {
                         true);
             }
             CorrectionOptions means = CorrectionOptions.defaults()
+                    .withDevice("cpu")
                     .withReference(reference)
                     .withErrors(false)
                     .withBatchSize(4);
@@ -100,8 +104,10 @@ final class ToyCorrectionTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void modelsThatDoNotBelongTogetherAreRefused(boolean errors) {
-        CorrectionOptions options =
-                CorrectionOptions.defaults().withReference(Reference.NETWORK).withErrors(errors);
+        CorrectionOptions options = CorrectionOptions.defaults()
+                .withDevice("cpu")
+                .withReference(Reference.NETWORK)
+                .withErrors(errors);
         ModelProto floating = pooled(1);
         assertThatThrownBy(() -> correct(floating, pooled(2), Toy.samples(floating, SAMPLES, 7), options))
                 .isInstanceOf(UnsupportedException.class)
