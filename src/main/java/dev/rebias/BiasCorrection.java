@@ -151,7 +151,7 @@ public final class BiasCorrection {
             BoundSamples bound, List<LayerPair> layers, CorrectionOptions options, Device device, String why) {
         Transfers before = device.transfers();
         device.forgetPeak();
-        Plan plan = plan(layers, device, options);
+        Plan plan = plan(bound, layers, device, options);
         Batching batching = batching(bound, options.batchSize());
         int batchSize = batching.size(plan, device, bound.count());
         long start = System.nanoTime();
@@ -222,7 +222,7 @@ public final class BiasCorrection {
         BoundSamples bound = samples.bind(inputs.ofSweep());
         List<LayerPair> layers = layers(options);
         try (Device device = Devices.open(options.device()).device()) {
-            Plan plan = plan(layers, device, options);
+            Plan plan = plan(bound, layers, device, options);
             try (Sweep sweep = sweep(plan, device, options.withMemoryLimit(Long.MAX_VALUE))) {
                 return sweep.footprint(
                         bound, batching(bound, options.batchSize()).size(plan, device, count));
@@ -262,8 +262,8 @@ public final class BiasCorrection {
         return layers;
     }
 
-    private Plan plan(List<LayerPair> layers, Device device, CorrectionOptions options) {
-        return Planner.plan(options.reference(), options.errors(), device, floating, quantized, inputs.sameSamples(), layers);
+    private Plan plan(BoundSamples bound, List<LayerPair> layers, Device device, CorrectionOptions options) {
+        return Planner.plan(options.reference(), options.errors(), device, floating, quantized, inputs.sameSamples(), layers, bound.shapes() == 1);
     }
 
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {

@@ -34,6 +34,7 @@ public final class Planner {
     private final Reference reference;
     private final Device device;
     private final boolean errors;
+    private final boolean oneShape;
     private final List<Plan.Measured> measured = new ArrayList<>();
     private final List<LayerPair> layers;
     private final Graph floating;
@@ -57,9 +58,11 @@ public final class Planner {
             Device device,
             Graph floating,
             Graph quantized,
-            List<LayerPair> layers) {
+            List<LayerPair> layers,
+            boolean oneShape) {
         this.reference = reference;
         this.errors = errors;
+        this.oneShape = oneShape;
         this.device = device;
         this.floating = floating;
         this.quantized = quantized;
@@ -74,6 +77,7 @@ public final class Planner {
      * @param device that will run it; it has its preferences
      * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
      * @param layers the layers to be corrected, in the quantised model's graph order
+     * @param oneShape whether all samples have one shape; of others the products of inputs are not weighted by sample
      */
     public static Plan plan(
             Reference reference,
@@ -82,8 +86,9 @@ public final class Planner {
             Graph floating,
             Graph quantized,
             Map<String, String> floatInputs,
-            List<LayerPair> layers) {
-        return new Planner(reference, errors, device, floating, quantized, layers).plan(floatInputs);
+            List<LayerPair> layers,
+            boolean oneShape) {
+        return new Planner(reference, errors, device, floating, quantized, layers, oneShape).plan(floatInputs);
     }
 
     private Plan plan(Map<String, String> floatInputs) {
@@ -118,6 +123,7 @@ public final class Planner {
         }
         // Products of one position for each sample are more work than its errors.
         boolean bySquares = errors
+                && oneShape
                 && (layer
                         ? device.prefersInputSquares(weights)
                         : device.prefersJointSquares(weights)

@@ -112,8 +112,11 @@ public record Verification(int layers, int unseen, double worst, String worstLay
                 layers.forEach((name, layer) -> {
                     HostTensor y = outputs.get(name);
                     int axis = layer.op().equals("MatMul") ? y.rank() - 1 : 1;
-                    add(y, axis, sums.computeIfAbsent(name, k -> new double[layer.channels()]));
-                    counts.merge(name, y.elements() / layer.channels(), Long::sum);
+                    // A batch's samples have one shape; each sample counts the same, whatever its shape.
+                    int n = batches.samples();
+                    double positions = (double) y.elements() / layer.channels() / n;
+                    add(y, axis, positions, sums.computeIfAbsent(name, k -> new double[layer.channels()]));
+                    counts.merge(name, (long) n, Long::sum);
                 });
             }
         }
@@ -125,11 +128,11 @@ public record Verification(int layers, int unseen, double worst, String worstLay
         return sums;
     }
 
-    private static void add(HostTensor y, int axis, double[] sums) {
+    private static void add(HostTensor y, int axis, double positions, double[] sums) {
         int inner = Math.toIntExact(Shape.elements(y.shape(), axis + 1, y.rank()));
         FloatBuffer values = y.floats();
         for (int i = 0; values.hasRemaining(); i++) {
-            sums[i / inner % sums.length] += values.get();
+            sums[i / inner % sums.length] += values.get() / positions;
         }
     }
 }
