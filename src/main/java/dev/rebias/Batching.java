@@ -82,8 +82,10 @@ record Batching(String model, BoundSamples samples, Optional<Integer> fixed, Opt
 
     /** What the user should know: one sentence where there is something. */
     List<String> warnings() {
-        return obstacle.map(o -> o + ": one sample at a time went through, which takes longer; "
-                        + "export the networks with their batch kept apart (torch: x.flatten(1) instead of x.view(1, -1))")
+        return obstacle
+                .map(
+                        o -> o + ": one sample at a time went through, which takes longer; "
+                                + "export the networks with their batch kept apart (torch: x.flatten(1) instead of x.view(1, -1))")
                 .stream()
                 .toList();
     }

@@ -8,7 +8,6 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.BiasWriter;
 import dev.rebias.model.Graph;
-import dev.rebias.model.GraphInput;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
@@ -24,7 +23,6 @@ import dev.rebias.sweep.Planner;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Sweep;
 import dev.rebias.tensor.HostTensor;
-import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -263,7 +261,15 @@ public final class BiasCorrection {
     }
 
     private Plan plan(BoundSamples bound, List<LayerPair> layers, Device device, CorrectionOptions options) {
-        return Planner.plan(options.reference(), options.errors(), device, floating, quantized, inputs.sameSamples(), layers, bound.shapes() == 1);
+        return Planner.plan(
+                options.reference(),
+                options.errors(),
+                device,
+                floating,
+                quantized,
+                inputs.sameSamples(),
+                layers,
+                bound.shapes() == 1);
     }
 
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {

@@ -59,8 +59,8 @@ record NetworkInputs(
         for (int i = 0; i < fs.size(); i++) {
             GraphInput f = fs.get(i);
             GraphInput q = byName ? named(qs, f.name()) : qs.get(i);
-            boolean quantises = f.type() == ElementType.FLOAT
-                    && (q.type() == ElementType.UINT8 || q.type() == ElementType.INT8);
+            boolean quantises =
+                    f.type() == ElementType.FLOAT && (q.type() == ElementType.UINT8 || q.type() == ElementType.INT8);
             if ((f.type() != q.type() && !quantises) || !compatible(f, q)) {
                 throw new UnsupportedException("input '" + f.name() + "' of '" + floating.file() + "' is " + f.type()
                         + " " + Shape.text(f.shape()) + ", but '" + q.name() + "' of '" + quantized.file() + "' is "
@@ -109,9 +109,7 @@ record NetworkInputs(
 
     /** What {@link #quantized} wants of samples, in the order of its inputs. */
     List<InputSpec> ofSweep() {
-        return quantized.inputs().stream()
-                .map(i -> spec(i, Optional.empty()))
-                .toList();
+        return quantized.inputs().stream().map(i -> spec(i, Optional.empty())).toList();
     }
 
     /** What the quantised model's file wants of samples, in the order of its inputs. */

@@ -13,13 +13,48 @@ import java.util.Set;
 /** What operations do with axis 0, the samples. */
 final class BatchedOperations {
     private static final Set<String> APART = Set.of(
-            "AveragePool", "MaxPool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "LRN", "InstanceNormalization",
-            "QuantizeLinear", "DequantizeLinear", "Dropout", "Identity", "Cast", "DepthToSpace",
-            "SpaceToDepth", "Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Mish", "Sigmoid", "HardSigmoid",
-            "HardSwish", "Softplus", "Softsign", "ThresholdedRelu", "Tanh", "Exp", "Log", "Abs", "Neg", "Sqrt", "Erf",
-            "Floor", "Ceil", "Round", "Reciprocal", "Sign");
+            "AveragePool",
+            "MaxPool",
+            "LpPool",
+            "GlobalAveragePool",
+            "GlobalMaxPool",
+            "LRN",
+            "InstanceNormalization",
+            "QuantizeLinear",
+            "DequantizeLinear",
+            "Dropout",
+            "Identity",
+            "Cast",
+            "DepthToSpace",
+            "SpaceToDepth",
+            "Relu",
+            "LeakyRelu",
+            "Elu",
+            "Selu",
+            "Celu",
+            "Gelu",
+            "Mish",
+            "Sigmoid",
+            "HardSigmoid",
+            "HardSwish",
+            "Softplus",
+            "Softsign",
+            "ThresholdedRelu",
+            "Tanh",
+            "Exp",
+            "Log",
+            "Abs",
+            "Neg",
+            "Sqrt",
+            "Erf",
+            "Floor",
+            "Ceil",
+            "Round",
+            "Reciprocal",
+            "Sign");
 
-    private static final Set<String> BROADCASTING = Set.of("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "PRelu", "Clip");
+    private static final Set<String> BROADCASTING =
+            Set.of("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "PRelu", "Clip");
 
     private BatchedOperations() {}
 
@@ -48,7 +83,11 @@ final class BatchedOperations {
             case "Softmax", "LogSoftmax" -> isInside(Attributes.integer(proto, "axis", -1));
             case "BatchNormalization" -> Attributes.integer(proto, "training_mode", 0) == 0;
             case "Flatten" -> Attributes.integer(proto, "axis", 1) == 1;
-            case "Transpose" -> Attributes.integers(proto, "perm").map(List::copyOf).filter(p -> !p.isEmpty() && p.get(0) == 0).isPresent();
+            case "Transpose" ->
+                Attributes.integers(proto, "perm")
+                        .map(List::copyOf)
+                        .filter(p -> !p.isEmpty() && p.get(0) == 0)
+                        .isPresent();
             default -> APART.contains(op.type());
         };
     }

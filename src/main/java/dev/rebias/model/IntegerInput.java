@@ -51,10 +51,8 @@ public record IntegerInput(GraphInput input, String floats, float scale, int zer
     public static IntegerInput of(Graph graph, GraphInput input) {
         Parameters parameters = parameters(graph, input);
         HostTensor scale = graph.constants().get(parameters.scale());
-        HostTensor zero = parameters
-                .zeroPoint()
-                .map(graph.constants()::get)
-                .orElseGet(() -> HostTensor.ofByte(input.type(), 0));
+        HostTensor zero =
+                parameters.zeroPoint().map(graph.constants()::get).orElseGet(() -> HostTensor.ofByte(input.type(), 0));
         byte bits = zero.bytes().get(0);
         String floats = unused(graph, input.name() + "/float");
         String zeroName = parameters.zeroPoint().orElse(floats + "/zero");
@@ -109,7 +107,10 @@ public record IntegerInput(GraphInput input, String floats, float scale, int zer
                 if (data && type.equals("DequantizeLinear")) {
                     Parameters own = parameters(graph, input, node);
                     if (found.isPresent() && !alike(graph, found.get(), own)) {
-                        throw unknown(graph, input, "is dequantised with several scales, the last by node '" + node.name() + "'");
+                        throw unknown(
+                                graph,
+                                input,
+                                "is dequantised with several scales, the last by node '" + node.name() + "'");
                     }
                     found = Optional.of(found.orElse(own));
                 } else if (data && MOVES.contains(type)) {
@@ -124,8 +125,10 @@ public record IntegerInput(GraphInput input, String floats, float scale, int zer
 
     private static Parameters parameters(Graph graph, GraphInput input, Node dequantize) {
         String scale = dequantize.inputs().get(1);
-        Optional<String> zero =
-                Optional.of(dequantize.inputs()).filter(i -> i.size() > 2).map(i -> i.get(2)).filter(z -> !z.isEmpty());
+        Optional<String> zero = Optional.of(dequantize.inputs())
+                .filter(i -> i.size() > 2)
+                .map(i -> i.get(2))
+                .filter(z -> !z.isEmpty());
         HostTensor value = graph.constants().get(scale);
         boolean one = value != null
                 && value.type() == ElementType.FLOAT
@@ -137,7 +140,8 @@ public record IntegerInput(GraphInput input, String floats, float scale, int zer
             throw unknown(
                     graph,
                     input,
-                    "is dequantised by node '" + dequantize.name() + "' with a scale and zero point that are not one stored value each");
+                    "is dequantised by node '" + dequantize.name()
+                            + "' with a scale and zero point that are not one stored value each");
         }
         return new Parameters(scale, zero);
     }
@@ -149,12 +153,16 @@ public record IntegerInput(GraphInput input, String floats, float scale, int zer
     }
 
     private static byte zero(Graph graph, Parameters parameters) {
-        return parameters.zeroPoint().map(z -> graph.constants().get(z).bytes().get(0)).orElse((byte) 0);
+        return parameters
+                .zeroPoint()
+                .map(z -> graph.constants().get(z).bytes().get(0))
+                .orElse((byte) 0);
     }
 
     private static UnsupportedException unknown(Graph graph, GraphInput input, String what) {
-        return new UnsupportedException("input '" + input.name() + "' of '" + graph.file() + "' takes " + input.type()
-                + " where the float model takes FLOAT, and what its integers stand for is not known: it " + what
-                + ", instead of one DequantizeLinear with one scale; export the quantised model with a float input and a QuantizeLinear behind it");
+        return new UnsupportedException(
+                "input '" + input.name() + "' of '" + graph.file() + "' takes " + input.type()
+                        + " where the float model takes FLOAT, and what its integers stand for is not known: it " + what
+                        + ", instead of one DequantizeLinear with one scale; export the quantised model with a float input and a QuantizeLinear behind it");
     }
 }

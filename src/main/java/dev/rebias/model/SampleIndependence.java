@@ -44,7 +44,8 @@ public final class SampleIndependence {
         if (BatchedOperations.keepSamplesApart(graph)) {
             return Optional.empty();
         }
-        List<String> compared = tensors.stream().filter(t -> ProbedModel.has(model, t)).toList();
+        List<String> compared =
+                tensors.stream().filter(t -> ProbedModel.has(model, t)).toList();
         byte[] probed = ProbedModel.withOutputs(model, compared);
         try (WholeModel whole = new WholeModel(model.name(), probed, OrtSession.SessionOptions.OptLevel.NO_OPT)) {
             List<Map<String, HostTensor>> single = new ArrayList<>();
@@ -58,7 +59,8 @@ public final class SampleIndependence {
             try {
                 both = whole.run(together);
             } catch (UnsupportedException e) {
-                return Optional.of("'" + model.name() + "' runs on one sample at a time only, a batch of 1 is written into it");
+                return Optional.of(
+                        "'" + model.name() + "' runs on one sample at a time only, a batch of 1 is written into it");
             }
             List<String> order = new ArrayList<>(compared);
             both.keySet().stream().filter(t -> !order.contains(t)).forEach(order::add);
@@ -66,8 +68,8 @@ public final class SampleIndependence {
             for (String tensor : order) {
                 List<HostTensor> parts = single.stream().map(s -> s.get(tensor)).toList();
                 if (!areParts(parts, both.get(tensor), tolerance)) {
-                    return Optional.of("in '" + model.name() + "' the samples of a batch influence each other, as tensor '"
-                            + tensor + "' shows");
+                    return Optional.of("in '" + model.name()
+                            + "' the samples of a batch influence each other, as tensor '" + tensor + "' shows");
                 }
             }
             return Optional.empty();

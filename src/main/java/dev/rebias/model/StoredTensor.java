@@ -116,7 +116,7 @@ final class StoredTensor {
         ByteBuffer bytes = ByteBuffer.allocate(values.length * Short.BYTES).order(ByteOrder.LITTLE_ENDIAN);
         for (float v : values) {
             int bits = Float.floatToIntBits(v);
-            bytes.putShort(brain ? (short) (bits + 0x7FFF + (bits >> 16 & 1) >> 16) : Float16.of(v));
+            bytes.putShort(brain ? (short) ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) : Float16.of(v));
         }
         bytes.flip();
         if (tensor.getInt32DataCount() == 0) {

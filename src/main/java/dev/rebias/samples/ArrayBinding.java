@@ -93,7 +93,8 @@ final class ArrayBinding {
         boolean all = true;
         for (int i = 0; i < constant.length; i++) {
             InputSpec input = inputs.get(i);
-            constant[i] = input.isFixed() && Arrays.equals(input.shape(), sources.get(i).shape());
+            constant[i] = input.isFixed()
+                    && Arrays.equals(input.shape(), sources.get(i).shape());
             all &= constant[i];
             if (input.shape().length > inputs.get(counting).shape().length) {
                 counting = i;
@@ -119,8 +120,7 @@ final class ArrayBinding {
     }
 
     private static void checkType(ArraySource source, InputSpec input) {
-        boolean convertible =
-                input.type() == ElementType.FLOAT && source.converts() && NUMBERS.contains(source.type());
+        boolean convertible = input.type() == ElementType.FLOAT && source.converts() && NUMBERS.contains(source.type());
         if (!convertible && source.type() != input.type()) {
             throw new UnsupportedException(source.where() + " holds " + source.type() + ", but the model's input '"
                     + input.name() + "' wants " + input.type()

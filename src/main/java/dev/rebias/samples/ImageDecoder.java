@@ -74,8 +74,9 @@ final class ImageDecoder {
         try (ImageInputStream in = new MemoryCacheImageInputStream(new ByteArrayInputStream(bytes))) {
             Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
             if (!readers.hasNext()) {
-                throw new UnsupportedException("'" + file
-                        + "' is not an image that rebias reads (JPEG, PNG, WebP, BMP, GIF, TIFF): remove or convert it");
+                throw new UnsupportedException(
+                        "'" + file
+                                + "' is not an image that rebias reads (JPEG, PNG, WebP, BMP, GIF, TIFF): remove or convert it");
             }
             ImageReader reader = readers.next();
             try {
@@ -117,7 +118,9 @@ final class ImageDecoder {
             image.coerceData(false);
         }
         int space = model.getColorSpace().getType();
-        if (model instanceof IndexColorModel || !integers || image.getRaster().getNumBands() < model.getNumColorComponents()) {
+        if (model instanceof IndexColorModel
+                || !integers
+                || image.getRaster().getNumBands() < model.getNumColorComponents()) {
             return byColour(image);
         }
         return switch (space) {
@@ -149,7 +152,7 @@ final class ImageDecoder {
     }
 
     private static byte eight(int value, int bits) {
-        return (byte) (bits == 8 ? value : bits > 8 ? value >> bits - 8 : value * WHITE / ((1 << bits) - 1));
+        return (byte) (bits == 8 ? value : bits > 8 ? value >> (bits - 8) : value * WHITE / ((1 << bits) - 1));
     }
 
     /** Paper white less each ink, times what black lets through. */

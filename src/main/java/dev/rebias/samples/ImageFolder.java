@@ -56,8 +56,8 @@ record ImageFolder(Path path, ImageOptions options, Normalization normalization)
         Target target = target(input);
         Map<ImageOptions.Size, List<Path>> groups = groups(files, target);
         List<Path> ordered = groups.values().stream().flatMap(List::stream).toList();
-        BoundSamples.Filled filled = new BoundSamples.Filled(
-                () -> new ImageReader(ordered, target, options, normalization), true);
+        BoundSamples.Filled filled =
+                new BoundSamples.Filled(() -> new ImageReader(ordered, target, options, normalization), true);
         return new BoundSamples(
                 List.of(filled.as(input.quantization())),
                 groups.values().stream().map(List::size).toList());
@@ -88,14 +88,12 @@ record ImageFolder(Path path, ImageOptions options, Normalization normalization)
     /** Checks that an input can be filled with images. */
     private Target target(InputSpec input) {
         long[] shape = input.shape();
-        boolean last = input.channelsLast()
-                || (shape.length == 4 && !areChannels(shape[1]) && areChannels(shape[3]));
-        boolean fits = input.type() == ElementType.FLOAT
-                && shape.length == 4
-                && areChannels(shape[last ? 3 : 1]);
+        boolean last = input.channelsLast() || (shape.length == 4 && !areChannels(shape[1]) && areChannels(shape[3]));
+        boolean fits = input.type() == ElementType.FLOAT && shape.length == 4 && areChannels(shape[last ? 3 : 1]);
         if (!fits) {
             throw new UnsupportedException("images in '" + path + "' cannot fill input '" + input.name() + "' ("
-                    + input.type() + " " + input.shapeText() + "): that takes FLOAT [N,1 or 3,height,width] or [N,height,width,1 or 3]"
+                    + input.type() + " " + input.shapeText()
+                    + "): that takes FLOAT [N,1 or 3,height,width] or [N,height,width,1 or 3]"
                     + "; save the samples as an .npz instead");
         }
         Target target = new Target(
@@ -127,7 +125,8 @@ record ImageFolder(Path path, ImageOptions options, Normalization normalization)
         }
         Map<ImageOptions.Size, List<Path>> largestFirst = new LinkedHashMap<>();
         groups.entrySet().stream()
-                .sorted(Comparator.comparingLong(e -> -(long) e.getKey().width() * e.getKey().height()))
+                .sorted(Comparator.comparingLong(
+                        e -> -(long) e.getKey().width() * e.getKey().height()))
                 .forEach(e -> largestFirst.put(e.getKey(), e.getValue()));
         return largestFirst;
     }

@@ -134,7 +134,8 @@ public record ImageOptions(Optional<Resize> resize, Optional<Size> crop, Filter 
                             size.width(), size.height(), parts.length == 2 ? Integer.parseInt(parts[1]) : GREY);
                 }
             } catch (NumberFormatException e) {
-                throw new UsageException("'" + text + "' is no letterbox: give a size and a grey value, as in 640:114", e);
+                throw new UsageException(
+                        "'" + text + "' is no letterbox: give a size and a grey value, as in 640:114", e);
             }
             throw new UsageException("'" + text + "' is no letterbox: give a size and a grey value, as in 640:114");
         }
@@ -153,11 +154,9 @@ public record ImageOptions(Optional<Resize> resize, Optional<Size> crop, Filter 
         @Override
         public Size scaled(Size image, int inputWidth, int inputHeight) {
             Size whole = whole(inputWidth, inputHeight);
-            double factor =
-                    Math.min((double) whole.width() / image.width(), (double) whole.height() / image.height());
-            return new Size(
-                    (int) Math.max(1, Math.rint(image.width() * factor)),
-                    (int) Math.max(1, Math.rint(image.height() * factor)));
+            double factor = Math.min((double) whole.width() / image.width(), (double) whole.height() / image.height());
+            return new Size((int) Math.max(1, Math.rint(image.width() * factor)), (int)
+                    Math.max(1, Math.rint(image.height() * factor)));
         }
     }
 

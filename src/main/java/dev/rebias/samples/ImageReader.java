@@ -50,7 +50,8 @@ final class ImageReader implements SampleReader {
     public HostTensor next(int n) {
         Picture first = picture();
         // What is smaller than expected may be more of.
-        ahead = (int) Math.max(processors, Math.min(EACH_PROCESSOR * processors + n, MOST_AHEAD / first.pixels().length));
+        ahead = (int)
+                Math.max(processors, Math.min(EACH_PROCESSOR * processors + n, MOST_AHEAD / first.pixels().length));
         int height = first.height();
         int width = first.width();
         HostTensor out = target.channelsLast()
@@ -61,8 +62,9 @@ final class ImageReader implements SampleReader {
         for (int i = 1; i < n; i++) {
             Picture next = picture();
             if (!next.size().equals(first.size())) {
-                throw new UnsupportedException("image '" + files.get(position - 1) + "' has another size (" + next.size()
-                        + ") than those read with it (" + first.size() + "): it changed while it was read");
+                throw new UnsupportedException(
+                        "image '" + files.get(position - 1) + "' has another size (" + next.size()
+                                + ") than those read with it (" + first.size() + "): it changed while it was read");
             }
             put(next, to);
         }
@@ -84,7 +86,8 @@ final class ImageReader implements SampleReader {
             if (e.getCause() instanceof Error error) {
                 throw error;
             }
-            throw new RebiasException("image '" + files.get(position - 1) + "' could not be decoded: " + e.getMessage(), e);
+            throw new RebiasException(
+                    "image '" + files.get(position - 1) + "' could not be decoded: " + e.getMessage(), e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new RebiasException("interrupted while images were decoded", e);
@@ -137,8 +140,8 @@ final class ImageReader implements SampleReader {
     /** The middle; of an odd rest the half is rounded to even, as torchvision does it. */
     private static Picture cropped(Picture picture, ImageOptions.Size size, Path file) {
         if (size.width() > picture.width() || size.height() > picture.height()) {
-            throw new UnsupportedException("image '" + file + "' is " + picture.size() + " pixels, less than the " + size
-                    + " that --crop keeps: resize it to more first (--resize)");
+            throw new UnsupportedException("image '" + file + "' is " + picture.size() + " pixels, less than the "
+                    + size + " that --crop keeps: resize it to more first (--resize)");
         }
         int left = (int) Math.rint((picture.width() - size.width()) / 2.0);
         int top = (int) Math.rint((picture.height() - size.height()) / 2.0);

@@ -86,8 +86,7 @@ record Picture(int width, int height, int channels, byte[] pixels) {
                 boolean mirrorRows = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
                 int column = mirrorColumns ? width - 1 - u : u;
                 int row = mirrorRows ? height - 1 - v : v;
-                System.arraycopy(
-                        pixels, (row * width + column) * channels, out, (y * w + x) * channels, channels);
+                System.arraycopy(pixels, (row * width + column) * channels, out, (y * w + x) * channels, channels);
             }
         }
         return new Picture(w, h, channels, out);

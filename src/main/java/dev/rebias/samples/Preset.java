@@ -1,37 +1,46 @@
 package dev.rebias.samples;
 
 import dev.rebias.error.UsageException;
-import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Collectors;
 
-/** How well-known families of networks want their pixels, which are 0 to 255. */
-public enum Preset {
+/**
+ * How a well-known family of networks wants its pixels, which are 0 to 255.
+ *
+ * @param label its name on the command line
+ * @param normalization what becomes of values
+ * @param images how images are treated; of arrays the channels must be in that order already
+ */
+public record Preset(String label, Normalization normalization, ImageOptions images) {
+    private static final float[] ZERO = {0};
+    private static final float[] ONE = {1};
+
     /** Torchvision's networks: red, green, blue; (x / 255 - mean) / std with the means of ImageNet. */
-    IMAGENET(
+    public static final Preset IMAGENET = new Preset(
             "imagenet",
             new Normalization(255, new float[] {0.485f, 0.456f, 0.406f}, new float[] {0.229f, 0.224f, 0.225f}),
-            ImageOptions.Order.RGB),
+            ImageOptions.AS_THEY_ARE);
+
     /** Caffe's networks: blue, green, red; x - mean. */
-    IMAGENET_BGR(
+    public static final Preset IMAGENET_BGR = new Preset(
             "imagenet-bgr",
-            new Normalization(1, new float[] {103.939f, 116.779f, 123.68f}, new float[] {1}),
-            ImageOptions.Order.BGR),
+            new Normalization(1, new float[] {103.939f, 116.779f, 123.68f}, ONE),
+            ImageOptions.AS_THEY_ARE.withOrder(ImageOptions.Order.BGR));
+
     /** TensorFlow's networks: x / 127.5 - 1. */
-    TF("tf", new Normalization(127.5f, new float[] {1}, new float[] {1}), ImageOptions.Order.RGB),
+    public static final Preset TF = new Preset("tf", new Normalization(127.5f, ONE, ONE), ImageOptions.AS_THEY_ARE);
+
     /** YOLO: x / 255, the whole image in the middle of grey borders. */
-    YOLO("yolo", new Normalization(255, new float[] {0}, new float[] {1}), ImageOptions.Order.RGB),
+    public static final Preset YOLO = new Preset(
+            "yolo",
+            new Normalization(255, ZERO, ONE),
+            ImageOptions.AS_THEY_ARE.withResize(new ImageOptions.Letterbox(0, 0, ImageOptions.Letterbox.GREY)));
+
     /** x / 255. */
-    ZERO_TO_ONE("0-1", new Normalization(255, new float[] {0}, new float[] {1}), ImageOptions.Order.RGB);
+    public static final Preset ZERO_TO_ONE =
+            new Preset("0-1", new Normalization(255, ZERO, ONE), ImageOptions.AS_THEY_ARE);
 
-    private final String label;
-    private final Normalization normalization;
-    private final ImageOptions.Order order;
-
-    Preset(String label, Normalization normalization, ImageOptions.Order order) {
-        this.label = label;
-        this.normalization = normalization;
-        this.order = order;
-    }
+    private static final List<Preset> ALL = List.of(IMAGENET, IMAGENET_BGR, TF, YOLO, ZERO_TO_ONE);
 
     /**
      * The preset of that name.
@@ -39,20 +48,10 @@ public enum Preset {
      * @throws UsageException if there is none
      */
     public static Preset of(String label) {
-        return Arrays.stream(values())
+        return ALL.stream()
                 .filter(p -> p.label.equals(label))
                 .findFirst()
                 .orElseThrow(() -> new UsageException("there is no preset '" + label + "': give one of "
-                        + Arrays.stream(values()).map(p -> p.label).collect(Collectors.joining(", "))));
-    }
-
-    public Normalization normalization() {
-        return normalization;
-    }
-
-    /** How images are treated; of arrays the channels must be in that order already. */
-    public ImageOptions images() {
-        ImageOptions images = ImageOptions.AS_THEY_ARE.withOrder(order);
-        return this == YOLO ? images.withResize(new ImageOptions.Letterbox(0, 0, ImageOptions.Letterbox.GREY)) : images;
+                        + ALL.stream().map(Preset::label).collect(Collectors.joining(", "))));
     }
 }

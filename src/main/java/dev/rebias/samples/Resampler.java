@@ -30,7 +30,7 @@ final class Resampler {
                 int[] w = weights.weights()[x];
                 int at = (row + weights.first()[x]) * channels;
                 for (int c = 0; c < channels; c++) {
-                    int sum = 1 << BITS - 1;
+                    int sum = 1 << (BITS - 1);
                     for (int i = 0; i < w.length; i++) {
                         sum += w[i] * Byte.toUnsignedInt(in[at + i * channels + c]);
                     }
@@ -48,7 +48,7 @@ final class Resampler {
         byte[] out = new byte[Math.multiplyExact(length, height)];
         int[] sums = new int[length];
         for (int y = 0; y < height; y++) {
-            Arrays.fill(sums, 1 << BITS - 1);
+            Arrays.fill(sums, 1 << (BITS - 1));
             int[] w = weights.weights()[y];
             for (int i = 0; i < w.length; i++) {
                 int row = (weights.first()[y] + i) * length;

@@ -73,8 +73,9 @@ public final class Samples implements AutoCloseable {
                     Integer.MAX_VALUE);
         }
         if (!imageOptions.equals(ImageOptions.AS_THEY_ARE)) {
-            throw new UsageException("samples '" + path
-                    + "' are not a folder of images: resizing, cropping and the order of channels are for these; arrays are taken as they are");
+            throw new UsageException(
+                    "samples '" + path
+                            + "' are not a folder of images: resizing, cropping and the order of channels are for these; arrays are taken as they are");
         }
         byte[] start;
         long size;

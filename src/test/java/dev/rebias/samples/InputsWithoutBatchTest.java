@@ -42,7 +42,12 @@ class InputsWithoutBatchTest {
     private Path file(long[] shape, int samples) throws IOException {
         int n = Arrays.stream(shape).mapToInt(d -> (int) d).reduce(1, (a, b) -> a * b);
         Map<String, byte[]> arrays = new LinkedHashMap<>();
-        arrays.put("other", NpyWriter.npy("<f4", NpyWriter.floats(counted(n)), Arrays.stream(shape).mapToInt(d -> (int) d).toArray()));
+        arrays.put(
+                "other",
+                NpyWriter.npy(
+                        "<f4",
+                        NpyWriter.floats(counted(n)),
+                        Arrays.stream(shape).mapToInt(d -> (int) d).toArray()));
         arrays.put("image", NpyWriter.npy("<f4", NpyWriter.floats(counted(samples * 6)), samples, 2, 3));
         Path file = folder.resolve("samples.npz");
         NpyWriter.npz(file, true, arrays);
@@ -104,8 +109,8 @@ class InputsWithoutBatchTest {
 
     @Test
     void whereAllArraysAreOfFixedShapesTheLargestInputCountsSamples() {
-        Map<String, HostTensor> arrays = Map.of(
-                "image", HostTensor.of(counted(12), 2, 2, 3), "other", HostTensor.of(counted(3), 3));
+        Map<String, HostTensor> arrays =
+                Map.of("image", HostTensor.of(counted(12), 2, 2, 3), "other", HostTensor.of(counted(3), 3));
         InputSpec other = new InputSpec("other", ElementType.FLOAT, new long[] {3});
         try (Samples samples = Samples.of(arrays)) {
             BoundSamples bound = samples.bind(List.of(other, image(2)));

@@ -33,7 +33,15 @@ class NumberTypesTest {
 
     @ParameterizedTest
     @CsvSource({
-        "|u1,1,200", "|i1,1,-100", "<u2,2,40000", "<i2,2,-30000", "<i4,4,-100000", "<i8,8,123456", "<f2,2,-0.75", "<f4,4,-0.1", "<f8,8,0.1"
+        "|u1,1,200",
+        "|i1,1,-100",
+        "<u2,2,40000",
+        "<i2,2,-30000",
+        "<i4,4,-100000",
+        "<i8,8,123456",
+        "<f2,2,-0.75",
+        "<f4,4,-0.1",
+        "<f8,8,0.1"
     })
     void everyTypeOfNumberIsRead(String dtype, int bytes, double value) throws IOException {
         ByteBuffer raw = ByteBuffer.allocate(2 * bytes).order(ByteOrder.LITTLE_ENDIAN);
@@ -112,7 +120,8 @@ class NumberTypesTest {
     void integersStandForTheNearestStepOfTheirRange() {
         HostTensor x = HostTensor.of(new float[] {0, 0.25f, 0.75f, -0.26f, 1000, -1000}, 6);
         assertThat(bytes(new Quantization(ElementType.UINT8, 0.5f, 10).of(x))).containsExactly(10, 10, 12, 9, 255, 0);
-        assertThat(bytes(new Quantization(ElementType.INT8, 0.5f, -3).of(x))).containsExactly(-3, -3, -1, -4, 127, -128);
+        assertThat(bytes(new Quantization(ElementType.INT8, 0.5f, -3).of(x)))
+                .containsExactly(-3, -3, -1, -4, 127, -128);
     }
 
     private static int[] bytes(HostTensor t) {

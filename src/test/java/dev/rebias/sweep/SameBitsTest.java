@@ -56,7 +56,8 @@ final class SameBitsTest {
         String input = quantized.inputs().get(0).name();
         try (Samples all = pair.samples().limit(samples);
                 CpuDevice device = new CpuDevice(threads)) {
-            Plan plan = Planner.plan(reference, errors, device, floating, quantized, Map.of(input, input), layers, true);
+            Plan plan =
+                    Planner.plan(reference, errors, device, floating, quantized, Map.of(input, input), layers, true);
             List<float[]> steps = layers.stream().map(l -> new float[0]).toList();
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
             try (Sweep sweep = new Sweep(plan, device, steps, true, Long.MAX_VALUE)) {
