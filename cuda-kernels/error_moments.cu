@@ -159,9 +159,10 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_features(const f
 }
 
 // parts [units, per_unit, channels, 4] -> totals [5, channels]: the four sums, and the sum over samples of the squared mean of e within one.
-//   positions: values per unit and channel; weight: samples per unit (1, but where a batch cannot be told apart).
+//   positions: values per unit and channel; weight: samples per unit (1, but where a batch cannot be told apart); alike: by what sums are multiplied, so that
+//   samples of other sizes count as much as those of the first batch (1 for these).
 extern "C" __global__ void __launch_bounds__(256) error_moments_fold(const double* __restrict__ parts, double* __restrict__ totals, long long units,
-                                                                     int per_unit, int channels, double positions, double weight) {
+                                                                     int per_unit, int channels, double positions, double weight, double alike) {
     int c = blockIdx.x * 256 + threadIdx.x;
     if (c >= channels) return;
     double total[5];
@@ -172,7 +173,7 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_fold(const doubl
             long long at = ((unit * per_unit + p) * channels + c) * 4;
             for (int s = 0; s < 4; s++) own[s] += parts[at + s];
         }
-        for (int s = 0; s < 4; s++) total[s] += own[s];
+        for (int s = 0; s < 4; s++) total[s] += alike * own[s];
         double mean = own[0] / positions;
         total[4] += mean * mean * weight;
     }

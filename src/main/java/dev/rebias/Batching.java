@@ -37,7 +37,11 @@ record Batching(String model, BoundSamples samples, Optional<Integer> fixed, Opt
         if (fixed.isPresent() || wanted == 1 || samples.count() == 1) {
             return new Batching(name, samples, fixed, Optional.empty(), wanted);
         }
-        Two two = Two.of(samples);
+        Optional<Two> found = Two.of(samples);
+        if (found.isEmpty()) {
+            return new Batching(name, samples, fixed, Optional.empty(), wanted);
+        }
+        Two two = found.get();
         List<String> floatLayers =
                 layers.stream().map(p -> p.floating().fileOutput()).toList();
         List<String> quantizedLayers =
@@ -59,13 +63,20 @@ record Batching(String model, BoundSamples samples, Optional<Integer> fixed, Opt
         return new Batching(name, samples, fixed, obstacle, wanted);
     }
 
-    /** The first two samples, together and each on its own. */
+    /** The first two samples of one shape, together and each on its own. */
     private record Two(List<HostTensor> together, List<List<HostTensor>> alone) {
-        static Two of(BoundSamples samples) {
-            try (Batches both = samples.batches(2);
+        static Optional<Two> of(BoundSamples samples) {
+            try (Batches pairs = samples.batches(2);
                     Batches single = samples.batches(1)) {
-                return new Two(both.next(), List.of(single.next(), single.next()));
+                while (pairs.hasNext()) {
+                    List<HostTensor> together = pairs.next();
+                    List<HostTensor> first = single.next();
+                    if (pairs.samples() == 2) {
+                        return Optional.of(new Two(together, List.of(first, single.next())));
+                    }
+                }
             }
+            return Optional.empty();
         }
     }
 

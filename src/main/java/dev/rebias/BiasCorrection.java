@@ -211,7 +211,7 @@ public final class BiasCorrection {
     private CorrectionResult correct(
             BoundSamples bound, List<LayerPair> layers, CorrectionOptions options, Device device, String why) {
         Transfers before = device.transfers();
-        Plan plan = plan(layers, device, options);
+        Plan plan = plan(layers, device, options, bound.shapes() == 1);
         int wanted = options.batchSize().orElse(device.usualBatchSize());
         Batching batching = batching(bound, wanted);
         int usual = batching.size(plan, device, bound.count());
@@ -357,7 +357,7 @@ public final class BiasCorrection {
     }
 
     private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
-        Plan plan = plan(layers(options), device, options);
+        Plan plan = plan(layers(options), device, options, bound.shapes() == 1);
         int wanted = options.batchSize().orElse(device.usualBatchSize());
         try (Sweep sweep = sweep(plan, device, options.withMemoryLimit(Long.MAX_VALUE))) {
             return sweep.footprint(bound, batching(bound, wanted).size(plan, device, count));
@@ -417,11 +417,10 @@ public final class BiasCorrection {
         List<long[]> shapes = new ArrayList<>();
         for (InputSpec input : inputs.ofSweep()) {
             // Which size it is decides nothing, but whether it is 1 does.
-            shapes.add(Arrays.stream(input.shape())
-                    .map(d -> d < 0 ? SOME_SIZE : d)
-                    .toArray());
+            shapes.add(
+                    Arrays.stream(input.shape()).map(d -> d < 0 ? SOME_SIZE : d).toArray());
         }
-        return plan(layers(options), new Preferences() {}, options).upcoming(shapes);
+        return plan(layers(options), new Preferences() {}, options, true).upcoming(shapes);
     }
 
     /** Whether a float layer can be applied to the quantised layer's data, or need not. */
@@ -453,8 +452,17 @@ public final class BiasCorrection {
                 + "; or give --float the model as it was after the equalisation");
     }
 
-    private Plan plan(List<LayerPair> layers, Preferences device, CorrectionOptions options) {
-        return Planner.plan(options.reference(), options.errors(), device, floating, quantized, inputs.sameSamples(), layers);
+    /** The plan of a sweep; of samples of one size a device may join more. */
+    private Plan plan(List<LayerPair> layers, Preferences device, CorrectionOptions options, boolean oneSize) {
+        return Planner.plan(
+                options.reference(),
+                options.errors(),
+                device,
+                floating,
+                quantized,
+                inputs.sameSamples(),
+                layers,
+                oneSize);
     }
 
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {

@@ -63,7 +63,15 @@ public record CorrectionOptions(
 
     public CorrectionOptions withBatchSize(int newBatchSize) {
         return new CorrectionOptions(
-                reference, OptionalInt.of(newBatchSize), device, layers, perChannel, errors, outcome, memoryLimit, listener);
+                reference,
+                OptionalInt.of(newBatchSize),
+                device,
+                layers,
+                perChannel,
+                errors,
+                outcome,
+                memoryLimit,
+                listener);
     }
 
     public CorrectionOptions withDevice(String newDevice) {

@@ -3,7 +3,6 @@ package dev.rebias.cli;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
-import dev.rebias.samples.Normalization;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import java.nio.file.Path;
@@ -77,6 +76,9 @@ final class CalibrateCommand implements Runnable {
         private Optional<Path> output = Optional.empty();
 
         @Mixin
+        private SampleOptions sampleOptions;
+
+        @Mixin
         private DeviceOption deviceOption;
 
         @Option(
@@ -108,7 +110,7 @@ final class CalibrateCommand implements Runnable {
                     force,
                     quiet,
                     spec.commandLine().getOut());
-            try (Samples all = Samples.open(samplesPath, Normalization.NONE)) {
+            try (Samples all = sampleOptions.open(samplesPath)) {
                 Samples joined = all.joined();
                 Samples used = dropRemainder && batchSize.isPresent()
                         ? joined.limit(full(joined, pair, batchSize.get()))

@@ -70,7 +70,7 @@ final class CompareCommand implements Callable<Integer> {
             GraphInput input = graph.inputs().get(0);
             InputSpec wanted = new InputSpec(
                     input.name(), input.type(), input.shape(), model.hints().channelsLast());
-            try (Samples all = Samples.open(samplesPath, sampleOptions.normalization())) {
+            try (Samples all = sampleOptions.open(samplesPath)) {
                 double accuracy = Accuracy.top1(
                         model, input.name(), all.without(labelsName).bind(List.of(wanted)), labels);
                 out.println(PrintableText.format("%6.2f %% of %d  %s", 100 * accuracy, labels.elements(), file));

@@ -32,7 +32,7 @@ final class CorrectCommand implements Callable<Integer> {
             required = true,
             paramLabel = "S",
             description =
-                    "Calibration samples: an .npz (arrays named as the model's inputs, or one array), an .npy, or a folder of images.")
+                    "Calibration samples: an .npz (arrays named as the model's inputs, or one array), an .npy, or a folder of images (JPEG, PNG, WebP, BMP, GIF, TIFF; also in subfolders). An array of exactly an input's fixed shape is that input's value for every sample.")
     private Path samplesPath;
 
     @Option(
@@ -107,7 +107,7 @@ final class CorrectCommand implements Callable<Integer> {
                 force,
                 quiet,
                 spec.commandLine().getOut());
-        try (Samples all = Samples.open(samplesPath, sampleOptions.normalization())) {
+        try (Samples all = sampleOptions.open(samplesPath)) {
             job.run(limit.map(all::limit).orElse(all), options, perChannel, verify);
         }
         return 0;

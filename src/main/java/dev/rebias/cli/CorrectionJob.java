@@ -70,7 +70,7 @@ final class CorrectionJob {
     private static List<Path> files(Path samples) {
         List<Path> files = new ArrayList<>(List.of(samples));
         if (Files.isDirectory(samples)) {
-            try (Stream<Path> images = Files.list(samples)) {
+            try (Stream<Path> images = Files.walk(samples)) {
                 images.forEach(files::add);
             } catch (IOException e) {
                 throw new RebiasException("folder '" + samples + "' cannot be listed: " + Failure.reason(e), e);

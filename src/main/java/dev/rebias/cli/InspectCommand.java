@@ -6,7 +6,6 @@ import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.SkippedLayer;
-import dev.rebias.samples.Normalization;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Footprint;
 import java.io.PrintWriter;
@@ -49,6 +48,9 @@ final class InspectCommand implements Callable<Integer> {
 
     @Mixin
     private SweepOptions sweepOptions;
+
+    @Mixin
+    private SampleOptions sampleOptions;
 
     @Spec
     private CommandSpec spec;
@@ -118,7 +120,7 @@ final class InspectCommand implements Callable<Integer> {
 
     private Footprint footprint(BiasCorrection correction, CorrectionOptions options, long samples) {
         if (samplesPath.isPresent()) {
-            try (Samples all = Samples.open(samplesPath.get(), Normalization.NONE)) {
+            try (Samples all = sampleOptions.open(samplesPath.get())) {
                 return correction.footprint(all, options, samples);
             }
         }

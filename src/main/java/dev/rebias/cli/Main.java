@@ -26,6 +26,7 @@ import picocli.CommandLine.Spec;
             CalibrateCommand.class,
             InspectCommand.class,
             CompareCommand.class,
+            SamplesCommand.class,
             DoctorCommand.class,
             KernelsCommand.class
         },

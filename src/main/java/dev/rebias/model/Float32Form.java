@@ -109,7 +109,8 @@ final class Float32Form {
 
     private TensorProto floats(TensorProto halves) {
         TensorProto loaded = external.load(halves);
-        TensorProto.Builder empty = loaded.toBuilder().clearRawData().clearInt32Data().setDataType(FLOAT);
+        TensorProto.Builder empty =
+                loaded.toBuilder().clearRawData().clearInt32Data().setDataType(FLOAT);
         return StoredTensor.with(empty.build(), StoredTensor.floats(loaded));
     }
 }

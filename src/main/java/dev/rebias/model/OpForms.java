@@ -169,7 +169,8 @@ final class OpForms {
         Window w = op.window();
         int n = w.kernel().size();
         if (!op.outputShape().isEmpty()) {
-            return List.of((long) w.autoPad().ordinal());
+            // Which side an odd rest is cut off is all that auto_pad still says.
+            return List.of(w.autoPad() == Window.AutoPad.SAME_UPPER ? 1L : 0L);
         }
         List<Long> begins = new ArrayList<>();
         List<Long> ends = new ArrayList<>();

@@ -122,7 +122,8 @@ final class QOperators {
         boolean transB = Attributes.integer(node, "transB", 0) != 0;
         int channelAxis = node.getOpType().equals("QLinearConv") || (gemm && transB) ? 0 : weightRank - 1;
         boolean last = Attributes.integer(node, "channels_last", 0) != 0;
-        String data = last ? transpose("x_channels_first", input(slots.x()), channelsFirst(weightRank)) : input(slots.x());
+        String data =
+                last ? transpose("x_channels_first", input(slots.x()), channelsFirst(weightRank)) : input(slots.x());
         String x = add("DequantizeLinear", "x", data, input(slots.x() + 1), input(slots.x() + 2));
         String scale = along(channelAxis, weightRank, input(slots.w() + 1), "w_scale");
         String zero = along(channelAxis, weightRank, toFloat(input(slots.w() + 2), "w_zero"), "w_zero_axis");
@@ -159,7 +160,8 @@ final class QOperators {
                     .build());
         }
         if (last) {
-            nodes.add(transpose(name("y_channels_last"), name("y_channels_first"), channelsLast(weightRank), node.getOutput(0)));
+            nodes.add(transpose(
+                    name("y_channels_last"), name("y_channels_first"), channelsLast(weightRank), node.getOutput(0)));
         }
         return nodes;
     }

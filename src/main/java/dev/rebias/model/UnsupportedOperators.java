@@ -11,8 +11,8 @@ import java.util.stream.Stream;
 /** Nodes that quantisers and optimisers write and nobody but they can run or correct: what they are, and how to get a file without them. */
 final class UnsupportedOperators {
     /** The domains whose operators ONNX Runtime knows on every machine. */
-    private static final Set<String> KNOWN = Set.of(
-            "", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft");
+    private static final Set<String> KNOWN =
+            Set.of("", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft");
 
     private static final String DYNAMIC_QUANTISER = "DynamicQuantizeLinear";
 
@@ -34,13 +34,15 @@ final class UnsupportedOperators {
             Map.entry("onnx.brevitas", brevitas()),
             Map.entry(
                     "aimet",
-                    "AIMET's own quantisers; " + QDQ + ": aimet_onnx writes it with sim.to_onnx_qdq(), aimet_torch with aimet_torch.onnx.export"),
+                    "AIMET's own quantisers; " + QDQ
+                            + ": aimet_onnx writes it with sim.to_onnx_qdq(), aimet_torch with aimet_torch.onnx.export"),
             Map.entry(
                     "org.openvinotoolkit",
                     "NNCF's FakeQuantize; " + QDQ + ": call nncf.strip before torch.onnx.export"),
             Map.entry(
                     "com.amd.quark",
-                    "Quark's extended quantisers; " + QDQ + ": choose a configuration with quant_format=QuantFormat.QDQ"),
+                    "Quark's extended quantisers; " + QDQ
+                            + ": choose a configuration with quant_format=QuantFormat.QDQ"),
             Map.entry("com.vai", vitis()),
             Map.entry("vai", vitis()),
             Map.entry("trt", "a TensorRT operator; " + QDQ + ", in int8"),
@@ -116,7 +118,8 @@ final class UnsupportedOperators {
                 .filter(e -> domain.startsWith(e.getKey()))
                 .map(Map.Entry::getValue)
                 .findFirst()
-                .orElse("export the model with ONNX's own operators; if this one quantises, with QuantizeLinear and DequantizeLinear (QDQ)");
+                .orElse(
+                        "export the model with ONNX's own operators; if this one quantises, with QuantizeLinear and DequantizeLinear (QDQ)");
     }
 
     /** Why a node that works like a layer is none that can be corrected. */

@@ -85,7 +85,7 @@ final class ArrayBinding {
         if (count < 1) {
             throw new UnsupportedException(where + " holds no samples: give at least one");
         }
-        return new BoundSamples(filled, (int) Math.min(count, limit));
+        return new BoundSamples(filled, List.of((int) Math.min(count, limit)));
     }
 
     /** Whether an array is its input's value for every sample. One input at least counts samples: that of most dimensions, where all arrays are of their inputs' shapes. */

@@ -1,24 +1,25 @@
 package dev.rebias.samples;
 
 import dev.rebias.tensor.HostTensor;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
 
-/** The samples, batch by batch, from the first to the last; the last batch may be shorter. */
+/** The samples, batch by batch, from the first to the last; those of a batch have one shape, and the last batch of each shape may be shorter. */
 public final class Batches implements AutoCloseable {
     private final List<SampleReader> readers;
-    private final int count;
+    private final Deque<Integer> left;
     private final int batchSize;
-    private int position;
     private int samples;
 
-    Batches(List<SampleReader> readers, int count, int batchSize) {
+    Batches(List<SampleReader> readers, List<Integer> groups, int batchSize) {
         this.readers = readers;
-        this.count = count;
+        this.left = new ArrayDeque<>(groups);
         this.batchSize = batchSize;
     }
 
     public boolean hasNext() {
-        return position < count;
+        return !left.isEmpty();
     }
 
     /**
@@ -28,8 +29,11 @@ public final class Batches implements AutoCloseable {
      * @throws dev.rebias.error.UnsupportedException if the file is damaged, or holds a value that is not finite
      */
     public List<HostTensor> next() {
-        samples = Math.min(batchSize, count - position);
-        position += samples;
+        int group = left.remove();
+        samples = Math.min(batchSize, group);
+        if (samples < group) {
+            left.addFirst(group - samples);
+        }
         return readers.stream().map(r -> r.next(samples)).toList();
     }
 

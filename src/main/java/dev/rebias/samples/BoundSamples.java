@@ -24,16 +24,31 @@ public final class BoundSamples {
     }
 
     private final List<Filled> inputs;
-    private final int count;
+    private final List<Integer> groups;
 
-    BoundSamples(List<Filled> inputs, int count) {
+    /**
+     * Samples of these inputs.
+     *
+     * @param groups how many samples of one shape there are, one number for each shape, in the order in which they are read
+     */
+    BoundSamples(List<Filled> inputs, List<Integer> groups) {
         this.inputs = List.copyOf(inputs);
-        this.count = count;
+        this.groups = List.copyOf(groups);
     }
 
     /** How many samples there are, at least 1. */
     public int count() {
-        return count;
+        return groups.stream().mapToInt(g -> g).sum();
+    }
+
+    /** How many shapes samples have; those of one shape go through together, the largest first. */
+    public int shapes() {
+        return groups.size();
+    }
+
+    /** How many batches of at most that size there are. */
+    public int batchCount(int batchSize) {
+        return groups.stream().mapToInt(g -> (g + batchSize - 1) / batchSize).sum();
     }
 
     /** Whether axis 0 of the input with that number counts samples; else its value is the same for all of them. */
@@ -50,8 +65,22 @@ public final class BoundSamples {
         if (n < 1) {
             throw new UsageException(n + " samples are not possible: it must be 1 or more");
         }
+        int count = count();
         if (n >= count) {
             return this;
+        }
+        List<Integer> picked = new ArrayList<>();
+        int before = 0;
+        for (int group : groups) {
+            int end = before + group;
+            int from = before;
+            int here = (int) SpreadReader.places(count, n)
+                    .filter(at -> at >= from && at < end)
+                    .count();
+            if (here > 0) {
+                picked.add(here);
+            }
+            before = end;
         }
         return new BoundSamples(
                 inputs.stream()
@@ -61,7 +90,7 @@ public final class BoundSamples {
                                         : i.reader().get(),
                                 i.counts()))
                         .toList(),
-                n);
+                picked);
     }
 
     /**
@@ -80,6 +109,6 @@ public final class BoundSamples {
             opened.forEach(SampleReader::close);
             throw e;
         }
-        return new Batches(opened, count, batchSize);
+        return new Batches(opened, groups, batchSize);
     }
 }

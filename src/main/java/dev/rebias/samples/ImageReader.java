@@ -1,138 +1,195 @@
 package dev.rebias.samples;
 
-import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
-import java.awt.color.ColorSpace;
-import java.awt.image.BufferedImage;
-import java.awt.image.DataBuffer;
-import java.io.IOException;
 import java.nio.FloatBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
-import java.util.Locale;
-import java.util.stream.Stream;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 /**
- * Reads a folder of images, in the order of their file names, as [n, channels, height, width] or [n, height, width, channels]: red, green, blue for 3 channels, luminance (ITU-R
- * BT.601 weights) for 1. Images are not resized.
+ * Reads image files as [n, channels, height, width] or [n, height, width, channels]: red, green, blue for 3 channels (or the other way round), luminance for 1. Images are decoded and resized on all processors ahead of
+ * whoever reads.
  */
 final class ImageReader implements SampleReader {
-    private static final List<String> SUFFIXES = List.of(".png", ".jpg", ".jpeg", ".bmp", ".gif");
+    /** How many bytes of images may be ready before they are wanted. */
+    private static final long MOST_AHEAD = 256L << 20;
+
+    private static final int EACH_PROCESSOR = 2;
 
     private final List<Path> files;
-    private final int channels;
-    private final int height;
-    private final int width;
-    private final boolean channelsLast;
+    private final ImageFolder.Target target;
+    private final ImageOptions options;
     private final Normalization normalization;
+    private final int processors = Runtime.getRuntime().availableProcessors();
+    private final ExecutorService decoders = Executors.newFixedThreadPool(processors, work -> {
+        Thread thread = new Thread(work, "rebias-images");
+        thread.setDaemon(true);
+        return thread;
+    });
+    private final Deque<Future<Picture>> coming = new ArrayDeque<>();
+    private int started;
+    private int ahead = EACH_PROCESSOR * processors;
     private int position;
 
-    /** Takes the size from the input, and where that leaves it open, from the first image. */
-    ImageReader(List<Path> files, InputSpec input, Normalization normalization) {
+    ImageReader(List<Path> files, ImageFolder.Target target, ImageOptions options, Normalization normalization) {
         this.files = files;
+        this.target = target;
+        this.options = options;
         this.normalization = normalization;
-        this.channels = Math.toIntExact(input.shape()[input.channelAxis(4)]);
-        this.channelsLast = input.channelsLast();
-        long h = input.shape()[channelsLast ? 1 : 2];
-        long w = input.shape()[channelsLast ? 2 : 3];
-        ImageFile.Size first = h < 0 || w < 0 ? ImageFile.size(files.get(0)) : new ImageFile.Size((int) w, (int) h);
-        this.height = h < 0 ? first.height() : Math.toIntExact(h);
-        this.width = w < 0 ? first.width() : Math.toIntExact(w);
-    }
-
-    /** The image files in a folder, by name. */
-    static List<Path> files(Path folder) {
-        try (Stream<Path> list = Files.list(folder)) {
-            return list.filter(Files::isRegularFile)
-                    .filter(f -> SUFFIXES.stream()
-                            .anyMatch(f.getFileName().toString().toLowerCase(Locale.ROOT)::endsWith))
-                    .sorted()
-                    .toList();
-        } catch (IOException e) {
-            throw new RebiasException("folder '" + folder + "' cannot be listed: " + Failure.reason(e), e);
-        }
-    }
-
-    /** Checks that an input can be filled with images. */
-    static void check(Path folder, InputSpec input, Normalization normalization) {
-        boolean fits = input.type() == ElementType.FLOAT
-                && input.shape().length == 4
-                && (channels(input) == 1 || channels(input) == 3);
-        if (!fits) {
-            throw new UnsupportedException("images in '" + folder + "' cannot fill input '" + input.name() + "' ("
-                    + input.type() + " " + input.shapeText()
-                    + "): that takes FLOAT "
-                    + (input.channelsLast() ? "[N,height,width,1 or 3]" : "[N,1 or 3,height,width]")
-                    + "; save the samples as an .npz instead");
-        }
-        if (!normalization.fits(channels(input))) {
-            throw new UnsupportedException("mean and std have another number of values than input '" + input.name()
-                    + "' " + input.shapeText() + " has channels");
-        }
-    }
-
-    private static long channels(InputSpec input) {
-        return input.shape()[input.channelAxis(4)];
     }
 
     @Override
     public HostTensor next(int n) {
-        HostTensor out = channelsLast
-                ? HostTensor.zeros(ElementType.FLOAT, n, height, width, channels)
-                : HostTensor.zeros(ElementType.FLOAT, n, channels, height, width);
+        Picture first = picture();
+        // What is smaller than expected may be more of.
+        ahead = (int)
+                Math.max(processors, Math.min(EACH_PROCESSOR * processors + n, MOST_AHEAD / first.pixels().length));
+        int height = first.height();
+        int width = first.width();
+        HostTensor out = target.channelsLast()
+                ? HostTensor.zeros(ElementType.FLOAT, n, height, width, target.channels())
+                : HostTensor.zeros(ElementType.FLOAT, n, target.channels(), height, width);
         FloatBuffer to = out.floats();
-        for (int i = 0; i < n; i++, position++) {
-            Path file = files.get(position);
-            put(ImageFile.read(file, size -> checkSize(file, size)), to, i);
+        put(first, to);
+        for (int i = 1; i < n; i++) {
+            Picture next = picture();
+            if (!next.size().equals(first.size())) {
+                throw new UnsupportedException(
+                        "image '" + files.get(position - 1) + "' has another size (" + next.size()
+                                + ") than those read with it (" + first.size() + "): it changed while it was read");
+            }
+            put(next, to);
         }
         return out;
     }
 
     @Override
     public void skip(int n) {
+        for (int i = 0; i < n; i++) {
+            if (coming.isEmpty()) {
+                started++;
+            } else {
+                coming.remove().cancel(false);
+            }
+        }
         position += n;
     }
 
-    private void checkSize(Path file, ImageFile.Size size) {
-        if (size.height() != height || size.width() != width) {
-            throw new UnsupportedException("image '" + file + "' is " + size + " pixels, wanted are " + width + " x "
-                    + height + ": resize it");
+    private Picture picture() {
+        while (started < files.size() && coming.size() <= ahead) {
+            Path file = files.get(started++);
+            coming.add(decoders.submit(() -> prepared(file)));
+        }
+        position++;
+        try {
+            return coming.remove().get();
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof RuntimeException cause) {
+                throw cause;
+            }
+            if (e.getCause() instanceof Error error) {
+                throw error;
+            }
+            throw new RebiasException(
+                    "image '" + files.get(position - 1) + "' could not be decoded: " + e.getMessage(), e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new RebiasException("interrupted while images were decoded", e);
         }
     }
 
-    private void put(BufferedImage image, FloatBuffer to, int sample) {
-        int transfer = image.getRaster().getTransferType();
-        boolean grey = image.getColorModel().getColorSpace().getType() == ColorSpace.TYPE_GRAY
-                && (transfer == DataBuffer.TYPE_BYTE || transfer == DataBuffer.TYPE_USHORT);
-        int shift = transfer == DataBuffer.TYPE_USHORT ? 8 : 0; // 16-bit images are read as their upper 8 bits
-        for (int y = 0; y < height; y++) {
-            for (int x = 0; x < width; x++) {
-                // getRGB would pass a grey image through the linear grey colour space and change its values.
-                int rgb = grey ? (image.getRaster().getSample(x, y, 0) >> shift) * 0x010101 : image.getRGB(x, y);
-                int r = rgb >> 16 & 255;
-                int g = rgb >> 8 & 255;
-                int b = rgb & 255;
-                for (int c = 0; c < channels; c++) {
-                    float value = channels == 1 ? luminance(r, g, b) : c == 0 ? r : c == 1 ? g : b;
-                    int at = channelsLast
-                            ? ((sample * height + y) * width + x) * channels + c
-                            : ((sample * channels + c) * height + y) * width + x;
-                    to.put(at, normalization.apply(value, c));
-                }
+    private Picture prepared(Path file) {
+        Picture picture = ImageDecoder.decode(file).withChannels(target.channels());
+        Picture sized = resized(picture);
+        if (options.crop().isPresent()) {
+            sized = cropped(sized, options.crop().get(), file);
+        }
+        if (!target.fits(sized.size())) {
+            throw new UnsupportedException("image '" + file + "' is " + sized.size() + " pixels, wanted are "
+                    + (target.width() < 0 ? "any" : target.width()) + " x "
+                    + (target.height() < 0 ? "any" : target.height())
+                    + ": resize it (" + advice() + ")");
+        }
+        return sized;
+    }
+
+    private String advice() {
+        if (target.width() < 0 || target.height() < 0) {
+            return "--resize, --crop or --letterbox";
+        }
+        String size = target.width() == target.height()
+                ? Integer.toString(target.width())
+                : target.width() + "x" + target.height();
+        int longer = Math.round(Math.max(target.width(), target.height()) * 8 / 7f);
+        return "--resize " + target.width() + "x" + target.height() + ", --resize " + longer + " --crop " + size
+                + ", or --letterbox " + size;
+    }
+
+    private Picture resized(Picture picture) {
+        if (options.resize().isEmpty()) {
+            return picture;
+        }
+        ImageOptions.Resize resize = options.resize().get();
+        ImageOptions.Size size = resize.scaled(picture.size(), target.width(), target.height());
+        Picture sized = Resampler.resize(picture, size, options.filter());
+        if (resize instanceof ImageOptions.Letterbox box) {
+            ImageOptions.Size whole = box.whole(target.width(), target.height());
+            Picture boxed = Picture.filled(whole, picture.channels(), box.fill());
+            boxed.put(sized, (whole.width() - size.width()) / 2, (whole.height() - size.height()) / 2);
+            return boxed;
+        }
+        return sized;
+    }
+
+    /** The middle; of an odd rest the half is rounded to even, as torchvision does it. */
+    private static Picture cropped(Picture picture, ImageOptions.Size size, Path file) {
+        if (size.width() > picture.width() || size.height() > picture.height()) {
+            throw new UnsupportedException("image '" + file + "' is " + picture.size() + " pixels, less than the "
+                    + size + " that --crop keeps: resize it to more first (--resize)");
+        }
+        int left = (int) Math.rint((picture.width() - size.width()) / 2.0);
+        int top = (int) Math.rint((picture.height() - size.height()) / 2.0);
+        return picture.part(left, top, size);
+    }
+
+    /** Appends an image's values. */
+    private void put(Picture picture, FloatBuffer to) {
+        int channels = target.channels();
+        boolean swapped = options.order() == ImageOptions.Order.BGR && channels == 3;
+        int positions = picture.width() * picture.height();
+        float[][] values = values(channels);
+        float[] out = new float[positions * channels];
+        for (int i = 0; i < positions; i++) {
+            for (int c = 0; c < channels; c++) {
+                int from = swapped ? channels - 1 - c : c;
+                int value = Byte.toUnsignedInt(picture.pixels()[i * channels + from]);
+                out[target.channelsLast() ? i * channels + c : c * positions + i] = values[c][value];
             }
         }
+        to.put(out);
     }
 
-    private static float luminance(int r, int g, int b) {
-        return r == g && g == b ? r : Math.round(0.299f * r + 0.587f * g + 0.114f * b);
+    /** What each of the 256 values becomes in each channel. */
+    private float[][] values(int channels) {
+        float[][] values = new float[channels][256];
+        for (int c = 0; c < channels; c++) {
+            for (int v = 0; v < values[c].length; v++) {
+                values[c][v] = normalization.apply(v, c);
+            }
+        }
+        return values;
     }
 
     @Override
     public void close() {
-        // Every image file is closed as soon as it has been read.
+        decoders.shutdownNow();
     }
 }

@@ -48,4 +48,9 @@ public record Normalization(float scale, float[] mean, float[] std) {
     float apply(float x, int channel) {
         return (x / scale - mean[mean.length == 1 ? 0 : channel]) / std[std.length == 1 ? 0 : channel];
     }
+
+    /** The stored value that becomes this one. */
+    public float stored(float value, int channel) {
+        return (value * std[std.length == 1 ? 0 : channel] + mean[mean.length == 1 ? 0 : channel]) * scale;
+    }
 }

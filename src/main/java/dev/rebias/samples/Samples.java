@@ -25,7 +25,7 @@ import java.util.Optional;
 public final class Samples implements AutoCloseable {
     private final String where;
     private final Map<String, ArraySource> arrays;
-    private final Optional<Path> images;
+    private final Optional<ImageFolder> images;
     private final Normalization normalization;
     private final Optional<Npz> archive;
     private final int limit;
@@ -33,7 +33,7 @@ public final class Samples implements AutoCloseable {
     private Samples(
             String where,
             Map<String, ArraySource> arrays,
-            Optional<Path> images,
+            Optional<ImageFolder> images,
             Normalization normalization,
             Optional<Npz> archive,
             int limit) {
@@ -52,12 +52,32 @@ public final class Samples implements AutoCloseable {
      * @throws UnsupportedException if it is none of these, or damaged
      */
     public static Samples open(Path path, Normalization normalization) {
+        return open(path, normalization, ImageOptions.AS_THEY_ARE);
+    }
+
+    /**
+     * The same, a folder's images being treated so before their values are normalised.
+     *
+     * @throws UsageException also if images are to be resized or cropped, or their channels swapped, but the samples are arrays
+     */
+    public static Samples open(Path path, Normalization normalization, ImageOptions imageOptions) {
         if (!InputFile.exists(path)) {
             throw new UsageException("samples '" + path + "' do not exist: check the path");
         }
         String where = "'" + path + "'";
         if (Files.isDirectory(path)) {
-            return new Samples(where, Map.of(), Optional.of(path), normalization, Optional.empty(), Integer.MAX_VALUE);
+            return new Samples(
+                    where,
+                    Map.of(),
+                    Optional.of(new ImageFolder(path, imageOptions, normalization)),
+                    normalization,
+                    Optional.empty(),
+                    Integer.MAX_VALUE);
+        }
+        if (!imageOptions.equals(ImageOptions.AS_THEY_ARE)) {
+            throw new UsageException(
+                    "samples '" + path
+                            + "' are not a folder of images: resizing, cropping and the order of channels are for these; arrays are taken as they are");
         }
         byte[] start;
         long size;
@@ -196,25 +216,9 @@ public final class Samples implements AutoCloseable {
      */
     public BoundSamples bind(List<InputSpec> inputs) {
         if (images.isPresent()) {
-            return bindImages(images.get(), inputs);
+            return images.get().bind(inputs, limit);
         }
         return ArrayBinding.bind(where, arrays, inputs, normalization, limit);
-    }
-
-    private BoundSamples bindImages(Path folder, List<InputSpec> inputs) {
-        List<Path> files = ImageReader.files(folder);
-        if (files.isEmpty()) {
-            throw new UnsupportedException("folder '" + folder + "' holds no images (png, jpg, bmp, gif)");
-        }
-        if (inputs.size() != 1) {
-            throw new UnsupportedException("a folder of images fills one input, the model has " + inputs.size()
-                    + ": save the samples as an .npz");
-        }
-        ImageReader.check(folder, inputs.get(0), normalization);
-        return new BoundSamples(
-                List.of(new BoundSamples.Filled(() -> new ImageReader(files, inputs.get(0), normalization), true)
-                        .as(inputs.get(0).quantization())),
-                Math.min(files.size(), limit));
     }
 
     @Override

@@ -2,6 +2,7 @@ package dev.rebias.samples;
 
 import dev.rebias.tensor.HostTensor;
 import java.nio.ByteBuffer;
+import java.util.stream.LongStream;
 
 /** Gives some of the samples of another reader, spread evenly over all of them: number k of n is the sample in the middle of the k-th of n parts. */
 final class SpreadReader implements SampleReader {
@@ -23,6 +24,15 @@ final class SpreadReader implements SampleReader {
         this.picked = picked;
     }
 
+    /** The numbers of the samples that are picked. */
+    static LongStream places(long count, long picked) {
+        return LongStream.range(0, picked).map(k -> place(k, count, picked));
+    }
+
+    private static long place(long k, long count, long picked) {
+        return (2 * k + 1) * count / (2 * picked);
+    }
+
     @Override
     public HostTensor next(int n) {
         HostTensor first = one();
@@ -41,7 +51,7 @@ final class SpreadReader implements SampleReader {
     }
 
     private HostTensor one() {
-        long at = (2 * given + 1) * count / (2 * picked);
+        long at = place(given, count, picked);
         all.skip(Math.toIntExact(at - passed));
         passed = at + 1;
         given++;

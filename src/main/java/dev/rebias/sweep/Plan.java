@@ -1,7 +1,7 @@
 package dev.rebias.sweep;
 
-import dev.rebias.device.WeightError;
 import dev.rebias.device.Upcoming;
+import dev.rebias.device.WeightError;
 import dev.rebias.model.LayerPair;
 import java.util.List;
 

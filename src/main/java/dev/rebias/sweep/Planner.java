@@ -35,6 +35,7 @@ public final class Planner {
     private final Reference reference;
     private final Preferences device;
     private final boolean errors;
+    private final boolean oneShape;
     private final List<Plan.Measured> measured = new ArrayList<>();
     private final List<LayerPair> layers;
     private final Graph floating;
@@ -60,9 +61,11 @@ public final class Planner {
             Preferences device,
             Graph floating,
             Graph quantized,
-            List<LayerPair> layers) {
+            List<LayerPair> layers,
+            boolean oneShape) {
         this.reference = reference;
         this.errors = errors;
+        this.oneShape = oneShape;
         this.device = device;
         this.floating = Bridge.over(floating, layers);
         this.quantized = quantized;
@@ -77,6 +80,7 @@ public final class Planner {
      * @param device that will run it; it has its preferences
      * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
      * @param layers the layers to be corrected, in the quantised model's graph order
+     * @param oneShape whether all samples have one shape; of others the products of inputs are not weighted by sample
      */
     public static Plan plan(
             Reference reference,
@@ -85,8 +89,9 @@ public final class Planner {
             Graph floating,
             Graph quantized,
             Map<String, String> floatInputs,
-            List<LayerPair> layers) {
-        return new Planner(reference, errors, device, floating, quantized, layers).plan(floatInputs);
+            List<LayerPair> layers,
+            boolean oneShape) {
+        return new Planner(reference, errors, device, floating, quantized, layers, oneShape).plan(floatInputs);
     }
 
     private Plan plan(Map<String, String> floatInputs) {
@@ -121,6 +126,7 @@ public final class Planner {
         }
         // Products of one position for each sample are more work than its errors.
         boolean bySquares = errors
+                && oneShape
                 && (layer
                         ? device.prefersInputSquares(weights)
                         : device.prefersJointSquares(weights)

@@ -94,7 +94,7 @@ public final class Sweep implements AutoCloseable {
      * @throws UnsupportedException if a model cannot be run on these samples, or computes values that are not numbers
      */
     public List<Moments> run(BoundSamples samples, int batchSize, SweepListener listener) {
-        int batches = (samples.count() + batchSize - 1) / batchSize;
+        int batches = samples.batchCount(batchSize);
         long total = (long) batches * plan.segments().size();
         AtomicLong done = new AtomicLong();
         try (Batches source = samples.batches(batchSize);

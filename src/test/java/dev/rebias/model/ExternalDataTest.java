@@ -105,7 +105,7 @@ final class ExternalDataTest {
                 .toByteArray();
     }
 
-    private TreeSet<String> written() throws IOException {
+    private Set<String> written() throws IOException {
         try (Stream<Path> files = Files.walk(out)) {
             return new TreeSet<>(files.filter(f -> !f.equals(out))
                     .map(f -> out.relativize(f).toString())

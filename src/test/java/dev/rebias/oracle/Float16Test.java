@@ -64,7 +64,8 @@ final class Float16Test {
                 return t;
             }
             raw = !raw;
-            TensorProto.Builder out = t.toBuilder().clearFloatData().clearRawData().setDataType(type.getNumber());
+            TensorProto.Builder out =
+                    t.toBuilder().clearFloatData().clearRawData().setDataType(type.getNumber());
             float[] values = floats(t);
             ByteBuffer bytes = ByteBuffer.allocate(2 * values.length).order(ByteOrder.LITTLE_ENDIAN);
             for (float v : values) {
@@ -82,7 +83,10 @@ final class Float16Test {
         float[] values = new float[t.hasRawData() ? t.getRawData().size() / 4 : t.getFloatDataCount()];
         for (int i = 0; i < values.length; i++) {
             values[i] = t.hasRawData()
-                    ? t.getRawData().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN).getFloat(4 * i)
+                    ? t.getRawData()
+                            .asReadOnlyByteBuffer()
+                            .order(ByteOrder.LITTLE_ENDIAN)
+                            .getFloat(4 * i)
                     : t.getFloatData(i);
         }
         return values;
@@ -101,18 +105,16 @@ final class Float16Test {
     }
 
     static Stream<Arguments> files() {
-        return TestDevices.names().stream()
-                .flatMap(device -> Stream.of(
-                                Toy.CHAIN,
-                                Toy.MATMUL_ADD,
-                                Toy.MATMUL_ALONE,
-                                Toy.WITHOUT_BIAS,
-                                Toy.REUSED_BIAS,
-                                Toy.CONSTANT_NODES,
-                                Toy.BATCH_NORMALIZATION)
-                        .flatMap(toy -> Stream.of(DataType.FLOAT16, DataType.BFLOAT16)
-                                .flatMap(type -> Stream.of(false, true)
-                                        .map(activations -> Arguments.of(device, toy, type, activations)))));
+        return TestDevices.names().stream().flatMap(device -> Stream.of(
+                        Toy.CHAIN,
+                        Toy.MATMUL_ADD,
+                        Toy.MATMUL_ALONE,
+                        Toy.WITHOUT_BIAS,
+                        Toy.REUSED_BIAS,
+                        Toy.CONSTANT_NODES,
+                        Toy.BATCH_NORMALIZATION)
+                .flatMap(toy -> Stream.of(DataType.FLOAT16, DataType.BFLOAT16).flatMap(type -> Stream.of(false, true)
+                        .map(activations -> Arguments.of(device, toy, type, activations)))));
     }
 
     @ParameterizedTest
@@ -120,8 +122,7 @@ final class Float16Test {
     void correctedAsTheSameValuesInFloats(String device, Toy toy, DataType type, boolean activations) {
         ModelProto floating = toy.model();
         Map<String, NaiveTensor> samples = Toy.samples(floating, 9, 5);
-        ModelProto wide = QdqWriter.write(
-                floating, new QdqWriter.Scheme(4, false, activations, false, true), samples);
+        ModelProto wide = QdqWriter.write(floating, new QdqWriter.Scheme(4, false, activations, false, true), samples);
         OnnxModel quantized = OnnxModel.of("halves", new Halved(type).of(wide));
         // The float form, by its own path: halves read by this test.
         OnnxModel plain = OnnxModel.of("floats", widened(quantized.proto()));
@@ -173,9 +174,8 @@ final class Float16Test {
                 assertThat(narrow).as(name).hasSameSizeAs(wide);
                 for (int i = 0; i < wide.length; i++) {
                     double step = type == DataType.FLOAT16 ? 0x1p-11 : 0x1p-8;
-                    assertThat(Math.abs(narrow[i] - wide[i]))
-                            .as(name)
-                            .isLessThanOrEqualTo((float) (step * Math.abs(wide[i]) + 0x1p-24));
+                    assertThat(Math.abs(narrow[i] - wide[i])).as(name).isLessThanOrEqualTo((float)
+                            (step * Math.abs(wide[i]) + 0x1p-24));
                 }
             }
         });

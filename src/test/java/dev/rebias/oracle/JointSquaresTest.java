@@ -98,7 +98,8 @@ final class JointSquaresTest {
                     f,
                     q,
                     Map.of("x", "x"),
-                    Pairing.of(f, q).pairs());
+                    Pairing.of(f, q).pairs(),
+                    true);
             assertThat(plan.layers()).extracting(l -> l.floating().output()).containsExactly("whole", "pooled");
             assertThat(plan.measured())
                     .extracting(Plan.Measured::method)

@@ -132,7 +132,8 @@ final class LocalFunctionsTest {
         ModelProto model = model(named);
         OnnxModel inlined = OnnxModel.of("m", model);
         assertThat(inlined.proto().getFunctionsCount()).isZero();
-        assertThat(inlined.proto().getGraph().getNodeList()).noneMatch(n -> n.getDomain().equals("local"));
+        assertThat(inlined.proto().getGraph().getNodeList())
+                .noneMatch(n -> n.getDomain().equals("local"));
         Map<String, HostTensor> x = FileForms.tensors(Toy.samples(model, 3, 1));
         try (WholeModel with = new WholeModel("with", model.toByteArray());
                 WholeModel without = new WholeModel("without", inlined.proto().toByteArray())) {

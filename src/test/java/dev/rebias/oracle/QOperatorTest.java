@@ -13,12 +13,15 @@ import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.runtime.WholeModel;
 import dev.rebias.sweep.Reference;
+import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The QOperator format: QLinearConv and QGemm compute what the same layers written as QDQ do, and get the same corrections. */
 final class QOperatorTest {
@@ -195,6 +198,72 @@ final class QOperatorTest {
                     .isEqualTo(operatorModel.getGraph().getNodeList());
             CorrectionResult second = ToyCorrectionTest.correct(floating, written, samples, reference, 4);
             assertThat(second.layers()).allMatch(l -> l.moments().orElseThrow().maxAbsDelta() == 0);
+        }
+    }
+
+    /** QLinearConv as ONNX Runtime's optimiser writes it: of com.microsoft, its data with the channels last. */
+    private static List<NodeProto> channelsLast(List<NodeProto> nodes) {
+        List<NodeProto> out = new ArrayList<>();
+        for (NodeProto node : nodes) {
+            if (!node.getOpType().equals("QLinearConv")) {
+                out.add(node);
+                continue;
+            }
+            String name = node.getOutput(0);
+            out.add(node("Transpose", name + "_x_last", node.getInput(0)).toBuilder()
+                    .addAttribute(GraphBuilder.list("perm", 0, 2, 3, 1))
+                    .build());
+            out.add(node.toBuilder()
+                    .setDomain("com.microsoft")
+                    .addAttribute(GraphBuilder.integer("channels_last", 1))
+                    .setInput(0, name + "_x_last")
+                    .setOutput(0, name + "_last")
+                    .build());
+            out.add(node("Transpose", name, name + "_last").toBuilder()
+                    .addAttribute(GraphBuilder.list("perm", 0, 3, 1, 2))
+                    .build());
+        }
+        return out;
+    }
+
+    /** Where height, width and channels are alike, nothing but the attribute tells the layouts apart. */
+    @ParameterizedTest
+    @CsvSource({"6,3", "3,1", "3,3"})
+    void channelsThatComeLastChangeNothing(int side, int kernel) {
+        int out = side - kernel + 1;
+        GraphBuilder g = new GraphBuilder(side);
+        String a = g.node(
+                "Conv",
+                "a_y",
+                List.of(
+                        g.input("x", 3, side, side),
+                        g.weights("fa", 0.15, 3, 3, kernel, kernel),
+                        g.weights("ga", 0.3, 3)));
+        ModelProto floating = g.build(g.node("Flatten", "y", List.of(a)));
+        floats("s", new float[] {DATA_SCALE});
+        tensor("z", TensorProto.DataType.UINT8, new byte[] {(byte) 128});
+        operators.add(node("QuantizeLinear", "x_q", "x", "s", "z"));
+        layer("a", "Conv", "x_q", 3, 3, kernel);
+        operators.add(node("DequantizeLinear", "a_f", "a", "s", "z"));
+        operators.add(node("Flatten", "y", "a_f"));
+        ModelProto first = model(floating, operators);
+        ModelProto last = model(floating, channelsLast(operators));
+        Map<String, NaiveTensor> samples = Toy.samples(floating, SAMPLES, 3);
+        Map<String, HostTensor> values = FileForms.tensors(samples);
+        try (WholeModel a1 = new WholeModel("first", first.toByteArray());
+                WholeModel a2 = new WholeModel("last", last.toByteArray())) {
+            assertThat(a2.run(values).get("y").toFloats())
+                    .isEqualTo(a1.run(values).get("y").toFloats())
+                    .hasSize(SAMPLES * 3 * out * out);
+        }
+        for (Reference reference : Reference.values()) {
+            CorrectionResult expected = ToyCorrectionTest.correct(floating, first, samples, reference, 4);
+            CorrectionResult result = ToyCorrectionTest.correct(floating, last, samples, reference, 4);
+            assertThat(result.correctedLayers()).isEqualTo(1);
+            assertThat(result.layers().get(0).moments().orElseThrow().delta())
+                    .isEqualTo(expected.layers().get(0).moments().orElseThrow().delta());
+            assertThat(result.model().proto().getGraph().getNodeList())
+                    .isEqualTo(last.getGraph().getNodeList());
         }
     }
 }

@@ -91,7 +91,8 @@ final class SampleIndependenceTest {
     }
 
     static Stream<Arguments> heads() {
-        return TestDevices.names().stream().flatMap(d -> Stream.of(Head.values()).map(h -> Arguments.of(d, h)));
+        return TestDevices.names().stream()
+                .flatMap(d -> Stream.of(Head.values()).map(h -> Arguments.of(d, h)));
     }
 
     @ParameterizedTest
@@ -107,7 +108,8 @@ final class SampleIndependenceTest {
             Map<String, float[]> expected = FileForms.deltas(alone);
             FileForms.deltas(inBatches).forEach((layer, delta) -> {
                 for (int c = 0; c < delta.length; c++) {
-                    assertThat(delta[c]).isCloseTo(expected.get(layer)[c], org.assertj.core.api.Assertions.within(1e-6f));
+                    assertThat(delta[c])
+                            .isCloseTo(expected.get(layer)[c], org.assertj.core.api.Assertions.within(1e-6f));
                 }
             });
             if (head.mixes) {
@@ -121,7 +123,12 @@ final class SampleIndependenceTest {
     }
 
     private static CorrectionResult correct(
-            ModelProto f, ModelProto q, Map<String, HostTensor> samples, Reference reference, int batch, String device) {
+            ModelProto f,
+            ModelProto q,
+            Map<String, HostTensor> samples,
+            Reference reference,
+            int batch,
+            String device) {
         return FileForms.correct(OnnxModel.of("f", f), OnnxModel.of("q", q), samples, reference, batch, device);
     }
 }

@@ -101,7 +101,7 @@ final class MemoryLimitTest {
         List<BiasGrid> grids = layers.stream().map(l -> BiasGrid.FLOAT).toList();
         try (Samples samples = pair.samples().limit(SAMPLES);
                 Device device = Devices.open(name).device()) {
-            Plan plan = Planner.plan(reference, true, device, floating, quantized, Map.of(input, input), layers);
+            Plan plan = Planner.plan(reference, true, device, floating, quantized, Map.of(input, input), layers, true);
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
             try (Sweep sweep = new Sweep(plan, device, grids, false, limit)) {
                 List<Moments> moments = sweep.run(samples.bind(List.of(spec)), BATCH, (done, total) -> {});

@@ -57,7 +57,8 @@ final class SameBitsTest {
         String input = quantized.inputs().get(0).name();
         try (Samples all = pair.samples().limit(samples);
                 CpuDevice device = new CpuDevice(threads)) {
-            Plan plan = Planner.plan(reference, errors, device, floating, quantized, Map.of(input, input), layers);
+            Plan plan =
+                    Planner.plan(reference, errors, device, floating, quantized, Map.of(input, input), layers, true);
             List<BiasGrid> grids = layers.stream().map(l -> BiasGrid.FLOAT).toList();
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
             try (Sweep sweep = new Sweep(plan, device, grids, true, Long.MAX_VALUE)) {

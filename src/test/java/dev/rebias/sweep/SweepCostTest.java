@@ -186,7 +186,7 @@ final class SweepCostTest {
         List<LayerPair> layers = Pairing.of(floating, quantized).pairs();
         String input = quantized.inputs().get(0).name();
         CountingDevice device = new CountingDevice();
-        Plan plan = Planner.plan(reference, true, device, floating, quantized, Map.of(input, input), layers);
+        Plan plan = Planner.plan(reference, true, device, floating, quantized, Map.of(input, input), layers, true);
         List<BiasGrid> grids = layers.stream().map(l -> BiasGrid.FLOAT).toList();
         List<Moments> moments;
         try (Samples samples = pair.samples().limit(SAMPLES);

@@ -21,6 +21,8 @@ final class CpuErrorMoments extends CpuMeasurement implements ErrorMoments {
     private final double[][] totals;
     private final InOrder<Batch> order = new InOrder<>(this::add);
     private long count;
+    /** How many positions a sample of the first batch has; others are weighted to count as many, so that every sample has equal weight. */
+    private long usualPositions;
 
     /** A batch's sums: for each unit of work, {@link #SUMS} x channels. */
     private record Batch(double[][][] units, long positions, int samples) {}
@@ -65,17 +67,19 @@ final class CpuErrorMoments extends CpuMeasurement implements ErrorMoments {
     private void add(Batch batch) {
         double[] means = new double[channels()];
         double weight = (double) batch.samples() / batch.units().length;
+        usualPositions = usualPositions == 0 ? batch.positions() : usualPositions;
+        double alike = (double) usualPositions / batch.positions();
         for (double[][] unit : batch.units()) {
             for (int c = 0; c < means.length; c++) {
                 for (int s = 0; s < SUMS; s++) {
-                    totals[s][c] += unit[s][c];
+                    totals[s][c] += alike * unit[s][c];
                 }
                 means[c] = unit[0][c] / batch.positions() + biasError(c);
             }
             addSample(means, weight);
         }
         count(batch.samples());
-        count += batch.positions() * batch.units().length;
+        count += usualPositions * batch.units().length;
     }
 
     /** The sums of the elements [first, first + n), channels last. */

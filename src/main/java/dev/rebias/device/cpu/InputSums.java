@@ -30,10 +30,20 @@ final class InputSums {
     private final Map<ShapeKey, Taps> taps = new ConcurrentHashMap<>();
     private final InOrder<Batch> order = new InOrder<>(this::add);
     /** For each form of data that came, the sums over all samples. */
-    private final Map<Taps, double[][]> totals = new LinkedHashMap<>();
+    private final Map<Taps, Total> totals = new LinkedHashMap<>();
 
     private long samples;
-    private long positions;
+
+    /** The sums over all samples of one form; and how many output positions, and samples, they are. */
+    private static final class Total {
+        private final double[][] sums;
+        private long positions;
+        private long samples;
+
+        Total(double[][] like) {
+            sums = new double[like.length][like[0].length];
+        }
+    }
 
     /** A batch's sums: for each unit of work, combinations of classes x input channels; and how many output positions there are. */
     private record Batch(double[][][] units, Taps taps, long positions, int samples) {}
@@ -232,16 +242,17 @@ final class InputSums {
     }
 
     private void add(Batch batch) {
+        Total total = totals.computeIfAbsent(batch.taps(), t -> new Total(batch.units()[0]));
         for (double[][] unit : batch.units()) {
-            double[][] total = totals.computeIfAbsent(batch.taps(), t -> new double[unit.length][unit[0].length]);
             for (int k = 0; k < unit.length; k++) {
                 for (int c = 0; c < unit[k].length; c++) {
-                    total[k][c] += unit[k][c];
+                    total.sums[k][c] += unit[k][c];
                 }
             }
         }
+        total.positions += batch.positions();
+        total.samples += batch.samples();
         samples += batch.samples();
-        positions += batch.positions();
     }
 
     long samples() {
@@ -249,16 +260,17 @@ final class InputSums {
     }
 
     /**
-     * For each output channel the mean, over samples and positions, of what a layer with these weights makes of the data.
+     * For each output channel the mean, over samples and positions (of all samples' means, where these have several shapes), of what a layer with these weights makes of the data.
      *
      * @param matrix the weights, in the layer's shape
      */
     double[] means(double[] matrix) {
         double[] means = new double[op.channels(shape)];
-        totals.forEach((of, sums) -> {
-            double[] outputs = of.outputs(sums, matrix);
+        totals.forEach((of, total) -> {
+            double[] outputs = of.outputs(total.sums, matrix);
+            double share = (double) total.samples / samples;
             for (int c = 0; c < means.length; c++) {
-                means[c] += outputs[c] / positions;
+                means[c] += outputs[c] / total.positions * share;
             }
         });
         return means;

@@ -142,8 +142,7 @@ public final class CudaDevice implements Device {
     private PreparedOp prepareNode(OnnxOp op, List<Operand> operands) {
         Optional<AsLayer> layer = asLayer(op, operands);
         if (layer.isPresent()) {
-            return PreparedLayer.of(
-                    this, context, layer.get().op(), layer.get().operands());
+            return PreparedLayer.of(this, context, layer.get().op(), layer.get().operands());
         }
         PreparedOp onHost = new HostFallback(context, traffic, op, operands);
         if (!ElementwiseGroup.admits(op)) {

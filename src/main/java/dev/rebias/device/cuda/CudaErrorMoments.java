@@ -43,6 +43,9 @@ final class CudaErrorMoments implements ErrorMoments {
     private Optional<DeviceTensor> correctedView = Optional.empty();
     private long samples;
     private long count;
+    /** How many positions a sample of the first batch has; others are weighted to count as many, so that every sample has equal weight. */
+    private long usualPositions;
+
     private boolean closed;
 
     CudaErrorMoments(CudaContext context, double[] bias, double[] referenceBias, BiasGrid grid) {
@@ -109,6 +112,7 @@ final class CudaErrorMoments implements ErrorMoments {
         long rows = Shape.elements(shape, 0, channelAxis) / units;
         long inner = Shape.elements(shape, channelAxis + 1, shape.length);
         long length = inner == 1 ? rows : inner;
+        usualPositions = usualPositions == 0 ? rows * inner : usualPositions;
         int chunks = Math.toIntExact(chunks(length, inner == 1));
         long perUnit = inner == 1 ? chunks : rows * chunks;
         long pieces = units * perUnit * channels;
@@ -152,10 +156,11 @@ final class CudaErrorMoments implements ErrorMoments {
                     .small(channels)
                     .real((double) rows * inner)
                     .real((double) batch / units)
+                    .real((double) usualPositions / (rows * inner))
                     .over(kernel("error_moments_fold"), "error_moments_fold", channels);
         }
         samples += batch;
-        count += units * rows * inner;
+        count += units * usualPositions;
     }
 
     private static long chunks(long length, boolean features) {

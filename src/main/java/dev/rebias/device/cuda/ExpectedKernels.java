@@ -37,7 +37,6 @@ final class ExpectedKernels {
                 all.add(u.op(), u.operands(), u.shapes());
             } catch (UnsupportedException | IllegalArgumentException e) {
                 // What does not fit will say so when it runs, with the shapes that it then has.
-                continue;
             }
         }
         return all.titles;
@@ -74,10 +73,10 @@ final class ExpectedKernels {
         return ((Operand.Constant) ofLayer.get(1)).value();
     }
 
-    private void layer(
-            LayerOp op, PreparedLayer.Parts parts, List<Operand> operands, List<Optional<long[]>> shapes) {
+    private void layer(LayerOp op, PreparedLayer.Parts parts, List<Operand> operands, List<Optional<long[]>> shapes) {
         parts.before().ifPresent(p -> group(p.group(), p.operands(), shapes));
-        Optional<long[]> output = shapes.get(0).map(s -> op.outputShape(s, weights(operands).shape()));
+        Optional<long[]> output =
+                shapes.get(0).map(s -> op.outputShape(s, weights(operands).shape()));
         parts.behind().ifPresent(p -> group(p.group(), p.operands(), List.of(output)));
     }
 
@@ -99,8 +98,7 @@ final class ExpectedKernels {
         List<long[]> known = new ArrayList<>();
         List<ElementType> types = new ArrayList<>();
         for (ElementwiseProgram.Input input : program.get().inputs()) {
-            Optional<long[]> shape =
-                    input.vector().map(HostTensor::shape).or(() -> byOperand.get(input.operand()));
+            Optional<long[]> shape = input.vector().map(HostTensor::shape).or(() -> byOperand.get(input.operand()));
             if (shape.isEmpty()) {
                 return;
             }

@@ -175,7 +175,8 @@ final class MemoryPool implements AutoCloseable {
             beforeShortage.run();
             place = free.take(size);
         }
-        return place.orElseThrow(() -> new OutOfDeviceMemoryException("the card's memory does not suffice for " + purpose
+        return place.orElseThrow(
+                () -> new OutOfDeviceMemoryException("the card's memory does not suffice for " + purpose
                         + ": requested " + size + " bytes, free " + (capacity - used) + " (longest piece "
                         + free.longest() + "), total " + capacity
                         + "; use a smaller --batch-size, or a --memory-limit below " + used / 2

@@ -43,9 +43,7 @@ final class PreparedLayer implements PreparedOp {
         boolean biased = operands.size() > 2 && operands.get(2) instanceof Operand.Constant;
         return new Parts(
                 Optional.empty(),
-                biased
-                        ? Optional.of(alongChannels(OnnxOp.add(), op, weights, operands.get(2)))
-                        : Optional.empty());
+                biased ? Optional.of(alongChannels(OnnxOp.add(), op, weights, operands.get(2))) : Optional.empty());
     }
 
     static Parts parts(IntegerLayer layer, List<Operand> operands) {
@@ -73,8 +71,7 @@ final class PreparedLayer implements PreparedOp {
         return of(device, context, layer.op(), parts(layer, operands), operands);
     }
 
-    private static PreparedOp of(
-            Device device, CudaContext context, LayerOp op, Parts parts, List<Operand> operands) {
+    private static PreparedOp of(Device device, CudaContext context, LayerOp op, Parts parts, List<Operand> operands) {
         HostTensor weights = ((Operand.Constant) operands.get(1)).value();
         try (Partial made = new Partial()) {
             List<PreparedOp> steps = new ArrayList<>();
@@ -93,8 +90,7 @@ final class PreparedLayer implements PreparedOp {
         Arrays.fill(shape, 1);
         HostTensor values = ((Operand.Constant) vector).value();
         shape[0] = values.elements();
-        return new Part(
-                group(binary, 2), List.of(new Operand.Variable(), new Operand.Constant(values.reshape(shape))));
+        return new Part(group(binary, 2), List.of(new Operand.Variable(), new Operand.Constant(values.reshape(shape))));
     }
 
     private static ElementwiseGroup group(OnnxOp op, int inputs) {

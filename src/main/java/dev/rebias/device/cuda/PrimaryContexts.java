@@ -24,8 +24,7 @@ final class PrimaryContexts {
             int[] device = new int[1];
             Status.cuda(cudart.cuDeviceGet(device, ordinal), "cuDeviceGet", "GPU " + ordinal);
             CUctx_st context = new CUctx_st();
-            Status.cuda(
-                    cudart.cuDevicePrimaryCtxRetain(context, device[0]), "cuDevicePrimaryCtxRetain", card.name());
+            Status.cuda(cudart.cuDevicePrimaryCtxRetain(context, device[0]), "cuDevicePrimaryCtxRetain", card.name());
             return context;
         });
     }

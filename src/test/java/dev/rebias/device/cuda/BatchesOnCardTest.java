@@ -2,13 +2,13 @@ package dev.rebias.device.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.rebias.op.BiasGrid;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.golden.ReferencePair;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.HostTensor;

@@ -3,10 +3,10 @@ package dev.rebias.device.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
-import dev.rebias.op.BiasGrid;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.ErrorMoments;
 import dev.rebias.device.Tensor;
+import dev.rebias.op.BiasGrid;
 import dev.rebias.op.LayerOps;
 import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;

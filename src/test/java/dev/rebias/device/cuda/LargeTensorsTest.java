@@ -88,7 +88,13 @@ final class LargeTensorsTest {
                         integer("group", 4)),
                 layer("Conv", shape(4, 3, 11), shape(5, 3, 4), 5 * 8, FORWARD),
                 layer("Conv", shape(3, 2, 4, 5, 3), shape(2, 2, 2, 2, 2), 2 * 4 * 5 * 3, FORWARD),
-                layer("ConvTranspose", shape(5, 3, 4, 5), shape(3, 2, 2, 2), 2 * 8 * 10, BACKWARD, list("strides", 2, 2)),
+                layer(
+                        "ConvTranspose",
+                        shape(5, 3, 4, 5),
+                        shape(3, 2, 2, 2),
+                        2 * 8 * 10,
+                        BACKWARD,
+                        list("strides", 2, 2)),
                 layer(
                         "ConvTranspose",
                         shape(5, 3, 4, 5),
@@ -120,8 +126,8 @@ final class LargeTensorsTest {
     }
 
     private static float[] run(Case layer, long bound) {
-        List<Operand> operands = List.of(
-                new Operand.Variable(), new Operand.Constant(random(layer.weights())), new Operand.Absent());
+        List<Operand> operands =
+                List.of(new Operand.Variable(), new Operand.Constant(random(layer.weights())), new Operand.Absent());
         try (CudaDevice device = CudaDevice.open(0, bound);
                 PreparedOp op = device.prepare(LayerOps.parse(layer.node(), layer.weights()), operands);
                 Tensor x = device.upload(random(layer.data()));

@@ -104,9 +104,8 @@ final class LittleMemoryTest {
         int size = result.batchSize();
         assertThat(size).isIn(32, 16);
         assertThat(result.warnings())
-                .anySatisfy(w -> assertThat(w)
-                        .contains(size + " samples instead of 128")
-                        .contains("--batch-size " + size));
+                .anySatisfy(w ->
+                        assertThat(w).contains(size + " samples instead of 128").contains("--batch-size " + size));
         assertThat(deltas(result))
                 .containsExactlyElementsOf(
                         deltas(correct(ReferencePair.FASHION_W3A8, 128, options.withBatchSize(size))));

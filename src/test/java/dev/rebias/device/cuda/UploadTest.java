@@ -62,7 +62,8 @@ final class UploadTest {
             DeviceTensor current = next;
             next = context.upload(batch(b + 1));
             if (b >= known) {
-                // The ring held the upload of this batch's successor only once that was under way, and that had no need of the work before.
+                // The ring held the upload of this batch's successor only once that was under way, and that had no need
+                // of the work before.
                 assertThat(cudart.cuEventQuery(done.get(b - 1)))
                         .as("the work of batch %d after the upload of batch %d", b - 1, b + 1)
                         .isEqualTo(cudart.CUDA_ERROR_NOT_READY);
