@@ -30,7 +30,7 @@ final class Copies {
         }
         long n = Shape.elements(sizes);
         if (n > 0) {
-            String kernel = from.type() == ElementType.FLOAT ? "copy_4" : "copy_1";
+            String kernel = "copy_" + from.type().bytes();
             context.arguments()
                     .pointer(from.address())
                     .pointer(to.address())

@@ -32,7 +32,9 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
 
-/** One NVIDIA GPU. Tensors of FLOAT, UINT8 and INT8 live in its memory, all others on the host. */
+/**
+ * One NVIDIA GPU. What comes from the host lives in its memory if it is FLOAT, UINT8 or INT8, else on the host, as shapes do; what an operation makes of data there stays there, whatever its type.
+ */
 public final class CudaDevice implements Device {
     private final CudaContext context;
     private final CpuDevice host = new CpuDevice();
@@ -107,9 +109,10 @@ public final class CudaDevice implements Device {
         if (layer.isPresent()) {
             return layer.get();
         }
-        PreparedOp onHost = new HostFallback(context, host, traffic, op, operands);
+        PreparedOp node =
+                new PreparedNode(context, op, operands, new HostFallback(context, host, traffic, op, operands));
         if (!ElementwiseGroup.admits(op)) {
-            return new PreparedNode(context, op, operands, onHost);
+            return node;
         }
         List<Integer> inputs = IntStream.range(0, operands.size())
                 .map(i -> operands.get(i) instanceof Operand.Absent ? ElementwiseGroup.Member.ABSENT : i)
@@ -117,7 +120,7 @@ public final class CudaDevice implements Device {
                 .toList();
         ElementwiseGroup alone = new ElementwiseGroup(
                 operands.size(), List.of(new ElementwiseGroup.Member(op, inputs)), List.of(operands.size()));
-        return new PreparedElementwise(context, alone, operands, onHost);
+        return new PreparedElementwise(context, alone, operands, node);
     }
 
     /** A node with weights that nobody corrects: the same as a layer, if its weights and its bias are constants of the usual shapes. */

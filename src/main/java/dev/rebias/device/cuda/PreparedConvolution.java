@@ -45,6 +45,11 @@ final class PreparedConvolution implements PreparedOp {
             ConvolutionDescriptors descriptors, int algorithm, long workspace, long[] inner, long[] begins) {}
 
     PreparedConvolution(CudaContext context, LayerOp op, HostTensor weights) {
+        this(context, op, context.upload(weights));
+    }
+
+    /** The same with weights on the card, which become this object's to close. */
+    PreparedConvolution(CudaContext context, LayerOp op, DeviceTensor weights) {
         this.context = context;
         this.op = op;
         this.weightShape = weights.shape();
@@ -56,7 +61,7 @@ final class PreparedConvolution implements PreparedOp {
             window = t.window();
             group = t.group();
         }
-        this.weights = context.upload(weights);
+        this.weights = weights;
     }
 
     @Override

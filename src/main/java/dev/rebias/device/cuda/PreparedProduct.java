@@ -54,6 +54,7 @@ final class PreparedProduct implements PreparedOp {
                         alpha,
                         new Factor(x.address(), transA),
                         new Factor(weights.address(), transB),
+                        context.zero(),
                         y.address(),
                         n,
                         k,
@@ -71,7 +72,7 @@ final class PreparedProduct implements PreparedOp {
     record Factor(long address, boolean transposed) {}
 
     /**
-     * y [n,m] = alpha * a [n,k] b [k,m], row-major, {@code batches} times. cuBLAS has columns first: a row-major matrix is to it the
+     * y [n,m] = alpha * a [n,k] b [k,m] + beta * y, row-major, {@code batches} times. cuBLAS has columns first: a row-major matrix is to it the
      * transposed one, so y' = b' a' is asked for, which needs no copy.
      *
      * @param strideA how far the batches' matrices lie apart in a, in elements; 0 for the same one; likewise b; y's are dense
@@ -81,6 +82,7 @@ final class PreparedProduct implements PreparedOp {
             FloatPointer alpha,
             Factor a,
             Factor b,
+            FloatPointer beta,
             long y,
             long n,
             long k,
@@ -110,7 +112,7 @@ final class PreparedProduct implements PreparedOp {
                                 leadingB,
                                 pa,
                                 leadingA,
-                                context.zero(),
+                                beta,
                                 py,
                                 Math.toIntExact(m)),
                         "cublasSgemm",
@@ -131,7 +133,7 @@ final class PreparedProduct implements PreparedOp {
                                 pa,
                                 leadingA,
                                 strideA,
-                                context.zero(),
+                                beta,
                                 py,
                                 Math.toIntExact(m),
                                 n * m,

@@ -1,0 +1,149 @@
+package dev.rebias.oracle;
+
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import ai.onnx.proto.OnnxMl.ValueInfoProto;
+import dev.rebias.device.Device;
+import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.Shape;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/**
+ * One of the ONNX project's own tests: a folder with {@code model.onnx} and folders {@code test_data_set_N} of inputs and expected outputs, each a serialised {@code TensorProto}.
+ *
+ * @param name the folder's name
+ */
+record OnnxNodeTest(String name, Path folder) {
+    /** The difference that the ONNX project allows between engines, relative to the expected value. */
+    private static final double RELATIVE = 1e-3;
+
+    /** The same where the expected value is near 0. */
+    private static final double ABSOLUTE = 1e-6;
+
+    /** How a test ended. */
+    enum Result {
+        /** All outputs are as expected. */
+        RIGHT,
+        /** The model or its data are not supported, and a sentence says why. */
+        REFUSED,
+        /** An output differs. */
+        WRONG,
+        /** Something else was thrown than a refusal. */
+        CRASHED
+    }
+
+    /**
+     * What a test came to.
+     *
+     * @param detail the refusal, the difference or the exception; empty where all is right
+     * @param onHost the op types of nodes that the device handed to the host
+     */
+    record Outcome(OnnxNodeTest test, Result result, String detail, Set<String> onHost) {}
+
+    /** All tests below a folder, in order of their paths. */
+    static List<OnnxNodeTest> below(Path root) throws IOException {
+        try (Stream<Path> files = Files.walk(root)) {
+            return files.filter(f -> f.endsWith("model.onnx"))
+                    .map(Path::getParent)
+                    .sorted()
+                    .map(f -> new OnnxNodeTest(root.relativize(f).toString(), f))
+                    .toList();
+        }
+    }
+
+    /** Runs every data set, node by node, on a device opened for the purpose. */
+    Outcome run(Device device) throws IOException {
+        try {
+            ModelProto proto = ModelProto.parseFrom(Files.readAllBytes(folder.resolve("model.onnx")));
+            OnnxModel model = OnnxModel.of(name, proto);
+            List<Path> sets;
+            try (Stream<Path> all = Files.list(folder)) {
+                sets = all.filter(Files::isDirectory).sorted().toList();
+            }
+            Optional<String> difference = Optional.empty();
+            for (Path set : sets) {
+                difference = difference.isPresent() ? difference : differenceOf(device, model, set);
+            }
+            return outcome(device, difference.isPresent() ? Result.WRONG : Result.RIGHT, difference.orElse(""));
+        } catch (RebiasException e) {
+            return outcome(device, Result.REFUSED, e.getMessage());
+        } catch (RuntimeException | Error e) {
+            return outcome(
+                    device, Result.CRASHED, e + " at " + Arrays.stream(e.getStackTrace()).limit(4).toList());
+        }
+    }
+
+    private Outcome outcome(Device device, Result result, String detail) {
+        Set<String> onHost = new HashSet<>();
+        device.warnings().stream()
+                .filter(w -> w.contains("no form for the GPU"))
+                .forEach(w -> onHost.add(w.substring(0, w.indexOf(' '))));
+        return new Outcome(this, result, detail, onHost);
+    }
+
+    private static Optional<String> differenceOf(Device device, OnnxModel model, Path set) throws IOException {
+        Set<String> initializers = new HashSet<>();
+        model.proto().getGraph().getInitializerList().forEach(i -> initializers.add(i.getName()));
+        List<String> inputs = model.proto().getGraph().getInputList().stream()
+                .map(ValueInfoProto::getName)
+                .filter(i -> !initializers.contains(i))
+                .toList();
+        Map<String, HostTensor> given = new HashMap<>();
+        for (int i = 0; i < inputs.size(); i++) {
+            given.put(inputs.get(i), read(set.resolve("input_" + i + ".pb")));
+        }
+        Map<String, HostTensor> actual = DeviceNetwork.run(device, model, given);
+        List<String> outputs = model.proto().getGraph().getOutputList().stream()
+                .map(ValueInfoProto::getName)
+                .toList();
+        for (int i = 0; i < outputs.size(); i++) {
+            HostTensor expected = read(set.resolve("output_" + i + ".pb"));
+            HostTensor found = actual.get(outputs.get(i));
+            if (found == null) {
+                throw new UnsupportedException("output " + outputs.get(i) + " is a constant");
+            }
+            Optional<String> difference = difference(expected, found);
+            if (difference.isPresent()) {
+                return Optional.of(set.getFileName() + ", " + outputs.get(i) + ": " + difference.get());
+            }
+        }
+        return Optional.empty();
+    }
+
+    private static HostTensor read(Path file) throws IOException {
+        return TestTensors.of(TensorProto.parseFrom(Files.readAllBytes(file)));
+    }
+
+    /** The first difference beyond the tolerance; integers must be equal, NaN and infinities must be where they are expected. */
+    static Optional<String> difference(HostTensor expected, HostTensor actual) {
+        if (expected.type() != actual.type() || !Arrays.equals(expected.shape(), actual.shape())) {
+            return Optional.of(actual + " instead of " + expected);
+        }
+        double[] e = TestTensors.doubles(expected);
+        double[] a = TestTensors.doubles(actual);
+        List<String> differences = new ArrayList<>();
+        for (int i = 0; i < e.length && differences.isEmpty(); i++) {
+            double bound = TestTensors.isInteger(expected.type()) ? 0 : ABSOLUTE + RELATIVE * Math.abs(e[i]);
+            boolean same = Double.isFinite(e[i]) ? Math.abs(a[i] - e[i]) <= bound : Double.compare(a[i], e[i]) == 0;
+            if (!same) {
+                differences.add("element " + i + " of " + Shape.text(expected.shape()) + " is " + a[i]
+                        + " instead of " + e[i]);
+            }
+        }
+        return differences.stream().findFirst();
+    }
+}
