@@ -10,14 +10,22 @@ __device__ __forceinline__ void copy(const T* __restrict__ from, T* __restrict__
     if (i < n) to[to_offset + offset(walk_to, i)] = from[from_offset + offset(walk_from, i)];
 }
 
-#define COPY(BYTES, T)                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(256)                                                                                          \
-        copy_##BYTES(const T* __restrict__ from, T* __restrict__ to, long long n, long long from_offset, long long to_offset, Walk walk_from,  \
-                     Walk walk_to) {                                                                                                           \
-        copy(from, to, n, from_offset, to_offset, walk_from, walk_to);                                                                         \
-    }
+extern "C" __global__ void __launch_bounds__(256) copy_1(const unsigned char* __restrict__ from, unsigned char* __restrict__ to, long long n,
+                                                         long long from_offset, long long to_offset, Walk walk_from, Walk walk_to) {
+    copy(from, to, n, from_offset, to_offset, walk_from, walk_to);
+}
 
-COPY(1, unsigned char)
-COPY(2, unsigned short)
-COPY(4, float)
-COPY(8, unsigned long long)
+extern "C" __global__ void __launch_bounds__(256) copy_2(const unsigned short* __restrict__ from, unsigned short* __restrict__ to, long long n,
+                                                         long long from_offset, long long to_offset, Walk walk_from, Walk walk_to) {
+    copy(from, to, n, from_offset, to_offset, walk_from, walk_to);
+}
+
+extern "C" __global__ void __launch_bounds__(256) copy_4(const float* __restrict__ from, float* __restrict__ to, long long n,
+                                                         long long from_offset, long long to_offset, Walk walk_from, Walk walk_to) {
+    copy(from, to, n, from_offset, to_offset, walk_from, walk_to);
+}
+
+extern "C" __global__ void __launch_bounds__(256) copy_8(const unsigned long long* __restrict__ from, unsigned long long* __restrict__ to, long long n,
+                                                         long long from_offset, long long to_offset, Walk walk_from, Walk walk_to) {
+    copy(from, to, n, from_offset, to_offset, walk_from, walk_to);
+}

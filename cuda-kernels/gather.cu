@@ -31,19 +31,50 @@ __device__ __forceinline__ void gather_elements(const T* __restrict__ from, T* _
     to[i] = k < 0 ? (T)missing : from[offset(walk, i) + k * stride];
 }
 
-#define GATHER(BYTES, T)                                                                                                                             \
-    extern "C" __global__ void __launch_bounds__(256)                                                                                                \
-        gather_##BYTES(const T* __restrict__ from, T* __restrict__ to, long long n, const void* __restrict__ index, int wide, long long size,        \
-                       long long count, long long inner, long long missing) {                                                                        \
-        gather(from, to, n, index, wide, size, count, inner, missing);                                                                               \
-    }                                                                                                                                                \
-    extern "C" __global__ void __launch_bounds__(256)                                                                                                \
-        gather_elements_##BYTES(const T* __restrict__ from, T* __restrict__ to, long long n, const void* __restrict__ index, int wide,               \
-                                long long size, long long stride, long long missing, Walk walk) {                                                    \
-        gather_elements(from, to, n, index, wide, size, stride, missing, walk);                                                                      \
-    }
+extern "C" __global__ void __launch_bounds__(256) gather_1(const unsigned char* __restrict__ from, unsigned char* __restrict__ to, long long n,
+                                                           const void* __restrict__ index, int wide, long long size, long long count,
+                                                           long long inner, long long missing) {
+    gather(from, to, n, index, wide, size, count, inner, missing);
+}
 
-GATHER(1, unsigned char)
-GATHER(2, unsigned short)
-GATHER(4, unsigned int)
-GATHER(8, unsigned long long)
+extern "C" __global__ void __launch_bounds__(256) gather_2(const unsigned short* __restrict__ from, unsigned short* __restrict__ to, long long n,
+                                                           const void* __restrict__ index, int wide, long long size, long long count,
+                                                           long long inner, long long missing) {
+    gather(from, to, n, index, wide, size, count, inner, missing);
+}
+
+extern "C" __global__ void __launch_bounds__(256) gather_4(const unsigned int* __restrict__ from, unsigned int* __restrict__ to, long long n,
+                                                           const void* __restrict__ index, int wide, long long size, long long count,
+                                                           long long inner, long long missing) {
+    gather(from, to, n, index, wide, size, count, inner, missing);
+}
+
+extern "C" __global__ void __launch_bounds__(256) gather_8(const unsigned long long* __restrict__ from, unsigned long long* __restrict__ to, long long n,
+                                                           const void* __restrict__ index, int wide, long long size, long long count,
+                                                           long long inner, long long missing) {
+    gather(from, to, n, index, wide, size, count, inner, missing);
+}
+
+extern "C" __global__ void __launch_bounds__(256) gather_elements_1(const unsigned char* __restrict__ from, unsigned char* __restrict__ to, long long n,
+                                                                    const void* __restrict__ index, int wide, long long size, long long stride,
+                                                                    long long missing, Walk walk) {
+    gather_elements(from, to, n, index, wide, size, stride, missing, walk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) gather_elements_2(const unsigned short* __restrict__ from, unsigned short* __restrict__ to, long long n,
+                                                                    const void* __restrict__ index, int wide, long long size, long long stride,
+                                                                    long long missing, Walk walk) {
+    gather_elements(from, to, n, index, wide, size, stride, missing, walk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) gather_elements_4(const unsigned int* __restrict__ from, unsigned int* __restrict__ to, long long n,
+                                                                    const void* __restrict__ index, int wide, long long size, long long stride,
+                                                                    long long missing, Walk walk) {
+    gather_elements(from, to, n, index, wide, size, stride, missing, walk);
+}
+
+extern "C" __global__ void __launch_bounds__(256) gather_elements_8(const unsigned long long* __restrict__ from, unsigned long long* __restrict__ to, long long n,
+                                                                    const void* __restrict__ index, int wide, long long size, long long stride,
+                                                                    long long missing, Walk walk) {
+    gather_elements(from, to, n, index, wide, size, stride, missing, walk);
+}

@@ -291,11 +291,12 @@ record PointwiseExpression(String code, ElementType type, List<Float> constants,
                 && types.get(1).filter(t -> t == ElementType.FLOAT).isPresent()
                 && Set.of(ElementType.UINT8, ElementType.INT8).contains(to)
                 && isPlain(node);
+        // A scale that was computed follows from data whose last bit depends on who computes them: the quotient is rounded as a float holds it, as ONNX Runtime does.
         String bounds = to == ElementType.UINT8 ? "0.0f, 255.0f" : "-128.0f, 127.0f";
         String shift = zero(types).isPresent() ? "(float)x2" : "0.0f";
         return usable
                 ? Optional.of(new PointwiseExpression(
-                        "quantize(x0, x1, " + shift + ", " + bounds + ")", to, List.of(), axis(node)))
+                        "clip(rintf(x0 / x1) + " + shift + ", " + bounds + ")", to, List.of(), axis(node)))
                 : Optional.empty();
     }
 
