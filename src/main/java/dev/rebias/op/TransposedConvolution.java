@@ -109,7 +109,8 @@ public record TransposedConvolution(Window window, long group, List<Long> output
         }
         long stride = window.strides().get(i);
         long out = outputShape.isEmpty() ? in * stride : outputShape.get(outputShape.size() - n + i);
-        long total = stride * (in - 1) + outputPadding.get(i) + window.extent(i) - out;
+        // An output that is larger than all products reach has zeros behind them.
+        long total = Math.max(0, stride * (in - 1) + outputPadding.get(i) + window.extent(i) - out);
         // With SAME_UPPER the odd element is cut off behind, else before.
         return window.autoPad() == Window.AutoPad.SAME_UPPER ? total / 2 : total - total / 2;
     }

@@ -62,22 +62,31 @@ final class Moves {
     /** Every axis as often as the second input says. */
     static Optional<List<Tensor>> tile(OnnxOp op, Inputs inputs) {
         Optional<long[]> repeats = inputs.given(1) ? inputs.integers(1) : Optional.empty();
-        if (!inputs.onDevice(0) || repeats.isEmpty() || repeats.get().length != inputs.shape(0).length) {
+        if (!inputs.onDevice(0) || repeats.isEmpty() || repeats.get().length != inputs.shape(0).length
+                || Arrays.stream(repeats.get()).anyMatch(r -> r < 0)) {
             return Optional.empty();
         }
-        long[] shape = inputs.shape(0);
-        long[] own = Walk.dense(shape);
-        int rank = shape.length;
-        long[] out = new long[rank];
-        long[] sizes = new long[2 * rank];
-        long[] strides = new long[2 * rank];
-        for (int i = 0; i < rank; i++) {
-            out[i] = Math.multiplyExact(shape[i], repeats.get()[i]);
-            sizes[2 * i] = repeats.get()[i];
-            sizes[2 * i + 1] = shape[i];
-            strides[2 * i + 1] = own[i];
+        DeviceTensor value = inputs.device(0).reshape(inputs.shape(0));
+        for (int axis = 0; axis < repeats.get().length; axis++) {
+            long times = repeats.get()[axis];
+            if (times != 1) {
+                try (DeviceTensor before = value) {
+                    value = repeated(inputs.context(), before, axis, times);
+                }
+            }
         }
-        return walked(inputs.context(), inputs.device(0), 0, strides, sizes, out).map(List::of);
+        return Optional.of(List.of(value));
+    }
+
+    /** Along one axis: a walk over three dimensions, whatever the tensor's rank. */
+    private static DeviceTensor repeated(CudaContext context, DeviceTensor x, int axis, long times) {
+        long[] out = x.shape();
+        long outer = Shape.elements(out, 0, axis);
+        long run = Shape.elements(out, axis, out.length);
+        out[axis] = Math.multiplyExact(out[axis], times);
+        long[] sizes = {outer, times, run};
+        long[] strides = {run, 0, 1};
+        return walked(context, x, 0, strides, sizes, out).orElseThrow();
     }
 
     /** Channels in blocks of b x b to positions: [N, C, H, W] to [N, C / b^2, H b, W b]. */

@@ -77,6 +77,7 @@ final class NodeForms {
                 op.node().getOutputList().stream().filter(o -> !o.isEmpty()).count();
         if (!inputs.onDevice(0)
                 || outputs != 1
+                || (inputs.given(2) && !inputs.parameter(2).filter(Views::isFalse).isPresent())
                 || (inputs.given(1)
                         && inputs.integers(1).isEmpty()
                         && !op.type().equals("Dropout"))) {

@@ -11,9 +11,11 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.bytedeco.cuda.cudnn.cudnnConvolutionBwdDataAlgoPerf_t;
 import org.bytedeco.cuda.cudnn.cudnnConvolutionFwdAlgoPerf_t;
 import org.bytedeco.cuda.global.cudnn;
@@ -76,13 +78,13 @@ final class PreparedConvolution implements PreparedOp {
         if (x.elements() == 0 || Shape.elements(out) == 0) {
             return List.of(DeviceTensor.allocate(context, ElementType.FLOAT, out));
         }
-        List<Long> key = java.util.Arrays.stream(x.shape()).boxed().toList();
+        List<Long> key = Arrays.stream(x.shape()).boxed().toList();
         Prepared prepared = shapes.computeIfAbsent(key, k -> prepare(x.shape(), out));
         return List.of(op instanceof Convolution ? convolve(x, out, prepared) : transpose(x, out, prepared));
     }
 
     private DeviceTensor convolve(DeviceTensor x, long[] out, Prepared p) {
-        boolean padded = !java.util.Arrays.equals(p.inner(), x.shape());
+        boolean padded = !Arrays.equals(p.inner(), x.shape());
         DeviceTensor source = padded ? Copies.place(context, x, p.inner(), p.begins()) : x;
         try (MemoryPool.Block space = context.pool().allocate(p.workspace(), "cuDNN's workspace")) {
             DeviceTensor y = DeviceTensor.allocate(context, ElementType.FLOAT, out);
@@ -116,7 +118,7 @@ final class PreparedConvolution implements PreparedOp {
     }
 
     private DeviceTensor transpose(DeviceTensor dy, long[] out, Prepared p) {
-        boolean cut = !java.util.Arrays.equals(p.inner(), out);
+        boolean cut = !Arrays.equals(p.inner(), out);
         try (Partial made = new Partial();
                 MemoryPool.Block space = context.pool().allocate(p.workspace(), "cuDNN's workspace")) {
             DeviceTensor dx = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, p.inner()));
@@ -138,11 +140,21 @@ final class PreparedConvolution implements PreparedOp {
                     "cudnnConvolutionBackwardData",
                     p.descriptors().what());
             if (cut) {
-                return Copies.window(context, dx, out, p.begins());
+                return cut(dx, out, p.begins());
             }
             made.complete();
             return dx;
         }
+    }
+
+    /** The part that begins there; what lies behind the last product is zero. */
+    private DeviceTensor cut(DeviceTensor dx, long[] out, long[] begins) {
+        long[] inner = dx.shape();
+        boolean inside = IntStream.range(0, out.length).allMatch(i -> begins[i] + out[i] <= inner[i]);
+        return inside
+                ? Copies.window(context, dx, out, begins)
+                : Copies.place(
+                        context, dx, out, Arrays.stream(begins).map(b -> -b).toArray());
     }
 
     private Prepared prepare(long[] in, long[] out) {
@@ -194,8 +206,9 @@ final class PreparedConvolution implements PreparedOp {
             pads.add(symmetric ? begin : 0);
             if (!symmetric) {
                 long whole = window.strides().get(i) * (in[i + 2] - 1) + window.extent(i);
-                // Output padding may reach beyond the last tap.
-                inner[i + 2] = Math.max(whole, begin + out[i + 2]);
+                // Output padding may reach beyond the last tap, but to cuDNN by less than a stride.
+                long reach = whole + window.strides().get(i) - 1;
+                inner[i + 2] = Math.min(Math.max(whole, begin + out[i + 2]), reach);
                 begins[i + 2] = begin;
             }
         }

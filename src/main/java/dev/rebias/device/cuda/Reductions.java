@@ -19,6 +19,12 @@ final class Reductions {
             return Optional.empty();
         }
         long[] shape = inputs.shape(0);
+        if (inputs.given(1)
+                && inputs.shape(1).length == 1
+                && inputs.shape(1)[0] == 0
+                && Attributes.integer(op.node(), "noop_with_empty_axes", 0) != 0) {
+            return Optional.of(List.of(inputs.device(0).reshape(shape)));
+        }
         Optional<Reduction> parsed = inputs.given(1) && inputs.integers(1).isEmpty()
                 ? Optional.empty()
                 : Reduction.of(op, shape, inputs.integers(1));
