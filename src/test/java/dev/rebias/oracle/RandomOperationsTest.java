@@ -1,0 +1,118 @@
+package dev.rebias.oracle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OnnxValue;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
+import dev.rebias.device.Device;
+import dev.rebias.device.Devices;
+import dev.rebias.device.Emulator;
+import dev.rebias.device.TestDevices;
+import dev.rebias.error.RebiasException;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.runtime.OnnxRuntime;
+import dev.rebias.tensor.HostTensor;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Legal nodes with random attributes, shapes and values: every device computes what ONNX Runtime computes. */
+@Tag("cuda")
+final class RandomOperationsTest {
+    private static final int OPERATIONS = Integer.getInteger("rebias.random.operations", 2000);
+    private static final long FIRST = Long.getLong("rebias.random.first", 0);
+
+    private enum Result {
+        RIGHT,
+        /** ONNX Runtime has no kernel for it, or finds it illegal. */
+        ILLEGAL,
+        REFUSED,
+        WRONG,
+        CRASHED
+    }
+
+    private static List<String> devices() {
+        return TestDevices.names();
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void everyDeviceComputesWhatOnnxRuntimeComputes(String name) {
+        Map<Result, Integer> counts = new EnumMap<>(Result.class);
+        Map<String, Integer> onHost = new TreeMap<>();
+        List<String> faults = new ArrayList<>();
+        for (long seed = FIRST; seed < FIRST + OPERATIONS; seed++) {
+            RandomOperation operation = RandomOperation.of(seed);
+            Optional<Map<String, HostTensor>> expected = expected(operation);
+            try (Device device = Devices.open(name).device()) {
+                String detail = "";
+                Result result;
+                try {
+                    Map<String, HostTensor> actual =
+                            DeviceNetwork.run(device, OnnxModel.of("random", operation.model()), operation.given());
+                    Optional<String> difference =
+                            expected.flatMap(e -> difference(e, actual));
+                    detail = difference.orElse("");
+                    result = expected.isEmpty() ? Result.ILLEGAL : difference.isEmpty() ? Result.RIGHT : Result.WRONG;
+                } catch (RebiasException e) {
+                    detail = e.getMessage();
+                    result = expected.isEmpty() ? Result.ILLEGAL : Result.REFUSED;
+                } catch (RuntimeException | Error e) {
+                    detail = e + " at " + e.getStackTrace()[0] + " " + e.getStackTrace()[1];
+                    result = Result.CRASHED;
+                }
+                counts.merge(result, 1, Integer::sum);
+                device.warnings().stream()
+                        .filter(w -> w.contains("no form"))
+                        .forEach(w -> onHost.merge(w.substring(0, w.indexOf(' ')), 1, Integer::sum));
+                if (result != Result.RIGHT && result != Result.ILLEGAL) {
+                    faults.add(result + ", seed " + seed + ": " + operation + ": " + detail);
+                }
+            }
+            if (Emulator.present()) {
+                assertThat(Emulator.require().violation()).as("%s", operation).isEmpty();
+            }
+        }
+        System.out.printf("%s: %d random operations %s, on the host %s%n", name, OPERATIONS, counts, onHost);
+        assertThat(faults).isEmpty();
+    }
+
+    private static Optional<String> difference(Map<String, HostTensor> expected, Map<String, HostTensor> actual) {
+        return expected.entrySet().stream()
+                .map(e -> OnnxNodeTest.difference(e.getValue(), actual.get(e.getKey())))
+                .flatMap(Optional::stream)
+                .findFirst();
+    }
+
+    /** What ONNX Runtime computes; empty where it refuses. */
+    private static Optional<Map<String, HostTensor>> expected(RandomOperation operation) {
+        Map<String, OnnxTensor> fed = new HashMap<>();
+        try (OrtSession session = OnnxRuntime.session(
+                operation.model().toByteArray(), OrtSession.SessionOptions.OptLevel.NO_OPT, OnnxRuntime.Threads.CALLER)) {
+            for (Map.Entry<String, HostTensor> input : operation.given().entrySet()) {
+                fed.put(input.getKey(), OnnxRuntime.view(input.getValue()));
+            }
+            try (OrtSession.Result result = session.run(fed)) {
+                Map<String, HostTensor> outputs = new LinkedHashMap<>();
+                for (Map.Entry<String, OnnxValue> output : result) {
+                    outputs.put(output.getKey(), OnnxRuntime.copy(output.getKey(), output.getValue()));
+                }
+                return Optional.of(outputs);
+            }
+        } catch (OrtException e) {
+            return Optional.empty();
+        } finally {
+            fed.values().forEach(OnnxTensor::close);
+        }
+    }
+}
