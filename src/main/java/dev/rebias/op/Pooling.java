@@ -50,10 +50,10 @@ public record Pooling(boolean maximum, Window window, boolean ceil, boolean coun
         for (int i = 0; i < n; i++) {
             long in = data[i + 2];
             long stride = window.strides().get(i);
-            long range = in + window.begin(i, in) + window.end(i, in) - window.extent(i);
+            long range = in + begin(i, in) + end(i, in) - window.extent(i);
             out[i + 2] = (ceil ? -Math.floorDiv(-range, stride) : Math.floorDiv(range, stride)) + 1;
             // A window that would begin in the padding behind the data does not count.
-            if (ceil && (out[i + 2] - 1) * stride >= in + window.begin(i, in)) {
+            if (ceil && (out[i + 2] - 1) * stride >= in + begin(i, in)) {
                 out[i + 2]--;
             }
             if (out[i + 2] < 1) {
@@ -62,5 +62,20 @@ public record Pooling(boolean maximum, Window window, boolean ceil, boolean coun
             }
         }
         return out;
+    }
+
+    /** The padding before data of that size along spatial dimension i. ONNX Runtime does not count the dilation where auto_pad is SAME, as it does for convolutions. */
+    public long begin(int i, long in) {
+        return padding().begin(i, in);
+    }
+
+    /** The padding behind the data, as {@link #begin}. */
+    public long end(int i, long in) {
+        return padding().end(i, in);
+    }
+
+    private Window padding() {
+        List<Long> ones = Collections.nCopies(window.kernel().size(), 1L);
+        return new Window(window.kernel(), window.strides(), ones, window.pads(), window.autoPad());
     }
 }

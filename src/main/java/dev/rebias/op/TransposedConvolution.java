@@ -68,7 +68,7 @@ public record TransposedConvolution(Window window, long group, List<Long> output
                 out[i + 2] = switch (window.autoPad()) {
                     case NOTSET -> full - window.totalPad(i);
                     case VALID -> full;
-                    case SAME_UPPER, SAME_LOWER -> data[i + 2] * stride;
+                    case SAME_UPPER, SAME_LOWER -> Math.min(full, data[i + 2] * stride);
                 };
             }
         }

@@ -118,7 +118,7 @@ final class PreparedPooling implements PreparedOp {
             kernel[i] = window.kernel().get(i);
             strides[i] = window.strides().get(i);
             dilations[i] = window.dilations().get(i) - 1;
-            before[i] = window.begin(i, data[i + 2]);
+            before[i] = pooling.begin(i, data[i + 2]);
             behind[i] = (out[i + 2] - 1) * strides[i] + window.extent(i) - before[i] - data[i + 2];
         }
         int algorithm = pooling.maximum()

@@ -42,8 +42,8 @@ final class NodeForms {
         FORMS.put("Concat", NodeForms::concat);
         FORMS.put("Expand", NodeForms::expand);
         FORMS.put("Pad", NodeForms::pad);
-        FORMS.put("MaxPool", NodeForms::pool);
-        FORMS.put("AveragePool", NodeForms::pool);
+        FORMS.put("MaxPool", Pools::pool);
+        FORMS.put("AveragePool", Pools::pool);
         FORMS.put("Softmax", NodeForms::softmax);
         FORMS.put("LogSoftmax", NodeForms::softmax);
         FORMS.put("Resize", Resizes::resize);
@@ -167,7 +167,7 @@ final class NodeForms {
     }
 
     private static Optional<List<Tensor>> concat(OnnxOp op, Inputs inputs) {
-        if (!IntStream.range(0, inputs.count()).allMatch(inputs::onDevice)) {
+        if (!IntStream.range(0, inputs.count()).allMatch(i -> inputs.is(i, inputs.type(0)))) {
             return Optional.empty();
         }
         List<DeviceTensor> parts =
@@ -220,57 +220,6 @@ final class NodeForms {
         float constant = value.map(v -> v.floats().get(0)).orElse(Attributes.real(op.node(), "value", 0));
         return Copies.pad(inputs.context(), x, out, Arrays.copyOf(pads.get(), rank), mode, constant)
                 .map(List::of);
-    }
-
-    private static Optional<List<Tensor>> pool(OnnxOp op, Inputs inputs) {
-        Pooling pooling = Pooling.of(op);
-        Window window = pooling.window();
-        DeviceTensor x = inputs.device(0);
-        long[] in = x.shape();
-        boolean indices = op.node().getOutputCount() > 1;
-        if (in.length < 3 || in.length > 4 || indices || x.type() != ElementType.FLOAT) {
-            return Optional.empty();
-        }
-        long[] out = pooling.outputShape(in);
-        int n = in.length - 2;
-        int[] fields = new int[14];
-        int[] defaults = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1};
-        System.arraycopy(defaults, 0, fields, 0, fields.length);
-        for (int i = 0; i < n; i++) {
-            int d = 2 - n + i;
-            long size = in[i + 2];
-            long[] values = {
-                size,
-                out[i + 2],
-                window.kernel().get(i),
-                window.strides().get(i),
-                window.dilations().get(i),
-                window.begin(i, size),
-                size + window.end(i, size)
-            };
-            for (int f = 0; f < values.length; f++) {
-                fields[2 * f + d] = Math.toIntExact(values[f]);
-            }
-        }
-        CudaContext context = inputs.context();
-        try (Partial made = new Partial()) {
-            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
-            long elements = y.elements();
-            if (elements > 0) {
-                String kernel = pooling.maximum() ? "pool_max" : "pool_average";
-                Launch arguments = context.arguments()
-                        .pointer(x.address())
-                        .pointer(y.address())
-                        .integer(elements)
-                        .struct(fields);
-                if (!pooling.maximum()) {
-                    arguments.small(pooling.countPadding() ? 1 : 0);
-                }
-                arguments.over(context.kernel("pool.cu", kernel), kernel, elements);
-            }
-            made.complete();
-            return Optional.of(List.of(y));
-        }
     }
 
     private static Optional<List<Tensor>> softmax(OnnxOp op, Inputs inputs) {
