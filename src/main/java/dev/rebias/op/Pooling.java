@@ -64,18 +64,29 @@ public record Pooling(boolean maximum, Window window, boolean ceil, boolean coun
         return out;
     }
 
-    /** The padding before data of that size along spatial dimension i. ONNX Runtime does not count the dilation where auto_pad is SAME, as it does for convolutions. */
+    /**
+     * The padding before data of that size along spatial dimension i. Where auto_pad is SAME it is what ONNX Runtime makes of it, which does not count the dilation as it does for
+     * convolutions, and may be negative: then some of the data are passed over.
+     */
     public long begin(int i, long in) {
-        return padding().begin(i, in);
+        return switch (window.autoPad()) {
+            case NOTSET, VALID -> window.begin(i, in);
+            case SAME_UPPER -> same(i, in) / 2;
+            case SAME_LOWER -> (same(i, in) + 1) / 2;
+        };
     }
 
     /** The padding behind the data, as {@link #begin}. */
     public long end(int i, long in) {
-        return padding().end(i, in);
+        return switch (window.autoPad()) {
+            case NOTSET, VALID -> window.end(i, in);
+            case SAME_UPPER, SAME_LOWER -> same(i, in) - begin(i, in);
+        };
     }
 
-    private Window padding() {
-        List<Long> ones = Collections.nCopies(window.kernel().size(), 1L);
-        return new Window(window.kernel(), window.strides(), ones, window.pads(), window.autoPad());
+    private long same(int i, long in) {
+        long stride = window.strides().get(i);
+        long outputs = (in + stride - 1) / stride;
+        return (outputs - 1) * stride + window.kernel().get(i) - in;
     }
 }

@@ -61,10 +61,15 @@ public record TransposedConvolution(Window window, long group, List<Long> output
         int n = window.kernel().size();
         for (int i = 0; i < n; i++) {
             long stride = window.strides().get(i);
+            long full = stride * (data[i + 2] - 1) + outputPadding.get(i) + window.extent(i);
             if (!outputShape.isEmpty()) {
                 out[i + 2] = outputShape.get(outputShape.size() - n + i);
+                if (out[i + 2] >= full + stride) {
+                    throw new UnsupportedException("ConvTranspose with output_shape " + outputShape + " makes "
+                            + full + " values along spatial dimension " + i + " of data of shape " + Shape.text(data)
+                            + "; its output may be larger by less than a stride of " + stride);
+                }
             } else {
-                long full = stride * (data[i + 2] - 1) + outputPadding.get(i) + window.extent(i);
                 out[i + 2] = switch (window.autoPad()) {
                     case NOTSET -> full - window.totalPad(i);
                     case VALID -> full;

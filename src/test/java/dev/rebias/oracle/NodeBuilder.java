@@ -57,9 +57,14 @@ final class NodeBuilder {
         return of[random.nextInt(of.length)];
     }
 
-    /** Sizes that are seldom round: mostly small, now and then 1, rarely 0. */
+    /** Sizes that are seldom round: mostly small, now and then 1, rarely 0; a few times one that is more than a block of threads. */
     long[] shape(int rank) {
         long[] shape = new long[rank];
+        if (rank > 0 && rank <= 3 && chance(0.04)) {
+            Arrays.setAll(shape, i -> between(1, 6));
+            shape[random.nextInt(rank)] = between(200, 1500);
+            return shape;
+        }
         Arrays.setAll(shape, i -> chance(0.02) ? 0 : chance(0.2) ? 1 : between(2, rank > 4 ? 4 : 9));
         return shape;
     }

@@ -121,6 +121,10 @@ final class PreparedPooling implements PreparedOp {
             before[i] = pooling.begin(i, data[i + 2]);
             behind[i] = (out[i + 2] - 1) * strides[i] + window.extent(i) - before[i] - data[i + 2];
         }
+        // oneDNN passes over no data at the front.
+        if (Arrays.stream(before).anyMatch(b -> b < 0)) {
+            return Optional.empty();
+        }
         int algorithm = pooling.maximum()
                 ? dnnl_pooling_max
                 : pooling.countPadding() ? dnnl_pooling_avg_include_padding : dnnl_pooling_avg_exclude_padding;
