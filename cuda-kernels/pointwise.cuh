@@ -5,26 +5,32 @@
 #pragma once
 #include "elementwise.cuh"
 
-// ---- arithmetic of integers: as C has it, but nothing stops the machine
+// ---- arithmetic of integers: as C has it, but nothing stops the machine. Comparisons are with 1: with 0 they would be none for unsigned types.
+
+// Whether dividing by b overflows for the smallest integer: by -1, where there is one.
+template <typename T>
+__device__ __forceinline__ bool is_minus_one(T b) {
+    return b == (T)-1 && (T)-1 < (T)1;
+}
 
 template <typename T>
 __device__ __forceinline__ T quotient(T a, T b) {
     if (b == 0) return 0;
-    return b == (T)-1 && (T)-1 < (T)0 ? (T)(0 - a) : (T)(a / b);
+    return is_minus_one(b) ? (T)(0 - a) : (T)(a / b);
 }
 
 // The remainder with the divisor's sign, as Python has it.
 template <typename T>
 __device__ __forceinline__ T modulo(T a, T b) {
-    if (b == 0 || (b == (T)-1 && (T)-1 < (T)0)) return 0;
+    if (b == 0 || is_minus_one(b)) return 0;
     T rest = (T)(a % b);
-    return rest != 0 && ((rest < 0) != (b < 0)) ? (T)(rest + b) : rest;
+    return rest != 0 && ((rest < (T)1) != (b < (T)1)) ? (T)(rest + b) : rest;
 }
 
 // The remainder with the dividend's sign, as C has it.
 template <typename T>
 __device__ __forceinline__ T remainder_of(T a, T b) {
-    return b == 0 || (b == (T)-1 && (T)-1 < (T)0) ? (T)0 : (T)(a % b);
+    return b == 0 || is_minus_one(b) ? (T)0 : (T)(a % b);
 }
 
 __device__ __forceinline__ float remainder_of(float a, float b) {
@@ -43,12 +49,13 @@ __device__ __forceinline__ T smaller(T a, T b) {
 
 template <typename T>
 __device__ __forceinline__ T sign(T a) {
-    return (T)((a > (T)0) - (a < (T)0));
+    if (a == (T)0 || a != a) return (T)0;
+    return a > (T)0 ? (T)1 : (T)-1;
 }
 
 template <typename T>
 __device__ __forceinline__ T magnitude(T a) {
-    return a < (T)0 ? (T)(0 - a) : a;
+    return a > (T)0 ? a : (T)(0 - a);
 }
 
 // ---- conversions (ONNX Cast)

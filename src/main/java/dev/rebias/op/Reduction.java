@@ -16,7 +16,8 @@ import java.util.stream.IntStream;
  * @param order the order into which the data's axes must be brought first, where those that are reduced are no neighbours
  * @param output the output's shape
  */
-public record Reduction(Operation operation, long outer, long length, long inner, Optional<int[]> order, long[] output) {
+public record Reduction(
+        Operation operation, long outer, long length, long inner, Optional<int[]> order, long[] output) {
     /** What is done along the axes. */
     public enum Operation {
         MEAN(0),
@@ -107,15 +108,13 @@ public record Reduction(Operation operation, long outer, long length, long inner
                     Optional.empty(),
                     output));
         }
-        int[] order = IntStream.concat(
-                        IntStream.range(0, rank).filter(i -> !gone[i]), Arrays.stream(reduced))
+        int[] order = IntStream.concat(IntStream.range(0, rank).filter(i -> !gone[i]), Arrays.stream(reduced))
                 .toArray();
         long length = 1;
         for (int a : reduced) {
             length = Math.multiplyExact(length, data[a]);
         }
-        return Optional.of(
-                new Reduction(operation, Shape.elements(output), length, 1, Optional.of(order), output));
+        return Optional.of(new Reduction(operation, Shape.elements(output), length, 1, Optional.of(order), output));
     }
 
     /** The op types that this parses. */

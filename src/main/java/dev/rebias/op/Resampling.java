@@ -29,12 +29,7 @@ public record Resampling(List<Axis> axes, long[] output, float outside) {
 
     /** What the node's attributes say of every axis. */
     private record Style(
-            String mode,
-            String coordinates,
-            String rounding,
-            boolean isOld,
-            float cubic,
-            boolean excludeOutside) {}
+            String mode, String coordinates, String rounding, boolean isOld, float cubic, boolean excludeOutside) {}
 
     /** One axis: its sizes before and after, the factor between them, and the part of the input that is taken. */
     private record Span(long in, long out, float scale, float begin, float end) {}
@@ -64,9 +59,7 @@ public record Resampling(List<Axis> axes, long[] output, float outside) {
                 Attributes.integer(node, "exclude_outside", 0) != 0);
         int rank = data.length;
         int[] named = Attributes.integers(node, "axes")
-                .map(l -> l.stream()
-                        .mapToInt(a -> (int) (a < 0 ? a + rank : a))
-                        .toArray())
+                .map(l -> l.stream().mapToInt(a -> (int) (a < 0 ? a + rank : a)).toArray())
                 .orElseGet(() -> java.util.stream.IntStream.range(0, rank).toArray());
         boolean crop = style.coordinates().equals("tf_crop_and_resize");
         int given = scales.map(s -> s.length).or(() -> sizes.map(s -> s.length)).orElse(-1);
@@ -108,11 +101,12 @@ public record Resampling(List<Axis> axes, long[] output, float outside) {
     }
 
     private static Axis axis(int number, Span span, Style style) {
-        int taps = switch (style.mode()) {
-            case "nearest" -> 1;
-            case "linear" -> 2;
-            default -> 4;
-        };
+        int taps =
+                switch (style.mode()) {
+                    case "nearest" -> 1;
+                    case "linear" -> 2;
+                    default -> 4;
+                };
         int n = Math.toIntExact(span.out());
         int[] inputs = new int[n * taps];
         float[] weights = new float[n * taps];

@@ -39,8 +39,7 @@ public record Resizing(Taps rows, Taps columns, long[] output) {
                                 && a.taps() <= 2
                                 && Arrays.stream(a.inputs()).allMatch(i -> i >= 0));
         return known
-                ? Optional.of(new Resizing(
-                        taps(resampling, rank - 2), taps(resampling, rank - 1), resampling.output()))
+                ? Optional.of(new Resizing(taps(resampling, rank - 2), taps(resampling, rank - 1), resampling.output()))
                 : Optional.empty();
     }
 
@@ -51,7 +50,9 @@ public record Resizing(Taps rows, Taps columns, long[] output) {
         Optional<Resampling.Axis> changed =
                 resampling.axes().stream().filter(a -> a.axis() == axis).findFirst();
         for (int i = 0; i < n; i++) {
-            inputs[2 * i] = changed.isPresent() ? changed.get().inputs()[i * changed.get().taps()] : i;
+            inputs[2 * i] = changed.isPresent()
+                    ? changed.get().inputs()[i * changed.get().taps()]
+                    : i;
             boolean two = changed.isPresent() && changed.get().taps() == 2;
             inputs[2 * i + 1] = two ? changed.get().inputs()[2 * i + 1] : inputs[2 * i];
             weights[i] = two ? changed.get().weights()[2 * i + 1] : 0;

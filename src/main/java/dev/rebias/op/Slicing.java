@@ -48,7 +48,8 @@ public record Slicing(long[] start, long[] step, long[] output) {
             boolean none = size == 0 || distance <= 0;
             step[axis] = s;
             start[axis] = none ? 0 : begin;
-            // The first element, and one more for every whole step that stays before the end; no step is so long that this overflows.
+            // The first element, and one more for every whole step that stays before the end; no step is so long that
+            // this overflows.
             output[axis] = none ? 0 : 1 + (s < 0 ? (1 - distance) / s : (distance - 1) / s);
         }
         return new Slicing(start, step, output);

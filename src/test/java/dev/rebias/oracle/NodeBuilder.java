@@ -10,7 +10,6 @@ import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import dev.rebias.op.Tensors;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
-import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -37,6 +36,10 @@ final class NodeBuilder {
 
     Random random() {
         return random;
+    }
+
+    String type() {
+        return node.getOpType();
     }
 
     int opset() {
@@ -179,10 +182,5 @@ final class NodeBuilder {
             all.add(random.nextInt(all.size() + 1), i);
         }
         return list(all);
-    }
-
-    @Override
-    public String toString() {
-        return node.getOpType() + given.values().stream().map(t -> Shape.text(t.shape())).toList();
     }
 }

@@ -87,7 +87,9 @@ record OnnxNodeTest(String name, Path folder) {
             return outcome(device, Result.REFUSED, e.getMessage());
         } catch (RuntimeException | Error e) {
             return outcome(
-                    device, Result.CRASHED, e + " at " + Arrays.stream(e.getStackTrace()).limit(4).toList());
+                    device,
+                    Result.CRASHED,
+                    e + " at " + Arrays.stream(e.getStackTrace()).limit(4).toList());
         }
     }
 
@@ -145,18 +147,17 @@ record OnnxNodeTest(String name, Path folder) {
         }
         double[] e = TestTensors.doubles(expected);
         double[] a = TestTensors.doubles(actual);
-        double largest = Arrays.stream(e)
-                .filter(Double::isFinite)
-                .map(Math::abs)
-                .reduce(1, Math::max);
+        double largest =
+                Arrays.stream(e).filter(Double::isFinite).map(Math::abs).reduce(1, Math::max);
         double relative = expected.type() == ElementType.BFLOAT16 ? STEP_OF_BFLOAT16 : RELATIVE;
         List<String> differences = new ArrayList<>();
         for (int i = 0; i < e.length && differences.isEmpty(); i++) {
-            double bound = TestTensors.isInteger(expected.type()) ? 0 : OF_LARGEST * largest + relative * Math.abs(e[i]);
+            double bound =
+                    TestTensors.isInteger(expected.type()) ? 0 : OF_LARGEST * largest + relative * Math.abs(e[i]);
             boolean same = Double.isFinite(e[i]) ? Math.abs(a[i] - e[i]) <= bound : Double.compare(a[i], e[i]) == 0;
             if (!same) {
-                differences.add("element " + i + " of " + Shape.text(expected.shape()) + " is " + a[i]
-                        + " instead of " + e[i]);
+                differences.add(
+                        "element " + i + " of " + Shape.text(expected.shape()) + " is " + a[i] + " instead of " + e[i]);
             }
         }
         return differences.stream().findFirst();

@@ -64,7 +64,9 @@ final class OnnxNodeTestsTest {
                         .map(Outcome::toString))
                 .isEmpty();
         assertThat(right).as("right on %s", name).isGreaterThanOrEqualTo(RIGHT);
-        assertThat(withoutHost(outcomes)).as("right on %s without the host", name).isGreaterThanOrEqualTo(WITHOUT_HOST);
+        assertThat(withoutHost(outcomes))
+                .as("right on %s without the host", name)
+                .isGreaterThanOrEqualTo(WITHOUT_HOST);
     }
 
     /** Tests of our own, for what cards have forms for: they are everywhere, and none needs the host. */
@@ -89,8 +91,8 @@ final class OnnxNodeTestsTest {
                 assertThat(Emulator.require().live()).as(test.name()).isEmpty();
             }
         }
-        Map<Result, Long> counts = outcomes.stream()
-                .collect(Collectors.groupingBy(Outcome::result, TreeMap::new, Collectors.counting()));
+        Map<Result, Long> counts =
+                outcomes.stream().collect(Collectors.groupingBy(Outcome::result, TreeMap::new, Collectors.counting()));
         Map<String, Long> onHost = outcomes.stream()
                 .flatMap(o -> o.onHost().stream())
                 .collect(Collectors.groupingBy(t -> t, TreeMap::new, Collectors.counting()));

@@ -93,8 +93,8 @@ final class RandomMoves {
     }
 
     static RandomOperation view(Random random) {
-        String type = new String[] {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
-                [random.nextInt(6)];
+        String type =
+                new String[] {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"}[random.nextInt(6)];
         NodeBuilder b = new NodeBuilder(random, type, random.nextBoolean() ? 11 : 14);
         long[] shape = b.shape(b.between(1, 4));
         HostTensor x = b.numbers(type.equals("Dropout") ? ElementType.FLOAT : anyType(b), 0, 99, shape);
@@ -198,7 +198,7 @@ final class RandomMoves {
     }
 
     static RandomOperation resize(Random random) {
-        NodeBuilder b = new NodeBuilder(random, "Resize", b(random, 10, 11, 13, 18));
+        NodeBuilder b = new NodeBuilder(random, "Resize", pick(random, 10, 11, 13, 18));
         String mode = b.opset() < 11 ? b.one("nearest", "linear") : b.one("nearest", "linear", "cubic");
         long[] shape = {b.between(1, 2), b.between(1, 3), b.between(1, 7), b.between(1, 7)};
         float[] scales = {1, 1, b.one(0.5f, 0.6f, 1f, 1.5f, 2f, 3f, 0.8f), b.one(0.5f, 0.7f, 1f, 1.3f, 2f, 2.5f)};
@@ -213,8 +213,7 @@ final class RandomMoves {
         String coordinates = b.one("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners");
         b.attribute(text("coordinate_transformation_mode", coordinates));
         if (mode.equals("nearest")) {
-            b.attribute(text(
-                    "nearest_mode", b.one("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")));
+            b.attribute(text("nearest_mode", b.one("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")));
         }
         if (mode.equals("cubic") && b.chance(0.5)) {
             b.attribute(real("cubic_coeff_a", -0.5f)).attribute(integer("exclude_outside", random.nextInt(2)));
@@ -236,7 +235,7 @@ final class RandomMoves {
         return b.integers(sizes).build(1);
     }
 
-    private static int b(Random random, int... of) {
+    private static int pick(Random random, int... of) {
         return of[random.nextInt(of.length)];
     }
 
@@ -246,7 +245,12 @@ final class RandomMoves {
         int size = b.between(1, 3);
         int square = deep ? size * size : 1;
         int side = deep ? 1 : size;
-        long[] shape = {b.between(1, 2), (long) square * b.between(1, 3), (long) side * b.between(1, 4), (long) side * b.between(1, 3)};
+        long[] shape = {
+            b.between(1, 2),
+            (long) square * b.between(1, 3),
+            (long) side * b.between(1, 4),
+            (long) side * b.between(1, 3)
+        };
         b.variable(b.floats(shape)).attribute(integer("blocksize", size));
         return (deep && b.chance(0.5) ? b.attribute(text("mode", b.one("DCR", "CRD"))) : b).build(1);
     }

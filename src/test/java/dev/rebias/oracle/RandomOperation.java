@@ -68,27 +68,143 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
         return KINDS.get((int) Math.floorMod(seed, (long) KINDS.size())).apply(random);
     }
 
+    /** Operations on which a device once differed from ONNX Runtime, by what they are. */
+    static Map<String, RandomOperation> found() {
+        Map<String, RandomOperation> all = new LinkedHashMap<>();
+        NodeBuilder b = fixed("MaxPool", 12);
+        all.put(
+                "pooling, SAME, dilated",
+                b.variable(b.floats(2, 3, 4))
+                        .attribute(list("kernel_shape", 2))
+                        .attribute(list("strides", 3))
+                        .attribute(list("dilations", 2))
+                        .attribute(text("auto_pad", "SAME_LOWER"))
+                        .build(1));
+        b = fixed("AveragePool", 19);
+        all.put(
+                "average pooling, SAME, dilated, counting the padding",
+                b.variable(b.floats(2, 3, 6))
+                        .attribute(list("kernel_shape", 2))
+                        .attribute(list("dilations", 2))
+                        .attribute(text("auto_pad", "SAME_LOWER"))
+                        .attribute(integer("count_include_pad", 1))
+                        .build(1));
+        b = fixed("MaxPool", 12);
+        all.put(
+                "pooling, SAME, that passes data over",
+                b.variable(b.floats(2, 3, 4, 7, 9))
+                        .attribute(list("kernel_shape", 1, 2, 1))
+                        .attribute(list("strides", 2, 3, 3))
+                        .attribute(text("auto_pad", "SAME_UPPER"))
+                        .build(1));
+        b = fixed("ConvTranspose", 13);
+        all.put(
+                "ConvTranspose, SAME, a kernel shorter than its stride",
+                b.variable(b.floats(1, 2, 5))
+                        .constant(b.floats(2, 2, 1))
+                        .attribute(list("strides", 2))
+                        .attribute(text("auto_pad", "SAME_UPPER"))
+                        .build(1));
+        for (boolean constant : new boolean[] {true, false}) {
+            b = fixed("ConvTranspose", 13);
+            b.variable(b.floats(1, 2, 3));
+            HostTensor weights = b.floats(2, 1, 2);
+            all.put(
+                    "ConvTranspose, an output larger than its products, " + (constant ? "constant" : "computed")
+                            + " weights",
+                    (constant ? b.constant(weights) : b.variable(weights))
+                            .attribute(list("strides", 2))
+                            .attribute(list("output_shape", 7))
+                            .build(1));
+        }
+        for (long end : new long[] {Integer.MAX_VALUE, Long.MAX_VALUE, Integer.MIN_VALUE, Long.MIN_VALUE}) {
+            for (long step : new long[] {-1, -2, Integer.MAX_VALUE, Long.MIN_VALUE + 1}) {
+                b = fixed("Slice", 13);
+                b.variable(b.floats(5, 3));
+                all.put("Slice to " + end + " by " + step, sliced(b, 3, end, 0, step));
+            }
+        }
+        b = fixed("Slice", 13);
+        all.put("Slice of nothing, backwards", sliced(b.variable(b.floats(0, 3)), -1, Long.MIN_VALUE, 0, -1));
+        b = fixed("Cast", 13);
+        all.put(
+                "unsigned integers of 16 bits",
+                b.variable(b.numbers(ElementType.UINT16, 0, 65535, 3, 4))
+                        .attribute(integer("to", ElementType.FLOAT.onnxCode()))
+                        .build(1));
+        return all;
+    }
+
+    private static NodeBuilder fixed(String type, int opset) {
+        return new NodeBuilder(new Random(1), type, opset);
+    }
+
+    private static RandomOperation sliced(NodeBuilder b, long start, long end, long axis, long step) {
+        for (long value : new long[] {start, end, axis, step}) {
+            b.constant(HostTensor.of(new long[] {value}, 1));
+        }
+        return b.build(1);
+    }
+
     RandomOperation {
         given = new LinkedHashMap<>(given);
     }
 
     private static final String[] UNARY = {
-        "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp",
-        "Floor", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal",
-        "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Tan",
-        "Tanh", "ThresholdedRelu"
+        "Abs",
+        "Acos",
+        "Acosh",
+        "Asin",
+        "Asinh",
+        "Atan",
+        "Atanh",
+        "Ceil",
+        "Celu",
+        "Cos",
+        "Cosh",
+        "Elu",
+        "Erf",
+        "Exp",
+        "Floor",
+        "HardSigmoid",
+        "HardSwish",
+        "IsInf",
+        "IsNaN",
+        "LeakyRelu",
+        "Log",
+        "Mish",
+        "Neg",
+        "Not",
+        "Reciprocal",
+        "Relu",
+        "Round",
+        "Selu",
+        "Shrink",
+        "Sigmoid",
+        "Sign",
+        "Sin",
+        "Sinh",
+        "Softplus",
+        "Softsign",
+        "Sqrt",
+        "Tan",
+        "Tanh",
+        "ThresholdedRelu"
     };
 
     private static RandomOperation unary(Random random) {
         String type = UNARY[random.nextInt(UNARY.length)];
         NodeBuilder b = new NodeBuilder(random, type, type.equals("Mish") ? 18 : 16);
-        double low = type.equals("Acosh") ? 1.1 : Arrays.asList("Log", "Sqrt", "Reciprocal").contains(type) ? 0.1 : -3;
+        double low = type.equals("Acosh")
+                ? 1.1
+                : Arrays.asList("Log", "Sqrt", "Reciprocal").contains(type) ? 0.1 : -3;
         double high = Arrays.asList("Acos", "Asin", "Atanh").contains(type) ? 0.9 : 3;
         ElementType element = type.equals("Not") ? ElementType.BOOL : ElementType.FLOAT;
         if (Arrays.asList("Abs", "Neg", "Sign").contains(type) && b.chance(0.3)) {
             element = b.one(ElementType.INT8, ElementType.INT32, ElementType.INT64);
         }
-        if (Arrays.asList("Celu", "Elu", "HardSigmoid", "LeakyRelu", "Selu", "ThresholdedRelu").contains(type)
+        if (Arrays.asList("Celu", "Elu", "HardSigmoid", "LeakyRelu", "Selu", "ThresholdedRelu")
+                        .contains(type)
                 && b.chance(0.5)) {
             b.attribute(real("alpha", 0.1f + random.nextFloat()));
         }
@@ -107,9 +223,9 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
 
     private static RandomOperation binary(Random random) {
         NodeBuilder b = new NodeBuilder(random, pick(random, "Add", "Sub", "Mul", "Div", "PRelu", "Mod"), 16);
-        String type = b.toString();
-        boolean mod = type.startsWith("Mod");
-        ElementType element = type.startsWith("PRelu")
+        String type = b.type();
+        boolean mod = type.equals("Mod");
+        ElementType element = type.equals("PRelu")
                 ? ElementType.FLOAT
                 : b.one(ElementType.FLOAT, ElementType.FLOAT, ElementType.INT32, ElementType.INT64);
         if (mod && (element == ElementType.FLOAT || b.chance(0.5))) {
@@ -119,7 +235,7 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
         long[] other = b.broadcastable(shape);
         HostTensor x = b.numbers(element, -9, 9, shape);
         HostTensor y = b.numbers(element, 1, 9, other);
-        boolean swapped = !type.startsWith("PRelu") && !mod && !type.startsWith("Div") && b.chance(0.5);
+        boolean swapped = !type.equals("PRelu") && !mod && !type.equals("Div") && b.chance(0.5);
         return (swapped ? b.input(y).variable(x) : b.variable(x).input(y)).build(1);
     }
 
@@ -135,8 +251,7 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
                         ? pick(random, "And", "Or", "Xor")
                         : pick(random, "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
                 16);
-        ElementType element =
-                logic ? ElementType.BOOL : b.one(ElementType.FLOAT, ElementType.INT32, ElementType.INT64);
+        ElementType element = logic ? ElementType.BOOL : b.one(ElementType.FLOAT, ElementType.INT32, ElementType.INT64);
         long[] shape = b.shape(b.between(0, 5));
         return b.variable(b.numbers(element, -2, 2, shape))
                 .input(b.numbers(element, -2, 2, b.broadcastable(shape)))
@@ -145,7 +260,7 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
 
     private static RandomOperation folded(Random random) {
         NodeBuilder b = new NodeBuilder(random, pick(random, "Sum", "Mean", "Max", "Min"), 13);
-        boolean extremes = b.toString().startsWith("M") && !b.toString().startsWith("Mean");
+        boolean extremes = b.type().equals("Max") || b.type().equals("Min");
         ElementType element = extremes
                 ? b.one(ElementType.FLOAT, ElementType.INT32, ElementType.INT64, ElementType.INT8, ElementType.UINT8)
                 : ElementType.FLOAT;
@@ -168,7 +283,7 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
     }
 
     private static RandomOperation clip(Random random) {
-        NodeBuilder b = new NodeBuilder(random, "Clip", pick(random, "a", "b").equals("a") ? 10 : 13);
+        NodeBuilder b = new NodeBuilder(random, "Clip", random.nextBoolean() ? 10 : 13);
         ElementType element =
                 b.opset() < 11 ? ElementType.FLOAT : b.one(ElementType.FLOAT, ElementType.INT8, ElementType.INT64);
         b.variable(b.numbers(element, -5, 5, b.shape(b.between(0, 5))));
@@ -220,18 +335,7 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
     }
 
     private static RandomOperation reduce(Random random) {
-        String type = pick(
-                random,
-                "Mean",
-                "Sum",
-                "Max",
-                "Min",
-                "Prod",
-                "L1",
-                "L2",
-                "SumSquare",
-                "LogSum",
-                "LogSumExp");
+        String type = pick(random, "Mean", "Sum", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp");
         NodeBuilder b = new NodeBuilder(random, "Reduce" + type, random.nextBoolean() ? 11 : 18);
         long[] shape = b.shape(b.between(1, 5));
         Arrays.setAll(shape, i -> Math.max(1, shape[i]));
@@ -303,7 +407,10 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
         long c = shape[1];
         switch (type) {
             case "BatchNormalization" ->
-                b.input(b.floats(c)).input(b.floats(c)).input(b.floats(c)).input(b.numbers(ElementType.FLOAT, 0.1, 2, c));
+                b.input(b.floats(c))
+                        .input(b.floats(c))
+                        .input(b.floats(c))
+                        .input(b.numbers(ElementType.FLOAT, 0.1, 2, c));
             case "LayerNormalization" -> {
                 int axis = b.between(1, shape.length - 1);
                 long[] normal = Arrays.copyOfRange(shape, axis, shape.length);
@@ -326,8 +433,7 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
         int axis = b.axis(shape.length);
         ElementType type = b.one(ElementType.UINT8, ElementType.INT8);
         b.variable(quantize ? b.floats(shape) : b.numbers(type, 0, 120, shape));
-        long[] parameters =
-                b.chance(0.5) ? new long[0] : new long[] {shape[axis < 0 ? axis + shape.length : axis]};
+        long[] parameters = b.chance(0.5) ? new long[0] : new long[] {shape[axis < 0 ? axis + shape.length : axis]};
         HostTensor scale = b.numbers(ElementType.FLOAT, 0.01, 0.1, parameters);
         HostTensor zero = b.numbers(type, 0, 100, parameters);
         if (b.chance(0.7)) {
@@ -363,17 +469,17 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
 
     private String described(String input) {
         if (given.containsKey(input)) {
-            return text(given.get(input), "");
+            return shown(given.get(input), "");
         }
         HostTensor constant = model.getGraph().getInitializerList().stream()
                 .filter(t -> t.getName().equals(input))
                 .map(TestTensors::of)
                 .findFirst()
                 .orElseThrow();
-        return text(constant, "constant ");
+        return shown(constant, "constant ");
     }
 
-    private static String text(HostTensor t, String prefix) {
+    private static String shown(HostTensor t, String prefix) {
         String values = t.elements() <= 8 && t.rank() <= 1 ? Arrays.toString(TestTensors.doubles(t)) : "";
         return prefix + t.type() + Shape.text(t.shape()) + values;
     }

@@ -17,8 +17,7 @@ final class TestTensors {
         ElementType type = ElementType.ofOnnxCode(tensor.getDataType())
                 .orElseThrow(() -> new UnsupportedException(
                         "tensor '" + tensor.getName() + "' has ONNX element type " + tensor.getDataType()));
-        long[] shape =
-                tensor.getDimsList().stream().mapToLong(Long::longValue).toArray();
+        long[] shape = tensor.getDimsList().stream().mapToLong(Long::longValue).toArray();
         HostTensor out = HostTensor.zeros(type, shape);
         if (tensor.hasRawData()) {
             out.bytes().put(tensor.getRawData().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN));

@@ -16,8 +16,8 @@ final class Convolutions {
     private Convolutions() {}
 
     static Optional<List<Tensor>> convolve(OnnxOp op, Inputs inputs) {
-        boolean floats = IntStream.range(0, inputs.count())
-                .allMatch(i -> !inputs.given(i) || inputs.is(i, ElementType.FLOAT));
+        boolean floats =
+                IntStream.range(0, inputs.count()).allMatch(i -> !inputs.given(i) || inputs.is(i, ElementType.FLOAT));
         if (!floats || !inputs.given(0) || !inputs.given(1)) {
             return Optional.empty();
         }
@@ -28,7 +28,8 @@ final class Convolutions {
         try (Partial made = new Partial();
                 PreparedConvolution convolution =
                         new PreparedConvolution(inputs.context(), layer, w.reshape(weights))) {
-            DeviceTensor y = (DeviceTensor) made.keep(convolution.run(List.of(x)).get(0));
+            DeviceTensor y =
+                    (DeviceTensor) made.keep(convolution.run(List.of(x)).get(0));
             if (!inputs.given(2)) {
                 made.complete();
                 return Optional.of(List.of(y));

@@ -7,8 +7,8 @@ import dev.rebias.op.OnnxOp;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
-import java.util.Optional;
 import java.util.List;
+import java.util.Optional;
 
 /** Gather and GatherElements: {@code cuda-kernels/gather.cu}. */
 final class Gathers {

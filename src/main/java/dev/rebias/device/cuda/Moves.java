@@ -46,8 +46,8 @@ final class Moves {
             for (long size : sizes) {
                 long[] out = shape.clone();
                 out[axis] = size;
-                Optional<DeviceTensor> part =
-                        walked(inputs.context(), x, at * strides[axis], strides, out, out).map(made::keep);
+                Optional<DeviceTensor> part = walked(inputs.context(), x, at * strides[axis], strides, out, out)
+                        .map(made::keep);
                 if (part.isEmpty()) {
                     return Optional.empty();
                 }
@@ -62,7 +62,9 @@ final class Moves {
     /** Every axis as often as the second input says. */
     static Optional<List<Tensor>> tile(OnnxOp op, Inputs inputs) {
         Optional<long[]> repeats = inputs.given(1) ? inputs.integers(1) : Optional.empty();
-        if (!inputs.onDevice(0) || repeats.isEmpty() || repeats.get().length != inputs.shape(0).length
+        if (!inputs.onDevice(0)
+                || repeats.isEmpty()
+                || repeats.get().length != inputs.shape(0).length
                 || Arrays.stream(repeats.get()).anyMatch(r -> r < 0)) {
             return Optional.empty();
         }
@@ -105,7 +107,8 @@ final class Moves {
         long[] sizes = {shape[0], c, shape[2], b, shape[3], b};
         long[] strides = {shape[1] * plane, channel, shape[3], b * column, 1, column};
         long[] out = {shape[0], c, shape[2] * b, shape[3] * b};
-        return walked(inputs.context(), inputs.device(0), 0, strides, sizes, out).map(List::of);
+        return walked(inputs.context(), inputs.device(0), 0, strides, sizes, out)
+                .map(List::of);
     }
 
     /** Blocks of b x b positions to channels: [N, C, H, W] to [N, C b^2, H / b, W / b]. */
@@ -119,7 +122,8 @@ final class Moves {
         long[] sizes = {shape[0], b, b, shape[1], shape[2] / b, shape[3] / b};
         long[] strides = {shape[1] * plane, shape[3], 1, plane, b * shape[3], b};
         long[] out = {shape[0], shape[1] * b * b, shape[2] / b, shape[3] / b};
-        return walked(inputs.context(), inputs.device(0), 0, strides, sizes, out).map(List::of);
+        return walked(inputs.context(), inputs.device(0), 0, strides, sizes, out)
+                .map(List::of);
     }
 
     /**

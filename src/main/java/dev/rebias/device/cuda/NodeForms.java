@@ -4,16 +4,12 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.OnnxOp;
-import dev.rebias.op.Pooling;
 import dev.rebias.op.Reduction;
-import dev.rebias.op.Resizing;
 import dev.rebias.op.Slicing;
 import dev.rebias.op.Views;
-import dev.rebias.op.Window;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
-import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -77,7 +73,8 @@ final class NodeForms {
                 op.node().getOutputList().stream().filter(o -> !o.isEmpty()).count();
         if (!inputs.onDevice(0)
                 || outputs != 1
-                || (inputs.given(2) && !inputs.parameter(2).filter(Views::isFalse).isPresent())
+                || (inputs.given(2)
+                        && !inputs.parameter(2).filter(Views::isFalse).isPresent())
                 || (inputs.given(1)
                         && inputs.integers(1).isEmpty()
                         && !op.type().equals("Dropout"))) {

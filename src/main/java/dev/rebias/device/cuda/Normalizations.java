@@ -33,8 +33,7 @@ final class Normalizations {
         Arrays.fill(rows, axis, rows.length, 1);
         boolean[] wanted = new boolean[2];
         for (int i = 0; i < wanted.length; i++) {
-            wanted[i] =
-                    node.getOutputCount() > i + 1 && !node.getOutput(i + 1).isEmpty();
+            wanted[i] = node.getOutputCount() > i + 1 && !node.getOutput(i + 1).isEmpty();
         }
         CudaContext context = inputs.context();
         try (Partial made = new Partial();
@@ -100,8 +99,7 @@ final class Normalizations {
 
     private static Optional<List<Tensor>> alike(OnnxOp op, Inputs inputs, long length, Channels channels) {
         try (Partial made = new Partial()) {
-            DeviceTensor y =
-                    made.keep(DeviceTensor.allocate(inputs.context(), ElementType.FLOAT, inputs.shape(0)));
+            DeviceTensor y = made.keep(DeviceTensor.allocate(inputs.context(), ElementType.FLOAT, inputs.shape(0)));
             DeviceTensor scale = inputs.device(1);
             Optional<DeviceTensor> shift = Optional.of(inputs.device(2));
             float epsilon = Attributes.real(op.node(), "epsilon", 1e-5f);

@@ -53,8 +53,7 @@ final class Pointwise {
 
     /** Data [N, channels, ..] with a vector [channels] added. */
     static DeviceTensor addAlongChannels(CudaContext context, DeviceTensor x, DeviceTensor vector) {
-        PointwiseExpression sum =
-                new PointwiseExpression("x0 + x1", ElementType.FLOAT, List.of(), OptionalInt.of(1));
+        PointwiseExpression sum = new PointwiseExpression("x0 + x1", ElementType.FLOAT, List.of(), OptionalInt.of(1));
         long[] out = x.shape();
         Read second = read(1, aligned(sum, 1, vector.shape(), out), out).orElseThrow();
         Read first = read(0, out, out).orElseThrow();
@@ -114,8 +113,7 @@ final class Pointwise {
         }
     }
 
-    private static String source(
-            String title, PointwiseExpression e, List<Read> reads, List<DeviceTensor> tensors) {
+    private static String source(String title, PointwiseExpression e, List<Read> reads, List<DeviceTensor> tensors) {
         StringBuilder parameters = new StringBuilder("Index n");
         StringBuilder body = new StringBuilder();
         for (int i = 0; i < reads.size(); i++) {

@@ -146,14 +146,9 @@ record PointwiseExpression(String code, ElementType type, List<Float> constants,
             case "DequantizeLinear" -> dequantize(node, types);
             case "Div" -> when(same && number, isReal(x) ? "x0 / x1" : of("quotient", x), x);
             case "Gelu" ->
-                floats(
-                        x,
-                        Attributes.text(node, "approximate", "none").equals("tanh") ? "gelu_tanh(x0)" : "gelu(x0)");
+                floats(x, Attributes.text(node, "approximate", "none").equals("tanh") ? "gelu_tanh(x0)" : "gelu(x0)");
             case "IsInf" ->
-                floats(
-                                x,
-                                "is_infinite(x0, c0, c1)",
-                                Attributes.integer(node, "detect_positive", 1),
+                floats(x, "is_infinite(x0, c0, c1)", (float) Attributes.integer(node, "detect_positive", 1), (float)
                                 Attributes.integer(node, "detect_negative", 1))
                         .map(e -> e.as(ElementType.BOOL));
             case "IsNaN" -> floats(x, "x0 != x0").map(e -> e.as(ElementType.BOOL));
@@ -162,7 +157,10 @@ record PointwiseExpression(String code, ElementType type, List<Float> constants,
             case "Not" -> when(!number, "x0 == 0", ElementType.BOOL);
             case "Pow" ->
                 when(
-                        number && types.get(1).filter(t -> t != ElementType.BOOL).isPresent(),
+                        number
+                                && types.get(1)
+                                        .filter(t -> t != ElementType.BOOL)
+                                        .isPresent(),
                         x == ElementType.FLOAT ? "powf(x0, (float)x1)" : "pow((double)x0, (double)x1)",
                         x);
             case "QuantizeLinear" -> quantize(node, types);
@@ -170,14 +168,10 @@ record PointwiseExpression(String code, ElementType type, List<Float> constants,
                 floats(
                         x,
                         "selu(x0, c0, c1)",
-                        Attributes.real(node, "alpha", 1.67326319217681884765625f),
-                        Attributes.real(node, "gamma", 1.05070102214813232421875f));
+                        Attributes.real(node, "alpha", 1.6732632f),
+                        Attributes.real(node, "gamma", 1.050701f));
             case "Shrink" ->
-                floats(
-                        x,
-                        "shrink(x0, c0, c1)",
-                        Attributes.real(node, "bias", 0),
-                        Attributes.real(node, "lambd", 0.5f));
+                floats(x, "shrink(x0, c0, c1)", Attributes.real(node, "bias", 0), Attributes.real(node, "lambd", 0.5f));
             case "Sign" -> when(number, "sign(x0)", x);
             case "ThresholdedRelu" -> floats(x, "x0 > c0 ? x0 : 0.0f", Attributes.real(node, "alpha", 1));
             case "Where" ->
@@ -291,7 +285,8 @@ record PointwiseExpression(String code, ElementType type, List<Float> constants,
                 && types.get(1).filter(t -> t == ElementType.FLOAT).isPresent()
                 && Set.of(ElementType.UINT8, ElementType.INT8).contains(to)
                 && isPlain(node);
-        // A scale that was computed follows from data whose last bit depends on who computes them: the quotient is rounded as a float holds it, as ONNX Runtime does.
+        // A scale that was computed follows from data whose last bit depends on who computes them: the quotient is
+        // rounded as a float holds it, as ONNX Runtime does.
         String bounds = to == ElementType.UINT8 ? "0.0f, 255.0f" : "-128.0f, 127.0f";
         String shift = zero(types).isPresent() ? "(float)x2" : "0.0f";
         return usable
@@ -302,15 +297,14 @@ record PointwiseExpression(String code, ElementType type, List<Float> constants,
 
     private static Optional<PointwiseExpression> dequantize(NodeProto node, List<Optional<ElementType>> types) {
         ElementType from = types.get(0).get();
-        boolean usable = Set.of(ElementType.UINT8, ElementType.INT8, ElementType.INT32)
-                        .contains(from)
-                && types.get(1).filter(t -> t == ElementType.FLOAT).isPresent()
-                && zero(types).map(from::equals).orElse(true)
-                && isPlain(node);
+        boolean usable =
+                Set.of(ElementType.UINT8, ElementType.INT8, ElementType.INT32).contains(from)
+                        && types.get(1).filter(t -> t == ElementType.FLOAT).isPresent()
+                        && zero(types).map(from::equals).orElse(true)
+                        && isPlain(node);
         String difference = zero(types).isPresent() ? "(float)((int)x0 - (int)x2)" : "(float)x0";
         return usable
-                ? Optional.of(new PointwiseExpression(
-                        difference + " * x1", ElementType.FLOAT, List.of(), axis(node)))
+                ? Optional.of(new PointwiseExpression(difference + " * x1", ElementType.FLOAT, List.of(), axis(node)))
                 : Optional.empty();
     }
 

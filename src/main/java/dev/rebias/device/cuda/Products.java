@@ -106,8 +106,9 @@ final class Products {
                 Optional<DeviceTensor> a = oneLeft || oneRight
                         ? Optional.of(inputs.device(0))
                         : stacked(context, inputs.device(0), left, stack, temporary);
-                Optional<DeviceTensor> b =
-                        oneRight ? Optional.of(inputs.device(1)) : stacked(context, inputs.device(1), right, stack, temporary);
+                Optional<DeviceTensor> b = oneRight
+                        ? Optional.of(inputs.device(1))
+                        : stacked(context, inputs.device(1), right, stack, temporary);
                 if (a.isEmpty() || b.isEmpty()) {
                     return Optional.empty();
                 }
