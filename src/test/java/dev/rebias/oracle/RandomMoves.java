@@ -148,7 +148,10 @@ final class RandomMoves {
         int at = axis < 0 ? axis + shape.length : axis;
         shape[at] = Math.max(1, shape[at]);
         HostTensor index = b.numbers(
-                b.one(ElementType.INT64, ElementType.INT32), -shape[at], shape[at] - 1, b.shape(b.between(0, 3)));
+                b.one(ElementType.INT64, ElementType.INT32),
+                (double) -shape[at],
+                shape[at] - 1.0,
+                b.shape(b.between(0, 3)));
         HostTensor data = b.numbers(anyType(b), 0, 99, shape);
         boolean table = b.chance(0.3);
         return (table ? b.constant(data).variable(index) : b.variable(data).input(index))
@@ -167,7 +170,8 @@ final class RandomMoves {
             index[i] = i == at ? b.between(1, 9) : b.between(1, (int) shape[i]);
         }
         return b.variable(b.numbers(b.one(ElementType.FLOAT, ElementType.UINT8, ElementType.INT64), 0, 99, shape))
-                .input(b.numbers(b.one(ElementType.INT64, ElementType.INT32), -shape[at], shape[at] - 1, index))
+                .input(b.numbers(
+                        b.one(ElementType.INT64, ElementType.INT32), (double) -shape[at], shape[at] - 1.0, index))
                 .attribute(integer("axis", axis))
                 .build(1);
     }

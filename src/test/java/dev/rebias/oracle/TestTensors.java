@@ -79,9 +79,9 @@ final class TestTensors {
         int fraction = bits & 1023;
         double magnitude =
                 switch (exponent) {
-                    case 0 -> Math.scalb(fraction, -24);
+                    case 0 -> Math.scalb((double) fraction, -24);
                     case 31 -> fraction == 0 ? Double.POSITIVE_INFINITY : Double.NaN;
-                    default -> Math.scalb(1024 + fraction, exponent - 25);
+                    default -> Math.scalb(1024.0 + fraction, exponent - 25);
                 };
         return bits < 0 ? -magnitude : magnitude;
     }
