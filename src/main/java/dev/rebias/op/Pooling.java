@@ -50,10 +50,10 @@ public record Pooling(boolean maximum, Window window, boolean ceil, boolean coun
         for (int i = 0; i < n; i++) {
             long in = data[i + 2];
             long stride = window.strides().get(i);
-            long range = in + window.begin(i, in) + window.end(i, in) - window.extent(i);
+            long range = in + begin(i, in) + end(i, in) - window.extent(i);
             out[i + 2] = (ceil ? -Math.floorDiv(-range, stride) : Math.floorDiv(range, stride)) + 1;
             // A window that would begin in the padding behind the data does not count.
-            if (ceil && (out[i + 2] - 1) * stride >= in + window.begin(i, in)) {
+            if (ceil && (out[i + 2] - 1) * stride >= in + begin(i, in)) {
                 out[i + 2]--;
             }
             if (out[i + 2] < 1) {
@@ -62,5 +62,31 @@ public record Pooling(boolean maximum, Window window, boolean ceil, boolean coun
             }
         }
         return out;
+    }
+
+    /**
+     * The padding before data of that size along spatial dimension i. Where auto_pad is SAME it is what ONNX Runtime makes of it, which does not count the dilation as it does for
+     * convolutions, and may be negative: then some of the data are passed over.
+     */
+    public long begin(int i, long in) {
+        return switch (window.autoPad()) {
+            case NOTSET, VALID -> window.begin(i, in);
+            case SAME_UPPER -> same(i, in) / 2;
+            case SAME_LOWER -> (same(i, in) + 1) / 2;
+        };
+    }
+
+    /** The padding behind the data, as {@link #begin}. */
+    public long end(int i, long in) {
+        return switch (window.autoPad()) {
+            case NOTSET, VALID -> window.end(i, in);
+            case SAME_UPPER, SAME_LOWER -> same(i, in) - begin(i, in);
+        };
+    }
+
+    private long same(int i, long in) {
+        long stride = window.strides().get(i);
+        long outputs = (in + stride - 1) / stride;
+        return (outputs - 1) * stride + window.kernel().get(i) - in;
     }
 }

@@ -1,7 +1,7 @@
 package dev.rebias.op;
 
-import ai.onnx.proto.OnnxMl.NodeProto;
 import dev.rebias.tensor.Shape;
+import java.util.Arrays;
 import java.util.Optional;
 
 /**
@@ -27,68 +27,35 @@ public record Resizing(Taps rows, Taps columns, long[] output) {
      * @return empty if it resizes other dimensions, or in another way
      */
     public static Optional<Resizing> of(OnnxOp op, long[] data, Optional<float[]> scales, Optional<long[]> sizes) {
-        NodeProto node = op.node();
-        String mode = Attributes.text(node, "mode", "nearest");
-        String transformation = node.getOpType().equals("Upsample") || op.opset() < 11
-                ? "asymmetric"
-                : Attributes.text(node, "coordinate_transformation_mode", "half_pixel");
-        String rounding = op.opset() < 11 ? "floor" : Attributes.text(node, "nearest_mode", "round_prefer_floor");
-        int rank = data.length;
-        boolean known = (mode.equals("nearest") || mode.equals("linear"))
-                && java.util.Set.of("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
-                        .contains(transformation)
-                && Attributes.find(node, "axes").isEmpty()
-                && Attributes.integer(node, "antialias", 0) == 0
-                && Attributes.text(node, "keep_aspect_ratio_policy", "stretch").equals("stretch");
-        if (!known || rank < 2 || scales.isEmpty() == sizes.isEmpty()) {
-            return Optional.empty();
-        }
-        long[] output = data.clone();
-        double[] factor = new double[rank];
-        for (int i = 0; i < rank; i++) {
-            output[i] = sizes.isPresent() ? sizes.get()[i] : (long) Math.floor(data[i] * (double) scales.get()[i]);
-            factor[i] = sizes.isPresent() ? (double) output[i] / data[i] : scales.get()[i];
-            if (i < rank - 2 && output[i] != data[i]) {
-                return Optional.empty();
-            }
-        }
-        boolean nearest = mode.equals("nearest");
-        return Optional.of(new Resizing(
-                taps((double) data[rank - 2], output[rank - 2], factor[rank - 2], transformation, nearest, rounding),
-                taps((double) data[rank - 1], output[rank - 1], factor[rank - 1], transformation, nearest, rounding),
-                output));
+        return Resampling.of(op, data, scales, sizes, Optional.empty()).flatMap(r -> of(r, data));
     }
 
-    /** One dimension, as the ONNX specification of Resize gives the coordinates. */
-    private static Taps taps(
-            double in, long out, double scale, String transformation, boolean nearest, String rounding) {
-        int[] inputs = new int[Math.toIntExact(2 * out)];
-        float[] weights = new float[Math.toIntExact(out)];
-        for (int i = 0; i < out; i++) {
-            double x =
-                    switch (transformation) {
-                        case "asymmetric" -> i / scale;
-                        case "align_corners" -> out == 1 ? 0 : i * (in - 1) / (out - 1.0);
-                        case "pytorch_half_pixel" -> out > 1 ? (i + 0.5) / scale - 0.5 : 0;
-                        default -> (i + 0.5) / scale - 0.5;
-                    };
-            if (nearest) {
-                double rounded =
-                        switch (rounding) {
-                            case "floor" -> Math.floor(x);
-                            case "ceil" -> Math.ceil(x);
-                            case "round_prefer_ceil" -> Math.floor(x + 0.5);
-                            default -> Math.ceil(x - 0.5);
-                        };
-                inputs[2 * i] = (int) Math.max(0, Math.min(in - 1, rounded));
-                inputs[2 * i + 1] = inputs[2 * i];
-            } else {
-                double clamped = Math.max(0, Math.min(in - 1, x));
-                int low = (int) Math.floor(clamped);
-                inputs[2 * i] = low;
-                inputs[2 * i + 1] = (int) Math.min(in - 1, low + 1.0);
-                weights[i] = (float) (clamped - low);
-            }
+    /** What that does, if it is of this kind. */
+    public static Optional<Resizing> of(Resampling resampling, long[] data) {
+        int rank = data.length;
+        boolean known = rank >= 2
+                && resampling.axes().stream()
+                        .allMatch(a -> a.axis() >= rank - 2
+                                && a.taps() <= 2
+                                && Arrays.stream(a.inputs()).allMatch(i -> i >= 0));
+        return known
+                ? Optional.of(new Resizing(taps(resampling, rank - 2), taps(resampling, rank - 1), resampling.output()))
+                : Optional.empty();
+    }
+
+    private static Taps taps(Resampling resampling, int axis) {
+        int n = Math.toIntExact(resampling.output()[axis]);
+        int[] inputs = new int[2 * n];
+        float[] weights = new float[n];
+        Optional<Resampling.Axis> changed =
+                resampling.axes().stream().filter(a -> a.axis() == axis).findFirst();
+        for (int i = 0; i < n; i++) {
+            inputs[2 * i] = changed.isPresent()
+                    ? changed.get().inputs()[i * changed.get().taps()]
+                    : i;
+            boolean two = changed.isPresent() && changed.get().taps() == 2;
+            inputs[2 * i + 1] = two ? changed.get().inputs()[2 * i + 1] : inputs[2 * i];
+            weights[i] = two ? changed.get().weights()[2 * i + 1] : 0;
         }
         return new Taps(inputs, weights);
     }

@@ -35,13 +35,22 @@ public record Slicing(long[] start, long[] step, long[] output) {
             long size = data[axis];
             long s = steps.isPresent() ? steps.get()[i] : 1;
             long begin = from[i] < 0 ? from[i] + size : from[i];
-            // INT64_MIN stays below every index when the size is added.
-            long end = to[i] < 0 ? Math.max(to[i] + size, s < 0 ? -1 : 0) : to[i];
             begin = Math.max(0, Math.min(begin, s < 0 ? size - 1 : size));
-            end = Math.max(s < 0 ? -1 : 0, Math.min(end, size));
+            long end;
+            if (to[i] == Integer.MAX_VALUE || to[i] == Long.MAX_VALUE) {
+                // To ONNX Runtime these mean that all is taken, whatever the direction.
+                end = s < 0 ? -1 : size;
+            } else {
+                end = to[i] < 0 ? to[i] + size : to[i];
+                end = Math.max(s < 0 ? -1 : 0, Math.min(end, size));
+            }
+            long distance = s < 0 ? begin - end : end - begin;
+            boolean none = size == 0 || distance <= 0;
             step[axis] = s;
-            start[axis] = begin;
-            output[axis] = Math.max(0, s > 0 ? (end - begin + s - 1) / s : (end - begin + s + 1) / s);
+            start[axis] = none ? 0 : begin;
+            // The first element, and one more for every whole step that stays before the end; no step is so long that
+            // this overflows.
+            output[axis] = none ? 0 : 1 + (s < 0 ? (1 - distance) / s : (distance - 1) / s);
         }
         return new Slicing(start, step, output);
     }

@@ -61,14 +61,19 @@ public record TransposedConvolution(Window window, long group, List<Long> output
         int n = window.kernel().size();
         for (int i = 0; i < n; i++) {
             long stride = window.strides().get(i);
+            long full = stride * (data[i + 2] - 1) + outputPadding.get(i) + window.extent(i);
             if (!outputShape.isEmpty()) {
                 out[i + 2] = outputShape.get(outputShape.size() - n + i);
+                if (out[i + 2] >= full + stride) {
+                    throw new UnsupportedException("ConvTranspose with output_shape " + outputShape + " makes "
+                            + full + " values along spatial dimension " + i + " of data of shape " + Shape.text(data)
+                            + "; its output may be larger by less than a stride of " + stride);
+                }
             } else {
-                long full = stride * (data[i + 2] - 1) + outputPadding.get(i) + window.extent(i);
                 out[i + 2] = switch (window.autoPad()) {
                     case NOTSET -> full - window.totalPad(i);
                     case VALID -> full;
-                    case SAME_UPPER, SAME_LOWER -> data[i + 2] * stride;
+                    case SAME_UPPER, SAME_LOWER -> Math.min(full, data[i + 2] * stride);
                 };
             }
         }
@@ -109,7 +114,8 @@ public record TransposedConvolution(Window window, long group, List<Long> output
         }
         long stride = window.strides().get(i);
         long out = outputShape.isEmpty() ? in * stride : outputShape.get(outputShape.size() - n + i);
-        long total = stride * (in - 1) + outputPadding.get(i) + window.extent(i) - out;
+        // An output that is larger than all products reach has zeros behind them.
+        long total = Math.max(0, stride * (in - 1) + outputPadding.get(i) + window.extent(i) - out);
         // With SAME_UPPER the odd element is cut off behind, else before.
         return window.autoPad() == Window.AutoPad.SAME_UPPER ? total / 2 : total - total / 2;
     }

@@ -2,6 +2,8 @@ package dev.rebias.op;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,6 +17,13 @@ public final class Views {
     public static final Set<String> TYPES = Set.of("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout");
 
     private Views() {}
+
+    /** Whether the third input of a Dropout says that the model is not being trained, which would make its output another every time. */
+    public static boolean isFalse(HostTensor training) {
+        return training.type() == ElementType.BOOL
+                && training.elements() == 1
+                && training.bytes().get(0) == 0;
+    }
 
     /**
      * The shape of the output.

@@ -1,5 +1,12 @@
 package dev.rebias.runtime;
 
+import ai.onnx.proto.OnnxMl.AttributeProto;
+import ai.onnx.proto.OnnxMl.GraphProto;
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import ai.onnx.proto.OnnxMl.TypeProto;
+import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import ai.onnxruntime.OnnxJavaType;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OnnxValue;
@@ -34,6 +41,15 @@ public final class OnnxRuntime {
             Map.entry(ElementType.BOOL, OnnxJavaType.BOOL),
             Map.entry(ElementType.FLOAT16, OnnxJavaType.FLOAT16),
             Map.entry(ElementType.BFLOAT16, OnnxJavaType.BFLOAT16)));
+
+    /** The types that the Java interface cannot make, with those that have the same bits. */
+    private static final Map<ElementType, ElementType> SIGNED = Map.of(
+            ElementType.UINT16, ElementType.INT16,
+            ElementType.UINT32, ElementType.INT32,
+            ElementType.UINT64, ElementType.INT64);
+
+    private static final int IR_VERSION = 7;
+    private static final int OPSET = 13;
 
     private OnnxRuntime() {}
 
@@ -131,14 +147,53 @@ public final class OnnxRuntime {
         }
     }
 
-    /** A view of a host tensor as ONNX Runtime sees it; no copy. */
+    /** A view of a host tensor as ONNX Runtime sees it; no copy, but of the unsigned types that its Java interface lacks. */
     public static OnnxTensor view(HostTensor tensor) throws OrtException {
-        OnnxJavaType type = JAVA_TYPES.get(tensor.type());
-        if (type == null) {
-            throw new UnsupportedException(
-                    "tensors of type " + tensor.type() + " cannot be given to ONNX Runtime from Java");
+        if (SIGNED.containsKey(tensor.type())) {
+            return unsigned(tensor);
         }
-        return OnnxTensor.createTensor(environment(), tensor.bytes(), tensor.shape(), type);
+        return OnnxTensor.createTensor(environment(), tensor.bytes(), tensor.shape(), JAVA_TYPES.get(tensor.type()));
+    }
+
+    /** A tensor of an unsigned type, by way of the signed one of as many bits: ONNX Runtime's Cast between both keeps the bits. */
+    private static OnnxTensor unsigned(HostTensor tensor) throws OrtException {
+        ElementType signed = SIGNED.get(tensor.type());
+        HostTensor sameBits = new HostTensor(signed, tensor.shape(), tensor.bytes());
+        try (OrtSession cast = session(
+                        cast(signed, tensor.type()), OrtSession.SessionOptions.OptLevel.NO_OPT, Threads.CALLER);
+                OnnxTensor from = view(sameBits)) {
+            // The result is not closed: its only value lives on.
+            return (OnnxTensor) cast.run(Map.of("x", from)).get(0);
+        }
+    }
+
+    private static byte[] cast(ElementType from, ElementType to) {
+        NodeProto.Builder node = NodeProto.newBuilder()
+                .setOpType("Cast")
+                .addInput("x")
+                .addOutput("y")
+                .addAttribute(AttributeProto.newBuilder()
+                        .setName("to")
+                        .setType(AttributeProto.AttributeType.INT)
+                        .setI(to.onnxCode()));
+        return ModelProto.newBuilder()
+                .setIrVersion(IR_VERSION)
+                .addOpsetImport(OperatorSetIdProto.newBuilder().setVersion(OPSET))
+                .setGraph(GraphProto.newBuilder()
+                        .setName("cast")
+                        .addNode(node)
+                        .addInput(value("x", from))
+                        .addOutput(value("y", to)))
+                .build()
+                .toByteArray();
+    }
+
+    private static ValueInfoProto value(String name, ElementType type) {
+        return ValueInfoProto.newBuilder()
+                .setName(name)
+                .setType(TypeProto.newBuilder()
+                        .setTensorType(TypeProto.Tensor.newBuilder().setElemType(type.onnxCode())))
+                .build();
     }
 
     /**

@@ -118,8 +118,12 @@ final class PreparedPooling implements PreparedOp {
             kernel[i] = window.kernel().get(i);
             strides[i] = window.strides().get(i);
             dilations[i] = window.dilations().get(i) - 1;
-            before[i] = window.begin(i, data[i + 2]);
+            before[i] = pooling.begin(i, data[i + 2]);
             behind[i] = (out[i + 2] - 1) * strides[i] + window.extent(i) - before[i] - data[i + 2];
+        }
+        // oneDNN passes over no data at the front.
+        if (Arrays.stream(before).anyMatch(b -> b < 0)) {
+            return Optional.empty();
         }
         int algorithm = pooling.maximum()
                 ? dnnl_pooling_max

@@ -33,6 +33,7 @@ final class PreparedView implements PreparedOp {
         if (!op.standard()
                 || !Views.TYPES.contains(op.type())
                 || outputs != 1
+                || !isInference(operands)
                 || !(operands.get(0) instanceof Operand.Variable)) {
             return Optional.empty();
         }
@@ -44,6 +45,13 @@ final class PreparedView implements PreparedOp {
                 : Optional.empty();
         return Optional.of(
                 new PreparedView(context, op, constant, second && operands.get(1) instanceof Operand.Variable));
+    }
+
+    /** Whether it has no third input, as only Dropout has, that could say otherwise. */
+    private static boolean isInference(List<Operand> operands) {
+        return operands.size() < 3
+                || operands.get(2) instanceof Operand.Absent
+                || (operands.get(2) instanceof Operand.Constant c && Views.isFalse(c.value()));
     }
 
     private static long[] values(LongBuffer from) {

@@ -25,10 +25,19 @@ import org.bytedeco.javacpp.SizeTPointer;
 /** Compiles kernels with NVRTC to cubins for one architecture, through the cache. Needs no GPU. Safe for use by several threads. */
 final class Compiler {
     /** The kernels of {@code cuda-kernels/}; those for elementwise groups are written as they are needed. */
-    static final List<String> FILES =
-            List.of("copy.cu", "error_moments.cu", "pad.cu", "pool.cu", "reduce.cu", "resize.cu", "softmax.cu");
+    static final List<String> FILES = List.of(
+            "argmax.cu",
+            "copy.cu",
+            "error_moments.cu",
+            "gather.cu",
+            "normalize.cu",
+            "pad.cu",
+            "pool.cu",
+            "reduce.cu",
+            "resize.cu",
+            "softmax.cu");
 
-    private static final List<String> HEADERS = List.of("rebias.cuh", "elementwise.cuh");
+    private static final List<String> HEADERS = List.of("rebias.cuh", "elementwise.cuh", "pointwise.cuh");
 
     /** Contraction to fused multiply-adds is off, so that kernels round as their sources say. */
     private static final List<String> OPTIONS = List.of("--std=c++17", "--fmad=false");

@@ -2,7 +2,9 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Shape;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 
 /** Elements moved from one place to another: {@code cuda-kernels/copy.cu} and {@code pad.cu}. */
@@ -23,14 +25,35 @@ final class Copies {
             long toOffset,
             long[] toStrides,
             long[] sizes) {
-        Optional<Walk> source = Walk.paired(sizes, fromStrides);
-        Optional<Walk> target = Walk.paired(sizes, toStrides);
+        // Dimensions that follow each other in both tensors are one to the kernel.
+        List<Integer> last = new ArrayList<>();
+        List<Long> merged = new ArrayList<>();
+        for (int i = 0; i < sizes.length; i++) {
+            if (sizes[i] == 1) {
+                continue;
+            }
+            int top = last.size() - 1;
+            if (top >= 0
+                    && fromStrides[last.get(top)] == fromStrides[i] * sizes[i]
+                    && toStrides[last.get(top)] == toStrides[i] * sizes[i]) {
+                merged.set(top, merged.get(top) * sizes[i]);
+                last.set(top, i);
+            } else {
+                merged.add(sizes[i]);
+                last.add(i);
+            }
+        }
+        long[] kept = merged.stream().mapToLong(Long::longValue).toArray();
+        Optional<Walk> source =
+                Walk.paired(kept, last.stream().mapToLong(i -> fromStrides[i]).toArray());
+        Optional<Walk> target =
+                Walk.paired(kept, last.stream().mapToLong(i -> toStrides[i]).toArray());
         if (source.isEmpty() || target.isEmpty()) {
             return false;
         }
         long n = Shape.elements(sizes);
         if (n > 0) {
-            String kernel = from.type() == ElementType.FLOAT ? "copy_4" : "copy_1";
+            String kernel = "copy_" + from.type().bytes();
             context.arguments()
                     .pointer(from.address())
                     .pointer(to.address())

@@ -32,7 +32,9 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
 
-/** One NVIDIA GPU. Tensors of FLOAT, UINT8 and INT8 live in its memory, all others on the host. */
+/**
+ * One NVIDIA GPU. What comes from the host lives in its memory if it is FLOAT, UINT8 or INT8, else on the host, as shapes do; what an operation makes of data there stays there, whatever its type.
+ */
 public final class CudaDevice implements Device {
     /** Enough samples to keep a large card busy with the small layers behind a network. */
     private static final int BATCH = 128;
@@ -144,11 +146,12 @@ public final class CudaDevice implements Device {
         if (layer.isPresent()) {
             return PreparedLayer.of(this, context, layer.get().op(), layer.get().operands());
         }
-        PreparedOp onHost = new HostFallback(context, traffic, op, operands);
+        PreparedOp node =
+                new PreparedNode(context, op, operands, new HostFallback(context, traffic, op, operands));
         if (!ElementwiseGroup.admits(op)) {
-            return new PreparedNode(context, op, operands, onHost);
+            return node;
         }
-        return new PreparedElementwise(context, alone(op, operands), operands, onHost);
+        return new PreparedElementwise(context, alone(op, operands), operands, node);
     }
 
     /** A node as a group of its own. */

@@ -6,7 +6,7 @@ import dev.rebias.tensor.Shape;
 import java.util.Optional;
 import org.bytedeco.cuda.cudart.CUevent_st;
 
-/** A tensor in the card's memory: FLOAT, UINT8 or INT8, dense, row-major. Several tensors may share one block, as a reshaped one does. */
+/** A tensor in the card's memory, dense, row-major. Several tensors may share one block, as a reshaped one does. */
 final class DeviceTensor implements Tensor {
     /** A block with the number of tensors that share it, and the upload that fills it, until something has waited for that. */
     private static final class Storage {

@@ -12,6 +12,9 @@ import java.util.Optional;
 
 /** A node's inputs during one run, wherever they are: float data on the card, integers on the host. */
 final class Inputs implements AutoCloseable {
+    /** More than any operation has dimensions, or windows. */
+    private static final int MOST_PARAMETERS = 64;
+
     private final CudaContext context;
     private final Map<Integer, DeviceTensor> constants = new HashMap<>();
     private List<Operand> operands = List.of();
@@ -43,8 +46,23 @@ final class Inputs implements AutoCloseable {
     /** Whether the input is, or can be brought, on the card. */
     boolean onDevice(int i) {
         return given(i)
-                && (values.get(i).map(Tensor::type).orElseGet(() -> constant(i).type()) == ElementType.FLOAT
+                && (type(i) == ElementType.FLOAT
                         || values.get(i).filter(DeviceTensor.class::isInstance).isPresent());
+    }
+
+    /** The type of an input that is given. */
+    ElementType type(int i) {
+        return values.get(i).map(Tensor::type).orElseGet(() -> constant(i).type());
+    }
+
+    /** The shape of an input that is given. */
+    long[] shape(int i) {
+        return values.get(i).map(Tensor::shape).orElseGet(() -> constant(i).shape());
+    }
+
+    /** Whether an input is given and of that type. */
+    boolean is(int i, ElementType type) {
+        return given(i) && type(i) == type;
     }
 
     private HostTensor constant(int i) {
@@ -62,6 +80,17 @@ final class Inputs implements AutoCloseable {
                 : sent.keep(context.upload(((HostResident) value.get()).values()));
     }
 
+    /**
+     * The values of a small input that says how the operation is done, and what shape comes out. Where it was worked out on the card, it is waited for: the host cannot go on without.
+     */
+    Optional<HostTensor> parameter(int i) {
+        if (given(i) && values.get(i).filter(DeviceTensor.class::isInstance).isPresent()) {
+            DeviceTensor t = (DeviceTensor) values.get(i).get();
+            return t.elements() <= MOST_PARAMETERS ? Optional.of(context.download(t)) : Optional.empty();
+        }
+        return host(i);
+    }
+
     /** The values of an input that is on the host; empty if there is none, or it is on the card. */
     Optional<HostTensor> host(int i) {
         if (!given(i)) {
@@ -73,9 +102,9 @@ final class Inputs implements AutoCloseable {
         return values.get(i).get() instanceof HostResident h ? Optional.of(h.values()) : Optional.empty();
     }
 
-    /** The integers of an input that is on the host. */
+    /** The integers of a small input, as {@link #parameter} gives them. */
     Optional<long[]> integers(int i) {
-        return host(i).flatMap(t -> {
+        return parameter(i).flatMap(t -> {
             long[] out = new long[Math.toIntExact(t.elements())];
             if (t.type() == ElementType.INT64) {
                 t.longs().get(out);

@@ -85,6 +85,15 @@ final class Launch implements AutoCloseable {
         return this;
     }
 
+    /** A {@code struct} of long longs. */
+    Launch longs(long... fields) {
+        next();
+        for (long f : fields) {
+            values.putLong(f);
+        }
+        return this;
+    }
+
     Launch walk(Walk walk) {
         next();
         walk.sizes().forEach(values::putLong);

@@ -3,16 +3,12 @@ package dev.rebias.device.cuda;
 import dev.rebias.device.Tensor;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.OnnxOp;
-import dev.rebias.op.Pooling;
 import dev.rebias.op.Reduction;
-import dev.rebias.op.Resizing;
 import dev.rebias.op.Slicing;
 import dev.rebias.op.Views;
-import dev.rebias.op.Window;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
-import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -32,7 +28,8 @@ final class NodeForms {
 
     static {
         Views.TYPES.forEach(t -> FORMS.put(t, NodeForms::view));
-        Reduction.types().forEach(t -> FORMS.put(t, NodeForms::reduce));
+        Reduction.types().forEach(t -> FORMS.put(t, Reductions::reduce));
+        PointwiseExpression.types().forEach(t -> FORMS.put(t, Pointwise::run));
         FORMS.put("Cast", NodeForms::cast);
         FORMS.put("Shape", NodeForms::shape);
         FORMS.put("Transpose", NodeForms::transpose);
@@ -40,12 +37,28 @@ final class NodeForms {
         FORMS.put("Concat", NodeForms::concat);
         FORMS.put("Expand", NodeForms::expand);
         FORMS.put("Pad", NodeForms::pad);
-        FORMS.put("MaxPool", NodeForms::pool);
-        FORMS.put("AveragePool", NodeForms::pool);
+        FORMS.put("MaxPool", Pools::pool);
+        FORMS.put("AveragePool", Pools::pool);
         FORMS.put("Softmax", NodeForms::softmax);
-        FORMS.put("Resize", NodeForms::resize);
-        FORMS.put("Upsample", NodeForms::resize);
-        FORMS.put("MatMul", NodeForms::multiply);
+        FORMS.put("LogSoftmax", NodeForms::softmax);
+        FORMS.put("Resize", Resizes::resize);
+        FORMS.put("Upsample", Resizes::resize);
+        FORMS.put("MatMul", Products::multiply);
+        FORMS.put("Gemm", Products::gemm);
+        FORMS.put("Conv", Convolutions::convolve);
+        FORMS.put("ConvTranspose", Convolutions::convolve);
+        FORMS.put("Gather", Gathers::gather);
+        FORMS.put("GatherElements", Gathers::gatherElements);
+        FORMS.put("LayerNormalization", Normalizations::layers);
+        FORMS.put("InstanceNormalization", Normalizations::instances);
+        FORMS.put("GroupNormalization", Normalizations::groups);
+        FORMS.put("ArgMax", Reductions::argument);
+        FORMS.put("ArgMin", Reductions::argument);
+        FORMS.put("Split", Moves::split);
+        FORMS.put("Tile", Moves::tile);
+        FORMS.put("DepthToSpace", Moves::depthToSpace);
+        FORMS.put("SpaceToDepth", Moves::spaceToDepth);
+        FORMS.put("Size", NodeForms::size);
     }
 
     private NodeForms() {}
@@ -59,6 +72,8 @@ final class NodeForms {
                 op.node().getOutputList().stream().filter(o -> !o.isEmpty()).count();
         if (!inputs.onDevice(0)
                 || outputs != 1
+                || (inputs.given(2)
+                        && !inputs.parameter(2).filter(Views::isFalse).isPresent())
                 || (inputs.given(1)
                         && inputs.integers(1).isEmpty()
                         && !op.type().equals("Dropout"))) {
@@ -68,12 +83,17 @@ final class NodeForms {
         return Optional.of(List.of(x.reshape(Views.shape(op, x.shape(), inputs.integers(1)))));
     }
 
-    /** A Cast to the type that the data have, as exporters leave many. */
+    /** A Cast to the type that the data have, as exporters leave many, is a view. */
     private static Optional<List<Tensor>> cast(OnnxOp op, Inputs inputs) {
         DeviceTensor x = inputs.device(0);
         return Attributes.integer(op.node(), "to", 0) == x.type().onnxCode()
                 ? Optional.of(List.of(x.reshape(x.shape())))
-                : Optional.empty();
+                : Pointwise.run(op, inputs);
+    }
+
+    private static Optional<List<Tensor>> size(OnnxOp op, Inputs inputs) {
+        long elements = Shape.elements(inputs.shape(0));
+        return Optional.of(List.of(HostResident.of(inputs.context().host(), HostTensor.of(new long[] {elements}))));
     }
 
     private static Optional<List<Tensor>> shape(OnnxOp op, Inputs inputs) {
@@ -143,7 +163,7 @@ final class NodeForms {
     }
 
     private static Optional<List<Tensor>> concat(OnnxOp op, Inputs inputs) {
-        if (!IntStream.range(0, inputs.count()).allMatch(inputs::onDevice)) {
+        if (!IntStream.range(0, inputs.count()).allMatch(i -> inputs.is(i, inputs.type(0)))) {
             return Optional.empty();
         }
         List<DeviceTensor> parts =
@@ -178,10 +198,11 @@ final class NodeForms {
         Optional<long[]> pads = Attributes.integers(op.node(), "pads")
                 .map(l -> l.stream().mapToLong(Long::longValue).toArray())
                 .or(() -> inputs.integers(1));
-        Optional<HostTensor> value = inputs.host(2);
+        Optional<HostTensor> value = inputs.parameter(2);
         if (mode < 0
                 || pads.isEmpty()
                 || inputs.given(3)
+                || !inputs.is(0, ElementType.FLOAT)
                 || (inputs.given(2) && value.isEmpty())
                 || !inputs.onDevice(0)) {
             return Optional.empty();
@@ -197,96 +218,13 @@ final class NodeForms {
                 .map(List::of);
     }
 
-    private static Optional<List<Tensor>> pool(OnnxOp op, Inputs inputs) {
-        Pooling pooling = Pooling.of(op);
-        Window window = pooling.window();
-        DeviceTensor x = inputs.device(0);
-        long[] in = x.shape();
-        boolean indices = op.node().getOutputCount() > 1;
-        if (in.length < 3 || in.length > 4 || indices || x.type() != ElementType.FLOAT) {
-            return Optional.empty();
-        }
-        long[] out = pooling.outputShape(in);
-        int n = in.length - 2;
-        int[] fields = new int[14];
-        int[] defaults = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1};
-        System.arraycopy(defaults, 0, fields, 0, fields.length);
-        for (int i = 0; i < n; i++) {
-            int d = 2 - n + i;
-            long size = in[i + 2];
-            long[] values = {
-                size,
-                out[i + 2],
-                window.kernel().get(i),
-                window.strides().get(i),
-                window.dilations().get(i),
-                window.begin(i, size),
-                size + window.end(i, size)
-            };
-            for (int f = 0; f < values.length; f++) {
-                fields[2 * f + d] = Math.toIntExact(values[f]);
-            }
-        }
-        CudaContext context = inputs.context();
-        try (Partial made = new Partial()) {
-            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
-            long elements = y.elements();
-            if (elements > 0) {
-                String kernel = pooling.maximum() ? "pool_max" : "pool_average";
-                Launch arguments = context.arguments()
-                        .pointer(x.address())
-                        .pointer(y.address())
-                        .integer(elements)
-                        .struct(fields);
-                if (!pooling.maximum()) {
-                    arguments.small(pooling.countPadding() ? 1 : 0);
-                }
-                arguments.over(context.kernel("pool.cu", kernel), kernel, elements);
-            }
-            made.complete();
-            return Optional.of(List.of(y));
-        }
-    }
-
-    private static Optional<List<Tensor>> reduce(OnnxOp op, Inputs inputs) {
-        DeviceTensor x = inputs.device(0);
-        Optional<Reduction> parsed = inputs.given(1) && inputs.integers(1).isEmpty()
-                ? Optional.empty()
-                : Reduction.of(op, x.shape(), inputs.integers(1));
-        if (parsed.isEmpty() || x.type() != ElementType.FLOAT) {
-            return Optional.empty();
-        }
-        Reduction r = parsed.get();
-        CudaContext context = inputs.context();
-        try (Partial made = new Partial()) {
-            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, r.output()));
-            long n = y.elements();
-            if (n > 0 && r.inner() == 1) {
-                context.arguments()
-                        .pointer(x.address())
-                        .pointer(y.address())
-                        .integer(n)
-                        .integer(r.length())
-                        .small(r.operation().code())
-                        .over(context.kernel("reduce.cu", "reduce_rows"), "reduce_rows", 32 * n);
-            } else if (n > 0) {
-                context.arguments()
-                        .pointer(x.address())
-                        .pointer(y.address())
-                        .integer(n)
-                        .integer(r.length())
-                        .integer(r.inner())
-                        .small(r.operation().code())
-                        .over(context.kernel("reduce.cu", "reduce_columns"), "reduce_columns", n);
-            }
-            made.complete();
-            return Optional.of(List.of(y));
-        }
-    }
-
     private static Optional<List<Tensor>> softmax(OnnxOp op, Inputs inputs) {
+        if (!inputs.is(0, ElementType.FLOAT)) {
+            return Optional.empty();
+        }
         DeviceTensor x = inputs.device(0);
         long[] shape = x.shape();
+        int logarithm = op.type().equals("LogSoftmax") ? 1 : 0;
         boolean flattened = op.opset() < 13;
         int axis = (int) Attributes.integer(op.node(), "axis", flattened ? 1 : -1);
         axis = axis < 0 ? axis + shape.length : axis;
@@ -304,115 +242,15 @@ final class NodeForms {
                         .integer(rows)
                         .integer(length);
                 if (inner == 1) {
-                    arguments.over(context.kernel("softmax.cu", "softmax_rows"), "softmax_rows", 32 * rows);
+                    arguments
+                            .small(logarithm)
+                            .over(context.kernel("softmax.cu", "softmax_rows"), "softmax_rows", 32 * rows);
                 } else {
                     arguments
                             .integer(inner)
+                            .small(logarithm)
                             .over(context.kernel("softmax.cu", "softmax_columns"), "softmax_columns", rows);
                 }
-            }
-            made.complete();
-            return Optional.of(List.of(y));
-        }
-    }
-
-    private static Optional<List<Tensor>> resize(OnnxOp op, Inputs inputs) {
-        DeviceTensor x = inputs.device(0);
-        boolean old = op.type().equals("Upsample") || op.opset() < 11;
-        Optional<float[]> scales = inputs.host(old ? 1 : 2)
-                .filter(t -> t.elements() > 0 && t.type() == ElementType.FLOAT)
-                .map(HostTensor::toFloats);
-        Optional<Resizing> parsed =
-                Resizing.of(op, x.shape(), scales, scales.isPresent() || old ? Optional.empty() : inputs.integers(3));
-        if (parsed.isEmpty() || x.type() != ElementType.FLOAT) {
-            return Optional.empty();
-        }
-        Resizing r = parsed.get();
-        long[] in = x.shape();
-        long[] out = r.output();
-        int rank = in.length;
-        CudaContext context = inputs.context();
-        try (Partial made = new Partial();
-                DeviceTensor tables = context.upload(tables(r))) {
-            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
-            if (y.elements() > 0) {
-                long rows = tables.address();
-                long rowWeights = rows + 2 * Integer.BYTES * out[rank - 2];
-                long columns = rowWeights + Float.BYTES * out[rank - 2];
-                long columnWeights = columns + 2 * Integer.BYTES * out[rank - 1];
-                context.arguments()
-                        .pointer(x.address())
-                        .pointer(y.address())
-                        .integer(y.elements())
-                        .small(in[rank - 2])
-                        .small(in[rank - 1])
-                        .small(out[rank - 2])
-                        .small(out[rank - 1])
-                        .pointer(rows)
-                        .pointer(rowWeights)
-                        .pointer(columns)
-                        .pointer(columnWeights)
-                        .over(context.kernel("resize.cu", "resize"), "resize", y.elements());
-            }
-            made.complete();
-            return Optional.of(List.of(y));
-        }
-    }
-
-    /** Both dimensions' tables behind each other: inputs, weights; inputs, weights. */
-    private static HostTensor tables(Resizing r) {
-        long entries = 3L * (r.rows().weights().length + r.columns().weights().length);
-        HostTensor all = HostTensor.zeros(ElementType.UINT8, entries * Integer.BYTES);
-        ByteBuffer bytes = all.bytes();
-        for (Resizing.Taps taps : List.of(r.rows(), r.columns())) {
-            for (int input : taps.inputs()) {
-                bytes.putInt(input);
-            }
-            for (float weight : taps.weights()) {
-                bytes.putFloat(weight);
-            }
-        }
-        return all;
-    }
-
-    /** MatMul of two tensors: the second a matrix, or both stacks of as many matrices. */
-    private static Optional<List<Tensor>> multiply(OnnxOp op, Inputs inputs) {
-        if (!inputs.onDevice(0) || !inputs.onDevice(1)) {
-            return Optional.empty();
-        }
-        DeviceTensor a = inputs.device(0);
-        DeviceTensor b = inputs.device(1);
-        long[] left = a.shape();
-        long[] right = b.shape();
-        boolean matrix = right.length == 2;
-        boolean stacks = left.length == right.length
-                && left.length > 2
-                && Arrays.equals(left, 0, left.length - 2, right, 0, right.length - 2);
-        if (left.length < 2 || !(matrix || stacks) || left[left.length - 1] != right[right.length - 2]) {
-            return Optional.empty();
-        }
-        long[] out = left.clone();
-        out[out.length - 1] = right[right.length - 1];
-        long k = left[left.length - 1];
-        long m = out[out.length - 1];
-        long batches = stacks ? Shape.elements(left, 0, left.length - 2) : 1;
-        CudaContext context = inputs.context();
-        try (Partial made = new Partial()) {
-            DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
-            if (y.elements() > 0) {
-                long n = y.elements() / batches / m;
-                PreparedProduct.multiply(
-                        context,
-                        context.one(),
-                        new PreparedProduct.Factor(a.address(), false),
-                        new PreparedProduct.Factor(b.address(), false),
-                        y.address(),
-                        n,
-                        k,
-                        m,
-                        batches,
-                        n * k,
-                        k * m);
             }
             made.complete();
             return Optional.of(List.of(y));

@@ -17,6 +17,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.bytedeco.cuda.cudnn.cudnnConvolutionBwdDataAlgoPerf_t;
 import org.bytedeco.cuda.cudnn.cudnnConvolutionFwdAlgoPerf_t;
@@ -50,6 +51,11 @@ final class PreparedConvolution implements PreparedOp {
             ConvolutionDescriptors descriptors, int algorithm, long workspace, long[] inner, long[] begins) {}
 
     PreparedConvolution(CudaContext context, LayerOp op, HostTensor weights) {
+        this(context, op, context.upload(sent(op, weights)));
+    }
+
+    /** The same with weights on the card, which become this object's to close. */
+    PreparedConvolution(CudaContext context, LayerOp op, DeviceTensor weights) {
         this.context = context;
         this.op = op;
         if (op instanceof Convolution c) {
@@ -60,16 +66,25 @@ final class PreparedConvolution implements PreparedOp {
             window = t.window();
             group = t.group();
         }
-        // cuDNN's one deterministic algorithm for transposed convolutions dilates in two dimensions only (its API
-        // reference,
-        // cudnnConvolutionBackwardData): in three, zeros between the weights do it.
-        boolean spread = op instanceof TransposedConvolution
-                && window.kernel().size() == 3
-                && window.dilations().stream().anyMatch(d -> d > 1);
-        HostTensor sent = spread ? spread(weights, window.dilations()) : weights;
-        this.dilations = spread ? Collections.nCopies(3, 1L) : window.dilations();
-        this.weightShape = sent.shape();
-        this.weights = context.upload(sent);
+        this.dilations = isSpread(op) ? Collections.nCopies(3, 1L) : window.dilations();
+        this.weightShape = weights.shape();
+        this.weights = weights;
+    }
+
+    /**
+     * Whether zeros between the weights dilate: cuDNN's one deterministic algorithm for transposed convolutions does so in two dimensions only (its API reference,
+     * cudnnConvolutionBackwardData).
+     */
+    static boolean isSpread(LayerOp op) {
+        return op instanceof TransposedConvolution t
+                && t.window().kernel().size() == 3
+                && t.window().dilations().stream().anyMatch(d -> d > 1);
+    }
+
+    private static HostTensor sent(LayerOp op, HostTensor weights) {
+        return isSpread(op)
+                ? spread(weights, ((TransposedConvolution) op).window().dilations())
+                : weights;
     }
 
     /** Weights [C,M,depth,height,width] with zeros between them, as dilation reads them. */
@@ -203,12 +218,27 @@ final class PreparedConvolution implements PreparedOp {
                     "cudnnConvolutionBackwardData",
                     p.descriptors().what());
             if (cut) {
-                Copies.window(context, dx, to, p.begins());
+                cut(dx, to, p.begins());
             }
         } finally {
             if (cut) {
                 dx.close();
             }
+        }
+    }
+
+    /** The part that begins there; what lies behind the last product is zero. */
+    private void cut(DeviceTensor dx, DeviceTensor to, long[] begins) {
+        long[] inner = dx.shape();
+        long[] out = to.shape();
+        boolean inside = IntStream.range(0, out.length).allMatch(i -> begins[i] + out[i] <= inner[i]);
+        if (inside) {
+            Copies.window(context, dx, to, begins);
+            return;
+        }
+        long[] places = Arrays.stream(begins).map(b -> -b).toArray();
+        try (DeviceTensor placed = Copies.place(context, dx, out, places)) {
+            Copies.window(context, placed, to, new long[out.length]);
         }
     }
 
@@ -281,8 +311,9 @@ final class PreparedConvolution implements PreparedOp {
             pads.add(symmetric ? begin : 0);
             if (!symmetric) {
                 long whole = window.strides().get(i) * (in[i + 2] - 1) + window.extent(i);
-                // Output padding may reach beyond the last tap.
-                inner[i + 2] = Math.max(whole, begin + out[i + 2]);
+                // Output padding may reach beyond the last tap, but to cuDNN by less than a stride.
+                long reach = whole + window.strides().get(i) - 1;
+                inner[i + 2] = Math.min(Math.max(whole, begin + out[i + 2]), reach);
                 begins[i + 2] = begin;
             }
         }

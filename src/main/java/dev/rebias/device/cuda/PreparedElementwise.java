@@ -66,8 +66,11 @@ final class PreparedElementwise implements PreparedOp {
                 inputs.add(input(i, byOperand, sent));
             }
             for (int i = 0; i < inputs.size(); i++) {
-                boolean quantized = inputs.get(i).type() != ElementType.FLOAT;
-                if (quantized != program.get().inputs().get(i).quantized()) {
+                ElementType type = inputs.get(i).type();
+                boolean fits = program.get().inputs().get(i).quantized()
+                        ? type == ElementType.UINT8 || type == ElementType.INT8
+                        : type == ElementType.FLOAT;
+                if (!fits) {
                     return otherwise.run(variables);
                 }
             }

@@ -5,6 +5,7 @@ import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.op.OnnxOp;
+import dev.rebias.tensor.ElementType;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -16,6 +17,8 @@ final class PreparedNode implements PreparedOp {
     private final Inputs inputs;
     private final Optional<NodeForms.Form> form;
     private final PreparedOp otherwise;
+    /** Whether it looks up rows of floats, as an embedding does: the indices come from the host, but what comes out are data. */
+    private final boolean table;
 
     /**
      * Prepares a node.
@@ -28,11 +31,15 @@ final class PreparedNode implements PreparedOp {
         this.otherwise = otherwise;
         this.inputs = new Inputs(context);
         this.form = NodeForms.of(op);
+        this.table = op.type().equals("Gather")
+                && operands.get(0) instanceof Operand.Constant data
+                && data.value().type() == ElementType.FLOAT
+                && data.value().rank() > 1;
     }
 
     @Override
     public List<Tensor> run(List<Tensor> variables) {
-        if (form.isEmpty() || variables.stream().noneMatch(DeviceTensor.class::isInstance)) {
+        if (form.isEmpty() || (!table && variables.stream().noneMatch(DeviceTensor.class::isInstance))) {
             return otherwise.run(variables);
         }
         List<Optional<Tensor>> values = new ArrayList<>();

@@ -55,6 +55,7 @@ final class PreparedProduct implements PreparedOp {
                         alpha,
                         new Factor(x.address(), transA),
                         new Factor(weights.address(), transB),
+                        context.zero(),
                         y.address(),
                         n,
                         k,
@@ -72,7 +73,7 @@ final class PreparedProduct implements PreparedOp {
     record Factor(long address, boolean transposed) {}
 
     /**
-     * y [n,m] = alpha * a [n,k] b [k,m], row-major, {@code batches} times. cuBLAS has columns first: a row-major matrix is to it the
+     * y [n,m] = alpha * a [n,k] b [k,m] + beta * y, row-major, {@code batches} times. cuBLAS has columns first: a row-major matrix is to it the
      * transposed one, so y' = b' a' is asked for, which needs no copy.
      *
      * @param strideA how far the batches' matrices lie apart in a, in elements; 0 for the same one; likewise b; y's are dense
@@ -82,6 +83,7 @@ final class PreparedProduct implements PreparedOp {
             FloatPointer alpha,
             Factor a,
             Factor b,
+            FloatPointer beta,
             long y,
             long n,
             long k,
@@ -99,7 +101,7 @@ final class PreparedProduct implements PreparedOp {
         for (long first = 0; first < n; first += most) {
             Factor part = new Factor(a.address() + first * k * Float.BYTES, a.transposed());
             long rows = Math.min(most, n - first);
-            product(context, alpha, part, b, y + first * m * Float.BYTES, rows, k, m, batches, strideA, strideB, what);
+            product(context, alpha, part, b, beta, y + first * m * Float.BYTES, rows, k, m, batches, strideA, strideB, what);
         }
     }
 
@@ -108,6 +110,7 @@ final class PreparedProduct implements PreparedOp {
             FloatPointer alpha,
             Factor a,
             Factor b,
+            FloatPointer beta,
             long y,
             long n,
             long k,
@@ -137,7 +140,7 @@ final class PreparedProduct implements PreparedOp {
                                 leadingB,
                                 pa,
                                 leadingA,
-                                context.zero(),
+                                beta,
                                 py,
                                 Math.toIntExact(m)),
                         "cublasSgemm",
@@ -158,7 +161,7 @@ final class PreparedProduct implements PreparedOp {
                                 pa,
                                 leadingA,
                                 strideA,
-                                context.zero(),
+                                beta,
                                 py,
                                 Math.toIntExact(m),
                                 n * m,

@@ -101,6 +101,30 @@ public final class SelfTest {
         one("reduce: ReduceMean of channels", node("ReduceMean", ints("axes", 1)), image);
         one("softmax of rows", node("Softmax", integer("axis", -1)), image);
         one("softmax of channels", node("Softmax", integer("axis", 1)), image);
+        one("softmax: LogSoftmax of channels", node("LogSoftmax", integer("axis", 1)), image);
+        one("argmax of rows", node("ArgMax", integer("axis", -1)), image);
+        one("argmax of channels", node("ArgMax", integer("axis", 1)), image);
+        one("pointwise: Sin", node("Sin"), image);
+        compare(
+                "gather: GatherElements",
+                node("GatherElements", integer("axis", 1)),
+                List.of(
+                        new Operand.Variable(),
+                        new Operand.Constant(HostTensor.of(new long[] {4, 0, -1, 2, 3, -5}, 2, 3, 1, 1))),
+                image);
+        compare(
+                "normalize: InstanceNormalization",
+                node("InstanceNormalization"),
+                List.of(new Operand.Variable(), new Operand.Constant(random(5)), new Operand.Constant(random(5))),
+                image);
+        compare(
+                "resize: cubic",
+                node("Resize", text("mode", "cubic")),
+                List.of(
+                        new Operand.Variable(),
+                        new Operand.Absent(),
+                        new Operand.Constant(HostTensor.of(new float[] {1, 1, 2, 1.5f}, 4))),
+                image);
         compare(
                 "pad: edge",
                 node("Pad", text("mode", "edge")),
@@ -196,7 +220,11 @@ public final class SelfTest {
     }
 
     private static double value(HostTensor t, int i) {
-        return t.type() == ElementType.FLOAT ? t.floats().get(i) : t.bytes().get(i);
+        return switch (t.type()) {
+            case FLOAT -> t.floats().get(i);
+            case INT64 -> t.longs().get(i);
+            default -> t.bytes().get(i);
+        };
     }
 
     private static HostTensor run(Device device, Op op, List<Operand> operands, HostTensor data) {

@@ -194,6 +194,7 @@ final class LibraryRulesTest {
                     context.one(),
                     new PreparedProduct.Factor(a.address(), false),
                     new PreparedProduct.Factor(b.address(), false),
+                    context.zero(),
                     y.address(),
                     1,
                     1,
