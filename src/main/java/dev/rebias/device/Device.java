@@ -23,6 +23,9 @@ public interface Device extends AutoCloseable {
      */
     int batchSize(int wanted, long outputBytes);
 
+    /** How many bytes a tensor may have, however much memory there is. */
+    long mostTensorBytes();
+
     /** Copies a tensor to the device; when this returns, the host may write to its own again. */
     Tensor upload(HostTensor values);
 

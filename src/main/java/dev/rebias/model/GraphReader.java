@@ -58,6 +58,7 @@ public final class GraphReader {
     }
 
     private Graph read() {
+        LoadCheck.require(model);
         if (proto.getSparseInitializerCount() > 0) {
             throw new UnsupportedException(
                     "'" + model.name() + "' has sparse initializers, which rebias does not read: store them dense");

@@ -67,10 +67,7 @@ public record Reduction(Operation operation, long outer, long length, long inner
             }
             reduced = named.length == 0
                     ? IntStream.range(0, rank).toArray()
-                    : Arrays.stream(named)
-                            .mapToInt(a -> (int) (a < 0 ? a + rank : a))
-                            .sorted()
-                            .toArray();
+                    : Arrays.stream(Axes.distinct(named, rank)).sorted().toArray();
         }
         if (reduced.length == 0 || reduced[reduced.length - 1] - reduced[0] != reduced.length - 1) {
             return Optional.empty();

@@ -1,7 +1,9 @@
 package dev.rebias.op;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.Shape;
+import java.util.Arrays;
 import java.util.Optional;
 
 /**
@@ -43,6 +45,7 @@ public record Resizing(Taps rows, Taps columns, long[] output) {
         if (!known || rank < 2 || scales.isEmpty() == sizes.isEmpty()) {
             return Optional.empty();
         }
+        require(data, scales, sizes);
         long[] output = data.clone();
         double[] factor = new double[rank];
         for (int i = 0; i < rank; i++) {
@@ -57,6 +60,26 @@ public record Resizing(Taps rows, Taps columns, long[] output) {
                 taps((double) data[rank - 2], output[rank - 2], factor[rank - 2], transformation, nearest, rounding),
                 taps((double) data[rank - 1], output[rank - 1], factor[rank - 1], transformation, nearest, rounding),
                 output));
+    }
+
+    /**
+     * Checks what a node without the attribute {@code axes} says of the output's size.
+     *
+     * @throws UnsupportedException if it does not fit the data
+     */
+    static void require(long[] data, Optional<float[]> scales, Optional<long[]> sizes) {
+        int given = scales.map(s -> s.length).orElse(0) + sizes.map(s -> s.length).orElse(0);
+        boolean fits = given == data.length && Shape.elements(data) > 0;
+        for (int i = 0; fits && i < data.length; i++) {
+            double size = scales.isPresent() ? data[i] * (double) scales.get()[i] : sizes.get()[i];
+            fits = size >= 1 && size <= AttributeRules.MOST;
+        }
+        if (!fits) {
+            throw new UnsupportedException("Resize of data of shape " + Shape.text(data) + " by scales "
+                    + scales.map(Arrays::toString).orElse("[]") + " to sizes "
+                    + sizes.map(Arrays::toString).orElse("[]")
+                    + ": it takes one of the two, a value per axis, each giving a size of 1 to " + AttributeRules.MOST);
+        }
     }
 
     /** One dimension, as the ONNX specification of Resize gives the coordinates. */

@@ -1,5 +1,6 @@
 package dev.rebias.verify;
 
+import ai.onnxruntime.OrtSession.SessionOptions.OptLevel;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Moments;
@@ -100,7 +101,7 @@ public record Verification(int layers, int unseen, double worst, String worstLay
         Map<String, double[]> sums = new HashMap<>();
         Map<String, Long> counts = new HashMap<>();
         byte[] probed = ProbedModel.withOutputs(written, List.copyOf(layers.keySet()));
-        try (WholeModel model = new WholeModel(written.name(), probed);
+        try (WholeModel model = new WholeModel(written.name(), probed, OptLevel.NO_OPT);
                 Batches batches = samples.batches(batchSize)) {
             while (batches.hasNext()) {
                 List<HostTensor> batch = batches.next();

@@ -69,6 +69,11 @@ final class SweepCostTest {
         }
 
         @Override
+        public long mostTensorBytes() {
+            return device.mostTensorBytes();
+        }
+
+        @Override
         public DeviceInfo info() {
             return device.info();
         }

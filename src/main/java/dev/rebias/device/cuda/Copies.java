@@ -44,22 +44,7 @@ final class Copies {
         return true;
     }
 
-    /** The part of a tensor that begins at {@code begins} and has that shape. */
-    static DeviceTensor window(CudaContext context, DeviceTensor from, long[] shape, long[] begins) {
-        long[] strides = Walk.dense(from.shape());
-        long offset = 0;
-        for (int i = 0; i < shape.length; i++) {
-            offset += begins[i] * strides[i];
-        }
-        try (Partial made = new Partial()) {
-            DeviceTensor to = made.keep(DeviceTensor.allocate(context, from.type(), shape));
-            copy(context, from, offset, strides, to, 0, Walk.dense(shape), shape);
-            made.complete();
-            return to;
-        }
-    }
-
-    /** A tensor of that shape with another inside, beginning at {@code begins}, and zeros around it. */
+    /** A tensor of that shape with another inside, beginning at {@code begins}, and zeros around it; where that is negative, the other's beginning is cut off. */
     static DeviceTensor place(CudaContext context, DeviceTensor from, long[] shape, long[] begins) {
         return pad(context, from, shape, begins, 0, 0f).orElseThrow();
     }

@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.CheckedOp;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
@@ -34,6 +35,9 @@ import java.util.stream.IntStream;
 
 /** One NVIDIA GPU. Tensors of FLOAT, UINT8 and INT8 live in its memory, all others on the host. */
 public final class CudaDevice implements Device {
+    /** More than any card has, and so little that sums of sizes cannot overflow. */
+    private static final long MOST_TENSOR_BYTES = 1L << 44;
+
     private final CudaContext context;
     private final CpuDevice host = new CpuDevice();
     private final HostFallback.Traffic traffic = new HostFallback.Traffic();
@@ -75,6 +79,11 @@ public final class CudaDevice implements Device {
     }
 
     @Override
+    public long mostTensorBytes() {
+        return MOST_TENSOR_BYTES;
+    }
+
+    @Override
     public Tensor upload(HostTensor values) {
         return CudaContext.onDevice(values.type()) ? context.upload(values) : new HostResident(host.upload(values));
     }
@@ -86,6 +95,10 @@ public final class CudaDevice implements Device {
 
     @Override
     public PreparedOp prepare(Op op, List<Operand> operands) {
+        return new CheckedOp(this, op, operands, prepareUnchecked(op, operands));
+    }
+
+    private PreparedOp prepareUnchecked(Op op, List<Operand> operands) {
         if (op instanceof LayerOp layer) {
             return PreparedLayer.of(this, context, layer, operands);
         }

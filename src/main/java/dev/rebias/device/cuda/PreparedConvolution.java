@@ -133,7 +133,7 @@ final class PreparedConvolution implements PreparedOp {
                     "cudnnConvolutionBackwardData",
                     p.descriptors().what());
             if (cut) {
-                return Copies.window(context, dx, out, p.begins());
+                return Copies.place(context, dx, out, p.begins());
             }
             made.complete();
             return dx;
@@ -188,10 +188,9 @@ final class PreparedConvolution implements PreparedOp {
             long begin = transposed.begin(i, in[i + 2]);
             pads.add(symmetric ? begin : 0);
             if (!symmetric) {
-                long whole = window.strides().get(i) * (in[i + 2] - 1) + window.extent(i);
-                // Output padding may reach beyond the last tap.
-                inner[i + 2] = Math.max(whole, begin + out[i + 2]);
-                begins[i + 2] = begin;
+                // What is behind the last tap is filled up with zeros.
+                inner[i + 2] = window.strides().get(i) * (in[i + 2] - 1) + window.extent(i);
+                begins[i + 2] = -begin;
             }
         }
         return choose(

@@ -124,7 +124,7 @@ final class EmulatedRunTest {
             long[] one = {1};
             assertThat(Copies.copy(context, small, 0, one, large, end, one, new long[] {n}))
                     .isTrue();
-            try (DeviceTensor back = Copies.window(context, large, new long[] {1, n}, new long[] {2, row - n})) {
+            try (DeviceTensor back = Copies.place(context, large, new long[] {1, n}, new long[] {-2, n - row})) {
                 assertThat(context.download(back).toFloats()).containsExactly(values);
             }
         }
