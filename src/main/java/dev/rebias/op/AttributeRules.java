@@ -85,6 +85,13 @@ public final class AttributeRules {
 
     private static void check(NodeProto node, AttributeProto attribute) {
         String name = attribute.getName();
+        if (name.equals("auto_pad")) {
+            try {
+                Window.autoPad(attribute.getS().toStringUtf8());
+            } catch (UnsupportedException e) {
+                throw wrong(node, "cannot be: " + e.getMessage());
+            }
+        }
         Range range = name.equals("pads") && WINDOWS.contains(node.getOpType()) ? PAD : RANGES.get(name);
         if (range == null) {
             return;
