@@ -48,6 +48,8 @@ public final class BiasCorrection {
     /** So that threads which share out batches end at about the same time. */
     private static final int BATCHES_PER_THREAD = 4;
 
+    private static final long MOST_SAMPLES = Integer.MAX_VALUE;
+
     /** By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file once it has. */
     private static final double OVER_LIMIT = 0.05;
 
@@ -316,7 +318,13 @@ public final class BiasCorrection {
     private Optional<Integer> fixedBatch() {
         return quantized.inputs().stream()
                 .filter(i -> i.shape().length > 0 && i.shape()[0] > 0)
-                .map(i -> Math.toIntExact(i.shape()[0]))
+                .map(i -> {
+                    if (i.shape()[0] > MOST_SAMPLES) {
+                        throw new UnsupportedException("input '" + i.name() + "' of '" + quantized.file()
+                                + "' fixes its batch at " + i.shape()[0] + ", more samples than rebias reads");
+                    }
+                    return (int) i.shape()[0];
+                })
                 .findFirst();
     }
 

@@ -5,6 +5,7 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
 import dev.rebias.report.ConsoleReport;
@@ -111,8 +112,13 @@ final class CorrectionJob {
     }
 
     private void verify(BiasCorrection correction, Samples samples, CorrectionResult result) {
-        Verification verification =
-                Verification.of(output.readBack(), result, correction.inputNames(), samples.bind(correction.inputs()));
+        Verification verification;
+        try {
+            verification = Verification.of(
+                    output.readBack(), result, correction.inputNames(), samples.bind(correction.inputs()));
+        } catch (UnsupportedException e) {
+            throw new QualityGateException("'" + output + "' is written but cannot be verified: " + e.getMessage(), e);
+        }
         String figures = String.format(
                 Locale.ROOT,
                 "%d layers compared in ONNX Runtime, %d not visible there, the worst at %.0f %% of its bound (%s)",

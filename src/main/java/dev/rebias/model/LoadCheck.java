@@ -37,6 +37,12 @@ final class LoadCheck {
     /** The tensors whose values may decide whether a node is right. */
     private final Set<String> kept = new HashSet<>();
 
+    /**
+     * The tensors that say what a Slice takes: ONNX Runtime 1.29 ends the process where it can infer that an axis that is sliced has no size, or a negative one, as behind a window that does
+     * not fit. What a Slice takes is checked when it runs.
+     */
+    private final Set<String> hidden = new HashSet<>();
+
     private LoadCheck(OnnxModel model) {
         this.model = model;
         this.external = new ExternalData(model);
@@ -56,7 +62,7 @@ final class LoadCheck {
         } catch (UnsupportedException e) {
             throw new UnsupportedException("'" + model.name() + "': " + e.getMessage(), e);
         }
-        byte[] bytes = check.withoutLargeTensors().toByteArray();
+        byte[] bytes = check.withoutValues().toByteArray();
         try (OrtSession session = OnnxRuntime.session(
                 bytes, OrtSession.SessionOptions.OptLevel.NO_OPT, OnnxRuntime.Threads.CALLER)) {
             if (session.getNumOutputs() != model.proto().getGraph().getOutputCount()) {
@@ -132,10 +138,14 @@ final class LoadCheck {
         return new UnsupportedException("tensor '" + tensor.getName() + "' of '" + model.name() + "' " + what);
     }
 
-    private ModelProto withoutLargeTensors() {
+    private ModelProto withoutValues() {
         ModelProto proto = model.proto();
+        requireNoEmptySlices(proto.getGraph());
         for (NodeProto node : proto.getGraph().getNodeList()) {
             kept.addAll(Captures.of(node));
+            if (node.getOpType().equals("Slice")) {
+                hidden.addAll(node.getInputList().subList(Math.min(1, node.getInputCount()), node.getInputCount()));
+            }
             if (!node.getDomain().isEmpty() && !node.getDomain().equals("ai.onnx")) {
                 kept.addAll(node.getInputList());
             }
@@ -146,7 +156,7 @@ final class LoadCheck {
         Map<String, TensorProto> given = new HashMap<>();
         GraphProto.Builder graph = proto.getGraph().toBuilder().clearInitializer().clearNode();
         for (TensorProto tensor : proto.getGraph().getInitializerList()) {
-            if (isLarge(tensor.getName(), tensor)) {
+            if (isLeftOut(tensor.getName(), tensor)) {
                 given.put(tensor.getName(), tensor);
             } else {
                 graph.addInitializer(external.load(tensor));
@@ -156,7 +166,7 @@ final class LoadCheck {
             Optional<TensorProto> value = node.getOpType().equals("Constant") && node.getOutputCount() == 1
                     ? Attributes.find(node, "value").map(AttributeProto::getT)
                     : Optional.empty();
-            if (value.isPresent() && isLarge(node.getOutput(0), value.get())) {
+            if (value.isPresent() && isLeftOut(node.getOutput(0), value.get())) {
                 given.put(node.getOutput(0), value.get());
             } else {
                 graph.addNode(Constants.loaded(node, external));
@@ -170,14 +180,34 @@ final class LoadCheck {
         return proto.toBuilder().setGraph(graph).build();
     }
 
-    private boolean isLarge(String name, TensorProto tensor) {
+    /** Of constants ONNX Runtime would see for itself what a Slice takes. */
+    private void requireNoEmptySlices(GraphProto graph) {
+        Set<String> empty = new HashSet<>();
+        graph.getInitializerList().stream()
+                .filter(t -> t.getDimsList().contains(0L))
+                .forEach(t -> empty.add(t.getName()));
+        for (NodeProto node : graph.getNodeList()) {
+            boolean stored = node.getOpType().equals("Constant")
+                    && Attributes.find(node, "value")
+                            .filter(a -> a.getT().getDimsList().contains(0L))
+                            .isPresent();
+            if (stored) {
+                empty.addAll(node.getOutputList());
+            }
+            if (node.getOpType().equals("Slice") && node.getInputCount() > 0 && empty.contains(node.getInput(0))) {
+                throw new UnsupportedException(
+                        "node '" + node.getName() + "' (Slice) of '" + model.name() + "' takes a part of nothing");
+            }
+        }
+    }
+
+    private boolean isLeftOut(String name, TensorProto tensor) {
         long elements = 1;
         for (long d : tensor.getDimsList()) {
             elements *= d;
         }
         boolean integers = tensor.getDataType() == ElementType.INT64.onnxCode();
-        return elements >= LARGE
-                && !integers
+        return (hidden.contains(name) || (elements >= LARGE && !integers))
                 && !kept.contains(name)
                 && ElementType.ofOnnxCode(tensor.getDataType()).isPresent();
     }

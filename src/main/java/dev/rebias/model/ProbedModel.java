@@ -4,6 +4,9 @@ import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -16,6 +19,33 @@ public final class ProbedModel {
     public static boolean has(OnnxModel model, String tensor) {
         return model.proto().getGraph().getNodeList().stream()
                 .anyMatch(n -> n.getOutputList().contains(tensor));
+    }
+
+    /** The serialised model, external data loaded, with these tensors as its outputs, and without the nodes that do not lead to one. */
+    public static byte[] withOutputsAlone(OnnxModel model, List<String> tensors) {
+        Set<String> needed = new HashSet<>(tensors);
+        Deque<NodeProto> nodes = new ArrayDeque<>();
+        List<NodeProto> all = model.proto().getGraph().getNodeList();
+        for (int i = all.size() - 1; i >= 0; i--) {
+            NodeProto node = all.get(i);
+            if (node.getOutputList().stream().anyMatch(needed::contains)) {
+                nodes.addFirst(node);
+                needed.addAll(node.getInputList());
+                needed.addAll(Captures.of(node));
+            }
+        }
+        GraphProto graph = model.proto().getGraph().toBuilder()
+                .clearOutput()
+                .clearNode()
+                .addAllNode(nodes)
+                .build();
+        return withOutputs(
+                new OnnxModel(
+                        model.name(),
+                        model.folder(),
+                        model.proto().toBuilder().setGraph(graph).build(),
+                        model.hints()),
+                tensors);
     }
 
     /** The serialised model, external data loaded, with these tensors as outputs as well. */

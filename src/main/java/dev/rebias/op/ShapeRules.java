@@ -12,6 +12,14 @@ import java.util.Optional;
  * before any of them sees the operands.
  */
 public final class ShapeRules {
+    /**
+     * How many times as many elements as its operands an operation may make: as many as an image-wide mean that is resized to 256 by 256. More is a mistake, or meant to fill memory and time.
+     */
+    private static final long MOST_GROWTH = 1 << 16;
+
+    /** So many elements are never too many. */
+    private static final long FEW = 1 << 24;
+
     private ShapeRules() {}
 
     /**
@@ -52,9 +60,10 @@ public final class ShapeRules {
                         op.type() + " with " + wanted + " data is given " + type + " of shape " + Shape.text(data));
             }
             long[] out = op.outputShape(data, weights);
-            require(op, data, type, mostBytes);
-            require(op, out, ElementType.FLOAT, mostBytes);
-            require(op, padded(op, data), ElementType.FLOAT, mostBytes);
+            long given = Math.addExact(Shape.elements(data), Shape.elements(weights));
+            require(op, data, type, given, mostBytes);
+            require(op, out, ElementType.FLOAT, given, mostBytes);
+            require(op, padded(op, data), ElementType.FLOAT, given, mostBytes);
             return out;
         } catch (ArithmeticException e) {
             throw new UnsupportedException(
@@ -132,19 +141,28 @@ public final class ShapeRules {
         ElementType type = operands.isEmpty()
                 ? ElementType.FLOAT
                 : operands.get(0).map(OperandSpec::type).orElse(ElementType.FLOAT);
+        long given = operands.stream()
+                .flatMap(Optional::stream)
+                .mapToLong(OperandSpec::elements)
+                .reduce(0, Math::addExact);
         for (long[] output : outputs) {
-            require(op, output, type, mostBytes);
+            require(op, output, type, given, mostBytes);
         }
         return outputs;
     }
 
-    private static void require(Op op, long[] shape, ElementType type, long mostBytes) {
+    private static void require(Op op, long[] shape, ElementType type, long given, long mostBytes) {
         // Bytes become floats on the way.
         long each = Math.max(Float.BYTES, type.bytes());
         if (Shape.elements(shape) > mostBytes / each) {
             throw new UnsupportedException(op.type() + " makes a tensor of shape " + Shape.text(shape) + ", "
                     + each + " bytes each, more than the " + mostBytes
                     + " bytes that a tensor can have: use a smaller batch size (--batch-size), or smaller samples");
+        }
+        if (Shape.elements(shape) > FEW && Shape.elements(shape) / MOST_GROWTH > given) {
+            throw new UnsupportedException(op.type() + " makes a tensor of shape " + Shape.text(shape) + " of operands of "
+                    + given + " elements in all: it grows by more than " + MOST_GROWTH
+                    + " times, check the node's attributes");
         }
     }
 }

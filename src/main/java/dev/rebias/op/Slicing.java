@@ -41,8 +41,8 @@ public record Slicing(long[] start, long[] step, long[] output) {
             int axis = along[i];
             long size = data[axis];
             long s = steps.isPresent() ? steps.get()[i] : 1;
-            if (s == 0) {
-                throw wrong("has a step of 0");
+            if (s == 0 || (s < 0 && size == 0)) {
+                throw wrong("has a step of " + s + " along an axis of size " + size);
             }
             // Steps longer than the axis take its first element alone.
             s = Math.max(-size - 1, Math.min(s, size + 1));

@@ -89,7 +89,7 @@ final class LayerSizes {
             } else if (step.op() instanceof OnnxOp op && op.standard() && POOLING.contains(op.type())) {
                 record(step, Pooling.of(op).outputShape(data));
             }
-        } catch (UnsupportedException e) {
+        } catch (UnsupportedException | ArithmeticException e) {
             // What does not fit is not known here; running it will say why.
             step.outputs().forEach(shapes::remove);
         }

@@ -100,7 +100,7 @@ public record Verification(int layers, int unseen, double worst, String worstLay
             int batchSize) {
         Map<String, double[]> sums = new HashMap<>();
         Map<String, Long> counts = new HashMap<>();
-        byte[] probed = ProbedModel.withOutputs(written, List.copyOf(layers.keySet()));
+        byte[] probed = ProbedModel.withOutputsAlone(written, List.copyOf(layers.keySet()));
         try (WholeModel model = new WholeModel(written.name(), probed, OptLevel.NO_OPT);
                 Batches batches = samples.batches(batchSize)) {
             while (batches.hasNext()) {

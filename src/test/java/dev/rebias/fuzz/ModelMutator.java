@@ -67,8 +67,8 @@ final class ModelMutator {
 
     private void change(int number, Set<String> shared) {
         switch (random.nextInt(16)) {
-            case 0, 1, 2, 3, 4, 5, 6 -> insert(number, shared);
-            case 7, 8, 9 -> attribute(shared);
+            case 0, 1, 2, 3, 4, 5, 6, 7 -> insert(number, shared);
+            case 8, 9 -> attribute(shared);
             case 10 -> tensor();
             case 11, 12 -> edges();
             case 13 -> declarations();
@@ -83,11 +83,11 @@ final class ModelMutator {
 
     /** Small mostly, so that what comes of it may be legal. */
     private long small() {
-        return random.nextInt(5) == 0 ? nasty() : random.nextInt(-1, 4);
+        return random.nextInt(15) == 0 ? nasty() : random.nextInt(-1, 4);
     }
 
     private long[] list() {
-        long[] values = new long[random.nextInt(5) == 0 ? random.nextInt(9) : 4];
+        long[] values = new long[random.nextInt(8) == 0 ? random.nextInt(9) : 4];
         for (int i = 0; i < values.length; i++) {
             values[i] = small();
         }
@@ -226,7 +226,7 @@ final class ModelMutator {
     }
 
     private void fill(NodeProto.Builder node, String name, String tensor) {
-        switch (random.nextInt(34)) {
+        switch (random.nextInt(60)) {
             case 0 -> node.setOpType("Transpose").addAttribute(ints("perm", permutation()));
             case 1 -> {
                 node.setOpType("Concat").addInput(tensor).addAttribute(integer("axis", small()));
@@ -352,6 +352,63 @@ final class ModelMutator {
             case 29 -> node.setOpType("Where").addInput(tensor).addInput(tensor);
             case 30 -> node.setOpType("LRN").addAttribute(integer("size", small()));
             case 31 -> node.setOpType("Dropout").addInput("");
+            case 33, 34 -> node.setOpType("Transpose").addAttribute(ints("perm", 0, 1, 3, 2));
+            case 35, 36 -> {
+                boolean three = random.nextBoolean();
+                node.setOpType(random.nextBoolean() ? "MaxPool" : "AveragePool")
+                        .addAttribute(ints("kernel_shape", three ? 3 : 2, 2))
+                        .addAttribute(ints("strides", 1, 1 + random.nextInt(2)))
+                        .addAttribute(ints("pads", random.nextInt(2), random.nextInt(2), random.nextInt(2), 1))
+                        .addAttribute(integer("ceil_mode", random.nextInt(2)));
+            }
+            case 37, 38 -> {
+                long[] pads = new long[8];
+                for (int i = 2; i < 8; i++) {
+                    pads[i] = i == 4 || i == 5 ? 0 : random.nextInt(-1, 4);
+                }
+                node.setOpType("Pad")
+                        .addInput(constant(name + "_p", pads))
+                        .addAttribute(text(
+                                "mode", List.of("constant", "reflect", "edge").get(random.nextInt(3))));
+            }
+            case 39, 40 ->
+                node.setOpType("Slice")
+                        .addInput(constant(name + "_b", random.nextInt(-2, 3), random.nextInt(-3, 3)))
+                        .addInput(constant(name + "_e", random.nextInt(-2, 6), nasty()))
+                        .addInput(constant(name + "_a", 2, -1))
+                        .addInput(constant(name + "_t", 1, random.nextInt(4) == 0 ? -1 : 2));
+            case 41 -> {
+                TensorProto.Builder scales = TensorProto.newBuilder().setName(name + "_s").setDataType(1).addDims(4);
+                scales.addFloatData(1).addFloatData(1).addFloatData(2).addFloatData(random.nextBoolean() ? 2 : 0.5f);
+                graph.addInitializer(scales);
+                node.setOpType("Resize")
+                        .addInput("")
+                        .addInput(name + "_s")
+                        .addAttribute(text("mode", random.nextBoolean() ? "nearest" : "linear"))
+                        .addAttribute(text(
+                                "coordinate_transformation_mode", random.nextBoolean() ? "asymmetric" : "half_pixel"));
+            }
+            case 42 -> node.setOpType("Concat").addInput(tensor).addAttribute(integer("axis", random.nextInt(2, 4)));
+            case 43 -> node.setOpType("Softmax").addAttribute(integer("axis", random.nextInt(-4, 4)));
+            case 44 -> node.setOpType("Tile").addInput(constant(name + "_r", 1, 1, 2, 1 + random.nextInt(2)));
+            case 45 ->
+                node.setOpType("Gather")
+                        .addInput(constant(name + "_i", 0, random.nextInt(-2, 2)))
+                        .addAttribute(integer("axis", random.nextInt(2, 4)));
+            case 46 -> {
+                node.setOpType("Split")
+                        .addAttribute(integer("axis", random.nextInt(2, 4)))
+                        .addOutput(name + "_2");
+            }
+            case 47 ->
+                node.setOpType(List.of("Add", "Mul", "Sub", "Div", "Max", "Min").get(random.nextInt(6)))
+                        .addInput(floats(name + "_o", random.nextBoolean() ? new long[0] : new long[] {1, 1, 1}));
+            case 48 ->
+                node.setOpType(List.of("ReduceMean", "ReduceMax", "ReduceL2").get(random.nextInt(3)))
+                        .addAttribute(ints("axes", 2, 3));
+            case 49 -> node.setOpType("LRN").addAttribute(integer("size", 3));
+            case 50 -> node.setOpType("LayerNormalization").addInput(floats(name + "_s", 1));
+            case 51 -> node.setOpType("ReduceSum").addInput(constant(name + "_a", random.nextInt(2, 4)));
             case 32 ->
                 node.setOpType("Conv")
                         .addInput(floats(name + "_w", 1 + random.nextInt(5), 1 + random.nextInt(4), 3, 3))
