@@ -21,7 +21,7 @@ public final class ProbedModel {
                 .anyMatch(n -> n.getOutputList().contains(tensor));
     }
 
-    /** The serialised model, external data loaded, with these tensors as its outputs, and without the nodes that do not lead to one. */
+    /** The serialised model, external data loaded, with these tensors as its outputs, and without what does not lead to one. */
     public static byte[] withOutputsAlone(OnnxModel model, List<String> tensors) {
         Set<String> needed = new HashSet<>(tensors);
         Deque<NodeProto> nodes = new ArrayDeque<>();
@@ -38,6 +38,10 @@ public final class ProbedModel {
                 .clearOutput()
                 .clearNode()
                 .addAllNode(nodes)
+                .clearInitializer()
+                .addAllInitializer(model.proto().getGraph().getInitializerList().stream()
+                        .filter(t -> needed.contains(t.getName()))
+                        .toList())
                 .build();
         return withOutputs(
                 new OnnxModel(

@@ -131,7 +131,7 @@ final class FuzzInput {
     }
 
     /** With no size of an input fixed. */
-    private static ModelProto open(ModelProto model) {
+    static ModelProto open(ModelProto model) {
         ModelProto.Builder opened = model.toBuilder();
         opened.getGraphBuilder().getInputBuilderList().forEach(i -> i.getTypeBuilder()
                 .getTensorTypeBuilder()
@@ -178,7 +178,7 @@ final class FuzzInput {
         return bytes.array();
     }
 
-    private static byte[] npz(Map<String, ToyPairs.Samples> samples) throws IOException {
+    static byte[] npz(Map<String, ToyPairs.Samples> samples) throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         try (ZipOutputStream zip = new ZipOutputStream(out)) {
             for (Map.Entry<String, ToyPairs.Samples> one : samples.entrySet()) {

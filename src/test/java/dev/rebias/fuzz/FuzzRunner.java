@@ -115,7 +115,7 @@ final class FuzzRunner {
                 "-Djava.awt.headless=true",
                 "-Drebias.openmp.single=true",
                 "-cp",
-                System.getProperty("java.class.path")));
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
         for (String property : List.of(
                 "org.bytedeco.javacpp.maxPhysicalBytes",
                 "slf4j.internal.verbosity",
