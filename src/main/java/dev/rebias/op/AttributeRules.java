@@ -57,9 +57,6 @@ public final class AttributeRules {
             "MaxUnpool",
             "QLinearConv");
 
-    /** Operations whose sizes are written in an attribute of this name, with a meaning of its own. */
-    private static final Set<String> OTHER_MEANINGS = Set.of("ConstantOfShape", "Constant");
-
     private AttributeRules() {}
 
     /**
@@ -75,7 +72,7 @@ public final class AttributeRules {
             if (!seen.add(attribute.getName())) {
                 throw wrong(node, "has its attribute '" + attribute.getName() + "' twice");
             }
-            if (standard && !OTHER_MEANINGS.contains(node.getOpType())) {
+            if (standard) {
                 check(node, attribute);
             }
             attribute.getG().getNodeList().forEach(AttributeRules::check);

@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /**
  * The shape rules of ONNX's operations: for each op type whether operands of such shapes fit it, and what shapes its outputs then have. Operations that are not here check their inputs
@@ -318,7 +319,7 @@ final class NodeRules {
         long[] pads = o.integers(1, "pads").orElseThrow(() -> o.wrong("needs pads"));
         int[] axes = o.integers(3)
                 .map(a -> Axes.distinct(a, data.length))
-                .orElseGet(() -> java.util.stream.IntStream.range(0, data.length).toArray());
+                .orElseGet(() -> IntStream.range(0, data.length).toArray());
         o.require(pads.length == 2 * axes.length, "has " + pads.length + " pads, not two per axis");
         o.require(!o.given(2) || o.get(2).elements() == 1, "needs a single value to pad with");
         String mode = Attributes.text(o.node(), "mode", "constant");
