@@ -382,7 +382,8 @@ public record ElementwiseProgram(
                 Optional<HostTensor> t = constantOperand(member, i + 1);
                 if (t.isEmpty()
                         || t.get().type() != ElementType.FLOAT
-                        || t.get().elements() != constantOperand(member, 1).orElseThrow().elements()) {
+                        || t.get().elements()
+                                != constantOperand(member, 1).orElseThrow().elements()) {
                     return Optional.empty();
                 }
                 p[i] = doubles(t.get());

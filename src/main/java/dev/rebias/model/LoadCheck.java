@@ -63,8 +63,8 @@ final class LoadCheck {
             throw new UnsupportedException("'" + model.name() + "': " + e.getMessage(), e);
         }
         byte[] bytes = check.withoutValues().toByteArray();
-        try (OrtSession session = OnnxRuntime.session(
-                bytes, OrtSession.SessionOptions.OptLevel.NO_OPT, OnnxRuntime.Threads.CALLER)) {
+        try (OrtSession session =
+                OnnxRuntime.session(bytes, OrtSession.SessionOptions.OptLevel.NO_OPT, OnnxRuntime.Threads.CALLER)) {
             if (session.getNumOutputs() != model.proto().getGraph().getOutputCount()) {
                 throw new UnsupportedException("'" + model.name() + "' names an output twice");
             }
@@ -127,7 +127,8 @@ final class LoadCheck {
                     default -> tensor.getInt32DataCount();
                 };
         if (stored != elements
-                || (tensor.hasRawData() && tensor.getRawData().size() % type.get().bytes() != 0)) {
+                || (tensor.hasRawData()
+                        && tensor.getRawData().size() % type.get().bytes() != 0)) {
             throw wrong(
                     tensor,
                     "has " + stored + " values, and dimensions " + tensor.getDimsList() + ": the file is damaged");
@@ -154,7 +155,8 @@ final class LoadCheck {
         Set<String> inputs = new HashSet<>();
         proto.getGraph().getInputList().forEach(i -> inputs.add(i.getName()));
         Map<String, TensorProto> given = new HashMap<>();
-        GraphProto.Builder graph = proto.getGraph().toBuilder().clearInitializer().clearNode();
+        GraphProto.Builder graph =
+                proto.getGraph().toBuilder().clearInitializer().clearNode();
         for (TensorProto tensor : proto.getGraph().getInitializerList()) {
             if (isLeftOut(tensor.getName(), tensor)) {
                 given.put(tensor.getName(), tensor);
@@ -215,8 +217,8 @@ final class LoadCheck {
     private static ValueInfoProto input(String name, TensorProto tensor) {
         TensorShapeProto.Builder shape = TensorShapeProto.newBuilder();
         tensor.getDimsList()
-                .forEach(d -> shape.addDim(
-                        TensorShapeProto.Dimension.newBuilder().setDimValue(d)));
+                .forEach(d ->
+                        shape.addDim(TensorShapeProto.Dimension.newBuilder().setDimValue(d)));
         return ValueInfoProto.newBuilder()
                 .setName(name)
                 .setType(TypeProto.newBuilder()

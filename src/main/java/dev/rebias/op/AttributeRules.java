@@ -66,8 +66,7 @@ public final class AttributeRules {
      */
     public static void check(NodeProto node) {
         Set<String> seen = new HashSet<>();
-        boolean standard =
-                node.getDomain().isEmpty() || node.getDomain().equals("ai.onnx");
+        boolean standard = node.getDomain().isEmpty() || node.getDomain().equals("ai.onnx");
         for (AttributeProto attribute : node.getAttributeList()) {
             if (!seen.add(attribute.getName())) {
                 throw wrong(node, "has its attribute '" + attribute.getName() + "' twice");
@@ -100,8 +99,8 @@ public final class AttributeRules {
             if (value < range.least() || value > range.most()) {
                 throw wrong(
                         node,
-                        "has " + name + " " + (values.size() == 1 ? value : values) + ", where " + range.least() + " to "
-                                + range.most() + " is allowed");
+                        "has " + name + " " + (values.size() == 1 ? value : values) + ", where " + range.least()
+                                + " to " + range.most() + " is allowed");
             }
         }
         if (name.equals("perm") && !isPermutation(values)) {
@@ -110,8 +109,7 @@ public final class AttributeRules {
     }
 
     private static boolean isPermutation(List<Long> values) {
-        return Set.copyOf(values).size() == values.size()
-                && values.stream().allMatch(v -> v >= 0 && v < values.size());
+        return Set.copyOf(values).size() == values.size() && values.stream().allMatch(v -> v >= 0 && v < values.size());
     }
 
     private static UnsupportedException wrong(NodeProto node, String what) {

@@ -42,9 +42,8 @@ record NodeOperands(OnnxOp op, List<Optional<OperandSpec>> all) {
 
     /** The integers that an input gives, or in older operator sets an attribute. */
     Optional<long[]> integers(int i, String attribute) {
-        return integers(i)
-                .or(() -> Attributes.integers(node(), attribute)
-                        .map(l -> l.stream().mapToLong(Long::longValue).toArray()));
+        return integers(i).or(() -> Attributes.integers(node(), attribute)
+                .map(l -> l.stream().mapToLong(Long::longValue).toArray()));
     }
 
     /** An axis named by an attribute, from 0 on. */

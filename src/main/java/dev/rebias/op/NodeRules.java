@@ -42,8 +42,8 @@ final class NodeRules {
             RULES.put(type, NodeRules::reduce);
         }
         List.of("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool").forEach(t -> RULES.put(t, NodeRules::pooledAll));
-        List.of("AveragePool", "MaxPool").forEach(t -> RULES.put(t, o -> List.of(Pooling.of(o.op())
-                .outputShape(o.shape(0)))));
+        List.of("AveragePool", "MaxPool")
+                .forEach(t -> RULES.put(t, o -> List.of(Pooling.of(o.op()).outputShape(o.shape(0)))));
         List.of("Softmax", "LogSoftmax", "Hardmax").forEach(t -> RULES.put(t, NodeRules::softmax));
         List.of("ArgMax", "ArgMin").forEach(t -> RULES.put(t, NodeRules::argument));
         List.of("Resize", "Upsample").forEach(t -> RULES.put(t, NodeRules::resize));
@@ -144,10 +144,8 @@ final class NodeRules {
     private static List<long[]> resize(NodeOperands o) {
         boolean old = o.op().type().equals("Upsample") || o.op().opset() < 11;
         long[] data = o.shape(0);
-        Optional<OperandSpec> byScales = Optional.of(old ? 1 : 2)
-                .filter(o::given)
-                .map(o::get)
-                .filter(s -> s.elements() > 0);
+        Optional<OperandSpec> byScales =
+                Optional.of(old ? 1 : 2).filter(o::given).map(o::get).filter(s -> s.elements() > 0);
         Optional<float[]> scales = byScales.isPresent()
                 ? Optional.of(byScales.get().floats().orElseThrow(() -> o.wrong("needs scales of FLOAT")))
                 : Attributes.reals(o.node(), "scales");
@@ -159,8 +157,8 @@ final class NodeRules {
         }
         Optional<List<Long>> axes = Attributes.integers(o.node(), "axes");
         if (axes.isPresent()) {
-            int[] named = Axes.distinct(
-                    axes.get().stream().mapToLong(Long::longValue).toArray(), data.length);
+            int[] named =
+                    Axes.distinct(axes.get().stream().mapToLong(Long::longValue).toArray(), data.length);
             long[] part = Arrays.stream(named).mapToLong(a -> data[a]).toArray();
             Resizing.require(part, scales, sizes);
             return UNKNOWN;
@@ -229,7 +227,8 @@ final class NodeRules {
         int axis = o.axis(1);
         for (int i = 1; i < o.all().size(); i++) {
             long[] part = o.shape(i);
-            boolean fits = part.length == out.length && o.get(i).type() == o.get(0).type();
+            boolean fits =
+                    part.length == out.length && o.get(i).type() == o.get(0).type();
             for (int d = 0; fits && d < out.length; d++) {
                 fits = d == axis || part[d] == out[d];
             }
@@ -265,8 +264,7 @@ final class NodeRules {
     private static List<long[]> product(NodeOperands o) {
         long[] a = o.rank(0) == 1 ? new long[] {1, o.shape(0)[0]} : o.shape(0);
         long[] b = o.rank(1) == 1 ? new long[] {o.shape(1)[0], 1} : o.shape(1);
-        o.require(
-                a.length >= 2 && b.length >= 2 && a[a.length - 1] == b[b.length - 2], "do not fit each other");
+        o.require(a.length >= 2 && b.length >= 2 && a[a.length - 1] == b[b.length - 2], "do not fit each other");
         long[] left = Arrays.copyOf(a, a.length - 2);
         long[] right = Arrays.copyOf(b, b.length - 2);
         o.require(broadcasts(left, right), "do not fit each other");
@@ -283,8 +281,8 @@ final class NodeRules {
         long[] out = new long[data.length];
         if (perm.isPresent()) {
             o.require(perm.get().size() == data.length, "has perm " + perm.get() + ", of another rank");
-            int[] order = Axes.distinct(
-                    perm.get().stream().mapToLong(Long::longValue).toArray(), data.length);
+            int[] order =
+                    Axes.distinct(perm.get().stream().mapToLong(Long::longValue).toArray(), data.length);
             Arrays.setAll(out, i -> data[order[i]]);
         } else {
             Arrays.setAll(out, i -> data[data.length - 1 - i]);
@@ -307,7 +305,8 @@ final class NodeRules {
 
     private static List<long[]> tile(NodeOperands o) {
         long[] repeats = o.integers(1).orElseThrow(() -> o.wrong("needs repeats"));
-        o.require(repeats.length == o.rank(0) && Arrays.stream(repeats).allMatch(r -> r >= 0),
+        o.require(
+                repeats.length == o.rank(0) && Arrays.stream(repeats).allMatch(r -> r >= 0),
                 "has repeats " + Arrays.toString(repeats) + ", not one per axis");
         long[] out = o.shape(0).clone();
         Arrays.setAll(out, i -> Math.multiplyExact(out[i], repeats[i]));

@@ -68,7 +68,8 @@ public record Resizing(Taps rows, Taps columns, long[] output) {
      * @throws UnsupportedException if it does not fit the data
      */
     static void require(long[] data, Optional<float[]> scales, Optional<long[]> sizes) {
-        int given = scales.map(s -> s.length).orElse(0) + sizes.map(s -> s.length).orElse(0);
+        int given =
+                scales.map(s -> s.length).orElse(0) + sizes.map(s -> s.length).orElse(0);
         boolean fits = given == data.length && Shape.elements(data) > 0;
         for (int i = 0; fits && i < data.length; i++) {
             double size = scales.isPresent() ? data[i] * (double) scales.get()[i] : sizes.get()[i];

@@ -160,9 +160,10 @@ public final class ShapeRules {
                     + " bytes that a tensor can have: use a smaller batch size (--batch-size), or smaller samples");
         }
         if (Shape.elements(shape) > FEW && Shape.elements(shape) / MOST_GROWTH > given) {
-            throw new UnsupportedException(op.type() + " makes a tensor of shape " + Shape.text(shape) + " of operands of "
-                    + given + " elements in all: it grows by more than " + MOST_GROWTH
-                    + " times, check the node's attributes");
+            throw new UnsupportedException(
+                    op.type() + " makes a tensor of shape " + Shape.text(shape) + " of operands of "
+                            + given + " elements in all: it grows by more than " + MOST_GROWTH
+                            + " times, check the node's attributes");
         }
     }
 }

@@ -19,7 +19,8 @@ public record TransposedConvolution(Window window, long group, List<Long> output
         outputPadding = List.copyOf(outputPadding);
         outputShape = List.copyOf(outputShape);
         int n = window.kernel().size();
-        if (outputPadding.size() != n || !(outputShape.isEmpty() || outputShape.size() == n || outputShape.size() == n + 2)) {
+        if (outputPadding.size() != n
+                || !(outputShape.isEmpty() || outputShape.size() == n || outputShape.size() == n + 2)) {
             throw new UnsupportedException("a window over " + n + " spatial dimensions has output_padding "
                     + outputPadding + " and output_shape " + outputShape);
         }
@@ -74,6 +75,12 @@ public record TransposedConvolution(Window window, long group, List<Long> output
             long stride = window.strides().get(i);
             if (!outputShape.isEmpty()) {
                 out[i + 2] = outputShape.get(outputShape.size() - n + i);
+                long natural = stride * (data[i + 2] - 1) + outputPadding.get(i) + window.extent(i);
+                if (out[i + 2] >= natural + stride) {
+                    throw new UnsupportedException("ConvTranspose of data of shape " + Shape.text(data)
+                            + " has output_shape " + outputShape + ", beyond " + (natural + stride - 1)
+                            + " along spatial dimension " + i + ", which is the most that ONNX Runtime computes");
+                }
             } else {
                 long full = stride * (data[i + 2] - 1) + outputPadding.get(i) + window.extent(i);
                 out[i + 2] = switch (window.autoPad()) {

@@ -28,6 +28,7 @@ final class FuzzInput {
 
     /** How many of 100 cases are of what kind; the others are changed models. */
     private static final int MODEL_BYTES = 10;
+
     private static final int SAMPLES = 8;
     private static final int KERAS = 5;
 
@@ -102,12 +103,18 @@ final class FuzzInput {
     private List<String> command(String quantized, Path samples, boolean bundled) {
         List<String> command = new ArrayList<>(List.of(
                 "correct",
-                "--quantized", folder.resolve(quantized).toString(),
-                "--samples", samples.toString(),
-                "--output", folder.resolve(quantized.endsWith(".h5") ? "c.h5" : "c.onnx").toString(),
-                "--report", folder.resolve("r.json").toString(),
-                "--device", device,
-                "--limit", "3"));
+                "--quantized",
+                folder.resolve(quantized).toString(),
+                "--samples",
+                samples.toString(),
+                "--output",
+                folder.resolve(quantized.endsWith(".h5") ? "c.h5" : "c.onnx").toString(),
+                "--report",
+                folder.resolve("r.json").toString(),
+                "--device",
+                device,
+                "--limit",
+                "3"));
         if (bundled) {
             command.addAll(List.of("--scale", "255"));
         }
@@ -165,13 +172,16 @@ final class FuzzInput {
     private static byte[] npy(String header, byte[] values) {
         ByteBuffer bytes =
                 ByteBuffer.allocate(10 + header.length() + values.length).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.put("\u0093NUMPY".getBytes(StandardCharsets.ISO_8859_1)).put((byte) 1).put((byte) 0);
+        bytes.put("\u0093NUMPY".getBytes(StandardCharsets.ISO_8859_1))
+                .put((byte) 1)
+                .put((byte) 0);
         bytes.putShort((short) header.length()).put(header.getBytes(StandardCharsets.US_ASCII));
         return bytes.put(values).array();
     }
 
     private static byte[] values(ToyPairs.Samples samples) {
-        ByteBuffer bytes = ByteBuffer.allocate(samples.values().length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer bytes =
+                ByteBuffer.allocate(samples.values().length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
         for (double v : samples.values()) {
             bytes.putFloat((float) v);
         }
@@ -203,8 +213,8 @@ final class FuzzInput {
                 for (int i = 0; i < shape.length; i++) {
                     shape[i] = random.nextInt(6) == 0 ? random.nextInt() : random.nextInt(7);
                 }
-                String header = header(
-                        types[random.nextInt(types.length)], random.nextBoolean() ? "False" : "True", shape);
+                String header =
+                        header(types[random.nextInt(types.length)], random.nextBoolean() ? "False" : "True", shape);
                 byte[] array = npy(header, new byte[random.nextInt(2000)]);
                 Files.write(npy, random.nextBoolean() ? array : ByteMutator.damage(random, array, 80));
                 return npy;
@@ -219,8 +229,7 @@ final class FuzzInput {
                         format,
                         image);
                 for (int i = 0; i < 2; i++) {
-                    Files.write(
-                            images.resolve(i + "." + format), ByteMutator.damage(random, image.toByteArray(), 60));
+                    Files.write(images.resolve(i + "." + format), ByteMutator.damage(random, image.toByteArray(), 60));
                 }
                 return images;
             }

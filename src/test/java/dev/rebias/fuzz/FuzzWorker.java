@@ -109,8 +109,7 @@ public final class FuzzWorker {
     }
 
     private static String verdict(Outcome outcome, Set<String> before, Set<String> after, Path work) {
-        List<String> said =
-                outcome.err().lines().filter(l -> !l.isBlank()).toList();
+        List<String> said = outcome.err().lines().filter(l -> !l.isBlank()).toList();
         long sentences = said.stream().filter(l -> l.startsWith("rebias:")).count();
         String last = said.isEmpty() ? "" : said.get(said.size() - 1);
         if (outcome.exitCode() != 0 && outcome.exitCode() != 2 && outcome.exitCode() != 4) {
@@ -135,9 +134,7 @@ public final class FuzzWorker {
         }
         List<String> left = new ArrayList<>(after);
         left.removeAll(before);
-        Set<String> written = outcome.exitCode() == 0
-                ? Set.of("work/c.onnx", "work/c.h5", "work/r.json")
-                : Set.of();
+        Set<String> written = outcome.exitCode() == 0 ? Set.of("work/c.onnx", "work/c.h5", "work/r.json") : Set.of();
         left.removeIf(f -> written.contains(f) || f.startsWith("tmp/onnxruntime-java") || f.startsWith("tmp/jna"));
         if (!left.isEmpty()) {
             return "FILES " + left + " after exit " + outcome.exitCode() + " in " + work.getFileName();

@@ -86,7 +86,8 @@ final class HostileModelTest {
     }
 
     private static AttributeProto list(String name, long... values) {
-        AttributeProto.Builder attribute = AttributeProto.newBuilder().setName(name).setType(AttributeType.INTS);
+        AttributeProto.Builder attribute =
+                AttributeProto.newBuilder().setName(name).setType(AttributeType.INTS);
         for (long v : values) {
             attribute.addInts(v);
         }
@@ -142,6 +143,10 @@ final class HostileModelTest {
                                 .setType(AttributeType.STRING)
                                 .setS(ByteString.copyFromUtf8("SOMEHOW"))
                                 .build()),
+                behind(
+                        "output_shape a stride beyond the natural one",
+                        node("ConvTranspose", List.of("c1", "k"), list("strides", 2, 2), list("output_shape", 12, 14)),
+                        floats("k", new long[] {5, 5, 2, 2})),
                 behind("axis twice in perm", node("Transpose", List.of("c1"), list("perm", 0, 1, 1, 2))),
                 behind("perm of another rank", node("Transpose", List.of("c1"), list("perm", 1, 0))),
                 behind("axis INT_MAX", node("Flatten", List.of("c1"), integer("axis", Integer.MAX_VALUE))),
@@ -177,7 +182,10 @@ final class HostileModelTest {
                         node("BatchNormalization", List.of("c1", "n4", "n5", "n4", "n4")),
                         floats("n4", new long[] {4}),
                         floats("n5", new long[] {5})),
-                behind("scales per channel that do not fit", node("QuantizeLinear", List.of("c1", "s")), floats("s", new long[] {3}))));
+                behind(
+                        "scales per channel that do not fit",
+                        node("QuantizeLinear", List.of("c1", "s")),
+                        floats("s", new long[] {3}))));
         for (int type : new int[] {2, 3, 7, 9, 10, 11}) {
             kinds.add(behind("a layer on type " + type, node("Cast", List.of("c1"), integer("to", type))));
         }
@@ -202,7 +210,7 @@ final class HostileModelTest {
 
     static Stream<Arguments> legal() {
         List<Kind> kinds = new ArrayList<>();
-        for (long size : new long[] {11, 12, 13, 14, 19}) {
+        for (long size : new long[] {9, 10, 11, 12}) {
             kinds.add(behind(
                     "output_shape " + size + " of a natural 12",
                     node(
@@ -222,8 +230,8 @@ final class HostileModelTest {
     }
 
     /** Corrects a small network with the change in both models; gives what is said on stderr. */
-    private static String correct(
-            String device, Kind kind, boolean open, Path work, int exitCode, String... options) throws Exception {
+    private static String correct(String device, Kind kind, boolean open, Path work, int exitCode, String... options)
+            throws Exception {
         ToyPairs.Pair pair = ToyPairs.all().stream()
                 .filter(p -> p.name().equals("CHAIN"))
                 .findFirst()
@@ -233,12 +241,17 @@ final class HostileModelTest {
         Files.write(work.resolve("s.npz"), FuzzInput.npz(pair.samples()));
         List<String> command = new ArrayList<>(List.of(
                 "correct",
-                "--float", work.resolve("f.onnx").toString(),
-                "--quantized", work.resolve("q.onnx").toString(),
-                "--samples", work.resolve("s.npz").toString(),
-                "--output", work.resolve("c.onnx").toString(),
+                "--float",
+                work.resolve("f.onnx").toString(),
+                "--quantized",
+                work.resolve("q.onnx").toString(),
+                "--samples",
+                work.resolve("s.npz").toString(),
+                "--output",
+                work.resolve("c.onnx").toString(),
                 "--quiet",
-                "--device", device));
+                "--device",
+                device));
         command.addAll(List.of(options));
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         PrintStream real = System.err;

@@ -18,8 +18,29 @@ import java.util.random.RandomGenerator;
 /** One way of making a model wrong, or legal and unusual. The same random numbers do the same to two models that have the same names. */
 final class ModelMutator {
     private static final long[] NASTY = {
-        0, 1, -1, 2, -2, 3, 4, 5, -7, 16, 100, -100, 1000, 65_536, 1_000_000, 1 << 24, Integer.MAX_VALUE, Integer.MIN_VALUE,
-        1L << 31, 1L << 32, (1L << 32) + 1, Long.MAX_VALUE, Long.MIN_VALUE
+        0,
+        1,
+        -1,
+        2,
+        -2,
+        3,
+        4,
+        5,
+        -7,
+        16,
+        100,
+        -100,
+        1000,
+        65_536,
+        1_000_000,
+        1 << 24,
+        Integer.MAX_VALUE,
+        Integer.MIN_VALUE,
+        1L << 31,
+        1L << 32,
+        (1L << 32) + 1,
+        Long.MAX_VALUE,
+        Long.MIN_VALUE
     };
 
     private static final String[] INTEGERS = {
@@ -27,25 +48,114 @@ final class ModelMutator {
     };
 
     private static final String[] SINGLE = {
-        "group", "axis", "ceil_mode", "transA", "transB", "to", "keepdims", "blocksize", "count_include_pad",
-        "storage_order", "block_size", "allowzero", "noop_with_empty_axes", "unknown", "output_dtype", "saturate"
+        "group",
+        "axis",
+        "ceil_mode",
+        "transA",
+        "transB",
+        "to",
+        "keepdims",
+        "blocksize",
+        "count_include_pad",
+        "storage_order",
+        "block_size",
+        "allowzero",
+        "noop_with_empty_axes",
+        "unknown",
+        "output_dtype",
+        "saturate"
     };
 
     private static final String[] TEXTS = {"auto_pad", "mode", "coordinate_transformation_mode", "nearest_mode"};
 
     private static final String[] WORDS = {
-        "SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET", "", "reflect", "edge", "wrap", "constant", "linear", "cubic",
-        "align_corners", "tf_crop_and_resize", "%s%n"
+        "SAME_UPPER",
+        "SAME_LOWER",
+        "VALID",
+        "NOTSET",
+        "",
+        "reflect",
+        "edge",
+        "wrap",
+        "constant",
+        "linear",
+        "cubic",
+        "align_corners",
+        "tf_crop_and_resize",
+        "%s%n"
     };
 
     static final String[] TYPES = {
-        "Relu", "Sigmoid", "Softmax", "LogSoftmax", "Transpose", "Identity", "Flatten", "Conv", "ConvTranspose", "Gemm",
-        "MatMul", "Add", "Mul", "Sub", "Div", "Max", "Min", "Sum", "Pow", "Concat", "MaxPool", "AveragePool",
-        "GlobalAveragePool", "ReduceMean", "ReduceSum", "ArgMax", "Cast", "Clip", "PRelu", "BatchNormalization",
-        "InstanceNormalization", "LayerNormalization", "QuantizeLinear", "DequantizeLinear", "Reshape", "Squeeze",
-        "Unsqueeze", "Slice", "Pad", "Resize", "Upsample", "Tile", "Expand", "Gather", "GatherElements", "Split", "Where",
-        "Shape", "Size", "DepthToSpace", "SpaceToDepth", "LRN", "Dropout", "HardSwish", "Erf", "Elu", "Neg", "Equal",
-        "Not", "ConstantOfShape", "Range", "NonZero", "TopK", "CumSum", "OneHot", "Einsum", "LSTM", "Scan", "If", "Loop"
+        "Relu",
+        "Sigmoid",
+        "Softmax",
+        "LogSoftmax",
+        "Transpose",
+        "Identity",
+        "Flatten",
+        "Conv",
+        "ConvTranspose",
+        "Gemm",
+        "MatMul",
+        "Add",
+        "Mul",
+        "Sub",
+        "Div",
+        "Max",
+        "Min",
+        "Sum",
+        "Pow",
+        "Concat",
+        "MaxPool",
+        "AveragePool",
+        "GlobalAveragePool",
+        "ReduceMean",
+        "ReduceSum",
+        "ArgMax",
+        "Cast",
+        "Clip",
+        "PRelu",
+        "BatchNormalization",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+        "Slice",
+        "Pad",
+        "Resize",
+        "Upsample",
+        "Tile",
+        "Expand",
+        "Gather",
+        "GatherElements",
+        "Split",
+        "Where",
+        "Shape",
+        "Size",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "LRN",
+        "Dropout",
+        "HardSwish",
+        "Erf",
+        "Elu",
+        "Neg",
+        "Equal",
+        "Not",
+        "ConstantOfShape",
+        "Range",
+        "NonZero",
+        "TopK",
+        "CumSum",
+        "OneHot",
+        "Einsum",
+        "LSTM",
+        "Scan",
+        "If",
+        "Loop"
     };
 
     private final RandomGenerator random;
@@ -149,7 +259,8 @@ final class ModelMutator {
     }
 
     private static AttributeProto ints(String name, long... values) {
-        AttributeProto.Builder attribute = AttributeProto.newBuilder().setName(name).setType(AttributeType.INTS);
+        AttributeProto.Builder attribute =
+                AttributeProto.newBuilder().setName(name).setType(AttributeType.INTS);
         for (long v : values) {
             attribute.addInts(v);
         }
@@ -214,7 +325,8 @@ final class ModelMutator {
                 }
             }
         }
-        NodeProto.Builder node = NodeProto.newBuilder().setName(name).addInput(tensor).addOutput(name);
+        NodeProto.Builder node =
+                NodeProto.newBuilder().setName(name).addInput(tensor).addOutput(name);
         fill(node, name, tensor);
         if (random.nextInt(12) == 0) {
             node.addAttribute(someAttribute());
@@ -237,7 +349,8 @@ final class ModelMutator {
             case 2 -> {
                 node.setOpType("Resize").addInput("");
                 if (random.nextBoolean()) {
-                    TensorProto.Builder scales = TensorProto.newBuilder().setName(name + "_s").setDataType(1);
+                    TensorProto.Builder scales =
+                            TensorProto.newBuilder().setName(name + "_s").setDataType(1);
                     int n = random.nextInt(4) == 0 ? random.nextInt(6) : 4;
                     for (int i = 0; i < n; i++) {
                         scales.addFloatData(i < 2 ? 1 : new float[] {1, 2, 0.5f, 1.7f, 0, -1, 1e9f}[random.nextInt(7)]);
@@ -254,7 +367,8 @@ final class ModelMutator {
                 if (random.nextBoolean()) {
                     node.addInput(floats(name + "_v", random.nextInt(4) == 0 ? new long[] {0} : new long[0]));
                 }
-                node.addAttribute(text("mode", List.of("constant", "reflect", "edge", "wrap").get(random.nextInt(4))));
+                node.addAttribute(text(
+                        "mode", List.of("constant", "reflect", "edge", "wrap").get(random.nextInt(4))));
             }
             case 4 ->
                 node.setOpType("Slice")
@@ -286,7 +400,8 @@ final class ModelMutator {
                 }
             }
             case 12 ->
-                node.setOpType(List.of("ReduceMean", "ReduceMax", "ReduceMin", "ReduceL2").get(random.nextInt(4)))
+                node.setOpType(List.of("ReduceMean", "ReduceMax", "ReduceMin", "ReduceL2")
+                                .get(random.nextInt(4)))
                         .addAttribute(ints("axes", small(), small()))
                         .addAttribute(integer("keepdims", random.nextInt(2)));
             case 13 -> node.setOpType("ReduceSum").addInput(constant(name + "_a", small(), small()));
@@ -378,7 +493,10 @@ final class ModelMutator {
                         .addInput(constant(name + "_a", 2, -1))
                         .addInput(constant(name + "_t", 1, random.nextInt(4) == 0 ? -1 : 2));
             case 41 -> {
-                TensorProto.Builder scales = TensorProto.newBuilder().setName(name + "_s").setDataType(1).addDims(4);
+                TensorProto.Builder scales = TensorProto.newBuilder()
+                        .setName(name + "_s")
+                        .setDataType(1)
+                        .addDims(4);
                 scales.addFloatData(1).addFloatData(1).addFloatData(2).addFloatData(random.nextBoolean() ? 2 : 0.5f);
                 graph.addInitializer(scales);
                 node.setOpType("Resize")
@@ -471,7 +589,8 @@ final class ModelMutator {
             case 3 -> t.setDataType(random.nextInt(24));
             case 4 -> {
                 if (t.hasRawData() && t.getRawData().size() > 0) {
-                    t.setRawData(t.getRawData().substring(random.nextInt(t.getRawData().size())));
+                    t.setRawData(t.getRawData()
+                            .substring(random.nextInt(t.getRawData().size())));
                 } else if (t.getFloatDataCount() > 0) {
                     t.setFloatData(random.nextInt(t.getFloatDataCount()), Float.NaN);
                 }
@@ -540,7 +659,8 @@ final class ModelMutator {
 
     private void rename() {
         NodeProto.Builder node = graph.getNodeBuilder(random.nextInt(graph.getNodeCount()));
-        String name = List.of("", "a\nb: c", "%d%s%n", "\u001b[31mred", "n".repeat(5000), "é日本", "\u0000").get(random.nextInt(7));
+        String name = List.of("", "a\nb: c", "%d%s%n", "\u001b[31mred", "n".repeat(5000), "é日本", "\u0000")
+                .get(random.nextInt(7));
         if (random.nextBoolean()) {
             node.setName(name);
         } else if (node.getOutputCount() > 0) {
