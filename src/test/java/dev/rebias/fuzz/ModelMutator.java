@@ -437,7 +437,7 @@ final class ModelMutator {
                         .addInput(floats(name + "_b", 1 + random.nextInt(6)));
             case 21 -> node.setOpType("DepthToSpace").addAttribute(integer("blocksize", small()));
             case 22 -> {
-                long n = 1 + random.nextInt(6);
+                long n = 1L + random.nextInt(6);
                 node.setOpType("BatchNormalization");
                 for (String p : List.of("_s", "_b", "_m", "_v")) {
                     node.addInput(floats(name + p, random.nextInt(8) == 0 ? n + 1 : n));
