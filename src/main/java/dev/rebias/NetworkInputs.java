@@ -157,7 +157,12 @@ record NetworkInputs(
         for (int i = 0; i < quantized.inputs().size(); i++) {
             long[] shape = quantized.inputs().get(i).shape();
             if (samples.counts(i) && shape.length > 0 && shape[0] > 0) {
-                fixed.add(Math.toIntExact(shape[0]));
+                if (shape[0] > Integer.MAX_VALUE) {
+                    throw new UnsupportedException("input '" + quantized.inputs().get(i).name() + "' of '"
+                            + quantized.file() + "' fixes its batch at " + shape[0]
+                            + ", more samples than rebias reads: make the dimension dynamic");
+                }
+                fixed.add((int) shape[0]);
             }
         }
         return fixed.stream().findFirst();

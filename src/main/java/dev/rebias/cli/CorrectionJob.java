@@ -147,8 +147,13 @@ final class CorrectionJob {
     }
 
     private void verify(BiasCorrection correction, Samples samples, CorrectionResult result) {
-        Verification verification =
-                Verification.of(correction, result, output.expected(result), output.readBack(), samples);
+        Verification verification;
+        try {
+            verification =
+                    Verification.of(correction, result, output.expected(result), output.readBack(), samples);
+        } catch (UnsupportedException e) {
+            throw new QualityGateException("'" + output + "' is written but cannot be verified: " + e.getMessage(), e);
+        }
         if (!verification.passed()) {
             throw new QualityGateException("'" + output + "' does not compute what was corrected: " + verification);
         }

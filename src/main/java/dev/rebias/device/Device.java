@@ -34,6 +34,9 @@ public interface Device extends Preferences, AutoCloseable {
      */
     int batchSize(int wanted, long outputBytes);
 
+    /** How many bytes a tensor may have, however much memory there is. */
+    long mostTensorBytes();
+
     /** Copies a tensor to the device; when this returns, the host may write to its own again. */
     Tensor upload(HostTensor values);
 

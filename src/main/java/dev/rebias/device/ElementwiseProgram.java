@@ -380,7 +380,10 @@ public record ElementwiseProgram(
             double[][] p = new double[4][];
             for (int i = 0; i < p.length; i++) {
                 Optional<HostTensor> t = constantOperand(member, i + 1);
-                if (t.isEmpty() || t.get().type() != ElementType.FLOAT) {
+                if (t.isEmpty()
+                        || t.get().type() != ElementType.FLOAT
+                        || t.get().elements()
+                                != constantOperand(member, 1).orElseThrow().elements()) {
                     return Optional.empty();
                 }
                 p[i] = doubles(t.get());

@@ -131,7 +131,7 @@ final class Constants {
                 .build();
     }
 
-    private static NodeProto loaded(NodeProto node, ExternalData external) {
+    static NodeProto loaded(NodeProto node, ExternalData external) {
         NodeProto.Builder copy = node.toBuilder();
         for (int i = 0; i < copy.getAttributeCount(); i++) {
             if (copy.getAttribute(i).hasT()) {

@@ -59,6 +59,7 @@ public final class GraphReader {
 
     private Graph read() {
         UnsupportedOperators.refuse(model);
+        LoadCheck.require(model);
         if (proto.getSparseInitializerCount() > 0) {
             throw new UnsupportedException(
                     "'" + model.name() + "' has sparse initializers, which rebias does not read: store them dense");

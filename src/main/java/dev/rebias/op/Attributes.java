@@ -33,6 +33,17 @@ public final class Attributes {
         return find(node, name).map(a -> List.copyOf(a.getIntsList()));
     }
 
+    /** The list of real numbers, or empty where the attribute is absent. */
+    static Optional<float[]> reals(NodeProto node, String name) {
+        return find(node, name).map(a -> {
+            float[] values = new float[a.getFloatsCount()];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = a.getFloats(i);
+            }
+            return values;
+        });
+    }
+
     public static AttributeProto of(String name, long value) {
         return AttributeProto.newBuilder()
                 .setName(name)

@@ -35,7 +35,11 @@ public record Convolution(Window window, long group) implements LayerOp {
 
     @Override
     public long[] outputShape(long[] data, long[] weights) {
-        if (data.length != weights.length || data[1] != weights[1] * group) {
+        LayerOp.requireElements(type(), data, weights);
+        if (data.length != weights.length
+                || group < 1
+                || weights[0] % group != 0
+                || data[1] != Math.multiplyExact(weights[1], group)) {
             throw new UnsupportedException("Conv with weights " + Shape.text(weights) + " and group " + group
                     + " does not fit data of shape " + Shape.text(data));
         }

@@ -17,7 +17,7 @@ import java.util.stream.Collectors;
  */
 public record ElementwiseGroup(int operands, List<Member> members, List<Integer> outputs, boolean computed)
         implements Op {
-    private static final Set<String> TYPES = Set.of(
+    static final Set<String> TYPES = Set.of(
             "Abs",
             "Add",
             "BatchNormalization",

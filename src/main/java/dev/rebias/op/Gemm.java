@@ -38,6 +38,7 @@ public record Gemm(float alpha, boolean transA, boolean transB) implements Layer
 
     @Override
     public long[] outputShape(long[] data, long[] weights) {
+        LayerOp.requireElements(type(), data, weights);
         if (data.length != 2 || weights.length != 2 || data[transA ? 0 : 1] != weights[transB ? 1 : 0]) {
             throw new UnsupportedException(
                     "Gemm with weights " + Shape.text(weights) + " does not fit data of shape " + Shape.text(data));

@@ -1,6 +1,7 @@
 package dev.rebias.op;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.Shape;
 
 /**
@@ -29,6 +30,18 @@ public sealed interface LayerOp extends Op permits Convolution, TransposedConvol
     default long multiplications(long[] dataShape, long[] weightShape) {
         return Shape.elements(outputShape(dataShape, weightShape))
                 * (Shape.elements(weightShape) / Math.max(1, channels(weightShape)));
+    }
+
+    /**
+     * What a layer works on has elements, unless there are no samples.
+     *
+     * @throws dev.rebias.error.UnsupportedException if a sample or the weights are empty
+     */
+    static void requireElements(String type, long[] data, long[] weights) {
+        if (data.length == 0 || Shape.elements(data, 1, data.length) == 0 || Shape.elements(weights) == 0) {
+            throw new UnsupportedException(type + " with weights " + Shape.text(weights) + " on data of shape "
+                    + Shape.text(data) + " has no elements to work on");
+        }
     }
 
     /** The ONNX node that computes {@code op(data, weights) + bias}; {@link MatMul}'s node takes no bias, an Add follows it. */

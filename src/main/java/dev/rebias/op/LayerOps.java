@@ -1,6 +1,8 @@
 package dev.rebias.op;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.tensor.Shape;
 import java.util.Set;
 
 /** Parses the nodes that can be layers. */
@@ -19,6 +21,9 @@ public final class LayerOps {
      * @throws dev.rebias.error.UnsupportedException if its attributes do not fit the weights
      */
     public static LayerOp parse(NodeProto node, long[] weightShape) {
+        if (Shape.elements(weightShape) == 0) {
+            throw new UnsupportedException("its weights, of shape " + Shape.text(weightShape) + ", are empty");
+        }
         return switch (node.getOpType()) {
             case "Conv" -> Convolution.of(node, weightShape);
             case "ConvTranspose" -> TransposedConvolution.of(node, weightShape);

@@ -28,6 +28,7 @@ public record MatMul() implements LayerOp {
 
     @Override
     public long[] outputShape(long[] data, long[] weights) {
+        LayerOp.requireElements(type(), data, weights);
         if (data.length < 2 || weights.length != 2 || data[data.length - 1] != weights[0]) {
             throw new UnsupportedException(
                     "MatMul with weights " + Shape.text(weights) + " does not fit data of shape " + Shape.text(data));

@@ -42,13 +42,17 @@ public record Pooling(boolean maximum, Window window, boolean ceil, boolean coun
      */
     public long[] outputShape(long[] data) {
         int n = window.kernel().size();
-        if (data.length != n + 2) {
+        if (data.length != n + 2 || Shape.elements(data, 1, data.length) == 0) {
             throw new UnsupportedException(
                     "a pooling window over " + n + " dimensions does not fit data of shape " + Shape.text(data));
         }
         long[] out = data.clone();
         for (int i = 0; i < n; i++) {
             long in = data[i + 2];
+            if (window.begin(i, in) >= window.extent(i) || window.end(i, in) >= window.extent(i)) {
+                throw new UnsupportedException("a pooling window of " + window.kernel() + " with pads " + window.pads()
+                        + " would lie in nothing but padding: its pads must be smaller than it");
+            }
             long stride = window.strides().get(i);
             long range = in + begin(i, in) + end(i, in) - window.extent(i);
             out[i + 2] = (ceil ? -Math.floorDiv(-range, stride) : Math.floorDiv(range, stride)) + 1;

@@ -82,10 +82,7 @@ public record Reduction(
             }
             reduced = named.length == 0
                     ? IntStream.range(0, rank).toArray()
-                    : Arrays.stream(named)
-                            .mapToInt(a -> (int) (a < 0 ? a + rank : a))
-                            .sorted()
-                            .toArray();
+                    : Arrays.stream(Axes.distinct(named, rank)).sorted().toArray();
         }
         if (reduced.length == 0) {
             return Optional.empty();

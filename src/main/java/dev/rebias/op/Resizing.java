@@ -1,5 +1,6 @@
 package dev.rebias.op;
 
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.Shape;
 import java.util.Arrays;
 import java.util.Optional;
@@ -41,6 +42,27 @@ public record Resizing(Taps rows, Taps columns, long[] output) {
         return known
                 ? Optional.of(new Resizing(taps(resampling, rank - 2), taps(resampling, rank - 1), resampling.output()))
                 : Optional.empty();
+    }
+
+    /**
+     * Checks what a node without the attribute {@code axes} says of the output's size.
+     *
+     * @throws UnsupportedException if it does not fit the data
+     */
+    static void require(long[] data, Optional<float[]> scales, Optional<long[]> sizes) {
+        int given =
+                scales.map(s -> s.length).orElse(0) + sizes.map(s -> s.length).orElse(0);
+        boolean fits = given == data.length && Shape.elements(data) > 0;
+        for (int i = 0; fits && i < data.length; i++) {
+            double size = scales.isPresent() ? data[i] * (double) scales.get()[i] : sizes.get()[i];
+            fits = size >= 1 && size <= AttributeRules.MOST;
+        }
+        if (!fits) {
+            throw new UnsupportedException("Resize of data of shape " + Shape.text(data) + " by scales "
+                    + scales.map(Arrays::toString).orElse("[]") + " to sizes "
+                    + sizes.map(Arrays::toString).orElse("[]")
+                    + ": it takes one of the two, a value per axis, each giving a size of 1 to " + AttributeRules.MOST);
+        }
     }
 
     private static Taps taps(Resampling resampling, int axis) {

@@ -1,5 +1,6 @@
 package dev.rebias.op;
 
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.Shape;
 import java.util.Optional;
 
@@ -23,17 +24,28 @@ public record Slicing(long[] start, long[] step, long[] output) {
             Optional<long[]> ends,
             Optional<long[]> axes,
             Optional<long[]> steps) {
-        long[] from = starts.orElseGet(() -> attribute(op, "starts").orElseThrow());
-        long[] to = ends.orElseGet(() -> attribute(op, "ends").orElseThrow());
+        long[] from = starts.or(() -> attribute(op, "starts")).orElseThrow(() -> wrong("has no starts"));
+        long[] to = ends.or(() -> attribute(op, "ends")).orElseThrow(() -> wrong("has no ends"));
         long[] named = axes.or(() -> attribute(op, "axes")).orElseGet(() -> first(from.length));
+        if (to.length != from.length
+                || named.length != from.length
+                || (steps.isPresent() && steps.get().length != from.length)) {
+            throw wrong("has " + from.length + " starts, " + to.length + " ends and " + named.length + " axes");
+        }
+        int[] along = Axes.distinct(named, data.length);
         long[] start = new long[data.length];
         long[] step = new long[data.length];
         long[] output = data.clone();
         java.util.Arrays.fill(step, 1);
         for (int i = 0; i < named.length; i++) {
-            int axis = (int) (named[i] < 0 ? named[i] + data.length : named[i]);
+            int axis = along[i];
             long size = data[axis];
             long s = steps.isPresent() ? steps.get()[i] : 1;
+            if (s == 0 || (s < 0 && size == 0)) {
+                throw wrong("has a step of " + s + " along an axis of size " + size);
+            }
+            // Steps longer than the axis take its first element alone.
+            s = Math.max(-size - 1, Math.min(s, size + 1));
             long begin = from[i] < 0 ? from[i] + size : from[i];
             begin = Math.max(0, Math.min(begin, s < 0 ? size - 1 : size));
             long end;
@@ -53,6 +65,10 @@ public record Slicing(long[] start, long[] step, long[] output) {
             output[axis] = none ? 0 : 1 + (s < 0 ? (1 - distance) / s : (distance - 1) / s);
         }
         return new Slicing(start, step, output);
+    }
+
+    private static UnsupportedException wrong(String what) {
+        return new UnsupportedException("Slice " + what);
     }
 
     private static Optional<long[]> attribute(OnnxOp op, String name) {

@@ -18,6 +18,17 @@ public record TransposedConvolution(Window window, long group, List<Long> output
     public TransposedConvolution {
         outputPadding = List.copyOf(outputPadding);
         outputShape = List.copyOf(outputShape);
+        int n = window.kernel().size();
+        if (outputPadding.size() != n
+                || !(outputShape.isEmpty() || outputShape.size() == n || outputShape.size() == n + 2)) {
+            throw new UnsupportedException("a window over " + n + " spatial dimensions has output_padding "
+                    + outputPadding + " and output_shape " + outputShape);
+        }
+        if (outputPadding.stream().anyMatch(p -> p < 0 || p > AttributeRules.MOST)
+                || outputShape.stream().anyMatch(s -> s < 1 || s > AttributeRules.MOST)) {
+            throw new UnsupportedException("output_padding " + outputPadding + " or output_shape " + outputShape
+                    + " is outside 0 to " + AttributeRules.MOST);
+        }
     }
 
     static TransposedConvolution of(NodeProto node, long[] weightShape) {
@@ -52,12 +63,13 @@ public record TransposedConvolution(Window window, long group, List<Long> output
 
     @Override
     public long[] outputShape(long[] data, long[] weights) {
-        if (data.length != weights.length || data[1] != weights[0]) {
+        LayerOp.requireElements(type(), data, weights);
+        if (data.length != weights.length || group < 1 || data[1] != weights[0] || weights[0] % group != 0) {
             throw new UnsupportedException("ConvTranspose with weights " + Shape.text(weights)
                     + " does not fit data of shape " + Shape.text(data));
         }
         long[] out = data.clone();
-        out[1] = weights[1] * group;
+        out[1] = Math.multiplyExact(weights[1], group);
         int n = window.kernel().size();
         for (int i = 0; i < n; i++) {
             long stride = window.strides().get(i);
@@ -75,6 +87,10 @@ public record TransposedConvolution(Window window, long group, List<Long> output
                     case VALID -> full;
                     case SAME_UPPER, SAME_LOWER -> Math.min(full, data[i + 2] * stride);
                 };
+            }
+            if (out[i + 2] < 1) {
+                throw new UnsupportedException("ConvTranspose with weights " + Shape.text(weights) + " and pads "
+                        + window.pads() + " leaves nothing of data of shape " + Shape.text(data));
             }
         }
         return out;

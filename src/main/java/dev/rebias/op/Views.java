@@ -37,18 +37,23 @@ public final class Views {
             case "Reshape" ->
                 reshaped(
                         data,
-                        second.or(() -> list(node, "shape")).orElseThrow(),
+                        second.or(() -> list(node, "shape")).orElseThrow(() -> missing(op, "a shape")),
                         Attributes.integer(node, "allowzero", 0) != 0);
             case "Flatten" -> {
-                int axis = Math.toIntExact(Attributes.integer(node, "axis", 1));
-                int at = axis < 0 ? axis + data.length : axis;
+                long axis = Attributes.integer(node, "axis", 1);
+                // The rank itself is allowed: then all is before the axis.
+                int at = axis == data.length ? data.length : Axes.of(axis, data);
                 yield new long[] {Shape.elements(data, 0, at), Shape.elements(data, at, data.length)};
             }
             case "Squeeze" -> squeezed(data, second.or(() -> list(node, "axes")));
             case "Unsqueeze" ->
-                unsqueezed(data, second.or(() -> list(node, "axes")).orElseThrow());
+                unsqueezed(data, second.or(() -> list(node, "axes")).orElseThrow(() -> missing(op, "axes")));
             default -> data;
         };
+    }
+
+    private static UnsupportedException missing(OnnxOp op, String what) {
+        return new UnsupportedException(op.type() + " needs " + what + ", as integers");
     }
 
     private static Optional<long[]> list(NodeProto node, String attribute) {
@@ -60,21 +65,25 @@ public final class Views {
         long[] out = wanted.clone();
         int open = -1;
         long known = 1;
+        boolean fits = true;
+        long elements = Shape.elements(data);
         for (int i = 0; i < out.length; i++) {
-            if (out[i] == 0 && !zeroIsZero && i < data.length) {
-                out[i] = data[i];
+            if (out[i] == 0 && !zeroIsZero) {
+                fits &= i < data.length;
+                out[i] = i < data.length ? data[i] : 0;
             }
             if (out[i] < 0) {
+                fits &= open < 0 && out[i] == -1;
                 open = i;
             } else {
-                known *= out[i];
+                known = out[i] > 0 && known > Long.MAX_VALUE / out[i] ? Long.MAX_VALUE : known * out[i];
             }
         }
-        long elements = Shape.elements(data);
         if (open >= 0 && known > 0) {
             out[open] = elements / known;
+            known *= out[open];
         }
-        if ((open >= 0 && known == 0) || Shape.elements(out) != elements) {
+        if (!fits || (open >= 0 && known == 0) || known != elements) {
             throw new UnsupportedException(
                     "data of shape " + Shape.text(data) + " cannot be reshaped to " + Shape.text(wanted));
         }
@@ -84,8 +93,8 @@ public final class Views {
     private static long[] squeezed(long[] data, Optional<long[]> axes) {
         Set<Integer> gone = new TreeSet<>();
         if (axes.isPresent()) {
-            for (long a : axes.get()) {
-                gone.add((int) (a < 0 ? a + data.length : a));
+            for (int a : Axes.distinct(axes.get(), data.length)) {
+                gone.add(a);
             }
         } else {
             for (int i = 0; i < data.length; i++) {
@@ -109,8 +118,8 @@ public final class Views {
     private static long[] unsqueezed(long[] data, long[] axes) {
         int rank = data.length + axes.length;
         Set<Integer> added = new TreeSet<>();
-        for (long a : axes) {
-            added.add((int) (a < 0 ? a + rank : a));
+        for (int a : Axes.distinct(axes, rank)) {
+            added.add(a);
         }
         long[] out = new long[rank];
         int next = 0;

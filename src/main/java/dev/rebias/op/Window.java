@@ -26,12 +26,20 @@ public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations
         dilations = List.copyOf(dilations);
         pads = List.copyOf(pads);
         int n = kernel.size();
-        if (strides.stream().anyMatch(s -> s < 1) || dilations.stream().anyMatch(d -> d < 1)) {
-            throw new UnsupportedException("strides " + strides + " and dilations " + dilations + " must be 1 or more");
-        }
+        require("a kernel", kernel, 1);
+        require("strides", strides, 1);
+        require("dilations", dilations, 1);
+        require("pads", pads, 0);
         if (strides.size() != n || dilations.size() != n || pads.size() != 2 * n) {
             throw new UnsupportedException("a window over " + n + " spatial dimensions has " + strides.size()
                     + " strides, " + dilations.size() + " dilations and " + pads.size() + " pads");
+        }
+    }
+
+    private static void require(String what, List<Long> values, long least) {
+        if (values.stream().anyMatch(v -> v < least || v > AttributeRules.MOST)) {
+            throw new UnsupportedException("a window has " + what + " of " + values + ", where " + least + " to "
+                    + AttributeRules.MOST + " is allowed");
         }
     }
 

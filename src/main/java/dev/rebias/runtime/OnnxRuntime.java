@@ -51,6 +51,11 @@ public final class OnnxRuntime {
     private static final int IR_VERSION = 7;
     private static final int OPSET = 13;
 
+    /** As much of a message as is looked at; names in it may be of any length. */
+    private static final int LONGEST_MESSAGE = 2000;
+
+    private static final int LONGEST_REASON = 300;
+
     private OnnxRuntime() {}
 
     /** Holds the environment; made on first use, because loading the native library takes a while. */
@@ -229,10 +234,15 @@ public final class OnnxRuntime {
 
     /** ONNX Runtime's message in one line, without its codes and source positions. */
     public static String reason(OrtException e) {
-        String message = e.getMessage() == null ? e.toString() : e.getMessage();
+        String whole = e.getMessage() == null ? e.toString() : e.getMessage();
+        String message = whole.substring(0, Math.min(whole.length(), LONGEST_MESSAGE));
         String line = PrintableText.oneLine(message);
-        return line.replaceFirst("^Error code - \\S+ - message: ", "")
+        String text = line.replaceFirst("^Error code - \\S+ - message: ", "")
                 .replaceFirst("^Exception during initialization: ", "")
                 .replaceFirst("^\\S+\\.(cc|h):\\d+ (\\S+ )?", "");
+        // Some begin with the C++ signature of the function that noticed.
+        int behind = text.startsWith("onnxruntime::") || text.startsWith("onnx::") ? text.indexOf(") ") : -1;
+        text = behind < 0 ? text : text.substring(behind + 2);
+        return text.length() <= LONGEST_REASON ? text : text.substring(0, LONGEST_REASON) + " ...";
     }
 }

@@ -16,18 +16,19 @@ public final class WholeModel implements AutoCloseable {
     private final String name;
     private final OrtSession session;
 
+    /** Opens a model, for its outputs: ONNX Runtime may change what is inside. Throws as the other does. */
+    public WholeModel(String name, byte[] bytes) {
+        this(name, bytes, OrtSession.SessionOptions.OptLevel.ALL_OPT);
+    }
+
     /**
      * Opens a model.
      *
      * @param name what messages call it
      * @param bytes the serialised model, its tensors inside
+     * @param optimisation what ONNX Runtime may change of it: where tensors from its inside are wanted nothing, for its optimiser joins nodes over them
      * @throws UnsupportedException if ONNX Runtime rejects it
      */
-    public WholeModel(String name, byte[] bytes) {
-        this(name, bytes, OrtSession.SessionOptions.OptLevel.ALL_OPT);
-    }
-
-    /** The same, optimised as far as that: what runs a few times only is not worth more. */
     public WholeModel(String name, byte[] bytes, OrtSession.SessionOptions.OptLevel optimisation) {
         this.name = name;
         try {

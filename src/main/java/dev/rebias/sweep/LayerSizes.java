@@ -148,7 +148,7 @@ final class LayerSizes {
                     && Reduction.types().contains(op.type())) {
                 Reduction.of(op, data, axes(step.operands())).ifPresent(r -> record(step, r.output()));
             }
-        } catch (UnsupportedException e) {
+        } catch (UnsupportedException | ArithmeticException e) {
             // What does not fit is not known here; running it will say why.
             step.outputs().forEach(shapes::remove);
         }

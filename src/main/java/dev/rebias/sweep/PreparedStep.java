@@ -60,12 +60,10 @@ final class PreparedStep implements AutoCloseable {
             inputs.add(input);
             bytes += input.bytes();
         }
-        long multiplications = 0;
-        if (layer.isPresent()) {
-            Step.LayerRun of = layer.get();
-            multiplications = of.op().multiplications(inputs.get(of.data()).shape(), of.weights());
-        }
+        long[] data = layer.map(of -> inputs.get(of.data()).shape()).orElse(new long[0]);
         List<Tensor> outputs = named(() -> unwanted < 0 ? op.run(inputs) : op.run(inputs, unwanted));
+        long multiplications =
+                layer.map(of -> of.op().multiplications(data, of.weights())).orElse(0L);
         for (int i = 0; i < outputs.size(); i++) {
             tensors[step.outputs().get(i)] = outputs.get(i);
             bytes += outputs.get(i).bytes();

@@ -14,8 +14,10 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.LayerPair;
 import dev.rebias.op.BiasGrid;
 import dev.rebias.op.LayerOp;
+import dev.rebias.op.ShapeRules;
 import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
@@ -350,6 +352,7 @@ public final class Sweep implements AutoCloseable {
 
         private void measure(Step.MeasureInput step, Tensor[] tensors, int batch) {
             Tensor data = tensors[step.data()];
+            requireFitting(step.layer(), data);
             // All batches' samples are of one shape.
             if (batch == 0 && referenceShapes[step.layer()] != null) {
                 requireAlike(step.layer(), "inputs", data.shape(), referenceShapes[step.layer()]);
@@ -361,6 +364,7 @@ public final class Sweep implements AutoCloseable {
 
         private void measure(Step.MeasureReference step, Tensor[] tensors, int batch) {
             Tensor data = tensors[step.data()];
+            requireFloats(step.layer(), data);
             long start = System.nanoTime();
             ((JointInputMoments) moments.get(step.layer())).addReference(data, batch, frontier.samples(batch));
             if (batch == 0) {
@@ -372,10 +376,33 @@ public final class Sweep implements AutoCloseable {
         private void measure(Step.MeasureInputs step, Tensor[] tensors, int batch) {
             Tensor data = tensors[step.data()];
             Tensor reference = tensors[step.reference()];
+            requireFitting(step.layer(), data);
+            requireFloats(step.layer(), reference);
             requireAlike(step.layer(), "inputs", data.shape(), reference.shape());
             long start = System.nanoTime();
             ((JointInputSquares) moments.get(step.layer())).addInputs(reference, data, batch, frontier.samples(batch));
             spent("input moments", start, data.bytes() + reference.bytes());
+        }
+
+        /** What only measures a layer's data is as particular about them as the layer. */
+        private void requireFitting(int layer, Tensor data) {
+            WeightError weights = plan.measured().get(layer).weights();
+            requireFitting(layer, data, weights.dataType().orElse(ElementType.FLOAT));
+        }
+
+        private void requireFloats(int layer, Tensor data) {
+            requireFitting(layer, data, ElementType.FLOAT);
+        }
+
+        private void requireFitting(int layer, Tensor data, ElementType type) {
+            WeightError weights = plan.measured().get(layer).weights();
+            try {
+                ShapeRules.checkLayer(
+                        weights.op(), type, data.type(), data.shape(), weights.shape(), device.mostTensorBytes());
+            } catch (UnsupportedException e) {
+                throw new UnsupportedException(
+                        "layer '" + plan.layers().get(layer).name() + "': " + e.getMessage(), e);
+            }
         }
 
         private void requireAlike(int layer, String what, long[] quantized, long[] floating) {

@@ -114,7 +114,7 @@ final class BadInputTest {
                 4,
                 model(m -> m.getGraphBuilder().getNodeBuilder(5).setInput(0, "phantom")),
                 "phantom",
-                "no node before it makes"));
+                "not a graph input, initializer, or output of a previous node"));
         cases.add(new Case(
                 "unknown op",
                 4,
@@ -408,7 +408,7 @@ final class BadInputTest {
                 "tensor that two nodes make",
                 4,
                 model(m -> m.getGraphBuilder().addNode(m.getGraphBuilder().getNode(4))),
-                "made twice"));
+                "two nodes with same node name"));
         cases.add(new Case(
                 "padding of an unknown kind",
                 4,

@@ -70,6 +70,11 @@ final class SweepCostTest {
         }
 
         @Override
+        public long mostTensorBytes() {
+            return device.mostTensorBytes();
+        }
+
+        @Override
         public DeviceInfo info() {
             return device.info();
         }

@@ -1,5 +1,6 @@
 package dev.rebias.device.cpu;
 
+import dev.rebias.device.CheckedOp;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
@@ -98,6 +99,11 @@ public final class CpuDevice implements Device {
     }
 
     @Override
+    public long mostTensorBytes() {
+        return Integer.MAX_VALUE; // the limit of a Java buffer
+    }
+
+    @Override
     public Tensor upload(HostTensor values) {
         return upload(context, values);
     }
@@ -120,6 +126,10 @@ public final class CpuDevice implements Device {
 
     @Override
     public PreparedOp prepare(Op op, List<Operand> operands) {
+        return new CheckedOp(this, op, operands, prepareUnchecked(op, operands));
+    }
+
+    private PreparedOp prepareUnchecked(Op op, List<Operand> operands) {
         if (op instanceof LayerOp || op instanceof IntegerLayer) {
             return PreparedLayer.of(context, LayerOperands.of(op, operands));
         }

@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.CheckedOp;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.ErrorMoments;
@@ -40,6 +41,8 @@ public final class CudaDevice implements Device {
     private static final int BATCH = 128;
     /** The share of the pool that tensors which wait may take; the rest is for what is worked on. */
     private static final double WAITING_SHARE = 0.6;
+    /** More than any card has, and so little that sums of sizes cannot overflow. */
+    private static final long MOST_TENSOR_BYTES = 1L << 44;
 
     private final CudaContext context;
     private final HostFallback.Traffic traffic = new HostFallback.Traffic();
@@ -97,6 +100,11 @@ public final class CudaDevice implements Device {
     }
 
     @Override
+    public long mostTensorBytes() {
+        return MOST_TENSOR_BYTES;
+    }
+
+    @Override
     public Tensor upload(HostTensor values) {
         return CudaContext.onDevice(values.type()) ? context.upload(values) : HostResident.of(context.host(), values);
     }
@@ -125,6 +133,10 @@ public final class CudaDevice implements Device {
 
     @Override
     public PreparedOp prepare(Op op, List<Operand> operands) {
+        return new CheckedOp(this, op, operands, prepareUnchecked(op, operands));
+    }
+
+    private PreparedOp prepareUnchecked(Op op, List<Operand> operands) {
         if (op instanceof LayerOp layer) {
             return PreparedLayer.of(this, context, layer, operands);
         }

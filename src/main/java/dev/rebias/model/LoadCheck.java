@@ -1,0 +1,230 @@
+package dev.rebias.model;
+
+import ai.onnx.proto.OnnxMl.AttributeProto;
+import ai.onnx.proto.OnnxMl.GraphProto;
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import ai.onnx.proto.OnnxMl.TensorShapeProto;
+import ai.onnx.proto.OnnxMl.TypeProto;
+import ai.onnx.proto.OnnxMl.ValueInfoProto;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.op.AttributeRules;
+import dev.rebias.op.Attributes;
+import dev.rebias.runtime.OnnxRuntime;
+import dev.rebias.tensor.ElementType;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * Whether ONNX Runtime takes a model: it knows every operation, its attributes, its numbers of inputs and outputs, and the types and shapes that follow. A model that it refuses would be of
+ * no use when corrected. It is given the model without its large tensors, as inputs of the same types and shapes: so this takes milliseconds, whatever the model's size.
+ */
+final class LoadCheck {
+    /** From how many elements on a tensor's values are left out. */
+    private static final long LARGE = 256;
+
+    /** Deeper subgraphs than any exporter writes; the reading of messages and ONNX Runtime both recurse. */
+    private static final int DEEPEST = 16;
+
+    private final OnnxModel model;
+    private final ExternalData external;
+    /** The tensors whose values may decide whether a node is right. */
+    private final Set<String> kept = new HashSet<>();
+
+    /**
+     * The tensors that say what a Slice takes: ONNX Runtime 1.29 ends the process where it can infer that an axis that is sliced has no size, or a negative one, as behind a window that does
+     * not fit. What a Slice takes is checked when it runs.
+     */
+    private final Set<String> hidden = new HashSet<>();
+
+    private LoadCheck(OnnxModel model) {
+        this.model = model;
+        this.external = new ExternalData(model);
+    }
+
+    /**
+     * Requires that ONNX Runtime loads a model, without changing it.
+     *
+     * @throws UnsupportedException with ONNX Runtime's reason if it does not
+     */
+    static void require(OnnxModel model) {
+        LoadCheck check = new LoadCheck(model);
+        check.requireDepth(model.proto().getGraph(), 0);
+        check.requireTensors();
+        try {
+            model.proto().getGraph().getNodeList().forEach(AttributeRules::check);
+        } catch (UnsupportedException e) {
+            throw new UnsupportedException("'" + model.name() + "': " + e.getMessage(), e);
+        }
+        byte[] bytes = check.withoutValues().toByteArray();
+        try (OrtSession session =
+                OnnxRuntime.session(bytes, OrtSession.SessionOptions.OptLevel.NO_OPT, OnnxRuntime.Threads.CALLER)) {
+            if (session.getNumOutputs() != model.proto().getGraph().getOutputCount()) {
+                throw new UnsupportedException("'" + model.name() + "' names an output twice");
+            }
+        } catch (OrtException e) {
+            throw new UnsupportedException(
+                    "ONNX Runtime cannot load '" + model.name() + "': " + OnnxRuntime.reason(e), e);
+        }
+    }
+
+    private void requireDepth(GraphProto graph, int depth) {
+        if (depth > DEEPEST) {
+            throw new UnsupportedException(
+                    "'" + model.name() + "' has subgraphs nested more than " + DEEPEST + " deep");
+        }
+        for (NodeProto node : graph.getNodeList()) {
+            for (AttributeProto attribute : node.getAttributeList()) {
+                if (attribute.hasG()) {
+                    requireDepth(attribute.getG(), depth + 1);
+                }
+                attribute.getGraphsList().forEach(g -> requireDepth(g, depth + 1));
+            }
+        }
+    }
+
+    /** Requires that every stored tensor has as many bytes as its type and shape say. */
+    private void requireTensors() {
+        Set<String> names = new HashSet<>();
+        for (TensorProto tensor : model.proto().getGraph().getInitializerList()) {
+            if (!names.add(tensor.getName())) {
+                throw wrong(tensor, "is stored twice");
+            }
+            require(tensor);
+        }
+        for (NodeProto node : model.proto().getGraph().getNodeList()) {
+            if (node.getOpType().equals("Constant")) {
+                Attributes.find(node, "value").ifPresent(a -> require(a.getT()));
+            }
+        }
+    }
+
+    private void require(TensorProto tensor) {
+        long elements = 1;
+        for (long d : tensor.getDimsList()) {
+            if (d < 0 || (d > 0 && elements > Integer.MAX_VALUE / d)) {
+                throw wrong(tensor, "has dimensions " + tensor.getDimsList() + ", which no tensor can have");
+            }
+            elements *= d;
+        }
+        Optional<ElementType> type = ElementType.ofOnnxCode(tensor.getDataType());
+        if (ExternalData.isExternal(tensor) || type.isEmpty()) {
+            return;
+        }
+        long stored = tensor.hasRawData()
+                ? tensor.getRawData().size() / type.get().bytes()
+                : switch (type.get()) {
+                    case FLOAT -> tensor.getFloatDataCount();
+                    case DOUBLE -> tensor.getDoubleDataCount();
+                    case INT64 -> tensor.getInt64DataCount();
+                    case UINT32, UINT64 -> tensor.getUint64DataCount();
+                    default -> tensor.getInt32DataCount();
+                };
+        if (stored != elements
+                || (tensor.hasRawData()
+                        && tensor.getRawData().size() % type.get().bytes() != 0)) {
+            throw wrong(
+                    tensor,
+                    "has " + stored + " values, and dimensions " + tensor.getDimsList() + ": the file is damaged");
+        }
+    }
+
+    private UnsupportedException wrong(TensorProto tensor, String what) {
+        return new UnsupportedException("tensor '" + tensor.getName() + "' of '" + model.name() + "' " + what);
+    }
+
+    private ModelProto withoutValues() {
+        ModelProto proto = model.proto();
+        requireNoEmptySlices(proto.getGraph());
+        for (NodeProto node : proto.getGraph().getNodeList()) {
+            kept.addAll(Captures.of(node));
+            if (node.getOpType().equals("Slice")) {
+                hidden.addAll(node.getInputList().subList(Math.min(1, node.getInputCount()), node.getInputCount()));
+            }
+            if (!node.getDomain().isEmpty() && !node.getDomain().equals("ai.onnx")) {
+                kept.addAll(node.getInputList());
+            }
+        }
+        proto.getGraph().getOutputList().forEach(o -> kept.add(o.getName()));
+        Set<String> inputs = new HashSet<>();
+        proto.getGraph().getInputList().forEach(i -> inputs.add(i.getName()));
+        Map<String, TensorProto> given = new HashMap<>();
+        GraphProto.Builder graph =
+                proto.getGraph().toBuilder().clearInitializer().clearNode();
+        for (TensorProto tensor : proto.getGraph().getInitializerList()) {
+            if (isLeftOut(tensor.getName(), tensor)) {
+                given.put(tensor.getName(), tensor);
+            } else {
+                graph.addInitializer(external.load(tensor));
+            }
+        }
+        for (NodeProto node : proto.getGraph().getNodeList()) {
+            Optional<TensorProto> value = node.getOpType().equals("Constant") && node.getOutputCount() == 1
+                    ? Attributes.find(node, "value").map(AttributeProto::getT)
+                    : Optional.empty();
+            if (value.isPresent() && isLeftOut(node.getOutput(0), value.get())) {
+                given.put(node.getOutput(0), value.get());
+            } else {
+                graph.addNode(Constants.loaded(node, external));
+            }
+        }
+        given.forEach((name, tensor) -> {
+            if (!inputs.contains(name)) {
+                graph.addInput(input(name, tensor));
+            }
+        });
+        return proto.toBuilder().setGraph(graph).build();
+    }
+
+    /** Of constants ONNX Runtime would see for itself what a Slice takes. */
+    private void requireNoEmptySlices(GraphProto graph) {
+        Set<String> empty = new HashSet<>();
+        graph.getInitializerList().stream()
+                .filter(t -> t.getDimsList().contains(0L))
+                .forEach(t -> empty.add(t.getName()));
+        for (NodeProto node : graph.getNodeList()) {
+            boolean stored = node.getOpType().equals("Constant")
+                    && Attributes.find(node, "value")
+                            .filter(a -> a.getT().getDimsList().contains(0L))
+                            .isPresent();
+            if (stored) {
+                empty.addAll(node.getOutputList());
+            }
+            if (node.getOpType().equals("Slice") && node.getInputCount() > 0 && empty.contains(node.getInput(0))) {
+                throw new UnsupportedException(
+                        "node '" + node.getName() + "' (Slice) of '" + model.name() + "' takes a part of nothing");
+            }
+        }
+    }
+
+    private boolean isLeftOut(String name, TensorProto tensor) {
+        long elements = 1;
+        for (long d : tensor.getDimsList()) {
+            elements *= d;
+        }
+        boolean integers = tensor.getDataType() == ElementType.INT64.onnxCode();
+        return (hidden.contains(name) || (elements >= LARGE && !integers))
+                && !kept.contains(name)
+                && ElementType.ofOnnxCode(tensor.getDataType()).isPresent();
+    }
+
+    private static ValueInfoProto input(String name, TensorProto tensor) {
+        TensorShapeProto.Builder shape = TensorShapeProto.newBuilder();
+        tensor.getDimsList()
+                .forEach(d ->
+                        shape.addDim(TensorShapeProto.Dimension.newBuilder().setDimValue(d)));
+        return ValueInfoProto.newBuilder()
+                .setName(name)
+                .setType(TypeProto.newBuilder()
+                        .setTensorType(TypeProto.Tensor.newBuilder()
+                                .setElemType(tensor.getDataType())
+                                .setShape(shape)))
+                .build();
+    }
+}

@@ -1,0 +1,56 @@
+package dev.rebias.fuzz;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.rebias.device.Emulator;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/**
+ * No file kills the process, hangs it, makes it read or write where it may not, leaves files behind or is answered with anything but a sentence. {@code -Drebias.fuzz.cases} says how many are
+ * tried, {@code -Drebias.fuzz.seed} which, {@code -Drebias.fuzz.first} from which number on: a case that went wrong is run again with its number and one case.
+ */
+@Tag("fuzz")
+final class FuzzTest {
+    private static final int CASES = 500;
+
+    @Test
+    void noInputDoesHarmOnTheCpu() throws Exception {
+        if (!Emulator.present()) {
+            run("cpu");
+        }
+    }
+
+    @Test
+    @Tag("cuda")
+    void noInputDoesHarmOnTheEmulatedCard() throws Exception {
+        Emulator.require();
+        run("cuda");
+    }
+
+    private static void run(String device) throws Exception {
+        Path folder = Path.of("target", "fuzz-" + device).toAbsolutePath();
+        if (Files.exists(folder)) {
+            try (Stream<Path> old = Files.walk(folder)) {
+                for (Path f : old.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(f);
+                }
+            }
+        }
+        Files.createDirectories(folder);
+        FuzzRunner runner = new FuzzRunner(
+                Long.getLong("rebias.fuzz.seed", 1),
+                Integer.getInteger("rebias.fuzz.first", 0),
+                Integer.getInteger("rebias.fuzz.cases", CASES),
+                device,
+                folder);
+        List<String> faults = runner.run();
+        System.out.println(runner.figures());
+        assertThat(faults).as(runner.figures()).isEmpty();
+    }
+}

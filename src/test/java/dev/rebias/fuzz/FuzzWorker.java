@@ -1,0 +1,162 @@
+package dev.rebias.fuzz;
+
+import dev.rebias.cli.CommandLineRun;
+import dev.rebias.device.Emulator;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
+
+/**
+ * A process that works off cases: seed, first number, step, end, folder, device. For each it says {@code start N} and then {@code end N VERDICT TEXT} on its standard output, so that who
+ * reads that knows of which case it died.
+ */
+public final class FuzzWorker {
+    /** The exit code after a case that took too long. */
+    static final int HUNG = 97;
+
+    private static final long LIMIT_NANOS = 20_000_000_000L;
+    private static final int LONGEST_SENTENCE = 600;
+    private static final int MOST_LINES = 8;
+
+    private FuzzWorker() {}
+
+    public static void main(String[] args) throws IOException, InterruptedException {
+        long seed = Long.parseLong(args[0]);
+        int first = Integer.parseInt(args[1]);
+        int step = Integer.parseInt(args[2]);
+        int end = Integer.parseInt(args[3]);
+        Path folder = Path.of(args[4]);
+        String device = args[5];
+        PrintStream answers = System.out;
+        AtomicLong started = new AtomicLong(Long.MAX_VALUE);
+        watch(started, answers);
+        Path work = folder.resolve("work");
+        for (int n = first; n < end; n += step) {
+            delete(work);
+            Files.createDirectory(work);
+            List<String> command = FuzzInput.write(seed, n, work, device);
+            Set<String> before = files(folder);
+            answers.println("start " + n);
+            System.err.println("case " + n);
+            started.set(System.nanoTime());
+            Outcome outcome = run(command);
+            started.set(Long.MAX_VALUE);
+            String verdict = verdict(outcome, before, files(folder), work);
+            answers.println("end " + n + " " + outcome.exitCode() + " " + verdict);
+            answers.flush();
+        }
+        long peak = ManagementFactory.getMemoryPoolMXBeans().stream()
+                .filter(p -> p.getType() == java.lang.management.MemoryType.HEAP)
+                .mapToLong(p -> p.getPeakUsage().getUsed())
+                .sum();
+        answers.println("heap " + peak);
+        answers.flush();
+        System.exit(0);
+    }
+
+    private record Outcome(int exitCode, String out, String err) {}
+
+    private static void watch(AtomicLong started, PrintStream answers) {
+        Thread watchdog = new Thread(() -> {
+            while (true) {
+                try {
+                    Thread.sleep(200);
+                } catch (InterruptedException e) {
+                    return;
+                }
+                long since = started.get();
+                if (since != Long.MAX_VALUE && System.nanoTime() - since > LIMIT_NANOS) {
+                    Thread.getAllStackTraces().forEach((thread, stack) -> {
+                        System.err.println(thread);
+                        Stream.of(stack).limit(12).forEach(frame -> System.err.println("    " + frame));
+                    });
+                    answers.flush();
+                    Runtime.getRuntime().halt(HUNG);
+                }
+            }
+        });
+        watchdog.setDaemon(true);
+        watchdog.start();
+    }
+
+    private static Outcome run(List<String> command) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        ByteArrayOutputStream err = new ByteArrayOutputStream();
+        PrintStream realOut = System.out;
+        PrintStream realErr = System.err;
+        int exitCode;
+        try (PrintStream o = new PrintStream(out, true, StandardCharsets.UTF_8);
+                PrintStream e = new PrintStream(err, true, StandardCharsets.UTF_8)) {
+            System.setOut(o);
+            System.setErr(e);
+            exitCode = CommandLineRun.run(command.toArray(String[]::new));
+        } finally {
+            System.setOut(realOut);
+            System.setErr(realErr);
+        }
+        return new Outcome(exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+    }
+
+    private static String verdict(Outcome outcome, Set<String> before, Set<String> after, Path work) {
+        List<String> said = outcome.err().lines().filter(l -> !l.isBlank()).toList();
+        long sentences = said.stream().filter(l -> l.startsWith("rebias:")).count();
+        String last = said.isEmpty() ? "" : said.get(said.size() - 1);
+        if (outcome.exitCode() != 0 && outcome.exitCode() != 2 && outcome.exitCode() != 4) {
+            return "INTERNAL exit " + outcome.exitCode() + ": " + last;
+        }
+        if (outcome.exitCode() != 0 && (sentences != 1 || said.size() > MOST_LINES)) {
+            return "INTERNAL " + said.size() + " lines: " + String.join(" / ", said);
+        }
+        if (said.stream().anyMatch(l -> l.length() > LONGEST_SENTENCE || l.startsWith("\tat "))) {
+            return "INTERNAL not a sentence: " + last;
+        }
+        if ((outcome.out() + outcome.err()).chars().anyMatch(c -> c < ' ' && c != '\n' && c != '\r' && c != '\t')) {
+            return "INTERNAL control characters: " + last.replaceAll("\\p{Cntrl}", "?");
+        }
+        if (Emulator.present()) {
+            Emulator emulator = Emulator.require();
+            String violation = emulator.violation();
+            if (!violation.isEmpty()) {
+                emulator.reset();
+                return "ACCESS " + violation.lines().findFirst().orElse("");
+            }
+        }
+        List<String> left = new ArrayList<>(after);
+        left.removeAll(before);
+        Set<String> written = outcome.exitCode() == 0 ? Set.of("work/c.onnx", "work/c.h5", "work/r.json") : Set.of();
+        left.removeIf(f -> written.contains(f) || f.startsWith("tmp/onnxruntime-java") || f.startsWith("tmp/jna"));
+        if (!left.isEmpty()) {
+            return "FILES " + left + " after exit " + outcome.exitCode() + " in " + work.getFileName();
+        }
+        return "fine " + last;
+    }
+
+    private static Set<String> files(Path folder) throws IOException {
+        Set<String> names = new TreeSet<>();
+        try (Stream<Path> files = Files.walk(folder)) {
+            files.forEach(f -> names.add(folder.relativize(f).toString()));
+        }
+        return names;
+    }
+
+    private static void delete(Path folder) throws IOException {
+        if (Files.exists(folder)) {
+            try (Stream<Path> files = Files.walk(folder)) {
+                for (Path f : files.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(f);
+                }
+            }
+        }
+    }
+}
