@@ -12,6 +12,7 @@ import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
 import java.io.EOFException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
@@ -64,7 +65,21 @@ final class ImageDecoder {
 
     /** The image, upright. Throws as {@link #size} does. */
     static Picture decode(Path file) {
-        return open(file, (reader, bytes) -> picture(pixels(reader)).oriented(Orientation.of(bytes)));
+        return open(file, (reader, bytes) -> picture(pixels(reader), isAdobeJpeg(bytes))
+                .oriented(Orientation.of(bytes)));
+    }
+
+    /** Whether a file is a JPEG with Adobe's marker: of four channels it stores what is left of the light instead of ink. */
+    private static boolean isAdobeJpeg(byte[] file) {
+        int at = 2;
+        while (at + 9 < file.length && file[at] == (byte) 0xff && file[at + 1] != (byte) 0xda) {
+            if (file[at + 1] == (byte) 0xee
+                    && new String(file, at + 4, 5, StandardCharsets.ISO_8859_1).equals("Adobe")) {
+                return file[0] == (byte) 0xff && file[1] == (byte) 0xd8;
+            }
+            at += 2 + (Byte.toUnsignedInt(file[at + 2]) << 8 | Byte.toUnsignedInt(file[at + 3]));
+        }
+        return false;
     }
 
     private static <T> T open(Path file, Reading<T> reading) {
@@ -115,7 +130,7 @@ final class ImageDecoder {
         return reader.read(0, parameters);
     }
 
-    private static Picture picture(BufferedImage image) {
+    private static Picture picture(BufferedImage image, boolean light) {
         ColorModel model = image.getColorModel();
         int transfer = image.getRaster().getTransferType();
         boolean integers = transfer == DataBuffer.TYPE_BYTE
@@ -133,7 +148,7 @@ final class ImageDecoder {
         return switch (space) {
             case ColorSpace.TYPE_GRAY -> stored(image, 1);
             case ColorSpace.TYPE_RGB -> stored(image, 3);
-            case ColorSpace.TYPE_CMYK -> multiplied(stored(image, 4));
+            case ColorSpace.TYPE_CMYK -> multiplied(stored(image, 4), light);
             default -> byColour(image);
         };
     }
@@ -163,14 +178,15 @@ final class ImageDecoder {
     }
 
     /** Paper white less each ink, times what black lets through. */
-    private static Picture multiplied(Picture cmyk) {
+    private static Picture multiplied(Picture cmyk, boolean light) {
+        int inverted = light ? WHITE : 0;
         int n = cmyk.width() * cmyk.height();
         byte[] out = new byte[3 * n];
         for (int i = 0; i < n; i++) {
-            int light = WHITE - Byte.toUnsignedInt(cmyk.pixels()[4 * i + 3]);
+            int left = WHITE - (Byte.toUnsignedInt(cmyk.pixels()[4 * i + 3]) ^ inverted);
             for (int c = 0; c < 3; c++) {
-                int ink = Byte.toUnsignedInt(cmyk.pixels()[4 * i + c]);
-                out[3 * i + c] = (byte) (light - Math.round(ink * light / (float) WHITE));
+                int ink = Byte.toUnsignedInt(cmyk.pixels()[4 * i + c]) ^ inverted;
+                out[3 * i + c] = (byte) (left - Math.round(ink * left / (float) WHITE));
             }
         }
         return new Picture(cmyk.width(), cmyk.height(), 3, out);

@@ -214,6 +214,7 @@ final class QOperatorTest {
                     .addAttribute(GraphBuilder.list("perm", 0, 2, 3, 1))
                     .build());
             out.add(node.toBuilder()
+                    .setName(name + "_operator")
                     .setDomain("com.microsoft")
                     .addAttribute(GraphBuilder.integer("channels_last", 1))
                     .setInput(0, name + "_x_last")

@@ -83,7 +83,7 @@ final class SampleIndependenceTest {
         }
 
         ModelProto model() {
-            GraphBuilder g = new GraphBuilder(ordinal() + 30);
+            GraphBuilder g = new GraphBuilder(30);
             String a = g.node("Conv", "a", List.of(g.input("x", 3, 6, 6), g.weights("wa", 0.4, 4, 3, 1, 1)));
             String flat = build(g, g.node("Relu", "r", List.of(a)));
             return g.build(g.node("Gemm", "y", List.of(flat, g.weights("wy", 0.3, 144, 5))));

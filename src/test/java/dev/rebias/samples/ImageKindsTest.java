@@ -176,7 +176,7 @@ class ImageKindsTest {
     void imagesOfOneSizeGoThroughTogetherAndEachOnce(int batchSize) throws IOException {
         int[] widths = {2, 5, 2, 2, 5, 3};
         for (int i = 0; i < widths.length; i++) {
-            write(i + ".png", widths[i], 1 + i % 1);
+            write(i + ".png", widths[i], 1);
         }
         try (Samples samples = Samples.open(folder, Normalization.NONE)) {
             BoundSamples bound =

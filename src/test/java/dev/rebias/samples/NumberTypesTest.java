@@ -52,7 +52,7 @@ class NumberTypesTest {
                 case "<f8" -> raw.putDouble(v);
                 default -> {
                     for (int i = 0; i < bytes; i++) {
-                        raw.put((byte) ((long) v >> 8 * i));
+                        raw.put((byte) ((long) v >> (8 * i)));
                     }
                 }
             }
@@ -92,7 +92,7 @@ class NumberTypesTest {
         "-1x2x3x4x4,2"
     })
     void meansBelongToTheAxisThatHasAsManyEntries(String wanted, int axis) throws IOException {
-        String[] dims = wanted.split("x");
+        String[] dims = wanted.split("x", -1);
         long[] declared = new long[dims.length];
         int[] shape = new int[dims.length];
         for (int i = 0; i < dims.length; i++) {
