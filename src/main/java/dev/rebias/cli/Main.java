@@ -55,6 +55,8 @@ public final class Main implements Runnable {
     public static void main(String[] args) {
         fromEnvironment("rebias.cache", "REBIAS_CACHE");
         fromEnvironment("rebias.kernels", "REBIAS_KERNELS");
+        fromEnvironment("rebias.cuda.libraries", "REBIAS_CUDA_LIBRARIES");
+        fromEnvironment("rebias.cuda.home", "CUDA_HOME");
         int exitCode;
         try {
             exitCode = run(args);
