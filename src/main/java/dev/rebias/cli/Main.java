@@ -23,7 +23,8 @@ import picocli.CommandLine.Spec;
             InspectCommand.class,
             CompareCommand.class,
             DoctorCommand.class,
-            KernelsCommand.class
+            KernelsCommand.class,
+            GpuCheckCommand.class
         },
         mixinStandardHelpOptions = true,
         versionProvider = Main.VersionText.class,

@@ -45,9 +45,15 @@ public record CudaInstallation(String origin, List<Path> folders) {
      * @param named the user's folders; empty for none
      * @param libraryPath what the dynamic linker is told to search, e.g. LD_LIBRARY_PATH
      * @param toolkits roots of CUDA toolkits, the preferred one first
+     * @param system folders of the system, which may complete a library path or a toolkit
      * @param packages asked only where nothing else is complete: Python's folders of packages
      */
-    record Places(List<Path> named, List<Path> libraryPath, List<Path> toolkits, Supplier<List<Path>> packages) {}
+    record Places(
+            List<Path> named,
+            List<Path> libraryPath,
+            List<Path> toolkits,
+            List<Path> system,
+            Supplier<List<Path>> packages) {}
 
     /**
      * What was found.
@@ -95,6 +101,7 @@ public record CudaInstallation(String origin, List<Path> folders) {
                         paths(System.getProperty(NAMED, "")),
                         paths(System.getProperty("java.library.path", "")),
                         toolkits(major),
+                        SYSTEM,
                         CudaInstallation::pythonPackages));
         search.taken()
                 .ifPresent(i -> javacpp.setProperty(
@@ -112,11 +119,14 @@ public record CudaInstallation(String origin, List<Path> folders) {
             return new Search(complete(NAMED_ORIGIN, expanded(places.named()), major, incomplete), incomplete);
         }
         Optional<CudaInstallation> found =
-                complete("the library path", concat(places.libraryPath(), SYSTEM), major, incomplete);
+                complete("the library path", concat(places.libraryPath(), places.system()), major, incomplete);
         for (Path toolkit : places.toolkits()) {
             if (found.isEmpty()) {
                 found = complete(
-                        "toolkit " + toolkit, concat(List.of(toolkit.resolve("lib64")), SYSTEM), major, incomplete);
+                        "toolkit " + toolkit,
+                        concat(List.of(toolkit.resolve("lib64")), places.system()),
+                        major,
+                        incomplete);
             }
         }
         if (found.isEmpty()) {
@@ -176,7 +186,18 @@ public record CudaInstallation(String origin, List<Path> folders) {
                 .filter(p -> p.getFileName().toString().matches("cuda-" + major + "(\\.\\d+)?"))
                 .sorted((a, b) -> b.compareTo(a))
                 .forEach(all::add);
+        // /usr/local/cuda is mostly a link to one of the others.
+        Set<Path> seen = new LinkedHashSet<>();
+        all.removeIf(p -> Files.exists(p) && !seen.add(real(p)));
         return all;
+    }
+
+    private static Path real(Path path) {
+        try {
+            return path.toRealPath();
+        } catch (IOException e) {
+            return path;
+        }
     }
 
     /** The folders that the python3 on the PATH takes packages from; empty where there is none that answers. */
