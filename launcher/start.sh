@@ -24,6 +24,9 @@ if [ -e /usr/local/nvidia/lib64/libcuda.so.1 ]; then
     export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/nvidia/lib64
 fi
 
+# Names of files that are not ASCII: Java decodes them as the locale says, which cron, systemd and ssh often leave out.
+case ${LC_ALL:-${LC_CTYPE:-${LANG:-}}} in '' | C | POSIX) export LC_ALL=C.UTF-8 ;; esac
+
 terminal=false
 if [ -t 2 ]; then terminal=true; fi
 

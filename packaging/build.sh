@@ -53,7 +53,88 @@ unused+='|java.xml/com/sun/org/apache/(xalan|xpath|bcel|xerces/internal/(impl/(x
 rm -f "$root"/runtime/lib/{libawt_xawt,libsplashscreen,libjsound,libjawt,libprefs,libfontmanager,libfreetype}.so "$root"/runtime/lib/{jexec,classlist,jrt-fs.jar,psfont*} "$root"/runtime/bin/{jrunscript,keytool,rmiregistry}
 
 # ---- jars without native libraries (those lie in native/ as files), stored, for xz packs them better
-re# part FILE PATTERN OPTION..: the members whose names fit, without the two empty blocks with which a tar ends; nothing where there are none.
+repack() {
+    local jar=$1 folder=$work/jar
+    rm -rf "$folder" && mkdir "$folder"
+    unzip -q -o "$jar" -d "$folder"
+    mkdir -p "$work/native"
+    # This platform's natives, wherever the jar keeps them.
+    find "$folder" -type f \( -path '*/linux-x86_64/*.so*' -o -path '*/linux-x64/*.so' -o -path '*/linux-x86-64/*.so' -o -path '*/Linux/x86_64/*.so' -o -path '*/linux/amd64/*.so' \) -exec mv -t "$work/native" {} +
+    find "$folder" -type f \( -name '*.so' -o -name '*.so.*' -o -name '*.dll' -o -name '*.dylib' -o -name '*.jnilib' -o -name '*.yml' -o -name '*.a' -o -name 'Info.plist' -o -path '*.dSYM/*' \) -delete
+    licences "$jar" "$folder"
+    # The presets' native side is all in native/ now; JavaCPP's jars for one platform are empty.
+    case $(basename "$jar") in *-linux-x86_64.jar) return ;; esac
+    find "$folder" -depth -type d -empty -delete
+    # JavaCPP's presets of the parts of CUDA that rebias does not use.
+    rm -rf "$folder"/org/bytedeco/cuda/{cufft,cufile,cupti,curand,cusolver,cusparse,nccl,npp*,nvml,nvcomp,nvjpeg} "$folder"/org/bytedeco/cuda/{global,presets}/{cufft,cufile,cupti,curand,cusolver,cusparse,nccl,npp,nvml,nvcomp,nvjpeg,nvToolsExt}*
+    rm -rf "$folder"/META-INF/{native-image,proguard} "$folder"/META-INF/*.{SF,RSA,DSA} "$folder/ThirdPartyNotices.txt"
+    (cd "$folder" && "$jdk/bin/jar" --create --file "$root/lib/$(basename "$jar")" --no-compress --no-manifest --date="$date" $(ls -A))
+}
+
+# The texts that a library brings, in licences/<library>/.
+licences() {
+    local library=$root/licences/$(basename "$1" .jar)
+    library=${library%-linux-x86_64}
+    mkdir -p "$library"
+    find "$2" -maxdepth 2 -type f \( -iname '*LICEN[SC]E*' -o -iname '*NOTICE*' \) -exec cp -t "$library" {} +
+    rmdir --ignore-fail-on-non-empty "$library"
+}
+
+for jar in target/lib/*.jar; do
+    repack "$jar"
+done
+
+# JavaCPP brings a library for each part of CUDA; these are the ones that rebias loads.
+find "$work/native" -name 'libjni*.so' -regextype egrep ! -regex '.*/libjni(javacpp|cudart|nvrtc|cublas|cudnn|dnnl|OpenCL|dispatch)\.so' -delete
+mv "$work"/native/* "$root/native/"
+
+# ---- rebias itself, with the class path in its manifest
+rm -rf "$work/jar" && mkdir "$work/jar"
+unzip -q target/rebias.jar -d "$work/jar"
+{
+    grep -v '^[[:space:]]*$' "$work/jar/META-INF/MANIFEST.MF" | tr -d '\r'
+    echo "Class-Path: "
+    (cd "$root/lib" && LC_ALL=C ls) | sed 's/^/  /;s/$/ /'
+} >"$work/manifest"
+rm "$work/jar/META-INF/MANIFEST.MF"
+"$jdk/bin/jar" --create --file "$root/lib/rebias.jar" --manifest "$work/manifest" --no-compress --date="$date" -C "$work/jar" .
+
+cp launcher/rebias launcher/start.sh "$root/bin/"
+cp -r examples cuda-kernels "$root/"
+# Arrays that are not deflated, for xz packs them better.
+while read -r npz; do
+    rm -rf "$work/npz" && mkdir "$work/npz"
+    unzip -q "$npz" -d "$work/npz"
+    "$jdk/bin/jar" --create --file "$npz" --no-compress --no-manifest --date="$date" -C "$work/npz" .
+done < <(find "$root/examples" -name '*.npz')
+cp LICENSE README.md "$root/"
+cp -r docs "$root/docs"
+cp -r packaging/licences/. "$root/licences/"
+
+# ---- the AOT cache: classes read and linked. Profiles of methods do not pay (docs/speed.md).
+find "$root" -exec touch -h -d "$date" {} +
+fashion=$root/examples/fashion
+REBIAS_JAVA_OPTIONS="-XX:AOTCacheOutput=$work/classes.aot -XX:+UnlockDiagnosticVMOptions -XX:-AOTRecordTraining" "$root/bin/rebias" correct --float "$fashion/float.onnx" --quantized "$fashion/w3a8.onnx" \
+    --samples "$fashion/calibration.npz" --limit 64 --device cpu --quiet --output "$work/corrected.onnx" >"$work/training" 2>&1 && [ -s "$work/classes.aot" ] ||
+    { echo "dist: the training run of the AOT cache failed:" >&2; cat "$work/training" >&2; exit 1; }
+mv "$work/classes.aot" "$root/"
+
+# ---- the check: tests, JUnit's console, the models and goldens that they read, laid out as they look for them
+check=$root/check
+mkdir -p "$check/src/test/resources" "$check/lib"
+(cd target/test-classes && "$jdk/bin/jar" --create --file "$check/lib/rebias-tests.jar" --no-compress --no-manifest --date="$date" $(ls -A | grep -vx assets))
+for jar in target/check-lib/*.jar; do
+    rm -rf "$work/jar" && mkdir "$work/jar"
+    unzip -q "$jar" -d "$work/jar"
+    "$jdk/bin/jar" --create --file "$check/lib/$(basename "$jar")" --no-compress --no-manifest --date="$date" -C "$work/jar" .
+done
+cp -r src/test/resources/assets "$check/src/test/resources/"
+ln -s ../examples "$check/examples"
+
+# ---- the archives: each one tar, compressed in parts
+find "$root" -exec touch -h -d "$date" {} +
+members() { tar -C "$out" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -b 1 --no-recursion -c -T - ; }
+# part FILE PATTERN OPTION..: the members whose names fit, without the two empty blocks with which a tar ends; nothing where there are none.
 part() {
     local to=$1 pattern=$2
     shift 2

@@ -36,7 +36,7 @@ final class Corrections {
     record Size(int side, int samples, List<Integer> batches, int rounds) {
         static final Size CARD = new Size(224, 512, List.of(128, 512, 32), 5);
         /** On the emulator only the way is tried. */
-        static final Size EMULATOR = new Size(32, 4, List.of(4, 2), 1);
+        static final Size EMULATOR = new Size(32, 2, List.of(2), 1);
     }
 
     private Corrections(Findings findings, Size size) {

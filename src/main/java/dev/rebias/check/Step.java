@@ -8,11 +8,11 @@ import java.util.stream.Stream;
 /** The steps of a check, in their order. */
 public enum Step {
     /** The machine, the driver, the card, and every CUDA library that is loaded. */
-    ENVIRONMENT("The machine", 15, true),
+    ENVIRONMENT("The machine", 60, true),
     /** {@code doctor --deep} twice in one process, then on another thread. */
-    DOCTOR("Each kind of convolution and kernel against the CPU", 40, true),
+    DOCTOR("Each kind of convolution and kernel against the CPU", 60, true),
     /** The contract of devices, layer groups and elementwise groups against the naive oracle. */
-    CONTRACT("The contract of devices, by its tests", 100, true),
+    CONTRACT("The contract of devices, by its tests", 110, true),
     /** The golden corrections of ONNX and Keras pairs. */
     GOLDENS("Golden corrections", 90, true),
     /** Every kind of convolution by every algorithm. */
@@ -20,7 +20,7 @@ public enum Step {
     /** Whole corrections of networks of known shapes. */
     CORRECTIONS("Whole corrections", 110, true),
     /** Error moments and their fold. */
-    MOMENTS("Error moments", 25, false),
+    MOMENTS("Error moments", 30, false),
     /** How long kernels take to compile. */
     KERNELS("Compiling the kernels", 40, false),
     /** NVIDIA's checkers and profiler. */

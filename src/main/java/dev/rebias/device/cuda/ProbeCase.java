@@ -39,7 +39,8 @@ record ProbeCase(
             forward("3-D", 1, 1, 1, 6, 8, 8).backward(),
             forward("3-D strided", 1, 2, 1, 6, 8, 8).backward(),
             forward("3-D dilated", 1, 1, 2, 6, 8, 8).backward(),
-            forward("3-D grouped", 4, 1, 1, 6, 8, 8).backward());
+            forward("3-D grouped", 4, 1, 1, 6, 8, 8).backward(),
+            forward("3-D depthwise", 32, 1, 1, 6, 8, 8).backward());
 
     private static ProbeCase forward(String kind, int groups, int stride, int dilation, int... in) {
         int[] kernel = new int[in.length];
