@@ -115,6 +115,8 @@ public final class LibraryProbe implements AutoCloseable {
     private final Consumer<Row> rows;
     /** What one sample alone gave, by what was asked. */
     private final Map<String, float[]> alone = new HashMap<>();
+    /** What the integers of each convolution give, which do not depend on the algorithm. */
+    private final Map<ProbeCase, double[]> sums = new HashMap<>();
 
     /**
      * A probe of a card.
@@ -181,7 +183,7 @@ public final class LibraryProbe implements AutoCloseable {
             rows.accept(refused(asked, status(exact.status())));
             return;
         }
-        double[] expected = one.expected(integers, integerWeights);
+        double[] expected = sums.computeIfAbsent(one, c -> c.expected(integers, integerWeights));
         boolean isExact = true;
         for (int i = 0; i < expected.length; i++) {
             isExact &= exact.first()[i] == expected[i] && exact.last()[i] == expected[i];
