@@ -19,7 +19,6 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -29,7 +28,7 @@ import java.util.stream.Stream;
 
 /** The steps that use the card from this process. */
 public final class CardSteps {
-    /** How the probe's table begins; {@code native/emulator} reads it. */
+    /** All the probe's rows; {@link SupportTable} is what the emulator reads. */
     static final String PROBE_TABLE = "probe.tsv";
 
     /** The fact that names the emulator's folder. */
@@ -291,7 +290,6 @@ public final class CardSteps {
         findings.fact(
                 "parallel",
                 String.format(Locale.ROOT, "%.2f s on %d threads", times.parallelSeconds(), times.threads()));
-        Optional<String> compiler = Optional.of(KernelCompiler.compilerVersion());
-        findings.fact("NVRTC", compiler.get());
+        findings.fact("NVRTC", KernelCompiler.compilerVersion());
     }
 }

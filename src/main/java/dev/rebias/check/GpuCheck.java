@@ -24,6 +24,8 @@ public final class GpuCheck {
     private static final String ENTRY = "dev.rebias.cli.Main";
     private static final double LEAST_SECONDS = 5;
     private static final int RESTARTS = 5;
+    private static final List<String> INHERITED =
+            List.of("rebias.cache", "rebias.kernels", "rebias.cuda.libraries", "rebias.cuda.home");
     private static final int DEVICE_UNAVAILABLE = 3;
 
     private final Plan plan;
@@ -200,6 +202,13 @@ public final class GpuCheck {
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
                 .filter(a -> !a.startsWith("-agentlib") && !a.startsWith("-XX:AOTCache="))
                 .forEach(command::add);
+        // What Main takes from the environment, JUnit's launcher does not.
+        for (String name : INHERITED) {
+            String value = System.getProperty(name);
+            if (value != null) {
+                command.add("-D" + name + "=" + value);
+            }
+        }
         command.addAll(more);
         command.addAll(List.of("-cp", classPath));
         return command;
