@@ -253,12 +253,9 @@ public final class GpuCheck {
                 "--exclude-tag=real-libraries",
                 "--reports-dir=" + reports));
         if (emulator.isPresent() && step == Step.GOLDENS) {
-            // All of them take the emulator minutes: one pair without errors, and one Keras model.
+            // All of them take the emulator minutes: one pair, without errors.
             command.add("--select-iteration=method:dev.rebias.golden.GoldenTest#correctionsWithoutErrorsMeetThemToo"
                     + "(java.lang.String, dev.rebias.golden.ReferencePair)[0]");
-            command.add(
-                    "--select-iteration=method:dev.rebias.golden.KerasGoldenTest#correctionsMeetTheGoldenCorrections"
-                            + "(java.lang.String, dev.rebias.golden.KerasExample)[0]");
         } else {
             classes.forEach(c -> command.add("--select-class=" + c));
         }

@@ -14,7 +14,7 @@ public enum Step {
     /** The contract of devices, layer groups and elementwise groups against the naive oracle. */
     CONTRACT("The contract of devices, by its tests", 110, true),
     /** The golden corrections of ONNX and Keras pairs. */
-    GOLDENS("Golden corrections", 90, true),
+    GOLDENS("Golden corrections", 150, true),
     /** Every kind of convolution by every algorithm. */
     PROBE("What cuDNN and cuBLAS do with each kind of convolution", 60, false),
     /** Whole corrections of networks of known shapes. */
