@@ -253,6 +253,18 @@ EXPORT int cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, Stream* 
     return sticky();
 }
 
+EXPORT int cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t bytes, Stream* stream) {
+    ENTER(cuMemcpyDtoDAsync_v2);
+    if (!usable(stream, "cuMemcpyDtoDAsync")) return INVALID_HANDLE;
+    enqueue(stream, "copy on the device", [=] {
+        if (require_device(reinterpret_cast<void*>(from), bytes, "cuMemcpyDtoDAsync, from") &&
+            require_device(reinterpret_cast<void*>(to), bytes, "cuMemcpyDtoDAsync, to")) {
+            memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+        }
+    });
+    return sticky();
+}
+
 EXPORT int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t bytes, Stream* stream) {
     ENTER_CONTEXT(cuMemsetD8Async);
     if (!usable(stream, "cuMemsetD8Async")) return INVALID_HANDLE;

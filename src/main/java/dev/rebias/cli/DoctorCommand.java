@@ -3,17 +3,20 @@ package dev.rebias.cli;
 import dev.rebias.Version;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.device.cuda.CudaCards;
+import dev.rebias.device.cuda.CudaInstallation;
 import dev.rebias.device.cuda.CudaLibraries;
 import dev.rebias.device.cuda.MappedLibraries;
 import dev.rebias.device.cuda.SelfTest;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.error.QualityGateException;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -53,6 +56,7 @@ final class DoctorCommand implements Callable<Integer> {
         Optional<String> missing = CudaLibraries.missing();
         Map<String, String> versions = CudaLibraries.versions();
         out.println("cuda  " + (missing.isEmpty() ? "libraries ready" : "not ready"));
+        origin(out);
         for (CudaLibraries.Library library : CudaLibraries.all()) {
             if (library.found()) {
                 out.println(line(
@@ -90,6 +94,15 @@ final class DoctorCommand implements Callable<Integer> {
         Optional<String> conflict = mapped.conflict();
         conflict.ifPresent(text -> out.println("      -> " + text));
         return conflict;
+    }
+
+    /** Where the libraries come from, or what the places lack that have some. */
+    private static void origin(PrintWriter out) {
+        CudaInstallation.Search search = CudaInstallation.onThisMachine();
+        search.taken()
+                .ifPresent(i -> out.println("      taken from " + i.origin() + ": "
+                        + i.folders().stream().map(Path::toString).collect(Collectors.joining(", "))));
+        search.incomplete().forEach(text -> out.println("      passed over: " + text));
     }
 
     private static String line(CudaLibraries.Library library, String text) {

@@ -28,7 +28,8 @@ import picocli.CommandLine.Spec;
             CompareCommand.class,
             SamplesCommand.class,
             DoctorCommand.class,
-            KernelsCommand.class
+            KernelsCommand.class,
+            GpuCheckCommand.class
         },
         mixinStandardHelpOptions = true,
         versionProvider = Main.VersionText.class,
@@ -60,6 +61,8 @@ public final class Main implements Runnable {
     public static void main(String[] args) {
         fromEnvironment("rebias.cache", "REBIAS_CACHE");
         fromEnvironment("rebias.kernels", "REBIAS_KERNELS");
+        fromEnvironment("rebias.cuda.libraries", "REBIAS_CUDA_LIBRARIES");
+        fromEnvironment("rebias.cuda.home", "CUDA_HOME");
         NativeLibraries.ownProcess();
         System.exit(run(args));
     }

@@ -9,12 +9,15 @@ import java.util.List;
 public final class TestDevices {
     private TestDevices() {}
 
-    /** By name: on the emulator {@code cuda}; else {@code cpu}, and {@code cuda} where there is a GPU. */
+    /**
+     * By name: on the emulator, and where the system property {@code rebias.test.devices} says so, {@code cuda}; else {@code cpu}, and {@code cuda} where
+     * there is a GPU.
+     */
     public static List<String> names() {
         List<String> names = new ArrayList<>();
         if (Emulator.present()) {
             Emulator.require();
-        } else {
+        } else if (!"cuda".equals(System.getProperty("rebias.test.devices"))) {
             names.add("cpu");
         }
         if (CudaLibraries.missing().isEmpty() && !CudaCards.all().isEmpty()) {

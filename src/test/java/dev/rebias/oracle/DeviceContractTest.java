@@ -28,6 +28,7 @@ import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -187,6 +188,7 @@ final class DeviceContractTest {
     void realNetworksRunWholeOnEveryDevice(String name, int height, int width) throws IOException {
         ModelProto model;
         try (InputStream in = DeviceContractTest.class.getResourceAsStream("/models/" + name + ".onnx")) {
+            Assumptions.assumeTrue(in != null, "the network is not on the class path");
             model = ModelProto.parseFrom(in);
         }
         Random random = new Random(3);

@@ -146,6 +146,16 @@ final class CudaContext implements AutoCloseable {
         Status.cuda(cudart.cuStreamSynchronize(stream), "cuStreamSynchronize");
     }
 
+    /** Waits for all that was put on the compute stream. */
+    void synchronise() {
+        synchronise(compute);
+    }
+
+    /** The stream that everything but uploads runs on. */
+    CUstream_st computeStream() {
+        return compute;
+    }
+
     private static long freeMemory() {
         try (SizeTPointer free = new SizeTPointer(1);
                 SizeTPointer total = new SizeTPointer(1)) {

@@ -26,7 +26,7 @@ import org.bytedeco.javacpp.Loader;
  */
 public final class CudaLibraries {
     /** The CUDA release that the presets on the class path are made for: 13, or 12 with the Maven profile that brings its libraries along. */
-    private static final String MAJOR = major();
+    static final String MAJOR = major();
 
     private static final String LINK_PATH = "platform.linkpath";
 
@@ -68,6 +68,12 @@ public final class CudaLibraries {
         Library compiler = fromPackage("NVRTC, the kernel compiler", "libnvrtc.so." + MAJOR, "cuda-nvrtc");
         Library blas = fromPackage("cuBLAS", "libcublas.so." + MAJOR, "libcublas");
         Library dnn = fromPackage("cuDNN", "libcudnn_cnn.so.9", "libcudnn9-cuda");
+        Optional<String> named = CudaInstallation.onThisMachine().namedProblem();
+        if (named.isPresent()) {
+            return Stream.of(driver, runtime, compiler, blas, dnn)
+                    .map(l -> l.with(named))
+                    .toList();
+        }
         // The presets of the others need those of driver and runtime, whose JNI library needs both.
         Optional<String> problem = load(cudart.class);
         if (problem.isEmpty()) {

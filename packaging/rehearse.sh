@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# rehearse.sh EMULATOR: unpacks both archives of target/ as a user without privileges where no java is on the PATH, into a folder that is then read-only, and
+# runs from there what a user runs: doctor, the demo, gpu-check on the emulator. Fails when a step's result is missing. Prints the archives' sizes, and bounds them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+emulator=$(cd "${1:?usage: rehearse.sh EMULATOR}" && pwd)
+fail() { echo "packaging/rehearse.sh: $*" >&2; exit 1; }
+mebibytes() { echo $(( ($1 + 1048575) / 1048576 )); }
+
+main=$(compgen -G 'target/rebias-*-linux-x86_64.tar.xz') || fail "there is no distribution: mvn -Pdist package"
+check=$(compgen -G 'target/rebias-*-linux-x86_64-check.tar.xz') || fail "there is no check archive: mvn -Pdist package"
+# The examples and the tests' data are in the archives; what else there is of the repository counts besides.
+others=$(git ls-files -z -- ':!examples' ':!src/test/resources/assets' | xargs -0 stat -c %s | awk '{n += $1} END {print n}')
+bytes_main=$(stat -c %s "$main") bytes_check=$(stat -c %s "$check")
+echo "distribution $(mebibytes "$bytes_main") MiB of 48, its check $(mebibytes "$bytes_check") MiB of 8; with the repository's other files $(mebibytes $((bytes_main + bytes_check + others))) MiB of 60"
+[ "$bytes_main" -le $((48 << 20)) ] || fail "the distribution is too large"
+[ "$bytes_check" -le $((8 << 20)) ] || fail "the check archive is too large"
+[ $((bytes_main + bytes_check + others)) -lt $((60 << 20)) ] || fail "all together are too large"
+
+place=$(mktemp -d)
+# Kernels that were compiled are kept for the next time.
+leave() {
+    if [ -d "$place/work/kernels" ]; then mkdir -p target/kernel-cache && cp -rn "$place/work/kernels/." target/kernel-cache/; fi
+    chmod -R u+w "$place"
+    rm -rf "$place"
+}
+trap leave EXIT
+mkdir "$place/tools" "$place/work" "$place/tmp"
+# The tools that starting needs, those of the emulator's compiler, and no java.
+for tool in bash awk cat dirname readlink env rm mkdir mktemp sh g++ gcc as ld cc1plus; do
+    if found=$(command -v "$tool"); then ln -s "$found" "$place/tools/$tool"; fi
+done
+tar -xJf "$main" -C "$place"
+tar -xJf "$check" -C "$place"
+folder=$(compgen -G "$place/rebias-*") || fail "the archives hold no folder rebias-*"
+# The emulator as a machine has CUDA: the driver where the system looks for it, all else as Python's packages have it.
+packages=$place/python/site-packages/nvidia
+mkdir -p "$place/emulator" "$place/driver" "$packages/cu13/lib" "$packages/cudnn/lib"
+cp -L "$emulator"/* "$place/emulator/"
+for file in "$place"/emulator/*; do
+    case $(basename "$file") in
+        libcuda.so.1) ln -s "$file" "$place/driver/" ;;
+        libcudnn*) ln -s "$file" "$packages/cudnn/lib/" ;;
+        lib*.so.*) ln -s "$file" "$packages/cu13/lib/" ;;
+        # What the stand-ins share, and what they read, lies beside each.
+        *) for lib in "$place/driver" "$packages/cu13/lib" "$packages/cudnn/lib"; do ln -s "$file" "$lib/"; done ;;
+    esac
+done
+# Kernels that the tests have had compiled need not be compiled again.
+mkdir "$place/work/kernels"
+if [ -d target/kernel-cache ]; then cp -r target/kernel-cache/. "$place/work/kernels/"; fi
+printf '#!/bin/sh\necho %q\n' "$place/python/site-packages" >"$place/tools/python3"
+chmod +x "$place/tools/python3"
+chmod -R a+rX "$place"
+chmod -R a-w "$folder" "$place/python" "$place/driver"
+chmod -R a+rwX "$place/work" "$place/tmp"
+
+as_user=()
+if [ "$(id -u)" = 0 ]; then as_user=(setpriv --reuid 10001 --regid 10001 --clear-groups); fi
+start() {
+    (cd "$place/work" && "${as_user[@]}" env -i PATH="$place/tools" HOME=/nonexistent TMPDIR="$place/tmp" REBIAS_CACHE="$place/work/kernels" "$@")
+}
+if start bash -c 'command -v java' >/dev/null; then fail "java is on the PATH"; fi
+start "$folder/bin/rebias" --version
+start "$folder/bin/rebias" demo --device cpu
+found=$(start LD_LIBRARY_PATH="$place/driver" "$folder/bin/rebias" doctor)
+grep -q "taken from Python's packages in" <<<"$found" || { echo "$found" >&2; fail "doctor does not find the libraries of Python's packages"; }
+grep -q 'the emulator, a test instrument' <<<"$found" || { echo "$found" >&2; fail "doctor does not find the emulated card"; }
+
+code=0
+start "$folder/bin/rebias" gpu-check --budget 60s --out "$place/work/none" >/dev/null || code=$?
+[ "$code" = 3 ] || fail "gpu-check exits $code instead of 3 where there is no driver"
+
+code=0
+start LD_LIBRARY_PATH="$place/driver" "$folder/bin/rebias" gpu-check --budget 230s --out "$place/work/check" || code=$?
+results=$place/work/check
+[ "$code" = 0 ] || { cat "$results/summary.md" >&2; tail -n 30 "$results"/*.log >&2; fail "gpu-check exits $code"; }
+for step in environment doctor contract goldens probe corrections moments kernels; do
+    grep -qE "^\| $step \|[^|]*\| passed \|" "$results/summary.md" || { cat "$results/summary.md" >&2; fail "step $step has no result"; }
+    grep -q '"complete" : true' "$results/$step.json" || fail "step $step left no findings"
+done
+for step in tools baseline; do
+    grep -qE "^\| $step \|" "$results/summary.md" || fail "step $step is not in the summary"
+done
+for file in summary.json probe.tsv cudnn_support.tsv contract-junit goldens-junit; do
+    [ -e "$results/$file" ] || fail "gpu-check left no $file"
+done
+# One step again, and the summary keeps the others.
+start LD_LIBRARY_PATH="$place/driver" "$folder/bin/rebias" gpu-check --only environment --budget 60s --out "$place/work/check" || fail "a step alone fails"
+grep -qE '^\| contract \|[^|]*\| passed \|' "$results/summary.md" || fail "the summary has lost the other steps"
+[ -z "$(find "$folder" -newer "$place/tools/python3" -type f)" ] || fail "something was written into the distribution's folder"
+echo "the distribution works from a read-only folder, with no Java of the machine's; gpu-check has all its results"

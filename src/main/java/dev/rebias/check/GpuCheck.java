@@ -1,0 +1,421 @@
+package dev.rebias.check;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.rebias.error.UsageException;
+import java.io.File;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * Runs the steps one after another, each as a process of its own: an error that a process cannot get over ends that step alone. What a step leaves of its
+ * time is the others'.
+ */
+public final class GpuCheck {
+    private static final String ENTRY = "dev.rebias.cli.Main";
+    private static final double LEAST_SECONDS = 5;
+    private static final int RESTARTS = 5;
+    private static final List<String> INHERITED =
+            List.of("rebias.cache", "rebias.kernels", "rebias.cuda.libraries", "rebias.cuda.home");
+    private static final int DEVICE_UNAVAILABLE = 3;
+
+    private final Plan plan;
+    private final PrintWriter say;
+    private final long start = System.nanoTime();
+    private Summary summary;
+
+    /**
+     * What is asked for.
+     *
+     * @param budgetSeconds for everything
+     * @param out the folder for all results
+     * @param steps the steps to run, in their order
+     * @param baseline a script that does the same work in PyTorch
+     * @param home the program's folder, in which {@code check/} may lie
+     * @param path where programs are looked for
+     */
+    public record Plan(
+            double budgetSeconds, Path out, List<Step> steps, Optional<Path> baseline, Path home, String path) {}
+
+    private GpuCheck(Plan plan, PrintWriter say) {
+        this.plan = plan;
+        this.say = say;
+    }
+
+    /**
+     * Runs the check.
+     *
+     * @param say gets a line for each step
+     * @return the program's exit code: 0 all is right, 1 not all could be checked, 3 no card, 5 something is wrong
+     */
+    public static int run(Plan plan, PrintWriter say) throws IOException {
+        Files.createDirectories(plan.out());
+        return new GpuCheck(plan, say).run();
+    }
+
+    private int run() throws IOException {
+        summary = new Summary(plan.out());
+        int share = plan.steps().stream().mapToInt(Step::share).sum();
+        for (Step step : plan.steps()) {
+            double left = plan.budgetSeconds() - elapsed();
+            double limit = left * step.share() / share;
+            share -= step.share();
+            Outcome outcome = left < LEAST_SECONDS
+                    ? new Outcome(step, Outcome.Status.CUT_OFF, "no time was left", 0, 0)
+                    : run(step, limit);
+            summary.add(outcome);
+            say.println(String.format(
+                    Locale.ROOT,
+                    "%-12s %-8s %6.1f s of %4.0f  %s",
+                    step.id(),
+                    outcome.status().text(),
+                    outcome.seconds(),
+                    outcome.limit(),
+                    outcome.note()));
+            say.flush();
+            if (step == Step.ENVIRONMENT && outcome.status() == Outcome.Status.FAILED) {
+                say.println("no other step can be run without a card: see " + log(step));
+                say.flush();
+                return DEVICE_UNAVAILABLE;
+            }
+        }
+        say.println("verdict: " + summary.verdict() + "; " + plan.out().resolve("summary.md"));
+        say.flush();
+        return switch (summary.verdict()) {
+            case "right" -> 0;
+            case "WRONG" -> 5;
+            default -> 1;
+        };
+    }
+
+    private double elapsed() {
+        return (System.nanoTime() - start) / 1e9;
+    }
+
+    private Path log(Step step) {
+        return plan.out().resolve(step.id() + ".log");
+    }
+
+    private Outcome run(Step step, double limit) throws IOException {
+        Files.deleteIfExists(plan.out().resolve(step.id() + ".json"));
+        return switch (step) {
+            case CONTRACT ->
+                tests(
+                        step,
+                        limit,
+                        List.of(
+                                "dev.rebias.oracle.DeviceContractTest",
+                                "dev.rebias.oracle.LayerGroupTest",
+                                "dev.rebias.oracle.ElementwiseGroupTest"));
+            case GOLDENS ->
+                tests(step, limit, List.of("dev.rebias.golden.GoldenTest", "dev.rebias.golden.KerasGoldenTest"));
+            case TOOLS -> tools(limit);
+            case BASELINE -> baseline(limit);
+            default -> own(step, limit);
+        };
+    }
+
+    /** A step of ours. The probe goes on where a call has ended its process. */
+    private Outcome own(Step step, double limit) throws IOException {
+        if (step == Step.PROBE) {
+            Files.deleteIfExists(plan.out().resolve(CardSteps.PROBE_TABLE));
+        }
+        List<String> command = java(List.of(), System.getProperty("java.class.path"), List.of());
+        command.addAll(List.of(
+                ENTRY, "gpu-check", "--run", step.id(), "--out", plan.out().toString()));
+        double seconds = 0;
+        External.Ended ended;
+        int starts = 0;
+        do {
+            ended = External.run(command, plan.out(), Map.of(), log(step), starts > 0, limit - seconds);
+            seconds += ended.seconds();
+            starts++;
+        } while (step == Step.PROBE
+                && !ended.cutOff()
+                && ended.exit() != 0
+                && ended.exit() != DEVICE_UNAVAILABLE
+                && starts < RESTARTS
+                && seconds + LEAST_SECONDS < limit);
+        return judged(step, ended, seconds, limit);
+    }
+
+    private Outcome judged(Step step, External.Ended ended, double seconds, double limit) throws IOException {
+        Path file = plan.out().resolve(step.id() + ".json");
+        List<String> failures = new ArrayList<>();
+        boolean complete = false;
+        if (Files.exists(file)) {
+            JsonNode findings = Findings.JSON.readTree(file.toFile());
+            findings.get("failures").forEach(f -> failures.add(f.asText()));
+            complete = findings.get("complete").asBoolean();
+        }
+        if (!failures.isEmpty()) {
+            return new Outcome(step, Outcome.Status.FAILED, failures.get(0), seconds, limit);
+        }
+        if (ended.cutOff()) {
+            return new Outcome(step, Outcome.Status.CUT_OFF, "its time was spent; what it has is kept", seconds, limit);
+        }
+        return ended.exit() == 0 && complete
+                ? new Outcome(step, Outcome.Status.PASSED, "", seconds, limit)
+                : new Outcome(
+                        step,
+                        Outcome.Status.FAILED,
+                        "exit " + ended.exit() + ": " + lastLine(log(step)),
+                        seconds,
+                        limit);
+    }
+
+    private static String lastLine(Path log) throws IOException {
+        if (!Files.exists(log)) {
+            return "";
+        }
+        try (Stream<String> lines = Files.lines(log, java.nio.charset.StandardCharsets.ISO_8859_1)) {
+            return lines.filter(l -> !l.isBlank())
+                    .reduce((a, b) -> b)
+                    .orElse("")
+                    .strip();
+        }
+    }
+
+    /** The emulator's folder, where the step environment has found that the card is the emulator. */
+    private Optional<String> emulator() throws IOException {
+        Path file = plan.out().resolve(Step.ENVIRONMENT.id() + ".json");
+        if (!Files.exists(file)) {
+            return Optional.empty();
+        }
+        JsonNode folder = Findings.JSON.readTree(file.toFile()).at("/facts/" + CardSteps.EMULATOR);
+        return folder.isMissingNode() ? Optional.empty() : Optional.of(folder.asText());
+    }
+
+    /** The same Java, with the same options. */
+    private static List<String> java(List<String> before, String classPath, List<String> more) {
+        List<String> command = new ArrayList<>(before);
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+                .filter(a -> !a.startsWith("-agentlib") && !a.startsWith("-XX:AOTCache="))
+                .forEach(command::add);
+        // What Main takes from the environment, JUnit's launcher does not.
+        for (String name : INHERITED) {
+            String value = System.getProperty(name);
+            if (value != null) {
+                command.add("-D" + name + "=" + value);
+            }
+        }
+        command.addAll(more);
+        command.addAll(List.of("-cp", classPath));
+        return command;
+    }
+
+    /** Tests of the check archive, by JUnit's console, on the card alone. */
+    private Outcome tests(Step step, double limit, List<String> classes) throws IOException {
+        Path check = plan.home().resolve("check");
+        Path jars = check.resolve("lib");
+        if (!Files.isDirectory(jars)) {
+            return new Outcome(
+                    step,
+                    Outcome.Status.SKIPPED,
+                    "the tests are not here: unpack rebias-*-check.tar.xz where the other archive was unpacked",
+                    0,
+                    limit);
+        }
+        String classPath;
+        try (Stream<Path> files = Files.list(jars)) {
+            classPath = String.join(
+                    File.pathSeparator,
+                    Stream.concat(files.map(Path::toString).sorted(), Stream.of(System.getProperty("java.class.path")))
+                            .toList());
+        }
+        Path reports = plan.out().resolve(step.id() + "-junit");
+        Optional<String> emulator = emulator();
+        List<String> command = java(
+                List.of(),
+                classPath,
+                Stream.concat(
+                                Stream.of("-Drebias.test.devices=cuda"),
+                                emulator.map(folder -> "-Drebias.test.emulator=" + folder).stream())
+                        .toList());
+        command.addAll(List.of(
+                "org.junit.platform.console.ConsoleLauncher",
+                "execute",
+                "--disable-banner",
+                "--disable-ansi-colors",
+                "--details=tree",
+                "--include-tag=cuda",
+                "--exclude-tag=emulator",
+                "--exclude-tag=real-libraries",
+                "--reports-dir=" + reports));
+        if (emulator.isPresent() && step == Step.GOLDENS) {
+            // All of them take the emulator minutes: one pair, without errors.
+            command.add("--select-iteration=method:dev.rebias.golden.GoldenTest#correctionsWithoutErrorsMeetThemToo"
+                    + "(java.lang.String, dev.rebias.golden.ReferencePair)[0]");
+        } else {
+            classes.forEach(c -> command.add("--select-class=" + c));
+        }
+        External.Ended ended = External.run(command, check, Map.of(), log(step), false, limit);
+        TestReport report = TestReport.read(reports);
+        Findings findings = new Findings(plan.out().resolve(step.id() + ".json"));
+        findings.fact("tests", Integer.toString(report.tests()));
+        findings.fact("skipped", Integer.toString(report.skipped()));
+        findings.fact("failed", Integer.toString(report.failed().size()));
+        report.failed().forEach(name -> findings.failure(name));
+        if (ended.cutOff()) {
+            return new Outcome(
+                    step,
+                    Outcome.Status.CUT_OFF,
+                    "its time was spent: " + log(step) + " has how far it came",
+                    ended.seconds(),
+                    limit);
+        }
+        findings.complete();
+        String count =
+                report.tests() + " tests, " + report.failed().size() + " failed, " + report.skipped() + " skipped";
+        boolean good = ended.exit() == 0 && report.failed().isEmpty() && report.tests() > report.skipped();
+        return new Outcome(
+                step,
+                good ? Outcome.Status.PASSED : Outcome.Status.FAILED,
+                good
+                        ? count
+                        : count + ": " + report.failed().stream().findFirst().orElse(lastLine(log(step))),
+                ended.seconds(),
+                limit);
+    }
+
+    /** NVIDIA's checkers around {@code doctor --deep}, and its profiler around the moments step. */
+    private Outcome tools(double limit) throws IOException {
+        boolean sanitizer = External.onPath("compute-sanitizer", plan.path());
+        boolean profiler = External.onPath("ncu", plan.path());
+        if (!sanitizer && !profiler) {
+            return new Outcome(
+                    Step.TOOLS, Outcome.Status.SKIPPED, "neither compute-sanitizer nor ncu is on the PATH", 0, limit);
+        }
+        Findings findings = new Findings(plan.out().resolve("tools.json"));
+        List<List<String>> runs = new ArrayList<>();
+        if (sanitizer) {
+            runs.add(List.of("memcheck", "compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9"));
+            runs.add(List.of("initcheck", "compute-sanitizer", "--tool", "initcheck", "--error-exitcode", "9"));
+            runs.add(List.of("racecheck", "compute-sanitizer", "--tool", "racecheck", "--error-exitcode", "9"));
+        }
+        if (profiler) {
+            runs.add(List.of(
+                    "ncu",
+                    "ncu",
+                    "--kernel-name",
+                    "regex:error_moments.*",
+                    "--launch-count",
+                    "12",
+                    "--section",
+                    "MemoryWorkloadAnalysis",
+                    "--section",
+                    "WarpStateStats",
+                    "--section",
+                    "SpeedOfLight"));
+        }
+        double seconds = 0;
+        boolean cutOff = false;
+        Findings.Table table = findings.table("each in " + plan.out(), "tool", "exit", "s", "last line");
+        for (List<String> run : runs) {
+            String name = run.get(0);
+            boolean memory = !name.equals("ncu");
+            List<String> command = java(
+                    run.subList(1, run.size()),
+                    System.getProperty("java.class.path"),
+                    name.equals("initcheck") ? List.of("-Drebias.cuda.pool=none") : List.of());
+            command.addAll(
+                    memory
+                            ? List.of(ENTRY, "doctor", "--deep")
+                            : List.of(
+                                    ENTRY,
+                                    "gpu-check",
+                                    "--run",
+                                    "moments",
+                                    "--out",
+                                    plan.out().resolve("ncu").toString()));
+            Path log = plan.out().resolve("tools-" + name + ".log");
+            double share = (limit - seconds) / (runs.size() - runs.indexOf(run));
+            External.Ended ended = External.run(command, plan.out(), Map.of(), log, false, share);
+            seconds += ended.seconds();
+            cutOff |= ended.cutOff();
+            String last = lastLine(log);
+            table.row(
+                    name,
+                    ended.cutOff() ? "cut off" : Integer.toString(ended.exit()),
+                    String.format(Locale.ROOT, "%.0f", ended.seconds()),
+                    last);
+            if (memory && !ended.cutOff() && ended.exit() != 0) {
+                findings.failure(name + ": " + last + " (" + log + ")");
+            }
+        }
+        findings.complete();
+        return judged(Step.TOOLS, new External.Ended(0, cutOff, seconds), seconds, limit);
+    }
+
+    private Outcome baseline(double limit) throws IOException {
+        if (plan.baseline().isEmpty()) {
+            return new Outcome(Step.BASELINE, Outcome.Status.SKIPPED, "no --baseline SCRIPT was given", 0, limit);
+        }
+        Optional<String> torch =
+                External.firstLines(List.of("python3", "-c", "import torch; print(torch.__version__)"), 1);
+        if (torch.isEmpty() || !torch.get().matches("\\d.*")) {
+            return new Outcome(
+                    Step.BASELINE,
+                    Outcome.Status.SKIPPED,
+                    "python3 has no torch here: " + torch.orElse("there is no python3 on the PATH"),
+                    0,
+                    limit);
+        }
+        Path json = plan.out().resolve("baseline-script.json");
+        Files.deleteIfExists(json);
+        List<String> command = new ArrayList<>(
+                List.of("python3", plan.baseline().get().toAbsolutePath().toString(), "--json", json.toString()));
+        if (emulator().isPresent()) {
+            // No card for PyTorch either: its quick way, on the processor.
+            command.addAll(
+                    List.of("--device", "cpu", "--quick", "--samples", "2", "--batch", "2", "--networks", "mobilenet"));
+        }
+        External.Ended ended = External.run(command, plan.out(), Map.of(), log(Step.BASELINE), false, limit);
+        Findings findings = new Findings(plan.out().resolve("baseline.json"));
+        if (!Files.exists(json)) {
+            return ended.cutOff()
+                    ? new Outcome(Step.BASELINE, Outcome.Status.CUT_OFF, "its time was spent", ended.seconds(), limit)
+                    : new Outcome(
+                            Step.BASELINE,
+                            Outcome.Status.SKIPPED,
+                            "the script failed: " + lastLine(log(Step.BASELINE)),
+                            ended.seconds(),
+                            limit);
+        }
+        Baseline.compare(findings, Findings.JSON.readTree(json.toFile()), plan.out());
+        findings.complete();
+        return judged(Step.BASELINE, ended, ended.seconds(), limit);
+    }
+
+    /** The steps that a user's choice leaves, in their order. */
+    public static List<Step> steps(Optional<String> only, Optional<String> from) {
+        if (only.isPresent() && from.isPresent()) {
+            throw new UsageException("--only and --from exclude each other");
+        }
+        List<Step> all = Arrays.asList(Step.values());
+        if (only.isPresent()) {
+            return Stream.of(only.get().split(",", -1))
+                    .map(GpuCheck::step)
+                    .sorted()
+                    .toList();
+        }
+        return from.map(f -> all.subList(all.indexOf(step(f)), all.size())).orElse(all);
+    }
+
+    /** The step of that name. */
+    public static Step step(String id) {
+        return Step.of(id)
+                .orElseThrow(() -> new UsageException(
+                        "there is no step '" + id + "': use one of " + String.join(", ", Step.ids())));
+    }
+}

@@ -1,0 +1,127 @@
+package dev.rebias.device.cuda;
+
+import dev.rebias.op.BiasGrid;
+import dev.rebias.tensor.ElementType;
+import dev.rebias.tensor.Shape;
+import java.util.Arrays;
+import java.util.function.Consumer;
+import org.bytedeco.cuda.global.cudart;
+
+/** How fast a card takes error moments, held against a copy in its own memory that is timed in the same run. */
+public final class MomentsSpeed {
+    private static final int PART_BYTES = 4 * Double.BYTES;
+    private static final int TOTALS = 5;
+    private static final int ROUNDS = 5;
+
+    private final CudaContext context;
+    private final int repeats;
+
+    private MomentsSpeed(CudaContext context, int repeats) {
+        this.context = context;
+        this.repeats = repeats;
+    }
+
+    /**
+     * One measurement.
+     *
+     * @param what the kernels
+     * @param shape the tensors'
+     * @param microseconds of one call, the median of five rounds
+     * @param bytes that it has to read and write
+     */
+    public record Row(String what, String shape, double microseconds, long bytes) {
+        public double gigabytesPerSecond() {
+            return bytes / microseconds / 1e3;
+        }
+    }
+
+    /**
+     * Measures a copy, uploads, downloads, and error moments with their fold and the fold alone.
+     *
+     * @param ordinal the card
+     * @param elements about how many elements tensors have
+     * @param repeats calls in a round
+     * @param rows gets each measurement as it is made, the copy's first
+     */
+    public static void measure(int ordinal, long elements, int repeats, Consumer<Row> rows) {
+        try (CudaContext context = new CudaContext(CudaCards.require(ordinal))) {
+            MomentsSpeed speed = new MomentsSpeed(context, repeats);
+            speed.copies(elements, rows);
+            for (int side : new int[] {112, 56, 28, 14, 7, 1}) {
+                // As in MobileNets: the smaller the images, the more channels.
+                int channels = side == 1 ? 1024 : Math.min(1024, 64 * 112 / side / 2);
+                long batch = Math.max(1, elements / ((long) channels * side * side));
+                speed.moments("channels first", 1, rows, batch, channels, side, side);
+                speed.moments("channels last", 3, rows, batch, side, side, channels);
+            }
+            speed.moments("[N, C]", 1, rows, Math.max(1, elements / 1024), 1024);
+        }
+    }
+
+    private void copies(long elements, Consumer<Row> rows) {
+        long bytes = elements * Float.BYTES;
+        try (DeviceTensor from = DeviceTensor.allocate(context, ElementType.FLOAT, elements);
+                DeviceTensor to = DeviceTensor.allocate(context, ElementType.FLOAT, elements)) {
+            context.clear(from.address(), bytes);
+            double copy = median(() -> Status.cuda(
+                    cudart.cuMemcpyDtoDAsync(to.address(), from.address(), bytes, context.computeStream()),
+                    "cuMemcpyDtoDAsync",
+                    bytes + " bytes"));
+            rows.accept(new Row("copy on the card", Shape.text(new long[] {elements}), copy, 2 * bytes));
+        }
+    }
+
+    private void moments(String layout, int channelAxis, Consumer<Row> rows, long... shape) {
+        int channels = Math.toIntExact(shape[channelAxis]);
+        long elements = Shape.elements(shape);
+        String text = Shape.text(shape);
+        double[] bias = new double[channels];
+        Arrays.fill(bias, 0.5);
+        try (DeviceTensor error = DeviceTensor.allocate(context, ElementType.FLOAT, shape);
+                DeviceTensor output = DeviceTensor.allocate(context, ElementType.FLOAT, shape);
+                CudaErrorMoments moments = new CudaErrorMoments(context, bias, bias, BiasGrid.FLOAT)) {
+            context.clear(error.address(), elements * Float.BYTES);
+            context.clear(output.address(), elements * Float.BYTES);
+            double both = median(() -> moments.addError(error, output, channelAxis, 0, Math.toIntExact(shape[0])));
+            rows.accept(new Row("moments and fold, " + layout, text, both, 2 * elements * Float.BYTES));
+        }
+        // The parts that the moments kernel leaves for such tensors: one per sample, channel and piece of 8192
+        // positions.
+        long inner = elements / shape[0] / channels;
+        int perUnit = Math.toIntExact(channelAxis == 1 ? (inner + 8191) / 8192 : (inner + 255) / 256);
+        long partBytes = shape[0] * perUnit * channels * PART_BYTES;
+        try (MemoryPool.Block parts = context.pool().allocate(partBytes, "parts of error moments");
+                MemoryPool.Block totals =
+                        context.pool().allocate((long) TOTALS * channels * Double.BYTES, "error moments")) {
+            context.clear(parts.address(), partBytes);
+            context.clear(totals.address(), (long) TOTALS * channels * Double.BYTES);
+            double fold = median(() -> context.arguments()
+                    .pointer(parts.address())
+                    .pointer(totals.address())
+                    .integer(shape[0])
+                    .small(perUnit)
+                    .small(channels)
+                    .real((double) inner)
+                    .real(1.0)
+                    .real(1.0)
+                    .over(context.kernel("error_moments.cu", "error_moments_fold"), "error_moments_fold", channels));
+            rows.accept(new Row("fold alone, " + layout, text, fold, partBytes));
+        }
+    }
+
+    private double median(Runnable call) {
+        call.run();
+        context.synchronise();
+        double[] times = new double[ROUNDS];
+        for (int i = 0; i < ROUNDS; i++) {
+            long start = System.nanoTime();
+            for (int r = 0; r < repeats; r++) {
+                call.run();
+            }
+            context.synchronise();
+            times[i] = (System.nanoTime() - start) / 1e3 / repeats;
+        }
+        Arrays.sort(times);
+        return times[ROUNDS / 2];
+    }
+}
