@@ -158,9 +158,10 @@ record NetworkInputs(
             long[] shape = quantized.inputs().get(i).shape();
             if (samples.counts(i) && shape.length > 0 && shape[0] > 0) {
                 if (shape[0] > Integer.MAX_VALUE) {
-                    throw new UnsupportedException("input '" + quantized.inputs().get(i).name() + "' of '"
-                            + quantized.file() + "' fixes its batch at " + shape[0]
-                            + ", more samples than rebias reads: make the dimension dynamic");
+                    throw new UnsupportedException(
+                            "input '" + quantized.inputs().get(i).name() + "' of '"
+                                    + quantized.file() + "' fixes its batch at " + shape[0]
+                                    + ", more samples than rebias reads: make the dimension dynamic");
                 }
                 fixed.add((int) shape[0]);
             }

@@ -128,7 +128,8 @@ public final class CardSteps {
     private void doctor() {
         Findings.Table table = findings.table(
                 "largest difference, in shares of what is allowed", "check", "first", "second", "other thread");
-        List<List<SelfTest.Outcome>> runs = new ArrayList<>(List.of(SelfTest.run(0).outcomes(), SelfTest.run(0).outcomes()));
+        List<List<SelfTest.Outcome>> runs = new ArrayList<>(
+                List.of(SelfTest.run(0).outcomes(), SelfTest.run(0).outcomes()));
         ExecutorService thread = Executors.newSingleThreadExecutor();
         try {
             runs.add(thread.submit(() -> SelfTest.run(0).outcomes()).get());

@@ -149,8 +149,7 @@ final class CorrectionJob {
     private void verify(BiasCorrection correction, Samples samples, CorrectionResult result) {
         Verification verification;
         try {
-            verification =
-                    Verification.of(correction, result, output.expected(result), output.readBack(), samples);
+            verification = Verification.of(correction, result, output.expected(result), output.readBack(), samples);
         } catch (UnsupportedException e) {
             throw new QualityGateException("'" + output + "' is written but cannot be verified: " + e.getMessage(), e);
         }

@@ -106,7 +106,7 @@ final class NormalFormTest {
     @ParameterizedTest
     @MethodSource("kinds")
     void everySpellingGivesTheSameCorrectedNetwork(String device, Kind kind, Reference reference) {
-        Network network = new Network(kind, 5 * kind.ordinal());
+        Network network = new Network(kind, 5L * List.of(Kind.values()).indexOf(kind));
         ModelProto folded = network.model(0, Spelling.FOLDED);
         ModelProto rounded = network.model(BITS, Spelling.FOLDED);
         Map<String, NaiveTensor> samples = Toy.samples(folded, SAMPLES, 3);
@@ -155,8 +155,8 @@ final class NormalFormTest {
     @MethodSource("mixtures")
     void everyMixtureOfSpellingsDoes(String device, long seed) {
         Random random = new Random(seed);
-        Kind kind = Kind.values()[random.nextInt(Kind.values().length)];
-        Reference reference = Reference.values()[random.nextInt(2)];
+        Kind kind = List.of(Kind.values()).get(random.nextInt(Kind.values().length));
+        Reference reference = List.of(Reference.values()).get(random.nextInt(2));
         Network network = new Network(kind, seed);
         ModelProto folded = network.model(0, Spelling.FOLDED);
         ModelProto rounded = network.model(BITS, Spelling.FOLDED);

@@ -158,8 +158,7 @@ public final class CudaDevice implements Device {
         if (layer.isPresent()) {
             return PreparedLayer.of(this, context, layer.get().op(), layer.get().operands());
         }
-        PreparedOp node =
-                new PreparedNode(context, op, operands, new HostFallback(context, traffic, op, operands));
+        PreparedOp node = new PreparedNode(context, op, operands, new HostFallback(context, traffic, op, operands));
         if (!ElementwiseGroup.admits(op)) {
             return node;
         }

@@ -101,7 +101,20 @@ final class PreparedProduct implements PreparedOp {
         for (long first = 0; first < n; first += most) {
             Factor part = new Factor(a.address() + first * k * Float.BYTES, a.transposed());
             long rows = Math.min(most, n - first);
-            product(context, alpha, part, b, beta, y + first * m * Float.BYTES, rows, k, m, batches, strideA, strideB, what);
+            product(
+                    context,
+                    alpha,
+                    part,
+                    b,
+                    beta,
+                    y + first * m * Float.BYTES,
+                    rows,
+                    k,
+                    m,
+                    batches,
+                    strideA,
+                    strideB,
+                    what);
         }
     }
 
