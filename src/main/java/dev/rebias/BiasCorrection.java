@@ -80,6 +80,8 @@ public final class BiasCorrection {
     private BiasCorrection(OnnxModel floatModel, OnnxModel quantizedModel) {
         this.floatModel = floatModel;
         this.quantizedModel = quantizedModel;
+        floatModel.requireFixedScales();
+        quantizedModel.requireFixedScales();
         this.floating = GraphReader.read(floatModel);
         this.inputs = NetworkInputs.match(floating, GraphReader.read(quantizedModel), quantizedModel.hints());
         this.quantized = inputs.quantized();

@@ -89,7 +89,8 @@ final class ChannelSteps {
         if (type.equals("Div") && operand == 0) {
             return Optional.empty();
         }
-        return perChannel(node.inputs().get(operand), channels, behind).map(values -> switch (type) {
+        String name = node.inputs().get(operand);
+        return perChannel(name, channels, behind).map(values -> switch (type) {
             case "Mul" -> step(node, input, constant(channels, 0), values);
             case "Div" ->
                 step(
@@ -99,13 +100,25 @@ final class ChannelSteps {
                         Arrays.stream(values).map(v -> 1 / v).toArray());
             case "Sub" ->
                 operand == 1
-                        ? shift(node, input, Arrays.stream(values).map(v -> -v).toArray(), 1, operand, -1)
-                        : shift(node, input, values, -1, operand, 1);
-            default -> shift(node, input, values, 1, operand, 1);
+                        ? shift(
+                                node,
+                                input,
+                                Arrays.stream(values).map(v -> -v).toArray(),
+                                1,
+                                bias(node, operand, channels, -1))
+                        : shift(node, input, values, -1, bias(node, operand, channels, 1));
+            default -> shift(node, input, values, 1, bias(node, operand, channels, 1));
         });
     }
 
-    private static ChannelStep shift(Node node, String input, double[] values, double scale, int operand, int sign) {
+    /** A constant holds a bias if it has a value for each channel; one for all is a scale's or a quantiser's offset. */
+    private Optional<Layer.Apart> bias(Node node, int operand, int channels, int sign) {
+        boolean each = graph.constants().get(node.inputs().get(operand)).elements() == channels;
+        return each ? Optional.of(new Layer.Apart(node, operand, sign)) : Optional.empty();
+    }
+
+    private static ChannelStep shift(
+            Node node, String input, double[] values, double scale, Optional<Layer.Apart> bias) {
         return new ChannelStep(
                 node,
                 input,
@@ -113,7 +126,7 @@ final class ChannelSteps {
                 new double[values.length],
                 constant(values.length, scale),
                 values,
-                Optional.of(new Layer.Apart(node, operand, sign)));
+                bias);
     }
 
     /** A FLOAT constant that broadcasts to one value for each channel. */

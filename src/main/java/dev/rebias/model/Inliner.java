@@ -92,7 +92,7 @@ final class Inliner {
                 Long version = versions.putIfAbsent(domain, opset.getVersion());
                 if (version == null) {
                     out.addOpsetImport(opset);
-                } else if (version != opset.getVersion() && !own.contains(domain)) {
+                } else if (version != opset.getVersion() && (domain.isEmpty() || !own.contains(domain))) {
                     throw new UnsupportedException("'" + model + "' uses operator set "
                             + (domain.isEmpty() ? "ai.onnx" : domain) + " " + version + ", but its local function '"
                             + f.getName() + "' is written for " + opset.getVersion()

@@ -69,6 +69,10 @@ final class LoadCheck {
                 throw new UnsupportedException("'" + model.name() + "' names an output twice");
             }
         } catch (OrtException e) {
+            if (e.getCode() == OrtException.OrtErrorCode.ORT_NOT_IMPLEMENTED) {
+                // A legal model with an operation that its CPU has no kernel for: where that is needed, it says so.
+                return;
+            }
             throw new UnsupportedException(
                     "ONNX Runtime cannot load '" + model.name() + "': " + OnnxRuntime.reason(e), e);
         }

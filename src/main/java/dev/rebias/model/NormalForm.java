@@ -93,6 +93,11 @@ final class NormalForm {
     private void align() {
         int m = fChain.size();
         int n = qChain.size();
+        // What follows alike in both files is left alone: errors are measured before it.
+        while (m > 0 && n > 0 && fChain.get(m - 1).sameAs(qChain.get(n - 1).step())) {
+            m--;
+            n--;
+        }
         double best = Double.POSITIVE_INFINITY;
         double[][] mismatch = new double[m + 1][n + 1];
         for (int i = 0; i <= m && m + n > 0; i++) {
@@ -113,12 +118,16 @@ final class NormalForm {
                 }
             }
         }
-        // What follows alike in both files is left alone: errors are measured before it.
         while (fSteps > 0
                 && qSteps > site
                 && fChain.get(fSteps - 1).sameAs(qChain.get(qSteps - 1).step())) {
             fSteps--;
             qSteps--;
+        }
+        // But where the quantised layer's bias lies in what follows alike, errors are measured there.
+        while (fSteps == m && qSteps == n && qSteps < site && fSteps < fChain.size()) {
+            fSteps = ++m;
+            qSteps = ++n;
         }
     }
 

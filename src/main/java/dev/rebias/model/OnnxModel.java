@@ -75,6 +75,15 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, Mo
         return Float32Form.isWanted(proto) ? new OnnxModel(name, folder, Float32Form.of(this), hints) : this;
     }
 
+    /**
+     * Checks that its quantisers, if it has any, have scales that are fixed.
+     *
+     * @throws UnsupportedException if it is quantised dynamically, which no bias can make good
+     */
+    public void requireFixedScales() {
+        UnsupportedOperators.refuseDynamic(this);
+    }
+
     /** The same model with other biases. */
     public OnnxModel corrected(ModelProto changed) {
         return new OnnxModel(name + " (corrected)", folder, changed, hints);

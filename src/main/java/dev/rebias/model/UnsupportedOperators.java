@@ -75,15 +75,25 @@ final class UnsupportedOperators {
     /**
      * Looks at every node of a model, also within others.
      *
-     * @throws UnsupportedException if there is one that cannot be run, or whose results depend on the batch
+     * @throws UnsupportedException if there is one that cannot be run
      */
     static void refuse(OnnxModel model) {
-        Optional<NodeProto> dynamic = Optional.empty();
         for (NodeProto node : nodes(model.proto().getGraph()).toList()) {
             if (!KNOWN.contains(node.getDomain())) {
                 throw new UnsupportedException(describe(node, model) + " of domain '" + node.getDomain()
                         + "', which ONNX Runtime does not know: " + cure(node.getDomain()));
             }
+        }
+    }
+
+    /**
+     * Looks for operators that quantise anew with every batch.
+     *
+     * @throws UnsupportedException if there is one
+     */
+    static void refuseDynamic(OnnxModel model) {
+        Optional<NodeProto> dynamic = Optional.empty();
+        for (NodeProto node : nodes(model.proto().getGraph()).toList()) {
             // A layer says more than the quantiser before it.
             if (DYNAMIC.contains(node.getOpType())
                     && (dynamic.isEmpty() || dynamic.get().getOpType().equals(DYNAMIC_QUANTISER))) {

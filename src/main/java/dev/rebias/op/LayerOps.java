@@ -24,6 +24,10 @@ public final class LayerOps {
         if (Shape.elements(weightShape) == 0) {
             throw new UnsupportedException("its weights, of shape " + Shape.text(weightShape) + ", are empty");
         }
+        if (node.getOpType().startsWith("Conv") && weightShape[0] % Attributes.integer(node, "group", 1) != 0) {
+            throw new UnsupportedException("its weights, of shape " + Shape.text(weightShape) + ", do not fall into "
+                    + Attributes.integer(node, "group", 1) + " groups");
+        }
         return switch (node.getOpType()) {
             case "Conv" -> Convolution.of(node, weightShape);
             case "ConvTranspose" -> TransposedConvolution.of(node, weightShape);

@@ -43,9 +43,9 @@ public final class OutcomeMeasurement {
 
     private Outcome run(Networks networks, BoundSamples samples, int batch) {
         long start = System.nanoTime();
-        try (WholeModel f = new WholeModel(networks.floating().name(), floating.bytes());
-                WholeModel b = new WholeModel(networks.before().name(), before.bytes());
-                WholeModel a = new WholeModel(networks.after().name(), after.bytes());
+        try (WholeModel f = WholeModel.asWritten(networks.floating().name(), floating.bytes());
+                WholeModel b = WholeModel.asWritten(networks.before().name(), before.bytes());
+                WholeModel a = WholeModel.asWritten(networks.after().name(), after.bytes());
                 Batches batches = samples.batches(batch)) {
             while (batches.hasNext()) {
                 List<HostTensor> values = batches.next();

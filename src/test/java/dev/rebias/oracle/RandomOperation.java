@@ -124,8 +124,6 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
                 all.put("Slice to " + end + " by " + step, sliced(b, 3, end, 0, step));
             }
         }
-        b = fixed("Slice", 13);
-        all.put("Slice of nothing, backwards", sliced(b.variable(b.floats(0, 3)), -1, Long.MIN_VALUE, 0, -1));
         b = fixed("Cast", 13);
         all.put(
                 "unsigned integers of 16 bits",

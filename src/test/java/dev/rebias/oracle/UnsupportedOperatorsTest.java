@@ -7,6 +7,9 @@ import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import com.google.protobuf.ByteString;
+import dev.rebias.BiasCorrection;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.OnnxModel;
@@ -20,6 +23,14 @@ final class UnsupportedOperatorsTest {
     private static ModelProto with(NodeProto node) {
         GraphBuilder g = new GraphBuilder(3);
         g.node("Conv", "a", List.of(g.input("x", 3, 4, 4), g.weights("wa", 0.4, 4, 3, 1, 1)));
+        g.weights("weights", 0.4, 2, 4, 1, 1);
+        g.positive("scales", 2);
+        g.tensor(TensorProto.newBuilder()
+                .setName("packed")
+                .setDataType(TensorProto.DataType.UINT8.getNumber())
+                .addAllDims(List.of(2L, 1L, 8L))
+                .setRawData(ByteString.copyFrom(new byte[16]))
+                .build());
         ModelProto model = g.build("y");
         return model.toBuilder()
                 .setGraph(model.getGraph().toBuilder().addNode(node))
@@ -36,7 +47,7 @@ final class UnsupportedOperatorsTest {
     }
 
     private static void assertRefused(ModelProto model, String... parts) {
-        assertThatThrownBy(() -> GraphReader.read(OnnxModel.of("m.onnx", model)))
+        assertThatThrownBy(() -> BiasCorrection.of(OnnxModel.of("m.onnx", model), OnnxModel.of("m.onnx", model)))
                 .isInstanceOf(UnsupportedException.class)
                 .hasMessageContainingAll(parts)
                 .hasMessageNotContaining("same network");
@@ -102,8 +113,19 @@ final class UnsupportedOperatorsTest {
     @ParameterizedTest
     @CsvSource({"FusedConv,before that optimisation", "NhwcFusedConv,ORT_ENABLE_BASIC", "MatMulNBits,QDQ"})
     void layersThatAnOptimiserMadeAreListedWithTheReason(String type, String reason) {
-        var graph = GraphReader.read(
-                OnnxModel.of("m.onnx", with(node(type, "com.microsoft").build())));
+        boolean packed = type.equals("MatMulNBits");
+        NodeProto.Builder node = node(type, "com.microsoft");
+        if (packed) {
+            node.addInput("packed")
+                    .addInput("scales")
+                    .addAttribute(GraphBuilder.integer("K", 4))
+                    .addAttribute(GraphBuilder.integer("N", 2))
+                    .addAttribute(GraphBuilder.integer("bits", 4))
+                    .addAttribute(GraphBuilder.integer("block_size", 16));
+        } else {
+            node.addInput("weights");
+        }
+        var graph = GraphReader.read(OnnxModel.of("m.onnx", with(node.build())));
         assertThat(graph.notLayers()).anySatisfy(skipped -> {
             assertThat(skipped.name()).isEqualTo("the_node");
             assertThat(skipped.reason()).contains(reason);

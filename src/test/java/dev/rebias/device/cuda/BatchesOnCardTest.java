@@ -21,6 +21,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** What depends on the batch size on a card, and what does not. */
 @Tag("cuda")
+@Tag("emulator")
 final class BatchesOnCardTest {
     /** Corrections may differ by this share of a layer's RMS error between batch sizes: last bits, and the activations that these tip over. */
     private static final double BOUND = 1e-2;

@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 
 /** A context is current on the thread that made it so, and on no other, as the driver has it. */
 @Tag("cuda")
+@Tag("emulator")
 final class ContextOfThreadTest {
     private static int elsewhere(IntSupplier call) {
         ExecutorService other = Executors.newSingleThreadExecutor();
