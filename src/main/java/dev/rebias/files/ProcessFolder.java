@@ -61,6 +61,7 @@ public final class ProcessFolder {
     private static void makeIn(Path place) throws IOException {
         Path real = place.toRealPath();
         removeAbandoned(real);
+        removeEmptyOfOnnxRuntime(real);
         for (int attempt = 1; lock.isEmpty(); attempt++) {
             Path folder = Files.createDirectory(real.resolve(PREFIX + UUID.randomUUID() + SUFFIX), PrivateFolder.MODE);
             try {
@@ -97,6 +98,28 @@ public final class ProcessFolder {
             }
         } catch (IOException | DirectoryIteratorException e) {
             // What lies there hinders nobody; a folder in which nothing can be made is found out next.
+        }
+    }
+
+    /**
+     * ONNX Runtime's Java makes an empty folder of its own at every start, which a killed process leaves. It is used only where its libraries are not found as files: then it is not
+     * empty, and stays.
+     */
+    private static void removeEmptyOfOnnxRuntime(Path place) {
+        try (DirectoryStream<Path> folders = Files.newDirectoryStream(place, "onnxruntime-java*")) {
+            for (Path folder : folders) {
+                if (Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS) && Owner.isOurs(folder) && isEmpty(folder)) {
+                    Files.deleteIfExists(folder);
+                }
+            }
+        } catch (IOException | DirectoryIteratorException e) {
+            // What lies there hinders nobody.
+        }
+    }
+
+    private static boolean isEmpty(Path folder) throws IOException {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
+            return !files.iterator().hasNext();
         }
     }
 
