@@ -191,11 +191,12 @@ __device__ double correction(double bias, double mean, const double* __restrict_
         double value = bias + mean;
         double size = fabs(value);
         if (!(size > 0)) return mean;
-        int exponent;
-        frexp(size, &exponent);
-        // 11 bits of significand; the smallest step is 2^-24, the largest finite half 65504.
-        double step = ldexp(1.0, exponent - 11 > -24 ? exponent - 11 : -24);
-        double rounded = rint(value / step) * step;
+        // 11 bits of significand; the smallest step is 2^-24, the largest finite half 65504. A power of two is its exponent's bits alone.
+        long long exponent = (__double_as_longlong(size) >> 52) - 1033;
+        if (exponent < -24) exponent = -24;
+        double step = __longlong_as_double((exponent + 1023) << 52);
+        double steps = __longlong_as_double((1023 - exponent) << 52);
+        double rounded = rint(value * steps) * step;
         return fabs(rounded) > 65504.0 ? (double)INFINITY_F : rounded - bias;
     }
     double step = reinterpret_cast<const float*>(grid + 2ll * channels)[c];
