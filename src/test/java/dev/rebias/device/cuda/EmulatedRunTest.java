@@ -200,7 +200,7 @@ final class EmulatedRunTest {
                         assertThat(Float.floatToRawIntBits(v)).isEqualTo(-1);
                     }
                 }
-                assertThat(context.download(neighbour).toFloats()).containsExactly(values);
+                assertThat(context.download(neighbour).toFloats()).isEqualTo(values);
             }
         }
     }
