@@ -107,18 +107,25 @@ final class ImageReader implements SampleReader {
     }
 
     private Picture prepared(Path file) {
+        if (options.resize().isEmpty() && options.crop().isEmpty()) {
+            requireFit(file, ImageDecoder.size(file));
+        }
         Picture picture = ImageDecoder.decode(file).withChannels(target.channels());
         Picture sized = resized(picture);
         if (options.crop().isPresent()) {
             sized = cropped(sized, options.crop().get(), file);
         }
-        if (!target.fits(sized.size())) {
-            throw new UnsupportedException("image '" + file + "' is " + sized.size() + " pixels, wanted are "
+        requireFit(file, sized.size());
+        return sized;
+    }
+
+    private void requireFit(Path file, ImageOptions.Size size) {
+        if (!target.fits(size)) {
+            throw new UnsupportedException("image '" + file + "' is " + size + " pixels, wanted are "
                     + (target.width() < 0 ? "any" : target.width()) + " x "
                     + (target.height() < 0 ? "any" : target.height())
                     + ": resize it (" + advice() + ")");
         }
-        return sized;
     }
 
     private String advice() {

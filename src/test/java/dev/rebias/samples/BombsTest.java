@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Small files that claim to be large: refused from their headers, before memory is taken for what they claim. */
 final class BombsTest {
     /** What the heap may grow by while a bomb is refused; far below what any of them claims. */
-    private static final long MOST_MEMORY = 64 << 20;
+    private static final long MOST_MEMORY = 128L << 20;
 
     @TempDir
     Path folder;
