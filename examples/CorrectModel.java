@@ -15,7 +15,7 @@ class CorrectModel {
         OnnxModel quantized = OnnxModel.read(Path.of("examples/fashion/w3a8.onnx"));
         Normalization pixels = new Normalization(255, new float[] {0.2860f}, new float[] {0.3530f});
         try (Samples samples = Samples.open(Path.of("examples/fashion/calibration.npz"), pixels)) {
-            var options = CorrectionOptions.defaults().withReference(Reference.NETWORK);
+            var options = CorrectionOptions.builder().reference(Reference.NETWORK).build();
             var result = BiasCorrection.of(floating, quantized).correct(samples, options);
             ModelFile.check(quantized, Path.of(args[0]), List.of(), false).write(result.model());
             System.out.println(result.correctedLayers() + " layers corrected with " + result.samples() + " samples");

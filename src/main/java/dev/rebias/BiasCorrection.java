@@ -361,7 +361,8 @@ public final class BiasCorrection {
     private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
         Plan plan = plan(layers(options), device, options, bound.shapes() == 1);
         int wanted = options.batchSize().orElse(device.usualBatchSize());
-        try (Sweep sweep = sweep(plan, device, options.withMemoryLimit(Long.MAX_VALUE))) {
+        try (Sweep sweep = sweep(
+                plan, device, options.toBuilder().memoryLimit(Long.MAX_VALUE).build())) {
             return sweep.footprint(bound, batching(bound, wanted).size(plan, device, count));
         }
     }

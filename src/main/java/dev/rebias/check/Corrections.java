@@ -89,11 +89,12 @@ final class Corrections {
 
     private void one(
             String name, BiasCorrection network, HostTensor images, Reference reference, boolean errors, int batch) {
-        CorrectionOptions options = CorrectionOptions.defaults()
-                .withDevice("cuda")
-                .withReference(reference)
-                .withErrors(errors)
-                .withBatchSize(batch);
+        CorrectionOptions options = CorrectionOptions.builder()
+                .device("cuda")
+                .reference(reference)
+                .errors(errors)
+                .batchSize(batch)
+                .build();
         CorrectionResult cold;
         double[] warm = new double[size.rounds()];
         CorrectionResult last;

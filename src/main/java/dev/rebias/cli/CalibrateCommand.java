@@ -115,8 +115,9 @@ final class CalibrateCommand implements Runnable {
                 Samples used = dropRemainder && batchSize.isPresent()
                         ? joined.limit(full(joined, pair, batchSize.get()))
                         : joined;
-                CorrectionOptions options = CorrectionOptions.defaults().withDevice(deviceOption.device());
-                job.run(used, batchSize.map(options::withBatchSize).orElse(options), false, false);
+                CorrectionOptions.Builder options = CorrectionOptions.builder().device(deviceOption.device());
+                batchSize.ifPresent(options::batchSize);
+                job.run(used, options.build(), false, false);
             }
             return 0;
         }

@@ -94,10 +94,10 @@ final class CorrectCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         long start = System.nanoTime();
-        CorrectionOptions options = sweepOptions
-                .options(pair.layers())
-                .withOutcome(!noOutcome)
-                .withMemoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE));
+        CorrectionOptions options = sweepOptions.options(pair.layers()).toBuilder()
+                .outcome(!noOutcome)
+                .memoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE))
+                .build();
         CorrectionJob job = new CorrectionJob(
                 start,
                 pair.read(sweepOptions.reference(), force),

@@ -106,7 +106,8 @@ final class CorrectionJob {
         CorrectionResult result;
         try (Progress progress = new Progress("correcting", quiet)) {
             result = correction.correct(
-                    samples, wanted.withPerChannel(perChannel).withListener(progress));
+                    samples,
+                    wanted.toBuilder().perChannel(perChannel).listener(progress).build());
         }
         Optional<Outcome> worse = result.outcome().filter(Outcome::isWorse);
         boolean published = worse.isEmpty() || force;

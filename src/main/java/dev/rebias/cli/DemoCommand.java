@@ -128,10 +128,11 @@ final class DemoCommand implements Callable<Integer> {
                 String name = reference.name().toLowerCase(Locale.ROOT);
                 CorrectionResult result = correction.correct(
                         calibration,
-                        CorrectionOptions.defaults()
-                                .withOutcome(false)
-                                .withReference(reference)
-                                .withDevice(deviceOption.device()));
+                        CorrectionOptions.builder()
+                                .outcome(false)
+                                .reference(reference)
+                                .device(deviceOption.device())
+                                .build());
                 double accuracy = Accuracy.top1(result.model(), input, bound, labels);
                 print(
                         "  %-28s %7.2f %%   sweep %.2f s on %s",

@@ -87,7 +87,8 @@ final class KernelsCommand implements Callable<Integer> {
             for (Reference reference : both ? Reference.values() : new Reference[] {Reference.LAYER}) {
                 all.addAll(ModelPair.read(floatModel, quantizedModel.get(), reference, true)
                         .correction()
-                        .operations(CorrectionOptions.defaults().withReference(reference)));
+                        .operations(
+                                CorrectionOptions.builder().reference(reference).build()));
             }
         }
         return all;

@@ -37,11 +37,12 @@ final class SweepOptions {
     }
 
     CorrectionOptions options(Predicate<String> layers) {
-        CorrectionOptions options = CorrectionOptions.defaults()
-                .withReference(reference)
-                .withErrors(!noMse)
-                .withDevice(deviceOption.device())
-                .withLayers(layers);
-        return batchSize.map(options::withBatchSize).orElse(options);
+        CorrectionOptions.Builder options = CorrectionOptions.builder()
+                .reference(reference)
+                .errors(!noMse)
+                .device(deviceOption.device())
+                .layers(layers);
+        batchSize.ifPresent(options::batchSize);
+        return options.build();
     }
 }

@@ -84,20 +84,25 @@ public final class Benchmark {
         BiasCorrection correction =
                 BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
         BoundSamples bound = work.samples().bind(correction.inputs());
-        CorrectionOptions options = CorrectionOptions.defaults()
-                .withOutcome(false)
-                .withDevice("cpu")
-                .withBatchSize(work.batchSize());
+        CorrectionOptions options = CorrectionOptions.builder()
+                .outcome(false)
+                .device("cpu")
+                .batchSize(work.batchSize())
+                .build();
         Map<String, DoubleSupplier> runs = new LinkedHashMap<>();
         Map<String, CorrectionResult> results = new LinkedHashMap<>();
         Map<String, CorrectionOptions> kinds = new LinkedHashMap<>();
         kinds.put("layer", options);
-        kinds.put("network", options.withReference(Reference.NETWORK));
-        kinds.put("layer --no-mse", options.withErrors(false));
-        kinds.put("network --no-mse", options.withReference(Reference.NETWORK).withErrors(false));
+        kinds.put("network", options.toBuilder().reference(Reference.NETWORK).build());
+        kinds.put("layer --no-mse", options.toBuilder().errors(false).build());
+        kinds.put(
+                "network --no-mse",
+                options.toBuilder().reference(Reference.NETWORK).errors(false).build());
         long quarter =
                 correction.footprint(work.samples(), options, bound.count()).peak(bound.count()) / 4;
-        kinds.put("layer, 1/4 of the memory", options.withMemoryLimit(quarter));
+        kinds.put(
+                "layer, 1/4 of the memory",
+                options.toBuilder().memoryLimit(quarter).build());
         try (OnnxRuntimePass floating = new OnnxRuntimePass(
                         work.floating().toByteArray(), correction.inputNames(), bound, work.batchSize());
                 OnnxRuntimePass quantized = new OnnxRuntimePass(
@@ -128,7 +133,7 @@ public final class Benchmark {
         Graph floating = GraphReader.read(floatModel);
         Graph quantized = GraphReader.read(model.quantized());
         CorrectionOptions options =
-                CorrectionOptions.defaults().withOutcome(false).withDevice("cpu");
+                CorrectionOptions.builder().outcome(false).device("cpu").build();
         HostTensor bundled = Npz.read(Path.of("examples/keras/calibration.npz"), "samples");
         int pixels = Math.toIntExact(bundled.elements());
         float[] values = new float[times * pixels];
@@ -149,7 +154,7 @@ public final class Benchmark {
                 return last.get(last.size() - 1).sweepSeconds();
             });
             runs.put("layer --no-mse", () -> correction
-                    .correct(samples, options.withErrors(false), device)
+                    .correct(samples, options.toBuilder().errors(false).build(), device)
                     .sweepSeconds());
             try (OnnxRuntimePass f =
                             new OnnxRuntimePass(floatModel.proto().toByteArray(), correction.inputNames(), bound, 32);
@@ -181,10 +186,11 @@ public final class Benchmark {
         Workload work = Workload.of("fashion");
         BiasCorrection correction =
                 BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
-        CorrectionOptions options = CorrectionOptions.defaults()
-                .withOutcome(false)
-                .withDevice("cpu")
-                .withMemoryLimit(STREAM_LIMIT);
+        CorrectionOptions options = CorrectionOptions.builder()
+                .outcome(false)
+                .device("cpu")
+                .memoryLimit(STREAM_LIMIT)
+                .build();
         Path file = Files.createTempFile("rebias-benchmark", ".npy");
         System.out.printf("%nFashion-MNIST MobileNet W3A8 with a memory limit of %d MB%n", STREAM_LIMIT / 1_000_000);
         try {

@@ -118,8 +118,10 @@ public final class CudaCount {
 
     private static Map<String, Work> work(
             Emulator emulator, BiasCorrection correction, Reference reference, int images) {
-        CorrectionOptions options =
-                CorrectionOptions.defaults().withReference(reference).withBatchSize(images);
+        CorrectionOptions options = CorrectionOptions.builder()
+                .reference(reference)
+                .batchSize(images)
+                .build();
         try (Device device = Devices.open("cuda").device()) {
             emulator.forgetWork();
             CorrectionResult result = correction.correct(Workload.noise("x", images, 3, 224, 224), options, device);

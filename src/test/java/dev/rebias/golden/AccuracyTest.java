@@ -95,7 +95,11 @@ final class AccuracyTest {
     private static CorrectionResult correct(ReferencePair pair, BiasCorrection correction, Reference reference) {
         try (Samples samples = pair.samples()) {
             return correction.correct(
-                    samples, CorrectionOptions.defaults().withDevice("cpu").withReference(reference));
+                    samples,
+                    CorrectionOptions.builder()
+                            .device("cpu")
+                            .reference(reference)
+                            .build());
         }
     }
 

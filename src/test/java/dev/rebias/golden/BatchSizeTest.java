@@ -23,7 +23,8 @@ final class BatchSizeTest {
         "1, 32, 4, 1",
     })
     void samplesOfOneBatch(int samples, int wanted, int threads, int expected) {
-        CorrectionOptions options = CorrectionOptions.defaults().withBatchSize(wanted);
+        CorrectionOptions options =
+                CorrectionOptions.builder().batchSize(wanted).build();
         try (Device device = new CpuDevice(threads);
                 Samples some = ReferencePair.FASHION_W3A8.samples().limit(samples)) {
             assertThat(ReferencePair.FASHION_W3A8

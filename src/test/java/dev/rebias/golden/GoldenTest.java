@@ -67,10 +67,11 @@ final class GoldenTest {
             for (int batchSize : batchSizes(pair)) {
                 CorrectionResult result;
                 try (Samples samples = pair.samples()) {
-                    CorrectionOptions options = CorrectionOptions.defaults()
-                            .withDevice(device)
-                            .withReference(reference)
-                            .withBatchSize(batchSize);
+                    CorrectionOptions options = CorrectionOptions.builder()
+                            .device(device)
+                            .reference(reference)
+                            .batchSize(batchSize)
+                            .build();
                     result = correction.correct(samples, options);
                 }
                 assertThat(result.device().emulated()).isEqualTo(Emulator.present());
@@ -90,10 +91,11 @@ final class GoldenTest {
     void correctionsWithoutErrorsMeetThemToo(String device, ReferencePair pair) {
         BiasCorrection correction = pair.correction();
         for (Reference reference : Reference.values()) {
-            CorrectionOptions options = CorrectionOptions.defaults()
-                    .withDevice(device)
-                    .withReference(reference)
-                    .withErrors(false);
+            CorrectionOptions options = CorrectionOptions.builder()
+                    .device(device)
+                    .reference(reference)
+                    .errors(false)
+                    .build();
             try (Samples samples = pair.samples()) {
                 CorrectionResult result = correction.correct(samples, options);
                 compare(pair, reference, result.batchSize(), result);

@@ -43,7 +43,7 @@ final class KerasFilesTest {
         KerasModel model = example.model();
         try (Samples samples = KerasExample.samples()) {
             return BiasCorrection.of(model.floating(), model.quantized())
-                    .correct(samples, CorrectionOptions.defaults().withDevice("cpu"))
+                    .correct(samples, CorrectionOptions.builder().device("cpu").build())
                     .corrections();
         }
     }

@@ -89,12 +89,13 @@ final class KerasGoldenTest {
     private static CorrectionResult correct(
             String device, KerasModel floating, KerasModel quantized, Golden golden, boolean errors) {
         BiasCorrection correction = BiasCorrection.of(floating.floating(), quantized.quantized());
-        CorrectionOptions options = CorrectionOptions.defaults()
-                .withDevice(device)
-                .withReference(golden.reference)
-                .withErrors(errors)
-                .withBatchSize(golden.batchSize)
-                .withPerChannel(errors);
+        CorrectionOptions options = CorrectionOptions.builder()
+                .device(device)
+                .reference(golden.reference)
+                .errors(errors)
+                .batchSize(golden.batchSize)
+                .perChannel(errors)
+                .build();
         try (Samples samples = KerasExample.samples()) {
             CorrectionResult result = correction.correct(samples.limit(golden.samples), options);
             assertThat(result.device().emulated()).isEqualTo(Emulator.present());

@@ -27,7 +27,7 @@ final class OpenDeviceTest {
     void aDeviceMayBeUsedAgain(String name) {
         ReferencePair pair = ReferencePair.FASHION_W3A8;
         BiasCorrection correction = BiasCorrection.of(OnnxModel.read(pair.floatFile()), pair.quantizedModel());
-        CorrectionOptions options = CorrectionOptions.defaults().withDevice(name);
+        CorrectionOptions options = CorrectionOptions.builder().device(name).build();
         try (Samples samples = pair.samples().limit(12);
                 Device device = Devices.open(name).device()) {
             CorrectionResult alone = correction.correct(samples, options);

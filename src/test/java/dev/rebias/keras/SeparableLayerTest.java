@@ -133,8 +133,11 @@ final class SeparableLayerTest {
     }
 
     private static Moments corrected(String device, KerasModel model, HostTensor x, boolean errors) {
-        CorrectionOptions options =
-                CorrectionOptions.defaults().withDevice(device).withBatchSize(2).withErrors(errors);
+        CorrectionOptions options = CorrectionOptions.builder()
+                .device(device)
+                .batchSize(2)
+                .errors(errors)
+                .build();
         CorrectionResult result =
                 BiasCorrection.of(model.floating(), model.quantized()).correct(Samples.of(Map.of("in", x)), options);
         assertThat(result.layers()).hasSize(1);

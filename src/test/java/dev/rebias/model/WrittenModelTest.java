@@ -26,7 +26,9 @@ final class WrittenModelTest {
     private static CorrectionResult correct(ReferencePair pair) {
         try (Samples samples = pair.samples()) {
             return pair.correction()
-                    .correct(samples.limit(4), CorrectionOptions.defaults().withDevice("cpu"));
+                    .correct(
+                            samples.limit(4),
+                            CorrectionOptions.builder().device("cpu").build());
         }
     }
 

@@ -152,7 +152,11 @@ final class BiasBehindQuantiserTest {
                 floating,
                 quantized,
                 samples,
-                CorrectionOptions.defaults().withDevice(device).withReference(r).withBatchSize(4));
+                CorrectionOptions.builder()
+                        .device(device)
+                        .reference(r)
+                        .batchSize(4)
+                        .build());
     }
 
     private static float[] delta(CorrectionResult result) {

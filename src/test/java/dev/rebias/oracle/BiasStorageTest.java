@@ -179,7 +179,11 @@ final class BiasStorageTest {
                 BiasCorrection.of(OnnxModel.of("float", f.build("y")), OnnxModel.of("quantized", quantized));
         Samples all = Samples.of(Map.of("x", HostTensor.of(samples, new long[] {SAMPLES, IN, 3, 3})));
         return correction.correct(
-                all, CorrectionOptions.defaults().withDevice(device).withLayers(name -> name.equals("conv_node")));
+                all,
+                CorrectionOptions.builder()
+                        .device(device)
+                        .layers(name -> name.equals("conv_node"))
+                        .build());
     }
 
     /** E[W_f x] - E[W_q x] + b_f - b_q per channel, in double precision. */

@@ -43,10 +43,11 @@ final class FileForms {
             return BiasCorrection.of(floating, quantized)
                     .correct(
                             in,
-                            CorrectionOptions.defaults()
-                                    .withReference(reference)
-                                    .withBatchSize(batchSize)
-                                    .withDevice(device));
+                            CorrectionOptions.builder()
+                                    .reference(reference)
+                                    .batchSize(batchSize)
+                                    .device(device)
+                                    .build());
         }
     }
 

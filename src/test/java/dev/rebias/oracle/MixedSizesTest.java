@@ -75,11 +75,12 @@ final class MixedSizesTest {
             return BiasCorrection.of(OnnxModel.of("f", f), OnnxModel.of("q", q))
                     .correct(
                             samples,
-                            CorrectionOptions.defaults()
-                                    .withDevice(device)
-                                    .withReference(reference)
-                                    .withErrors(errors)
-                                    .withBatchSize(4));
+                            CorrectionOptions.builder()
+                                    .device(device)
+                                    .reference(reference)
+                                    .errors(errors)
+                                    .batchSize(4)
+                                    .build());
         }
     }
 

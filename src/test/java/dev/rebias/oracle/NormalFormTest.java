@@ -82,10 +82,11 @@ final class NormalFormTest {
                 floating,
                 quantized,
                 samples,
-                CorrectionOptions.defaults()
-                        .withReference(reference)
-                        .withBatchSize(4)
-                        .withDevice(device));
+                CorrectionOptions.builder()
+                        .reference(reference)
+                        .batchSize(4)
+                        .device(device)
+                        .build());
     }
 
     private static double[] output(ModelProto model, Map<String, NaiveTensor> samples) {
@@ -174,10 +175,11 @@ final class NormalFormTest {
                 network.model(0, f, true),
                 network.model(BITS, q, true),
                 samples,
-                CorrectionOptions.defaults()
-                        .withReference(reference)
-                        .withErrors(random.nextBoolean())
-                        .withDevice(device));
+                CorrectionOptions.builder()
+                        .reference(reference)
+                        .errors(random.nextBoolean())
+                        .device(device)
+                        .build());
         assertThat(rms(output(result.model().proto(), samples), expected))
                 .as("%s %s: float %s, quantised %s", kind, reference, f, q)
                 .isLessThan(TOLERANCE * effect);

@@ -258,7 +258,10 @@ final class PairingTest {
                     floating,
                     quantized,
                     samples,
-                    CorrectionOptions.defaults().withDevice("cpu").withReference(reference));
+                    CorrectionOptions.builder()
+                            .device("cpu")
+                            .reference(reference)
+                            .build());
             List<String> corrected = result.layers().stream()
                     .filter(l -> l.moments().isPresent())
                     .map(LayerResult::output)
@@ -272,7 +275,10 @@ final class PairingTest {
         ModelProto two = chain(layers.subList(0, 2));
         ModelProto twoQuantized = chain(rounded(equalised(layers.subList(0, 2), new Random(bits)), bits));
         assertThatThrownBy(() -> ToyCorrectionTest.correct(
-                        two, twoQuantized, samples, CorrectionOptions.defaults().withDevice("cpu")))
+                        two,
+                        twoQuantized,
+                        samples,
+                        CorrectionOptions.builder().device("cpu").build()))
                 .isInstanceOf(UnsupportedException.class)
                 .hasMessageContainingAll("equalisation", "--reference network");
     }

@@ -45,10 +45,11 @@ final class ToyCorrectionTest {
                 floating,
                 quantized,
                 samples,
-                CorrectionOptions.defaults()
-                        .withDevice("cpu")
-                        .withReference(reference)
-                        .withBatchSize(batchSize));
+                CorrectionOptions.builder()
+                        .device("cpu")
+                        .reference(reference)
+                        .batchSize(batchSize)
+                        .build());
     }
 
     static CorrectionResult correct(
@@ -87,11 +88,12 @@ final class ToyCorrectionTest {
                         correct(floating, quantized, samples, reference, batchSize),
                         true);
             }
-            CorrectionOptions means = CorrectionOptions.defaults()
-                    .withDevice("cpu")
-                    .withReference(reference)
-                    .withErrors(false)
-                    .withBatchSize(4);
+            CorrectionOptions means = CorrectionOptions.builder()
+                    .device("cpu")
+                    .reference(reference)
+                    .errors(false)
+                    .batchSize(4)
+                    .build();
             compare(
                     toy + " " + reference + " means only",
                     expected,
@@ -104,10 +106,11 @@ final class ToyCorrectionTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void modelsThatDoNotBelongTogetherAreRefused(boolean errors) {
-        CorrectionOptions options = CorrectionOptions.defaults()
-                .withDevice("cpu")
-                .withReference(Reference.NETWORK)
-                .withErrors(errors);
+        CorrectionOptions options = CorrectionOptions.builder()
+                .device("cpu")
+                .reference(Reference.NETWORK)
+                .errors(errors)
+                .build();
         ModelProto floating = pooled(1);
         assertThatThrownBy(() -> correct(floating, pooled(2), Toy.samples(floating, SAMPLES, 7), options))
                 .isInstanceOf(UnsupportedException.class)

@@ -37,11 +37,12 @@ final class FootprintTest {
     @ParameterizedTest
     @MethodSource("cases")
     void aRunTakesWhatWasPredicted(String device, ReferencePair pair, String kind, int samples) {
-        CorrectionOptions options = CorrectionOptions.defaults()
-                .withDevice(device)
-                .withBatchSize(4)
-                .withReference(kind.startsWith("network") ? Reference.NETWORK : Reference.LAYER)
-                .withErrors(!kind.endsWith("--no-mse"));
+        CorrectionOptions options = CorrectionOptions.builder()
+                .device(device)
+                .batchSize(4)
+                .reference(kind.startsWith("network") ? Reference.NETWORK : Reference.LAYER)
+                .errors(!kind.endsWith("--no-mse"))
+                .build();
         BiasCorrection correction = pair.correction();
         try (Samples all = pair.samples()) {
             Footprint footprint = correction.footprint(all, options, samples);
@@ -59,7 +60,7 @@ final class FootprintTest {
     @Test
     void whereTheInputsShapeIsOpenSamplesMustBeGiven() {
         CorrectionOptions options =
-                CorrectionOptions.defaults().withDevice(TestDevices.names().get(0));
+                CorrectionOptions.builder().device(TestDevices.names().get(0)).build();
         assertThatThrownBy(() -> ReferencePair.OCR_W4A8.correction().footprint(options, 1000))
                 .isInstanceOf(UnsupportedException.class)
                 .hasMessageContaining("input 'x'")

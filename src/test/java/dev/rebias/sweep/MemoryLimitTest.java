@@ -70,22 +70,31 @@ final class MemoryLimitTest {
     void whatIsWorkedOnMayTakeMore() {
         ReferencePair pair = ReferencePair.FASHION_W3A8;
         BiasCorrection correction = BiasCorrection.of(OnnxModel.read(pair.floatFile()), pair.quantizedModel());
-        CorrectionOptions options = CorrectionOptions.defaults().withDevice("cpu");
+        CorrectionOptions options = CorrectionOptions.builder().device("cpu").build();
         try (Samples samples = pair.samples().limit(SAMPLES)) {
             CorrectionResult free = correction.correct(samples, options);
             assertThat(free.warnings()).isEmpty();
             long enough = 2 * free.peakDeviceBytes();
             assertThat(correction
-                            .correct(samples, options.withMemoryLimit(enough))
+                            .correct(
+                                    samples,
+                                    options.toBuilder().memoryLimit(enough).build())
                             .warnings())
                     .isEmpty();
             assertThat(correction
-                            .correct(samples, options.withMemoryLimit(100_000))
+                            .correct(
+                                    samples,
+                                    options.toBuilder().memoryLimit(100_000).build())
                             .warnings())
                     .singleElement(InstanceOfAssertFactories.STRING)
                     .contains("memory limit of 0.1 MB", "a smaller batch size takes less");
             assertThat(correction
-                            .correct(samples, options.withMemoryLimit(100_000).withBatchSize(1))
+                            .correct(
+                                    samples,
+                                    options.toBuilder()
+                                            .memoryLimit(100_000)
+                                            .batchSize(1)
+                                            .build())
                             .warnings())
                     .singleElement(InstanceOfAssertFactories.STRING)
                     .contains("one sample already");

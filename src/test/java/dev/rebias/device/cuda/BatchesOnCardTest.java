@@ -99,10 +99,11 @@ final class BatchesOnCardTest {
     }
 
     private static CorrectionResult correct(Reference reference, int batchSize) {
-        CorrectionOptions options = CorrectionOptions.defaults()
-                .withDevice("cuda")
-                .withReference(reference)
-                .withBatchSize(batchSize);
+        CorrectionOptions options = CorrectionOptions.builder()
+                .device("cuda")
+                .reference(reference)
+                .batchSize(batchSize)
+                .build();
         try (Samples all = ReferencePair.FASHION_W3A8.samples()) {
             return ReferencePair.FASHION_W3A8.correction().correct(all.limit(48), options);
         }

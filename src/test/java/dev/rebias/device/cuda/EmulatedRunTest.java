@@ -50,15 +50,16 @@ final class EmulatedRunTest {
     private CorrectionResult correct(
             ReferencePair pair, Reference reference, int samples, int batchSize, AtomicLong allocationsAfterFirst) {
         try (Samples all = pair.samples()) {
-            CorrectionOptions options = CorrectionOptions.defaults()
-                    .withDevice("cuda")
-                    .withReference(reference)
-                    .withBatchSize(batchSize)
-                    .withListener((done, total) -> {
+            CorrectionOptions options = CorrectionOptions.builder()
+                    .device("cuda")
+                    .reference(reference)
+                    .batchSize(batchSize)
+                    .listener((done, total) -> {
                         if (done == 1) {
                             allocationsAfterFirst.set(emulator.counter("allocations"));
                         }
-                    });
+                    })
+                    .build();
             return pair.correction().correct(all.limit(samples), options);
         }
     }
@@ -140,10 +141,11 @@ final class EmulatedRunTest {
     @ParameterizedTest
     @EnumSource(Reference.class)
     void anOpenDeviceMayBeUsedFromAnyThread(Reference reference) throws Exception {
-        CorrectionOptions options = CorrectionOptions.defaults()
-                .withReference(reference)
-                .withBatchSize(4)
-                .withPerChannel(true);
+        CorrectionOptions options = CorrectionOptions.builder()
+                .reference(reference)
+                .batchSize(4)
+                .perChannel(true)
+                .build();
         for (String pool : new String[] {"", "none"}) {
             System.setProperty("rebias.cuda.pool", pool);
             for (ReferencePair pair : new ReferencePair[] {ReferencePair.FASHION_W3A8, ReferencePair.OCR_W4A8}) {

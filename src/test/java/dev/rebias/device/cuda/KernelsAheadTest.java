@@ -44,7 +44,7 @@ final class KernelsAheadTest {
 
     private static List<String> late(ReferencePair pair, Reference reference) {
         CorrectionOptions options =
-                CorrectionOptions.defaults().withReference(reference).withBatchSize(3);
+                CorrectionOptions.builder().reference(reference).batchSize(3).build();
         try (Samples all = pair.samples();
                 CudaDevice device = CudaDevice.open(0)) {
             pair.correction().correct(all.limit(5), options, device);
@@ -68,8 +68,8 @@ final class KernelsAheadTest {
         String architecture = CudaCards.all().get(0).architecture();
         List<Upcoming> operations = new ArrayList<>();
         for (Reference reference : Reference.values()) {
-            operations.addAll(
-                    pair.correction().operations(CorrectionOptions.defaults().withReference(reference)));
+            operations.addAll(pair.correction()
+                    .operations(CorrectionOptions.builder().reference(reference).build()));
         }
         KernelCompiler.Compiled compiled = KernelCompiler.compile(architecture, folder.resolve("image"), operations);
         assertThat(compiled.sources()).containsAll(Compiler.FILES).hasSizeGreaterThan(Compiler.FILES.size() + 3);

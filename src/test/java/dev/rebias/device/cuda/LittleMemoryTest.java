@@ -41,7 +41,7 @@ final class LittleMemoryTest {
     }
 
     private static CorrectionOptions options(Reference reference) {
-        return CorrectionOptions.defaults().withDevice("cuda").withReference(reference);
+        return CorrectionOptions.builder().device("cuda").reference(reference).build();
     }
 
     private static CorrectionResult correct(ReferencePair pair, int samples, CorrectionOptions options) {
@@ -65,7 +65,7 @@ final class LittleMemoryTest {
     @ParameterizedTest
     @CsvSource({"FASHION_W3A8, LAYER, 64", "FASHION_W3A8, NETWORK, 64", "OCR_W4A8, LAYER, 32"})
     void whatWaitsGoesToTheFileWhereThePoolIsTooSmallForAll(ReferencePair pair, Reference reference, int samples) {
-        CorrectionOptions options = options(reference).withBatchSize(2);
+        CorrectionOptions options = options(reference).toBuilder().batchSize(2).build();
         CorrectionResult roomy = correct(pair, samples, options);
         assertThat(roomy.spilledBytes()).isZero();
         long peak = footprint(pair, samples, options).peak(samples);
@@ -93,7 +93,10 @@ final class LittleMemoryTest {
     @Test
     void batchesAreSmallerWhereMemoryAsksForItAndAWarningSaysSo() {
         CorrectionOptions options = options(Reference.LAYER);
-        Footprint footprint = footprint(ReferencePair.FASHION_W3A8, 128, options.withBatchSize(32));
+        Footprint footprint = footprint(
+                ReferencePair.FASHION_W3A8,
+                128,
+                options.toBuilder().batchSize(32).build());
         long working = footprint.segments().stream()
                 .mapToLong(s -> s.shared() + s.working())
                 .max()
@@ -107,9 +110,14 @@ final class LittleMemoryTest {
                 .anySatisfy(w ->
                         assertThat(w).contains(size + " samples instead of 128").contains("--batch-size " + size));
         assertThat(deltas(result))
-                .containsExactlyElementsOf(
-                        deltas(correct(ReferencePair.FASHION_W3A8, 128, options.withBatchSize(size))));
-        assertThatThrownBy(() -> correct(ReferencePair.FASHION_W3A8, 128, options.withBatchSize(128)))
+                .containsExactlyElementsOf(deltas(correct(
+                        ReferencePair.FASHION_W3A8,
+                        128,
+                        options.toBuilder().batchSize(size).build())));
+        assertThatThrownBy(() -> correct(
+                        ReferencePair.FASHION_W3A8,
+                        128,
+                        options.toBuilder().batchSize(128).build()))
                 .as("a batch size that was asked for")
                 .isInstanceOf(OutOfDeviceMemoryException.class)
                 .hasMessageContaining("--batch-size")
