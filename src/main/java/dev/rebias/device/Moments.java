@@ -1,6 +1,8 @@
 package dev.rebias.device;
 
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
 
@@ -41,7 +43,31 @@ public record Moments(
      * @param meanReference E[y_f]
      * @param squaredSampleMeans mean over samples of (mean of e within the sample)^2
      */
-    public record PerChannel(double[] meanError, double[] meanReference, double[] squaredSampleMeans) {}
+    public record PerChannel(double[] meanError, double[] meanReference, double[] squaredSampleMeans) {
+        @Override
+        public String toString() {
+            return "mean errors " + Arrays.toString(meanError) + ", mean references " + Arrays.toString(meanReference)
+                    + ", mean squares of samples' means " + Arrays.toString(squaredSampleMeans);
+        }
+    }
+
+    /**
+     * The same errors under another correction. Where no statistics of channels are there, what is left of the errors is not known, and the errors are left out if
+     * the correction is another one.
+     */
+    public Moments withDelta(float[] other) {
+        if (Arrays.equals(other, delta)) {
+            return this;
+        }
+        Optional<Errors> left = errors.flatMap(e -> perChannel.map(c -> {
+            double mse = e.mseBefore();
+            for (int i = 0; i < other.length; i++) {
+                mse += (double) other[i] * (other[i] - 2 * c.meanError()[i]) / other.length;
+            }
+            return new Errors(e.mseBefore(), Math.max(0, mse), e.squaredBias(), e.signalPower());
+        }));
+        return new Moments(samples, other.clone(), kept, left, perChannel);
+    }
 
     /** The correction alone. */
     public Moments withoutErrors() {
@@ -59,6 +85,19 @@ public record Moments(
      */
     public Errors measured() {
         return errors.orElseThrow(() -> new IllegalStateException("of the errors only the mean was measured"));
+    }
+
+    /** What a reader wants to see; not every number. */
+    @Override
+    public String toString() {
+        return String.format(
+                Locale.ROOT,
+                "%d samples, %d channels, max|delta| %.4g, kept %s, %s",
+                samples,
+                channels(),
+                maxAbsDelta(),
+                kept,
+                errors.map(Errors::toString).orElse("only means measured"));
     }
 
     /** The largest correction, without its sign. */

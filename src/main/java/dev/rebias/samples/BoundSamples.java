@@ -1,10 +1,14 @@
 package dev.rebias.samples;
 
 import dev.rebias.error.UsageException;
+import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 
 /** Samples that have been checked against a model's inputs. */
 public final class BoundSamples {
@@ -65,20 +69,45 @@ public final class BoundSamples {
         if (n < 1) {
             throw new UsageException(n + " samples are not possible: it must be 1 or more");
         }
+        return n >= count() ? this : picked(PickedReader.spread(count(), n));
+    }
+
+    /**
+     * Samples in two parts that have none in common.
+     *
+     * @param rest all but those held out
+     * @param heldOut those spread evenly over the whole set
+     */
+    public record Split(BoundSamples rest, BoundSamples heldOut) {}
+
+    /**
+     * Holds n of these samples out, spread evenly over the whole set.
+     *
+     * @throws UsageException if n is less than 1, or leaves none
+     */
+    public Split split(int n) {
         int count = count();
-        if (n >= count) {
-            return this;
+        if (n < 1 || n >= count) {
+            throw new UsageException("of " + count + " samples " + n
+                    + " cannot be held out: at least one must be, and at least one be left");
         }
-        List<Integer> picked = new ArrayList<>();
+        int[] held = PickedReader.spread(count, n);
+        BitSet out = new BitSet(count);
+        Arrays.stream(held).forEach(out::set);
+        int[] rest = IntStream.range(0, count).filter(i -> !out.get(i)).toArray();
+        return new Split(picked(rest), picked(held));
+    }
+
+    private BoundSamples picked(int[] places) {
+        List<Integer> sizes = new ArrayList<>();
         int before = 0;
         for (int group : groups) {
-            int end = before + group;
             int from = before;
-            int here = (int) SpreadReader.places(count, n)
-                    .filter(at -> at >= from && at < end)
-                    .count();
+            int end = before + group;
+            int here = (int)
+                    Arrays.stream(places).filter(at -> at >= from && at < end).count();
             if (here > 0) {
-                picked.add(here);
+                sizes.add(here);
             }
             before = end;
         }
@@ -86,11 +115,61 @@ public final class BoundSamples {
                 inputs.stream()
                         .map(i -> new Filled(
                                 () -> i.counts()
-                                        ? new SpreadReader(i.reader().get(), count, n)
+                                        ? new PickedReader(i.reader().get(), places)
                                         : i.reader().get(),
                                 i.counts()))
                         .toList(),
-                picked);
+                sizes);
+    }
+
+    /**
+     * The same samples, read once and kept in memory; or, where they would take more than that many bytes, these, which are read anew each time.
+     *
+     * @throws dev.rebias.error.UnsupportedException as {@link Batches#next} does
+     */
+    public BoundSamples kept(long mostBytes) {
+        List<List<HostTensor>> values = new ArrayList<>();
+        inputs.forEach(i -> values.add(new ArrayList<>()));
+        try (Batches batches = batches(1)) {
+            while (batches.hasNext()) {
+                List<HostTensor> one = batches.next();
+                // Samples of the largest shape come first.
+                if (values.get(0).isEmpty() && bytes(one) > mostBytes / count()) {
+                    return this;
+                }
+                for (int i = 0; i < one.size(); i++) {
+                    values.get(i).add(one.get(i));
+                }
+            }
+        }
+        List<Filled> kept = new ArrayList<>();
+        for (int i = 0; i < inputs.size(); i++) {
+            List<HostTensor> own = values.get(i);
+            boolean counts = inputs.get(i).counts();
+            kept.add(new Filled(() -> counts ? new KeptReader(own) : new SameForAllReader(own.get(0)), counts));
+        }
+        return new BoundSamples(kept, groups);
+    }
+
+    private long bytes(List<HostTensor> sample) {
+        long sum = 0;
+        for (int i = 0; i < sample.size(); i++) {
+            sum += inputs.get(i).counts() ? sample.get(i).bytes().capacity() : 0;
+        }
+        return sum;
+    }
+
+    /** The same samples, which an observer sees whenever they are read. */
+    public BoundSamples observed(SampleObserver observer) {
+        List<Filled> seen = new ArrayList<>();
+        for (int i = 0; i < inputs.size(); i++) {
+            int number = i;
+            Filled filled = inputs.get(i);
+            seen.add(new Filled(
+                    () -> new ObservedReader(filled.reader().get(), observer, number, filled.counts()),
+                    filled.counts()));
+        }
+        return new BoundSamples(seen, groups);
     }
 
     /**

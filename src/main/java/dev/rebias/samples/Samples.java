@@ -28,7 +28,7 @@ public final class Samples implements AutoCloseable {
     private final Optional<ImageFolder> images;
     private final Normalization normalization;
     private final Optional<Npz> archive;
-    private final int limit;
+    private final Limit limit;
 
     private Samples(
             String where,
@@ -36,7 +36,7 @@ public final class Samples implements AutoCloseable {
             Optional<ImageFolder> images,
             Normalization normalization,
             Optional<Npz> archive,
-            int limit) {
+            Limit limit) {
         this.where = where;
         this.arrays = arrays;
         this.images = images;
@@ -72,7 +72,7 @@ public final class Samples implements AutoCloseable {
                     Optional.of(new ImageFolder(path, imageOptions, normalization)),
                     normalization,
                     Optional.empty(),
-                    Integer.MAX_VALUE);
+                    Limit.NONE);
         }
         if (!imageOptions.equals(ImageOptions.AS_THEY_ARE)) {
             throw new UsageException(
@@ -90,19 +90,14 @@ public final class Samples implements AutoCloseable {
         if (NpyHeader.startsWithMagic(start)) {
             StoredArray array = StoredArray.open(where, size, () -> Files.newInputStream(path));
             return new Samples(
-                    where,
-                    Map.of("", source(array)),
-                    Optional.empty(),
-                    normalization,
-                    Optional.empty(),
-                    Integer.MAX_VALUE);
+                    where, Map.of("", source(array)), Optional.empty(), normalization, Optional.empty(), Limit.NONE);
         }
         if (start.length >= 2 && start[0] == 'P' && start[1] == 'K') {
             Npz npz = Npz.open(path);
             try {
                 Map<String, ArraySource> arrays = new LinkedHashMap<>();
                 npz.arrays().forEach((name, array) -> arrays.put(name, source(array)));
-                return new Samples(where, arrays, Optional.empty(), normalization, Optional.of(npz), Integer.MAX_VALUE);
+                return new Samples(where, arrays, Optional.empty(), normalization, Optional.of(npz), Limit.NONE);
             } catch (RuntimeException e) {
                 npz.close();
                 throw e;
@@ -180,7 +175,7 @@ public final class Samples implements AutoCloseable {
                         false,
                         (input, shape, normalization) -> new MemoryReader(name, whole(t, shape)))));
         return new Samples(
-                "samples in memory", arrays, Optional.empty(), Normalization.NONE, Optional.empty(), Integer.MAX_VALUE);
+                "samples in memory", arrays, Optional.empty(), Normalization.NONE, Optional.empty(), Limit.NONE);
     }
 
     /** The tensor, as it is or as a single sample. */
@@ -198,15 +193,47 @@ public final class Samples implements AutoCloseable {
     }
 
     /**
+     * How many of the samples are used.
+     *
+     * @param first at most so many, from the first on
+     * @param spread of these at most so many, spread evenly over them
+     */
+    private record Limit(int first, int spread) {
+        static final Limit NONE = new Limit(Integer.MAX_VALUE, Integer.MAX_VALUE);
+    }
+
+    /**
      * The first n samples only. They share this object's files: close this one.
      *
      * @throws UsageException if n is less than 1
      */
     public Samples limit(int n) {
+        return limited(new Limit(Math.min(limit.first(), possible(n)), limit.spread()));
+    }
+
+    /**
+     * At most n of the samples, spread evenly over all of them: sorted sets hold one class first. They share this object's files: close this one.
+     *
+     * @throws UsageException if n is less than 1
+     */
+    public Samples spread(int n) {
+        return limited(new Limit(limit.first(), Math.min(limit.spread(), possible(n))));
+    }
+
+    private static int possible(int n) {
         if (n < 1) {
             throw new UsageException("a limit of " + n + " samples is not possible: it must be 1 or more");
         }
-        return new Samples(where, arrays, images, normalization, archive, Math.min(limit, n));
+        return n;
+    }
+
+    private Samples limited(Limit changed) {
+        return new Samples(where, arrays, images, normalization, archive, changed);
+    }
+
+    /** How stored values become values of a FLOAT input. */
+    public Normalization normalization() {
+        return normalization;
     }
 
     /**
@@ -215,10 +242,10 @@ public final class Samples implements AutoCloseable {
      * @throws UnsupportedException if names, ranks, sizes or types do not fit, the arrays have different numbers of samples, or none
      */
     public BoundSamples bind(List<InputSpec> inputs) {
-        if (images.isPresent()) {
-            return images.get().bind(inputs, limit);
-        }
-        return ArrayBinding.bind(where, arrays, inputs, normalization, limit);
+        BoundSamples all = images.isPresent()
+                ? images.get().bind(inputs, limit.first())
+                : ArrayBinding.bind(where, arrays, inputs, normalization, limit.first());
+        return all.spread(limit.spread());
     }
 
     @Override

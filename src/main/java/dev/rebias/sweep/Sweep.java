@@ -11,19 +11,21 @@ import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.error.UsageException;
 import dev.rebias.model.LayerPair;
 import dev.rebias.op.BiasGrid;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.ShapeRules;
-import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
@@ -37,6 +39,18 @@ public final class Sweep implements AutoCloseable {
     private final boolean perChannel;
     private final Device device;
     private final List<Measurement> moments = new ArrayList<>();
+    /** The same for the samples that are held out; empty where none are. */
+    private final List<Measurement> heldOut = new ArrayList<>();
+
+    private final List<BiasGrid> grids;
+    private final Optional<CorrectionRule> rule;
+    /** The moments of the layers that were solved by a rule, by layer. */
+    private final Map<Integer, LayerMoments> ruled = new HashMap<>();
+
+    private final List<Tensor> ruledBiases = new ArrayList<>();
+    /** How many batches have samples that corrections come from; those behind them are held out. */
+    private int correcting;
+
     private final Frontier frontier;
     private final Profile profile = new Profile();
     /** The shapes of the float layers' data in the first batch, where they go ahead. */
@@ -54,7 +68,28 @@ public final class Sweep implements AutoCloseable {
      * @param memoryLimit the bytes of tensors beyond which batches that wait at a barrier go to a temporary file
      */
     public Sweep(Plan plan, Device device, List<BiasGrid> grids, boolean perChannel, long memoryLimit) {
+        this(plan, device, grids, perChannel, memoryLimit, Optional.empty());
+    }
+
+    /**
+     * The same, where what was measured of a layer is looked at before it is corrected.
+     *
+     * @param rule makes corrections of what was measured; empty where these are the mean errors, which then need not leave the device
+     * @throws UsageException if there is a rule, but no statistics of single channels
+     */
+    public Sweep(
+            Plan plan,
+            Device device,
+            List<BiasGrid> grids,
+            boolean perChannel,
+            long memoryLimit,
+            Optional<CorrectionRule> rule) {
+        if (rule.isPresent() && !perChannel) {
+            throw new UsageException("corrections that follow from more than mean errors need statistics of channels");
+        }
         this.plan = plan;
+        this.rule = rule;
+        this.grids = List.copyOf(grids);
         this.perChannel = perChannel;
         this.device = device;
         this.shared = new Tensor[plan.tensors()];
@@ -96,10 +131,30 @@ public final class Sweep implements AutoCloseable {
      * @throws UnsupportedException if a model cannot be run on these samples, or computes values that are not numbers
      */
     public List<Moments> run(BoundSamples samples, int batchSize, SweepListener listener) {
-        int batches = samples.batchCount(batchSize);
+        return run(samples, Optional.empty(), batchSize, listener).stream()
+                .map(LayerMoments::moments)
+                .toList();
+    }
+
+    /**
+     * Sweeps all samples, and with them some that corrections do not come from: what these would say is kept apart.
+     *
+     * @param held the samples that are held out
+     * @return for each layer of the plan, its error statistics and its correction
+     * @throws UnsupportedException as {@link #run(BoundSamples, int, SweepListener)} does
+     */
+    public List<LayerMoments> run(
+            BoundSamples samples, Optional<BoundSamples> held, int batchSize, SweepListener listener) {
+        correcting = samples.batchCount(batchSize);
+        int batches = correcting + held.map(h -> h.batchCount(batchSize)).orElse(0);
+        if (held.isPresent()) {
+            for (int i = 0; i < plan.layers().size(); i++) {
+                heldOut.add(measurement(i, grids.get(i)));
+            }
+        }
         long total = (long) batches * plan.segments().size();
         AtomicLong done = new AtomicLong();
-        try (Batches source = samples.batches(batchSize);
+        try (Arrivals source = new Arrivals(samples, held, batchSize);
                 Workers workers = new Workers(device.threads());
                 Segments segments = new Segments()) {
             enter(source, 1);
@@ -138,7 +193,7 @@ public final class Sweep implements AutoCloseable {
     public Footprint footprint(BoundSamples samples, int batchSize) {
         List<Footprint.Segment> segments = new ArrayList<>();
         int size = Math.min(batchSize, samples.count());
-        try (Batches source = samples.batches(size)) {
+        try (Arrivals source = new Arrivals(samples, Optional.empty(), size)) {
             for (Plan.Segment planned : plan.segments()) {
                 try (Segment prepared = new Segment(planned)) {
                     long arriving = segments.isEmpty() ? 0 : frontier.bytes(0);
@@ -163,7 +218,7 @@ public final class Sweep implements AutoCloseable {
     }
 
     /** Brings batches to the device until that many have come, or all. Where that has failed, whoever asks next is told the same. */
-    private synchronized void enter(Batches source, int wanted) {
+    private synchronized void enter(Arrivals source, int wanted) {
         unreadable.ifPresent(e -> {
             throw e;
         });
@@ -177,7 +232,7 @@ public final class Sweep implements AutoCloseable {
         }
     }
 
-    private void enter(Batches source) {
+    private void enter(Arrivals source) {
         long start = System.nanoTime();
         List<HostTensor> batch = source.next();
         profile.add("reading samples", System.nanoTime() - start, 0, 0);
@@ -199,12 +254,46 @@ public final class Sweep implements AutoCloseable {
     }
 
     private void solve(Plan.Solved solved) {
-        Measurement m = moments.get(solved.layer());
+        int layer = solved.layer();
+        Measurement m = moments.get(layer);
         m.solve();
-        if (solved.bias() >= 0) {
-            long[] shape = plan.layers().get(solved.layer()).quantized().biasShape();
+        if (!heldOut.isEmpty()) {
+            heldOut.get(layer).solve();
+        }
+        long[] shape = plan.layers().get(layer).quantized().biasShape();
+        if (rule.isPresent()) {
+            LayerMoments measured = read(layer);
+            float[] delta = rule.get().correction(layer, measured, grids.get(layer));
+            ruled.put(layer, measured.corrected(delta));
+            if (solved.bias() >= 0) {
+                shared[solved.bias()] = biased(layer, delta, shape);
+            }
+        } else if (solved.bias() >= 0) {
             shared[solved.bias()] = m.correctedBias(shape);
         }
+    }
+
+    private Tensor biased(int layer, float[] delta, long[] shape) {
+        double[] bias = plan.layers().get(layer).quantized().bias();
+        HostTensor corrected = HostTensor.zeros(ElementType.FLOAT, shape);
+        for (int c = 0; c < delta.length; c++) {
+            corrected.floats().put(c, (float) (bias[c] + delta[c]));
+        }
+        Tensor tensor = device.upload(corrected);
+        ruledBiases.add(tensor);
+        return tensor;
+    }
+
+    private LayerMoments read(int layer) {
+        Moments own = read(moments.get(layer));
+        return heldOut.isEmpty()
+                ? new LayerMoments(own, Optional.empty())
+                : new LayerMoments(own, Optional.of(read(heldOut.get(layer)))).corrected(own.delta());
+    }
+
+    private Moments read(Measurement measurement) {
+        Moments m = measurement.read(perChannel);
+        return plan.errors() ? m : m.withoutErrors();
     }
 
     private int channelAxis(int layer, Tensor output) {
@@ -212,17 +301,14 @@ public final class Sweep implements AutoCloseable {
         return op.channelAxis(output.shape().length);
     }
 
-    private List<Moments> read(Workers workers) {
+    private List<LayerMoments> read(Workers workers) {
         long start = System.nanoTime();
-        Moments[] all = new Moments[moments.size()];
-        workers.forEach(all.length, i -> {
-            Moments m = moments.get(i).read(perChannel);
-            all[i] = plan.errors() ? m : m.withoutErrors();
-        });
+        LayerMoments[] all = new LayerMoments[moments.size()];
+        workers.forEach(all.length, i -> all[i] = ruled.containsKey(i) ? ruled.get(i) : read(i));
         profile.add("reading moments", System.nanoTime() - start, 0, 0);
-        List<Moments> results = List.of(all);
+        List<LayerMoments> results = List.of(all);
         for (int i = 0; i < all.length; i++) {
-            Moments m = all[i];
+            Moments m = all[i].moments();
             for (int c = 0; c < m.channels(); c++) {
                 if (!Float.isFinite(m.delta()[c])) {
                     throw notFinite(i, "channel " + c, m.delta()[c]);
@@ -346,6 +432,16 @@ public final class Sweep implements AutoCloseable {
             spent("putting tensors away", start, 0);
         }
 
+        /** What a batch's errors are added to. */
+        private Measurement of(int layer, int batch) {
+            return batch < correcting || heldOut.isEmpty() ? moments.get(layer) : heldOut.get(layer);
+        }
+
+        /** A batch's number among those that are added to the same. */
+        private int numbered(int batch) {
+            return batch < correcting || heldOut.isEmpty() ? batch : batch - correcting;
+        }
+
         private void spent(String work, long start, long bytes) {
             profile.add(work, System.nanoTime() - start, bytes, 0);
         }
@@ -358,7 +454,7 @@ public final class Sweep implements AutoCloseable {
                 requireAlike(step.layer(), "inputs", data.shape(), referenceShapes[step.layer()]);
             }
             long start = System.nanoTime();
-            ((InputMoments) moments.get(step.layer())).addInput(data, batch, frontier.samples(batch));
+            ((InputMoments) of(step.layer(), batch)).addInput(data, numbered(batch), frontier.samples(batch));
             spent("input moments", start, data.bytes());
         }
 
@@ -366,7 +462,7 @@ public final class Sweep implements AutoCloseable {
             Tensor data = tensors[step.data()];
             requireFloats(step.layer(), data);
             long start = System.nanoTime();
-            ((JointInputMoments) moments.get(step.layer())).addReference(data, batch, frontier.samples(batch));
+            ((JointInputMoments) of(step.layer(), batch)).addReference(data, numbered(batch), frontier.samples(batch));
             if (batch == 0) {
                 referenceShapes[step.layer()] = data.shape();
             }
@@ -380,7 +476,8 @@ public final class Sweep implements AutoCloseable {
             requireFloats(step.layer(), reference);
             requireAlike(step.layer(), "inputs", data.shape(), reference.shape());
             long start = System.nanoTime();
-            ((JointInputSquares) moments.get(step.layer())).addInputs(reference, data, batch, frontier.samples(batch));
+            ((JointInputSquares) of(step.layer(), batch))
+                    .addInputs(reference, data, numbered(batch), frontier.samples(batch));
             spent("input moments", start, data.bytes() + reference.bytes());
         }
 
@@ -418,13 +515,13 @@ public final class Sweep implements AutoCloseable {
             Tensor output = tensors[step.output()];
             Tensor compared = tensors[step.compared()];
             requireAlike(step.layer(), "outputs", output.shape(), compared.shape());
-            ErrorMoments to = (ErrorMoments) moments.get(step.layer());
+            ErrorMoments to = (ErrorMoments) of(step.layer(), batch);
             int axis = channelAxis(step.layer(), output);
             long start = System.nanoTime();
             if (plan.reference() == Reference.LAYER) {
-                to.addError(compared, output, axis, batch, frontier.samples(batch));
+                to.addError(compared, output, axis, numbered(batch), frontier.samples(batch));
             } else {
-                to.addOutputs(compared, output, axis, batch, frontier.samples(batch));
+                to.addOutputs(compared, output, axis, numbered(batch), frontier.samples(batch));
             }
             spent("error moments", start, output.bytes() + compared.bytes());
         }
@@ -442,6 +539,8 @@ public final class Sweep implements AutoCloseable {
     public void close() {
         Resources all = new Resources();
         moments.forEach(m -> all.add(m::close));
+        heldOut.forEach(m -> all.add(m::close));
+        ruledBiases.forEach(t -> all.add(t::close));
         all.add(frontier::close);
         all.close();
     }

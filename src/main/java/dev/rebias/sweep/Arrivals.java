@@ -1,0 +1,45 @@
+package dev.rebias.sweep;
+
+import dev.rebias.samples.Batches;
+import dev.rebias.samples.BoundSamples;
+import dev.rebias.tensor.HostTensor;
+import java.util.List;
+import java.util.Optional;
+
+/** The batches of a sweep in the order in which they come: first those that corrections come from, then those that are held out. */
+final class Arrivals implements AutoCloseable {
+    private final Batches correcting;
+    private final Optional<Batches> heldOut;
+    private Batches last;
+
+    Arrivals(BoundSamples samples, Optional<BoundSamples> held, int batchSize) {
+        this.correcting = samples.batches(batchSize);
+        this.last = correcting;
+        try {
+            this.heldOut = held.map(h -> h.batches(batchSize));
+        } catch (RuntimeException e) {
+            correcting.close();
+            throw e;
+        }
+    }
+
+    boolean hasNext() {
+        return correcting.hasNext() || heldOut.filter(Batches::hasNext).isPresent();
+    }
+
+    List<HostTensor> next() {
+        last = correcting.hasNext() ? correcting : heldOut.orElseThrow();
+        return last.next();
+    }
+
+    /** How many samples the batch has that came last. */
+    int samples() {
+        return last.samples();
+    }
+
+    @Override
+    public void close() {
+        correcting.close();
+        heldOut.ifPresent(Batches::close);
+    }
+}
