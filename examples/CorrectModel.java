@@ -8,7 +8,7 @@ import dev.rebias.sweep.Reference;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Bias correction from a Java program. */
+/** Corrects an ONNX model. The argument is the folder for the result. */
 class CorrectModel {
     public static void main(String[] args) {
         OnnxModel floating = OnnxModel.read(Path.of("examples/fashion/float.onnx"));
@@ -17,7 +17,8 @@ class CorrectModel {
         try (Samples samples = Samples.open(Path.of("examples/fashion/calibration.npz"), pixels)) {
             var options = CorrectionOptions.builder().reference(Reference.NETWORK).build();
             var result = BiasCorrection.of(floating, quantized).correct(samples, options);
-            ModelFile.check(quantized, Path.of(args[0]), List.of(), false).write(result.model());
+            Path corrected = Path.of(args[0], "corrected.onnx");
+            ModelFile.check(quantized, corrected, List.of(), false).write(result.model());
             System.out.println(result.correctedLayers() + " layers corrected with " + result.samples() + " samples");
         }
     }
