@@ -54,6 +54,10 @@ public final class GraphReader {
      * @throws UnsupportedException if the graph is broken (a tensor that nothing makes) or uses what rebias does not handle
      */
     public static Graph read(OnnxModel model) {
+        if (Float32Form.isWanted(model.proto())) {
+            // What is of one type in the form that is computed with may be of two in the file.
+            LoadCheck.requireTypes(model);
+        }
         return new GraphReader(model.computed()).read();
     }
 

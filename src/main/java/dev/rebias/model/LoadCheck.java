@@ -54,6 +54,31 @@ final class LoadCheck {
      * @throws UnsupportedException with ONNX Runtime's reason if it does not
      */
     static void require(OnnxModel model) {
+        LoadCheck check = checked(model);
+        try {
+            check.load();
+        } catch (OrtException e) {
+            throw check.refused(e);
+        }
+    }
+
+    /**
+     * The same of a model that ONNX Runtime need not have kernels for on the CPU, as it has few for 16 bits.
+     *
+     * @throws UnsupportedException with ONNX Runtime's reason if the model is not a legal one
+     */
+    static void requireTypes(OnnxModel model) {
+        LoadCheck check = checked(model);
+        try {
+            check.load();
+        } catch (OrtException e) {
+            if (e.getCode() != OrtException.OrtErrorCode.ORT_NOT_IMPLEMENTED) {
+                throw check.refused(e);
+            }
+        }
+    }
+
+    private static LoadCheck checked(OnnxModel model) {
         LoadCheck check = new LoadCheck(model);
         check.requireDepth(model.proto().getGraph(), 0);
         check.requireTensors();
@@ -62,20 +87,28 @@ final class LoadCheck {
         } catch (UnsupportedException e) {
             throw new UnsupportedException("'" + model.name() + "': " + e.getMessage(), e);
         }
-        byte[] bytes = check.withoutValues().toByteArray();
+        return check;
+    }
+
+    private void load() throws OrtException {
+        byte[] bytes = withoutValues().toByteArray();
         try (OrtSession session =
                 OnnxRuntime.session(bytes, OrtSession.SessionOptions.OptLevel.NO_OPT, OnnxRuntime.Threads.CALLER)) {
             if (session.getNumOutputs() != model.proto().getGraph().getOutputCount()) {
                 throw new UnsupportedException("'" + model.name() + "' names an output twice");
             }
-        } catch (OrtException e) {
-            if (e.getCode() == OrtException.OrtErrorCode.ORT_NOT_IMPLEMENTED) {
-                // A legal model with an operation that its CPU has no kernel for: where that is needed, it says so.
-                return;
-            }
-            throw new UnsupportedException(
-                    "ONNX Runtime cannot load '" + model.name() + "': " + OnnxRuntime.reason(e), e);
         }
+    }
+
+    private UnsupportedException refused(OrtException e) {
+        String reason = OnnxRuntime.reason(e);
+        String cure = model.proto().getGraph().getNodeList().stream()
+                .filter(n -> reason.contains(n.getOpType()))
+                .flatMap(n -> UnsupportedOperators.notALayer(n).stream())
+                .map(c -> " (" + c + ")")
+                .findFirst()
+                .orElse("");
+        return new UnsupportedException("ONNX Runtime cannot load '" + model.name() + "': " + reason + cure, e);
     }
 
     private void requireDepth(GraphProto graph, int depth) {

@@ -33,7 +33,9 @@ final class OpForms {
             return "product of " + Shape.elements(shape) / Math.max(1, channels) + " inputs and " + channels
                     + " outputs";
         }
-        return op.type() + " " + Shape.text(shape);
+        // Of a transposed convolution they say how many channels there are, and so how long their weights.
+        long groups = op instanceof TransposedConvolution t ? t.group() : 1;
+        return op.type() + " " + Shape.text(shape) + (groups > 1 ? " in " + groups + " groups" : "");
     }
 
     /**

@@ -3,6 +3,7 @@ package dev.rebias.op;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -96,6 +97,10 @@ public record Resampling(List<Axis> axes, long[] output, float outside) {
             if (scale != 1 || (crop && (span.begin() != 0 || span.end() != 1))) {
                 axes.add(axis(named[i], span, style));
             }
+        }
+        if (Arrays.equals(output, data)) {
+            // By factors that leave all sizes as they are nothing is interpolated in ONNX Runtime, nor is a part taken.
+            axes.clear();
         }
         return Optional.of(new Resampling(axes, output, Attributes.real(node, "extrapolation_value", 0)));
     }

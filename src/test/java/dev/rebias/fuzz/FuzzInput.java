@@ -1,7 +1,9 @@
 package dev.rebias.fuzz;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
+import dev.rebias.oracle.OperationPairs;
 import dev.rebias.oracle.ToyPairs;
+import dev.rebias.tensor.HostTensor;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -31,6 +33,9 @@ final class FuzzInput {
 
     private static final int SAMPLES = 8;
     private static final int KERAS = 5;
+    private static final int OPERATIONS = 25;
+    /** From here on, with the operations left out, a bundled example is what is changed. */
+    private static final int BUNDLED = 72;
 
     private final RandomGenerator random;
     private final Path folder;
@@ -54,7 +59,11 @@ final class FuzzInput {
         if (kind < KERAS) {
             return keras();
         }
-        boolean bundled = kind >= 97;
+        if (kind < KERAS + OPERATIONS) {
+            return operation(number);
+        }
+        kind -= OPERATIONS;
+        boolean bundled = kind >= BUNDLED;
         ToyPairs.Pair pair = PAIRS.get(random.nextInt(PAIRS.size()));
         ModelProto floating = bundled ? bundled("float.onnx") : pair.floating();
         ModelProto quantized = bundled ? bundled("w3a8.onnx") : pair.quantized();
@@ -64,40 +73,57 @@ final class FuzzInput {
             Files.write(folder.resolve("s.npz"), npz(pair.samples()));
         }
         Path samples = folder.resolve("s.npz");
-        byte[] f;
-        byte[] q;
         if (kind < KERAS + SAMPLES) {
-            f = floating.toByteArray();
-            q = quantized.toByteArray();
-            samples = damagedSamples(samples);
-        } else if (kind < KERAS + SAMPLES + MODEL_BYTES) {
-            boolean first = random.nextBoolean();
-            f = first ? damaged(floating) : floating.toByteArray();
-            q = first ? quantized.toByteArray() : damaged(quantized);
-        } else {
-            Set<String> shared = shared(floating, quantized);
-            if (random.nextInt(5) < 2) {
-                // Where sizes are open, what does not fit shows only when it runs.
-                floating = open(floating);
-                quantized = open(quantized);
-            }
-            int changes = 1 + random.nextInt(2);
-            boolean both = random.nextInt(4) > 0;
-            for (int i = 0; i < changes; i++) {
-                long own = random.nextLong();
-                quantized = ModelMutator.mutate(new Random(own), quantized, number % 1000 * 10 + i, shared);
-                if (both) {
-                    floating = ModelMutator.mutate(new Random(own), floating, number % 1000 * 10 + i, shared);
-                }
-            }
-            f = floating.toByteArray();
-            q = quantized.toByteArray();
+            return models(floating.toByteArray(), quantized.toByteArray(), damagedSamples(samples), bundled);
         }
-        Files.write(folder.resolve("f.onnx"), f);
-        Files.write(folder.resolve("q.onnx"), q);
+        if (kind < KERAS + SAMPLES + MODEL_BYTES) {
+            boolean first = random.nextBoolean();
+            return models(
+                    first ? damaged(floating) : floating.toByteArray(),
+                    first ? quantized.toByteArray() : damaged(quantized),
+                    samples,
+                    bundled);
+        }
+        return changed(floating, quantized, number, 1 + random.nextInt(2), samples, bundled);
+    }
+
+    /** Both models with so many changes, mostly the same ones. */
+    private List<String> changed(
+            ModelProto floating, ModelProto quantized, int number, int changes, Path samples, boolean bundled)
+            throws IOException {
+        Set<String> shared = shared(floating, quantized);
+        ModelProto f = floating;
+        ModelProto q = quantized;
+        if (random.nextInt(5) < 2) {
+            // Where sizes are open, what does not fit shows only when it runs.
+            f = open(f);
+            q = open(q);
+        }
+        boolean both = random.nextInt(4) > 0;
+        for (int i = 0; i < changes; i++) {
+            long own = random.nextLong();
+            q = ModelMutator.mutate(new Random(own), q, number % 1000 * 10 + i, shared);
+            if (both) {
+                f = ModelMutator.mutate(new Random(own), f, number % 1000 * 10 + i, shared);
+            }
+        }
+        return models(f.toByteArray(), q.toByteArray(), samples, bundled);
+    }
+
+    private List<String> models(byte[] floating, byte[] quantized, Path samples, boolean bundled) throws IOException {
+        Files.write(folder.resolve("f.onnx"), floating);
+        Files.write(folder.resolve("q.onnx"), quantized);
         List<String> command = command("q.onnx", samples, bundled);
         command.addAll(List.of("--float", folder.resolve("f.onnx").toString()));
         return command;
+    }
+
+    /** One operation of any kind in front of a layer, as it is or changed. */
+    private List<String> operation(int number) throws IOException {
+        OperationPairs.Pair pair = OperationPairs.of(random.nextInt(1 << 30));
+        Path samples = folder.resolve("s.npz");
+        Files.write(samples, npzOf(pair.samples()));
+        return changed(pair.floating(), pair.quantized(), number, random.nextInt(3), samples, false);
     }
 
     private List<String> command(String quantized, Path samples, boolean bundled) {
@@ -194,6 +220,32 @@ final class FuzzInput {
             for (Map.Entry<String, ToyPairs.Samples> one : samples.entrySet()) {
                 zip.putNextEntry(new ZipEntry(one.getKey() + ".npy"));
                 zip.write(npy(header("<f4", "False", one.getValue().shape()), values(one.getValue())));
+            }
+        }
+        return out.toByteArray();
+    }
+
+    private static byte[] npzOf(Map<String, HostTensor> samples) throws IOException {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try (ZipOutputStream zip = new ZipOutputStream(out)) {
+            for (Map.Entry<String, HostTensor> one : samples.entrySet()) {
+                HostTensor t = one.getValue();
+                byte[] values = new byte[t.bytes().remaining()];
+                t.bytes().get(values);
+                String type =
+                        switch (t.type()) {
+                            case FLOAT -> "<f4";
+                            case DOUBLE -> "<f8";
+                            case INT64 -> "<i8";
+                            case INT32 -> "<i4";
+                            case INT8 -> "|i1";
+                            case BOOL -> "|b1";
+                            default -> "|u1";
+                        };
+                int[] shape =
+                        Arrays.stream(t.shape()).mapToInt(Math::toIntExact).toArray();
+                zip.putNextEntry(new ZipEntry(one.getKey() + ".npy"));
+                zip.write(npy(header(type, "False", shape), values));
             }
         }
         return out.toByteArray();

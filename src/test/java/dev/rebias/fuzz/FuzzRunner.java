@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -14,7 +13,6 @@ import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.stream.Stream;
 
 /** Forks the processes that work off the cases, one per processor, starts another where one has died, and counts. */
 final class FuzzRunner {
@@ -74,12 +72,14 @@ final class FuzzRunner {
                     .start();
             int at = next;
             boolean open = false;
+            boolean begun = false;
             try (BufferedReader answers = process.inputReader(StandardCharsets.UTF_8)) {
                 for (String line = answers.readLine(); line != null; line = answers.readLine()) {
                     String[] words = line.split(" ", 5);
                     if (words[0].equals("start")) {
                         at = Integer.parseInt(words[1]);
                         open = true;
+                        begun = true;
                     } else if (words[0].equals("end")) {
                         open = false;
                         ended(at, words, place);
@@ -92,6 +92,9 @@ final class FuzzRunner {
             int exitCode = process.waitFor();
             if (exitCode == 0) {
                 return;
+            }
+            if (!begun) {
+                throw new IllegalStateException("the process for the cases does not start, see " + log);
             }
             if (!open) {
                 fault("DEAD", at, "exit " + exitCode + " between cases, see " + log, place);
@@ -163,31 +166,21 @@ final class FuzzRunner {
     private synchronized void fault(String kind, int number, String what, Path place) throws IOException {
         counts.merge(kind, 1, Integer::sum);
         faults.add(kind + " case " + number + " of seed " + seed + ": " + what);
-        Path kept = folder.resolve("case-" + number);
-        Path work = place.resolve("work");
-        if (Files.isDirectory(work)) {
-            try (Stream<Path> files = Files.walk(work)) {
-                for (Path f : files.toList()) {
-                    Path to = kept.resolve(work.relativize(f).toString());
-                    if (Files.isDirectory(f)) {
-                        Files.createDirectories(to);
-                    } else {
-                        Files.copy(f, to, StandardCopyOption.REPLACE_EXISTING);
-                    }
-                }
-            }
+        if (!Files.exists(folder.resolve("case-" + number))) {
+            FuzzWorker.keep(place, number);
         }
     }
 
     /** The figures in one line. */
     String figures() {
         return String.format(
-                "fuzz on %s, seed %d: %d cases, %d corrected, %d refused; dead %d, hangs %d, internal errors %d, accesses out of bounds %d, files left %d, heap at most %d MB",
+                "fuzz on %s, seed %d: %d cases, %d corrected, %d refused, %d not written since worse; dead %d, hangs %d, internal errors %d, accesses out of bounds %d, files left %d, heap at most %d MB",
                 device,
                 seed,
                 cases,
                 counts.getOrDefault("exit 0", 0),
                 counts.getOrDefault("exit 2", 0) + counts.getOrDefault("exit 4", 0),
+                counts.getOrDefault("exit 5", 0),
                 counts.getOrDefault("DEAD", 0),
                 counts.getOrDefault("HANG", 0),
                 counts.getOrDefault("INTERNAL", 0),

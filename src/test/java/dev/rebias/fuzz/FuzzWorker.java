@@ -9,6 +9,7 @@ import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -26,6 +27,9 @@ public final class FuzzWorker {
     static final int HUNG = 97;
 
     private static final long LIMIT_NANOS = 20_000_000_000L;
+    /** What there is to be said about any input: corrected, a usage that makes no sense, not supported, corrected but worse. */
+    private static final Set<Integer> ANSWERS = Set.of(0, 2, 4, 5);
+
     private static final int LONGEST_SENTENCE = 600;
     private static final int MOST_LINES = 8;
 
@@ -53,6 +57,9 @@ public final class FuzzWorker {
             Outcome outcome = run(command);
             started.set(Long.MAX_VALUE);
             String verdict = verdict(outcome, before, files(folder), work);
+            if (!verdict.startsWith("fine")) {
+                keep(folder, n);
+            }
             answers.println("end " + n + " " + outcome.exitCode() + " " + verdict);
             answers.flush();
         }
@@ -63,6 +70,24 @@ public final class FuzzWorker {
         answers.println("heap " + peak);
         answers.flush();
         System.exit(0);
+    }
+
+    /** Copies the files of a case that went wrong to where the next one does not delete them, beside a worker's folder. */
+    static void keep(Path folder, int number) throws IOException {
+        Path work = folder.resolve("work");
+        Path kept = folder.resolveSibling("case-" + number);
+        if (Files.isDirectory(work)) {
+            try (Stream<Path> files = Files.walk(work)) {
+                for (Path f : files.toList()) {
+                    Path to = kept.resolve(work.relativize(f).toString());
+                    if (Files.isDirectory(f)) {
+                        Files.createDirectories(to);
+                    } else {
+                        Files.copy(f, to, StandardCopyOption.REPLACE_EXISTING);
+                    }
+                }
+            }
+        }
     }
 
     private record Outcome(int exitCode, String out, String err) {}
@@ -112,7 +137,7 @@ public final class FuzzWorker {
         List<String> said = outcome.err().lines().filter(l -> !l.isBlank()).toList();
         long sentences = said.stream().filter(l -> l.startsWith("rebias:")).count();
         String last = said.isEmpty() ? "" : said.get(said.size() - 1);
-        if (outcome.exitCode() != 0 && outcome.exitCode() != 2 && outcome.exitCode() != 4) {
+        if (!ANSWERS.contains(outcome.exitCode())) {
             return "INTERNAL exit " + outcome.exitCode() + ": " + last;
         }
         if (outcome.exitCode() != 0 && (sentences != 1 || said.size() > MOST_LINES)) {
@@ -134,7 +159,12 @@ public final class FuzzWorker {
         }
         List<String> left = new ArrayList<>(after);
         left.removeAll(before);
-        Set<String> written = outcome.exitCode() == 0 ? Set.of("work/c.onnx", "work/c.h5", "work/r.json") : Set.of();
+        Set<String> written =
+                switch (outcome.exitCode()) {
+                    case 0 -> Set.of("work/c.onnx", "work/c.h5", "work/r.json");
+                    case 5 -> Set.of("work/r.json");
+                    default -> Set.of();
+                };
         left.removeIf(f -> written.contains(f) || f.startsWith("tmp/onnxruntime-java") || f.startsWith("tmp/jna"));
         if (!left.isEmpty()) {
             return "FILES " + left + " after exit " + outcome.exitCode() + " in " + work.getFileName();

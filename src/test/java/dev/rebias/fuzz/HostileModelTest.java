@@ -186,7 +186,7 @@ final class HostileModelTest {
                         "scales per channel that do not fit",
                         node("QuantizeLinear", List.of("c1", "s")),
                         floats("s", new long[] {3}))));
-        for (int type : new int[] {2, 3, 7, 9, 11}) {
+        for (int type : new int[] {2, 3, 7, 9, 10, 11, 16}) {
             kinds.add(behind("a layer on type " + type, node("Cast", List.of("c1"), integer("to", type))));
         }
         return TestDevices.names().stream().flatMap(d -> kinds.stream().map(k -> Arguments.of(d, k)));

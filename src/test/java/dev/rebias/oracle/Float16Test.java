@@ -30,6 +30,17 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Files in float16 are computed with as floats, corrected as the same file in floats is, and stay float16. */
 @Tag("cuda")
 final class Float16Test {
+    /** The operator set since which layers take BFLOAT16; quantisers take both types since 19. */
+    private static final int LAYERS_OF_HALVES = 22;
+
+    /**
+     * A bias of halves moves by whole steps of them, which later layers see: by up to half a step, of values below 2 here. Where activations have 4 bits, some of these tip over. Measured: 2.4e-4
+     * and 1.8e-3.
+     */
+    private static final float HALVES_APART = 0x1p-11f;
+
+    private static final float ACTIVATIONS_APART = 2.5e-3f;
+
     /** Turns everything in floats into 16 bits, in raw_data and int32_data by turns. */
     private static final class Halved {
         private final DataType type;
@@ -53,7 +64,9 @@ final class Float16Test {
                     }
                 }
             }
-            return model.toBuilder().setGraph(graph).build();
+            ModelProto.Builder halved = model.toBuilder().setGraph(graph);
+            halved.getOpsetImportBuilder(0).setVersion(LAYERS_OF_HALVES);
+            return halved.build();
         }
 
         private void retype(ValueInfoProto.Builder value) {
@@ -134,14 +147,13 @@ final class Float16Test {
                     OnnxModel.of("float", floating), plain, FileForms.tensors(samples), reference, 4, device);
             Map<String, float[]> deltas = FileForms.deltas(expected);
             assertThat(deltas).isNotEmpty();
-            // What a correction moves a half by is a number of its steps; later layers see that.
-            float step = type == DataType.FLOAT16 ? 4e-3f : 1e-6f;
+            float apart = type == DataType.BFLOAT16 ? 0 : activations ? ACTIVATIONS_APART : HALVES_APART;
             FileForms.deltas(result).forEach((layer, delta) -> {
                 for (int c = 0; c < delta.length; c++) {
-                    assertThat(delta[c]).isCloseTo(deltas.get(layer)[c], within(step));
+                    assertThat(delta[c]).isCloseTo(deltas.get(layer)[c], within(apart));
                 }
             });
-            requireHalves(result.model().proto(), expected.model().proto(), type);
+            requireHalves(result.model().proto(), expected.model().proto(), type, apart);
         }
     }
 
@@ -171,7 +183,7 @@ final class Float16Test {
     }
 
     /** The written file holds no floats, and of every constant the nearest value of 16 bits. */
-    private static void requireHalves(ModelProto written, ModelProto floats, DataType type) {
+    private static void requireHalves(ModelProto written, ModelProto floats, DataType type, float apart) {
         Map<String, TensorProto> expected = constants(floats);
         constants(written).forEach((name, t) -> {
             assertThat(t.getDataType()).as(name).isNotEqualTo(DataType.FLOAT.getNumber());
@@ -182,7 +194,7 @@ final class Float16Test {
                 for (int i = 0; i < wide.length; i++) {
                     double step = type == DataType.FLOAT16 ? 0x1p-11 : 0x1p-8;
                     assertThat(Math.abs(narrow[i] - wide[i])).as(name).isLessThanOrEqualTo((float)
-                            (2 * step * Math.abs(wide[i]) + 0x1p-9));
+                            (step * Math.abs(wide[i]) + 0x1p-24 + apart));
                 }
             }
         });

@@ -196,6 +196,26 @@ final class PairingTest {
                 .equals("t2"));
     }
 
+    /** Of one shape, weights of a transposed convolution have as many channels as its groups say. */
+    @Test
+    void transposedConvolutionsOfOtherGroupsAreNoPair() {
+        ModelProto floating = transposed(1, 2);
+        ModelProto quantized = transposed(2, 4);
+        assertThatThrownBy(() -> correction(floating, quantized))
+                .isInstanceOf(UnsupportedException.class)
+                .hasMessageContainingAll("ConvTranspose [4,2,2,2] in 2 groups", "here it is");
+        assertThat(correction(quantized, quantized).pairing().pairs()).hasSize(1);
+    }
+
+    private static ModelProto transposed(int groups, int channels) {
+        GraphBuilder g = new GraphBuilder(1);
+        return g.build(g.node(
+                "ConvTranspose",
+                "a",
+                List.of(g.input("x", 4, 5, 5), g.weights("w", 0.3, 4, 2, 2, 2), g.weights("b", 0.3, channels)),
+                GraphBuilder.integer("group", groups)));
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {3, 4, 8})
     void modelsThatAreSwappedAreRefused(int bits) {

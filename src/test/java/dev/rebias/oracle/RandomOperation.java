@@ -124,6 +124,24 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
                 all.put("Slice to " + end + " by " + step, sliced(b, 3, end, 0, step));
             }
         }
+        for (String mode : List.of("nearest", "linear", "cubic")) {
+            for (String coordinates : List.of("half_pixel", "align_corners", "tf_crop_and_resize")) {
+                b = fixed("Resize", 13);
+                b.variable(b.floats(1, 2, 3, 3))
+                        .constant(HostTensor.of(new float[] {0, 0, 0.1f, 0, 1, 1, 0.8f, 1}, 8))
+                        .constant(HostTensor.of(new float[] {1, 1, 1.3f, 1.2f}, 4));
+                all.put(
+                        "Resize to the same size by a factor, " + mode + ", " + coordinates,
+                        b.attribute(text("mode", mode))
+                                .attribute(text("coordinate_transformation_mode", coordinates))
+                                .build(1));
+            }
+        }
+        b = fixed("Resize", 10);
+        b.variable(b.floats(1, 2, 3, 3)).constant(HostTensor.of(new float[] {1, 1, 1.3f, 1}, 4));
+        all.put(
+                "Resize to the same size by a factor, operator set 10",
+                b.attribute(text("mode", "linear")).build(1));
         b = fixed("Cast", 13);
         all.put(
                 "unsigned integers of 16 bits",
@@ -131,6 +149,11 @@ record RandomOperation(ModelProto model, Map<String, HostTensor> given) {
                         .attribute(integer("to", ElementType.FLOAT.onnxCode()))
                         .build(1));
         return all;
+    }
+
+    static RandomOperation sliceOfNothingBackwards() {
+        NodeBuilder b = fixed("Slice", 13);
+        return sliced(b.variable(b.floats(0, 3)), -1, Long.MIN_VALUE, 0, -1);
     }
 
     private static NodeBuilder fixed(String type, int opset) {

@@ -1,6 +1,7 @@
 package dev.rebias.oracle;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OnnxValue;
@@ -11,6 +12,7 @@ import dev.rebias.device.Devices;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.TestDevices;
 import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.runtime.OnnxRuntime;
 import dev.rebias.tensor.HostTensor;
@@ -101,6 +103,18 @@ final class RandomOperationsTest {
                 .as("%s, %s: %s", what, operation, outcome.detail())
                 .isEqualTo(Result.RIGHT);
         assertThat(outcome.onHost()).as("%s on the host", what).isEmpty();
+    }
+
+    /** ONNX Runtime ends the process where it sees one; it has no element to begin with. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void aSliceOfNothingBackwardsIsRefused(String name) {
+        RandomOperation slice = RandomOperation.sliceOfNothingBackwards();
+        try (Device device = Devices.open(name).device()) {
+            assertThatThrownBy(() -> DeviceNetwork.run(device, OnnxModel.of("random", slice.model()), slice.given()))
+                    .isInstanceOf(UnsupportedException.class)
+                    .hasMessageContaining("Slice has a step of -1 along an axis of size 0");
+        }
     }
 
     private record Outcome(Result result, String detail, List<String> onHost) {}
