@@ -109,7 +109,8 @@ final class CalibrateCommand implements Runnable {
                     List.of(),
                     force,
                     quiet,
-                    spec.commandLine().getOut());
+                    spec.commandLine().getOut(),
+                    spec.commandLine().getErr());
             try (Samples all = sampleOptions.open(samplesPath)) {
                 Samples joined = all.joined();
                 Samples used = dropRemainder && batchSize.isPresent()

@@ -61,8 +61,9 @@ final class CorrectCommand implements Callable<Integer> {
 
     @Option(
             names = "--report",
-            paramLabel = "R.json",
-            description = "Also write the report to this file, as JSON. May be given more than once.")
+            paramLabel = "R",
+            description =
+                    "Also write the report to this file: .html for people, .json for programs, .csv with a line per layer; - for JSON on standard output. May be given more than once.")
     private List<Path> reports = List.of();
 
     @Option(names = "--per-channel", description = "With the standard error of every correction in the report.")
@@ -106,7 +107,8 @@ final class CorrectCommand implements Callable<Integer> {
                 reports,
                 force,
                 quiet,
-                spec.commandLine().getOut());
+                spec.commandLine().getOut(),
+                spec.commandLine().getErr());
         try (Samples all = sampleOptions.open(samplesPath)) {
             job.run(limit.map(all::limit).orElse(all), options, perChannel, verify);
         }

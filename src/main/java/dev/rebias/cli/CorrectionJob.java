@@ -8,8 +8,6 @@ import dev.rebias.error.PrintableText;
 import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
-import dev.rebias.error.UsageException;
-import dev.rebias.files.OutputFile;
 import dev.rebias.outcome.Outcome;
 import dev.rebias.report.ConsoleReport;
 import dev.rebias.report.JsonReport;
@@ -25,7 +23,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Stream;
 
@@ -34,7 +31,7 @@ final class CorrectionJob {
     private final long start;
     private final ModelPair pair;
     private final CorrectedFile output;
-    private final List<OutputFile> reports;
+    private final ReportFiles reports;
     private final boolean force;
     private final boolean quiet;
     private final PrintWriter out;
@@ -54,17 +51,19 @@ final class CorrectionJob {
             List<Path> reports,
             boolean force,
             boolean quiet,
-            PrintWriter out) {
+            PrintWriter standardOutput,
+            PrintWriter standardError) {
         List<Path> inputs = new ArrayList<>(pair.files());
         inputs.addAll(files(samples));
         this.start = start;
         this.pair = pair;
         this.output = CorrectedFile.check(pair, output, inputs, force);
         inputs.addAll(this.output.paths());
-        this.reports = checkReports(reports, inputs, force);
+        this.reports = new ReportFiles(reports, inputs, force, standardOutput);
         this.force = force;
         this.quiet = quiet;
-        this.out = out;
+        // A report that goes to standard output has it for itself.
+        this.out = ReportFiles.takeStandardOutput(reports) ? standardError : standardOutput;
     }
 
     private static List<Path> files(Path samples) {
@@ -75,18 +74,6 @@ final class CorrectionJob {
             } catch (IOException e) {
                 throw new RebiasException("folder '" + samples + "' cannot be listed: " + Failure.reason(e), e);
             }
-        }
-        return files;
-    }
-
-    private static List<OutputFile> checkReports(List<Path> reports, List<Path> taken, boolean force) {
-        List<OutputFile> files = new ArrayList<>();
-        for (Path report : reports) {
-            if (!report.toString().toLowerCase(Locale.ROOT).endsWith(".json")) {
-                throw new UsageException("report '" + report + "' has an unknown format: name it .json");
-            }
-            files.add(OutputFile.check(report, taken, force));
-            taken.add(report);
         }
         return files;
     }
@@ -108,6 +95,9 @@ final class CorrectionJob {
             result = correction.correct(
                     samples,
                     wanted.toBuilder().perChannel(perChannel).listener(progress).build());
+        } catch (RebiasException e) {
+            reports.write(JsonReport.of(e));
+            throw e;
         }
         Optional<Outcome> worse = result.outcome().filter(Outcome::isWorse);
         boolean published = worse.isEmpty() || force;
@@ -116,7 +106,7 @@ final class CorrectionJob {
             output.write(result);
         }
         Timings timings = new Timings(loaded, result.sweepSeconds(), seconds(writing), seconds(start));
-        reports.forEach(file -> file.write(JsonReport.write(result, timings, perChannel)));
+        reports.write(JsonReport.of(result, timings, perChannel));
         if (!quiet) {
             out.println(PrintableText.format("device: %s", result.deviceChoice()));
             out.print(ConsoleReport.write(result, timings));

@@ -14,19 +14,21 @@ import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Optional;
 
-/** The report in JSON, its primary form (DESIGN.md section 9). Numbers that do not exist (the SQNR of a layer without error) are null. */
+/**
+ * The report in JSON, its primary form: the others show what it says. Its schema is {@code docs/report.schema.json}. Numbers that do not exist (the SQNR of a layer without
+ * error) are null.
+ */
 public final class JsonReport {
     private static final ObjectMapper MAPPER = new ObjectMapper();
 
     private JsonReport() {}
 
     /**
-     * Writes the report.
+     * The report as a tree.
      *
      * @param perChannel whether each layer also gets the standard errors of its corrections
-     * @return UTF-8, ending with a line break
      */
-    public static byte[] write(CorrectionResult result, Timings timings, boolean perChannel) {
+    public static ObjectNode of(CorrectionResult result, Timings timings, boolean perChannel) {
         ObjectNode root = MAPPER.createObjectNode();
         root.put("rebias", Version.current());
         root.put("reference", result.reference().name().toLowerCase(Locale.ROOT));
@@ -53,8 +55,25 @@ public final class JsonReport {
                 .put("spilledBytes", result.spilledBytes());
         ArrayNode warnings = root.putArray("warnings");
         result.warnings().forEach(warnings::add);
+        return root;
+    }
+
+    /** The report of a run that failed. */
+    public static ObjectNode of(RebiasException failure) {
+        ObjectNode root = MAPPER.createObjectNode();
+        root.put("rebias", Version.current());
+        root.putObject("error").put("message", failure.getMessage()).put("exitCode", failure.exitCode());
+        return root;
+    }
+
+    /**
+     * Writes a report.
+     *
+     * @return UTF-8, ending with a line break
+     */
+    public static byte[] write(ObjectNode report) {
         try {
-            String text = MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(root) + "\n";
+            String text = MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(report) + "\n";
             return text.getBytes(StandardCharsets.UTF_8);
         } catch (JsonProcessingException e) {
             throw new RebiasException("the report cannot be written as JSON: " + e.getMessage(), e);
@@ -88,6 +107,7 @@ public final class JsonReport {
         Optional<Moments.Errors> e = m.errors();
         put(to, "mseBefore", e.map(Moments.Errors::mseBefore));
         put(to, "mseAfter", e.map(Moments.Errors::mseAfter));
+        put(to, "signalPower", e.map(Moments.Errors::signalPower));
         put(to, "sqnrBefore", e.flatMap(x -> Decibels.sqnr(x.signalPower(), x.mseBefore())));
         put(to, "sqnrAfter", e.flatMap(x -> Decibels.sqnr(x.signalPower(), x.mseAfter())));
         put(to, "biasShare", e.map(Moments.Errors::biasShare));
