@@ -1,4 +1,4 @@
-// Error moments: from a layer's error and output, the sums from which its correction follows (DESIGN.md section 3), and the correction itself.
+// Error moments: the sums of a layer's errors and outputs from which its correction follows.
 //
 // error_moments_warp, error_moments_block, error_moments_features
 //   in   a       float [rows, channels, inner]   the error (of the weights' difference), or the reference's output
@@ -8,29 +8,22 @@
 //   written is 32 bytes per piece of up to 8192 elements.
 // error_moments_fold
 //   adds the parts to totals double [5, channels], samples one after another: a sample's sums do not depend on the batch it came in.
-// error_moments_solve
-//   turns totals into the correction. One block; channels are few.
 //
 // A piece never spans samples or channels, and its order of summation follows from its length alone, not from where it lies: a sample's sums are the same
 // in every row of every batch.
 // Sums are double: e^2 of a million positions keeps 9 digits.
 #include "rebias.cuh"
 
-// e = a + (b_f - b_q) where a is the error; (a + b_f) - (q + b_q) where it is the reference's output. y_f = e + y_q.
+// e = a where a is the error; a - q where it is the reference's output. y_f = e + q. The biases' part is added on the host, in closed form.
 struct Sums {
     double e, ee, f, ff;
 };
 
-struct Bias {
-    double reference, shift;
-    bool difference;
-};
-
-__device__ __forceinline__ void add(Sums& s, float a, float q, const Bias& b) {
+__device__ __forceinline__ void add(Sums& s, float a, float q, bool difference) {
     double x = a;
     double y = q;
-    double e = (b.difference ? x - y : x) + b.shift;
-    double f = (b.difference ? x : x + y) + b.reference;
+    double e = difference ? x - y : x;
+    double f = difference ? x : x + y;
     s.e += e;
     s.ee += e * e;
     s.f += f;
@@ -44,7 +37,7 @@ __device__ __forceinline__ float4 load_four(const float* __restrict__ at, bool a
 // The part of one of `threads` threads in a piece: every threads-th four elements, and of what is left behind them every threads-th. Which elements a thread
 // adds, and in which order, follows from their places in the piece; where the piece lies decides only whether four can be read at once.
 __device__ __forceinline__ Sums sum_piece(const float* __restrict__ a, const float* __restrict__ q, long long start, int length, int thread, int threads,
-                                          const Bias& b) {
+                                          bool difference) {
     Sums s = {0, 0, 0, 0};
     int fours = length / 4;
     bool aligned = (start & 3) == 0;
@@ -54,13 +47,13 @@ __device__ __forceinline__ Sums sum_piece(const float* __restrict__ a, const flo
     for (int i = thread; i < fours; i += threads) {
         float4 x = load_four(a + 4 * i, aligned);
         float4 y = load_four(q + 4 * i, aligned);
-        add(s, x.x, y.x, b);
-        add(s, x.y, y.y, b);
-        add(s, x.z, y.z, b);
-        add(s, x.w, y.w, b);
+        add(s, x.x, y.x, difference);
+        add(s, x.y, y.y, difference);
+        add(s, x.z, y.z, difference);
+        add(s, x.w, y.w, difference);
     }
 #pragma unroll 1
-    for (int i = 4 * fours + thread; i < length; i += threads) add(s, a[i], q[i], b);
+    for (int i = 4 * fours + thread; i < length; i += threads) add(s, a[i], q[i], difference);
     return s;
 }
 
@@ -102,28 +95,24 @@ __device__ __forceinline__ Piece piece_of(long long piece, int channels, long lo
 
 // Short pieces: one warp each, 8 warps per block.
 extern "C" __global__ void __launch_bounds__(256) error_moments_warp(const float* __restrict__ a, const float* __restrict__ q,
-                                                                     const double* __restrict__ bias, const double* __restrict__ reference_bias,
                                                                      double* __restrict__ parts, long long pieces, int channels, long long inner,
                                                                      int chunks, int difference) {
     long long piece = (long long)blockIdx.x * (256 / WARP) + threadIdx.x / WARP;
     if (piece >= pieces) return;
     Piece p = piece_of(piece, channels, inner, chunks);
-    Bias b = {reference_bias[p.channel], reference_bias[p.channel] - bias[p.channel], difference != 0};
     int lane = threadIdx.x % WARP;
-    double sum = sum_warp(sum_piece(a, q, p.start, p.length, lane, WARP, b), lane);
+    double sum = sum_warp(sum_piece(a, q, p.start, p.length, lane, WARP, difference != 0), lane);
     if (lane % 8 == 0) parts[4 * p.part + lane / 8] = sum;
 }
 
 // Long pieces: one block each.
 extern "C" __global__ void __launch_bounds__(256) error_moments_block(const float* __restrict__ a, const float* __restrict__ q,
-                                                                      const double* __restrict__ bias, const double* __restrict__ reference_bias,
                                                                       double* __restrict__ parts, int channels, long long inner, int chunks,
                                                                       int difference) {
     __shared__ double warps[256 / WARP][4];
     Piece p = piece_of(blockIdx.x, channels, inner, chunks);
-    Bias b = {reference_bias[p.channel], reference_bias[p.channel] - bias[p.channel], difference != 0};
     int lane = threadIdx.x % WARP;
-    double sum = sum_warp(sum_piece(a, q, p.start, p.length, threadIdx.x, 256, b), lane);
+    double sum = sum_warp(sum_piece(a, q, p.start, p.length, threadIdx.x, 256, difference != 0), lane);
     if (lane % 8 == 0) warps[threadIdx.x / WARP][lane / 8] = sum;
     __syncthreads();
     if (threadIdx.x < 4) {
@@ -136,21 +125,19 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_block(const floa
 // Channels last (inner = 1): one thread per channel and run of rows; neighbouring threads read neighbouring channels.
 //   a, q: float [units, rows, channels]; a unit's rows are cut into chunks of FEATURE_ROWS.
 extern "C" __global__ void __launch_bounds__(256) error_moments_features(const float* __restrict__ a, const float* __restrict__ q,
-                                                                         const double* __restrict__ bias,
-                                                                         const double* __restrict__ reference_bias, double* __restrict__ parts,
+                                                                         double* __restrict__ parts,
                                                                          long long units, long long rows, int channels, int chunks, int difference) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= units * chunks * channels) return;
     int channel = (int)(i % channels);
     int chunk = (int)(i / channels % chunks);
     long long unit = i / channels / chunks;
-    Bias b = {reference_bias[channel], reference_bias[channel] - bias[channel], difference != 0};
     Sums s = {0, 0, 0, 0};
     long long end = (long long)(chunk + 1) * FEATURE_ROWS;
     end = end < rows ? end : rows;
     for (long long row = (long long)chunk * FEATURE_ROWS; row < end; row++) {
         long long at = (unit * rows + row) * channels + channel;
-        add(s, a[at], q[at], b);
+        add(s, a[at], q[at], difference != 0);
     }
     parts[4 * i] = s.e;
     parts[4 * i + 1] = s.ee;
@@ -159,10 +146,9 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_features(const f
 }
 
 // parts [units, per_unit, channels, 4] -> totals [5, channels]: the four sums, and the sum over samples of the squared mean of e within one.
-//   positions: values per unit and channel; weight: samples per unit (1, but where a batch cannot be told apart); alike: by what sums are multiplied, so that
-//   samples of other sizes count as much as those of the first batch (1 for these).
+//   positions: values per unit and channel; weight: samples per unit (1, but where a batch cannot be told apart).
 extern "C" __global__ void __launch_bounds__(256) error_moments_fold(const double* __restrict__ parts, double* __restrict__ totals, long long units,
-                                                                     int per_unit, int channels, double positions, double weight, double alike) {
+                                                                     int per_unit, int channels, double positions, double weight) {
     int c = blockIdx.x * 256 + threadIdx.x;
     if (c >= channels) return;
     double total[5];
@@ -173,63 +159,9 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_fold(const doubl
             long long at = ((unit * per_unit + p) * channels + c) * 4;
             for (int s = 0; s < 4; s++) own[s] += parts[at + s];
         }
-        for (int s = 0; s < 4; s++) total[s] += alike * own[s];
+        for (int s = 0; s < 4; s++) total[s] += own[s];
         double mean = own[0] / positions;
         total[4] += mean * mean * weight;
     }
     for (int s = 0; s < 5; s++) totals[(long long)s * channels + c] = total[s];
-}
-
-// totals -> delta float [channels]; corrected float [channels]: bias + delta; result double [4]: MSE before, MSE after, squared bias, power of y_f,
-// each a mean over channels.
-//   steps: float [channels], the step of an integer bias, or null: delta is then what the float bias really moves by.
-// The mean error of channel c rounded to what its bias can hold where it is stored; infinite where it can't.
-// form: 0 floats, 1 halves, 2 whole steps: grid then holds [channels] lowest and highest numbers of steps that the bias may move by, then the steps as floats.
-__device__ double correction(double bias, double mean, const double* __restrict__ grid, int form, int c, int channels) {
-    if (form == 0) return (double)(float)(bias + mean) - bias;
-    if (form == 1) {
-        double value = bias + mean;
-        double size = fabs(value);
-        if (!(size > 0)) return mean;
-        // 11 bits of significand; the smallest step is 2^-24, the largest finite half 65504. A power of two is its exponent's bits alone.
-        long long exponent = (__double_as_longlong(size) >> 52) - 1033;
-        if (exponent < -24) exponent = -24;
-        double step = __longlong_as_double((exponent + 1023) << 52);
-        double steps = __longlong_as_double((1023 - exponent) << 52);
-        double rounded = rint(value * steps) * step;
-        return fabs(rounded) > 65504.0 ? (double)INFINITY_F : rounded - bias;
-    }
-    double step = reinterpret_cast<const float*>(grid + 2ll * channels)[c];
-    if (mean == 0 || mean != mean) return mean;
-    double moved = rint(mean / step);
-    return moved >= grid[c] && moved <= grid[channels + c] ? moved * step : (double)INFINITY_F;
-}
-
-extern "C" __global__ void __launch_bounds__(256) error_moments_solve(const double* __restrict__ totals, const double* __restrict__ bias,
-                                                                      const double* __restrict__ grid, int form, float* __restrict__ delta,
-                                                                      float* __restrict__ corrected, double* __restrict__ result, int channels,
-                                                                      double count) {
-    __shared__ double lanes[256][4];
-    double own[4] = {0, 0, 0, 0};
-    for (int c = threadIdx.x; c < channels; c += 256) {
-        double mean = totals[c] / count;
-        double squares = totals[(long long)channels + c] / count;
-        double d = correction(bias[c], mean, grid, form, c, channels);
-        double variance = squares - mean * mean;
-        delta[c] = (float)d;
-        if (isinf(d)) d = 0;  // the channel keeps its bias
-        corrected[c] = (float)(bias[c] + d);
-        own[0] += squares;
-        // variance + (mean - delta)^2 is E[e^2] - 2 delta E[e] + delta^2, and never negative in floating point.
-        own[1] += (variance > 0 ? variance : 0) + (mean - d) * (mean - d);
-        own[2] += mean * mean;
-        own[3] += totals[3ll * channels + c] / count;
-    }
-    for (int s = 0; s < 4; s++) lanes[threadIdx.x][s] = own[s];
-    __syncthreads();
-    if (threadIdx.x < 4) {
-        double total = 0;
-        for (int t = 0; t < 256; t++) total += lanes[t][threadIdx.x];
-        result[threadIdx.x] = total / channels;
-    }
 }

@@ -2,7 +2,7 @@ package dev.rebias;
 
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.Preferences;
 import dev.rebias.device.Transfers;
 import dev.rebias.device.Upcoming;

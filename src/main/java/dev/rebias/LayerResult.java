@@ -1,6 +1,6 @@
 package dev.rebias;
 
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import java.util.Optional;
 
 /**

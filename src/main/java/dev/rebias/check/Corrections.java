@@ -6,7 +6,7 @@ import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;

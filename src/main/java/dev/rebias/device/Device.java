@@ -1,9 +1,11 @@
 package dev.rebias.device;
 
-import dev.rebias.op.BiasGrid;
+import dev.rebias.op.LayerOp;
 import dev.rebias.op.Op;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Something that holds tensors and runs operations on them. Calls may return before the device has done the work; whatever reads a result
@@ -67,44 +69,31 @@ public interface Device extends Preferences, AutoCloseable {
     PreparedOp prepare(Op op, List<Operand> operands);
 
     /**
-     * A new accumulator of a layer's errors.
+     * New sums of a layer's errors.
      *
-     * @param bias the quantised layer's bias before the correction, one value per output channel
-     * @param referenceBias the float layer's bias
-     * @param grid the values that the layer's bias can take in its file
+     * @param op the layer's, which says along which axis of its output channels lie
+     * @param difference whether the first tensors are the float layer's output and the error is the difference of both, instead of the error itself
      */
-    ErrorMoments errorMoments(double[] bias, double[] referenceBias, BiasGrid grid);
+    ErrorSums errorSums(LayerOp op, int channels, boolean difference);
 
     /**
-     * A new accumulator of what a layer's weights meet, where only the mean error is wanted. Parameters as for {@link #errorMoments}.
+     * New sums of a layer's input by class of taps.
      *
-     * @param weights by how much the weights are off; where the data are integers, so are those that it is given
+     * @param op the layer's
+     * @param weights the shape of its weights
+     * @param dataType UINT8 or INT8 where the data are integers, else empty
+     * @param zero the integers' zero point, which is subtracted, else 0
      */
-    InputMoments inputMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights);
+    ClassSums classSums(LayerOp op, long[] weights, Optional<ElementType> dataType, long zero);
 
     /**
-     * A new accumulator of what a layer's weights meet in both networks, where only the mean error is wanted, on a device of which {@link #prefersJointMoments} holds. Parameters as for {@link #inputMoments}.
-     */
-    default JointInputMoments jointMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
-        throw new IllegalStateException("this device computes every error");
-    }
-
-    /**
-     * A new accumulator of what a layer's weights meet, from which also the squares of the errors follow; for layers of which {@link #prefersInputSquares} holds.
-     * Parameters as for {@link #inputMoments}.
+     * New sums of products of two columns of a layer's input.
      *
-     * @param perSample whether the means within single samples are wanted, as statistics of single channels need them
+     * @param layer a pointwise convolution of one group on 8-bit integers
+     * @param joint whether the float layer has an input of its own
+     * @param perSample whether the squared means within single samples are wanted
      */
-    default InputMoments inputSquares(
-            double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
-        throw new IllegalStateException("this device computes every error");
-    }
-
-    /** A new accumulator of what a layer's weights meet in both networks, from which also the squares of the errors follow; for layers of which {@link #prefersJointSquares} holds. Parameters as for {@link #inputSquares}. */
-    default JointInputSquares jointSquares(
-            double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
-        throw new IllegalStateException("this device computes every error");
-    }
+    Gram gram(WeightError layer, boolean joint, boolean perSample);
 
     Transfers transfers();
 

@@ -1,29 +1,16 @@
 package dev.rebias.device;
 
-/** What a device would rather compute than every error of a layer. Nothing else, by default: plans for such a device can be made without it. */
+/** How a device would rather find a layer's errors than by computing every one. By default it would not: a plan for such a device can be made without it. */
 public interface Preferences {
-    /** Whether the device finds mean errors by {@link Device#jointMoments}, with less work than computing every error. */
-    default boolean prefersJointMoments() {
+    /** Whether the device finds such a layer's errors with less work in this way than by computing every one. Mean errors alone always follow from {@link Device#classSums}. */
+    default boolean prefers(Method method, WeightError layer) {
         return false;
     }
 
     /**
-     * Whether the device finds such a layer's errors and their squares with less work by {@link Device#inputSquares} than by computing every error. A device that has no other way than
-     * computing them never does.
+     * Whether such a layer runs a second time, with its correction and with what follows, in no more time than storing its output until the correction is known would take.
      */
-    default boolean prefersInputSquares(WeightError weights) {
-        return false;
-    }
-
-    /** The same of {@link Device#jointSquares}, where the float layer has data of its own. */
-    default boolean prefersJointSquares(WeightError weights) {
-        return false;
-    }
-
-    /**
-     * Whether such a layer runs a second time, with its correction and with what follows, in no more time than its output would take to wait until the correction is known.
-     */
-    default boolean prefersRunningAgain(WeightError weights) {
+    default boolean prefersRunningAgain(WeightError layer) {
         return false;
     }
 }

@@ -22,4 +22,28 @@ public record WeightError(
         double[] reference,
         Optional<ElementType> dataType,
         double scale,
-        long zero) {}
+        long zero) {
+    /**
+     * The weights of the error of a pointwise layer where each network has an input of its own, over the columns (p, v) of {@link GramTotals}: [channels, 2 inputs].
+     */
+    public double[] jointErrors() {
+        return besides(difference);
+    }
+
+    /** The weights of the float output in the same way. */
+    public double[] jointOutputs() {
+        return besides(reference);
+    }
+
+    /** In each row a matrix's, then W_f in terms of floats. */
+    private double[] besides(double[] left) {
+        int inputs = Math.toIntExact(shape[1]);
+        double[] both = new double[2 * left.length];
+        for (int i = 0; i < left.length; i++) {
+            int row = i / inputs * inputs;
+            both[row + i] = left[i];
+            both[row + inputs + i] = reference[i] / scale;
+        }
+        return both;
+    }
+}

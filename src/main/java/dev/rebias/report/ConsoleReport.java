@@ -2,7 +2,7 @@ package dev.rebias.report;
 
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.error.PrintableText;
 import java.util.Locale;
 import java.util.Optional;

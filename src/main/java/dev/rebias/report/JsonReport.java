@@ -7,7 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.Version;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.error.RebiasException;
 import dev.rebias.outcome.Outcome;
 import java.nio.charset.StandardCharsets;

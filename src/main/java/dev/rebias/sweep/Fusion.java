@@ -133,7 +133,7 @@ final class Fusion {
                 .orElseThrow();
         return new Step.Run(
                 layer.name() + " to " + behind.name(),
-                layer.role(),
+                layer.purpose(),
                 new LayerGroup(layer.op(), group, place),
                 operands,
                 inputs,
@@ -205,7 +205,7 @@ final class Fusion {
                 : first + " to " + runs.get(runs.size() - 1).name();
         return new Step.Run(
                 name,
-                Step.Role.OTHER,
+                Step.Purpose.OTHER,
                 new ElementwiseGroup(
                         operands.size(),
                         members,

@@ -1,6 +1,6 @@
 package dev.rebias.sweep;
 
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import java.util.Optional;
 
 /**

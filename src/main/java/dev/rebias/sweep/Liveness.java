@@ -64,7 +64,7 @@ final class Liveness {
         for (List<Step> segment : steps) {
             for (Step step : segment) {
                 if (step instanceof Step.Run run
-                        && (run.role() != Step.Role.OTHER
+                        && (run.purpose() != Step.Purpose.OTHER
                                 || run.inputs().stream().anyMatch(computed::contains))) {
                     computed.addAll(run.outputs());
                 }

@@ -1,5 +1,6 @@
 package dev.rebias.sweep;
 
+import dev.rebias.device.Method;
 import dev.rebias.device.Upcoming;
 import dev.rebias.device.WeightError;
 import dev.rebias.model.LayerPair;
@@ -50,22 +51,22 @@ public record Plan(
         return LayerSizes.upcoming(this, inputShapes);
     }
 
-    /** How a layer's errors are found: from its input in the quantised network, or with the reference {@code NETWORK} from its inputs in both. */
-    public enum Method {
-        /** By computing every one. */
-        ERRORS,
-        /** Their means only, from those of the layer's input. */
-        INPUT_MEANS,
-        /** From the means of the layer's input and of products of two of its channels. */
-        INPUT_SQUARES
-    }
-
     /**
-     * How a layer's errors are found, and by how much its weights are off.
+     * How a layer is measured, and by how much its weights are off.
      *
+     * @param methods the first tells its mean errors, the last how large they are, where that is wanted
      * @param weights of a run of two nodes, those of the one convolution that does the same as both
      */
-    public record Measured(Method method, WeightError weights) {}
+    public record Measured(List<Method> methods, WeightError weights) {
+        public Measured {
+            methods = List.copyOf(methods);
+        }
+
+        /** Whether every one of its errors is computed. */
+        public boolean computesErrors() {
+            return methods.contains(Method.ERRORS);
+        }
+    }
 
     /**
      * The steps between two barriers.

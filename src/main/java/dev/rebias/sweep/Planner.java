@@ -1,8 +1,10 @@
 package dev.rebias.sweep;
 
+import dev.rebias.device.Method;
 import dev.rebias.device.Operand;
 import dev.rebias.device.Preferences;
 import dev.rebias.device.WeightError;
+import dev.rebias.measure.Role;
 import dev.rebias.model.Bridge;
 import dev.rebias.model.Graph;
 import dev.rebias.model.Layer;
@@ -112,26 +114,32 @@ public final class Planner {
     /** The float network's means depend on no correction: it runs in the first segment, from its inputs to the last layer's. */
     private void planReferences() {
         for (int i = 0; i < layers.size(); i++) {
-            if (measured.get(i).method() == Plan.Method.INPUT_MEANS) {
-                add(new Step.MeasureReference(i, floatData(layers.get(i).floating())));
-            }
+            add(new Step.Measure(
+                    i, Role.REFERENCE_INPUT, List.of(floatData(layers.get(i).floating()))));
         }
     }
 
+    /**
+     * How a layer is measured. In the reference {@code LAYER} mean errors of layers on integers come from sums of these, which are exact: the same bits on every device, for every batch size and division of
+     * the samples.
+     */
     private Plan.Measured measured(LayerPair pair) {
         WeightError weights = WeightErrors.of(pair.quantized(), pair.floating());
         boolean layer = reference == Reference.LAYER;
-        if (!errors && (layer || device.prefersJointMoments())) {
-            return new Plan.Measured(Plan.Method.INPUT_MEANS, weights);
+        if (!errors) {
+            return new Plan.Measured(List.of(Method.CLASS_SUMS), weights);
         }
+        Method gram = layer ? Method.GRAM : Method.JOINT_GRAM;
         // Products of one position for each sample are more work than its errors.
-        boolean bySquares = errors
-                && oneShape
-                && (layer
-                        ? device.prefersInputSquares(weights)
-                        : device.prefersJointSquares(weights)
-                                && !pooled.contains(pair.quantized().data()));
-        return new Plan.Measured(bySquares ? Plan.Method.INPUT_SQUARES : Plan.Method.ERRORS, weights);
+        boolean onePosition = !layer && pooled.contains(pair.quantized().data());
+        if (oneShape && !onePosition && device.prefers(gram, weights)) {
+            return new Plan.Measured(List.of(gram), weights);
+        }
+        return new Plan.Measured(
+                layer && weights.dataType().isPresent()
+                        ? List.of(Method.CLASS_SUMS, Method.ERRORS)
+                        : List.of(Method.ERRORS),
+                weights);
     }
 
     private int newTensor(Map<String, Integer> names, String name) {
@@ -226,16 +234,18 @@ public final class Planner {
         Layer f = layers.get(index).floating();
         int output = tensors++;
         // Where errors follow from the input, the correction is known before the layer runs.
-        boolean computed = measured.get(index).method() == Plan.Method.ERRORS;
+        boolean computed = measured.get(index).computesErrors();
         boolean runsBehind = !computed || runsAgain(index);
+        List<Method> methods = measured.get(index).methods();
+        if (methods.contains(Method.CLASS_SUMS) || methods.contains(Method.GRAM)) {
+            add(new Step.Measure(index, Role.INPUT, List.of(quantizedTensors.get(measured(q)))));
+        } else if (methods.contains(Method.JOINT_GRAM)) {
+            add(new Step.Measure(index, Role.INPUTS, List.of(floatData(f), quantizedTensors.get(measured(q)))));
+        }
         if (computed) {
             quantized(q, output).forEach(this::add);
             int compared = reference == Reference.LAYER ? error(index, q, f) : floatTensor(withoutBias(f));
-            add(new Step.Measure(index, compared, output));
-        } else if (reference == Reference.NETWORK && errors) {
-            add(new Step.MeasureInputs(index, floatData(f), quantizedTensors.get(measured(q))));
-        } else {
-            add(new Step.MeasureInput(index, quantizedTensors.get(measured(q))));
+            add(new Step.Measure(index, Role.OUTPUTS, List.of(compared, output)));
         }
         int bias = -1;
         if (neededByLayers.contains(q.output())) {
@@ -268,7 +278,7 @@ public final class Planner {
                 .map(integers -> integerLayer(name, q, integers, output))
                 .orElseGet(() -> layer(
                         name,
-                        Step.Role.QUANTIZED,
+                        Step.Purpose.QUANTIZED,
                         q.op(),
                         q.weightShape(),
                         q.weights(),
@@ -290,11 +300,11 @@ public final class Planner {
         Layer.First first = q.first().get();
         int between = error(name, WeightErrors.first(q, f), first.integers(), first.data());
         int carried = tensors++;
-        add(layer(name, Step.Role.ERROR, f.op(), f.weightShape(), f.weights(), between, carried));
+        add(layer(name, Step.Purpose.ERROR, f.op(), f.weightShape(), f.weights(), between, carried));
         int sum = tensors++;
         add(new Step.Run(
                 name,
-                Step.Role.ERROR,
+                Step.Purpose.ERROR,
                 OnnxOp.add(),
                 List.of(new Operand.Variable(), new Operand.Variable()),
                 List.of(own, carried),
@@ -311,7 +321,7 @@ public final class Planner {
         HostTensor difference = HostTensor.of(toFloats(weights.difference()), weights.shape());
         add(new Step.Run(
                 name,
-                Step.Role.ERROR,
+                Step.Purpose.ERROR,
                 op,
                 List.of(new Operand.Variable(), new Operand.Constant(difference), new Operand.Absent()),
                 List.of(quantizedTensors.get(integers.map(Layer.Integers::data).orElse(data))),
@@ -333,7 +343,7 @@ public final class Planner {
             Layer.Integers own = first.integers().orElseThrow();
             return new Step.Run(
                     "first half of quantised layer '" + q.name() + "'",
-                    Step.Role.QUANTIZED,
+                    Step.Purpose.QUANTIZED,
                     new IntegerLayer(first.op(), own.type(), own.zero()),
                     List.of(
                             new Operand.Variable(),
@@ -360,7 +370,7 @@ public final class Planner {
                     int sum = newTensor(floatTensors, withoutBias(f));
                     add(layer(
                             "float layer '" + f.name() + "'",
-                            Step.Role.FLOAT,
+                            Step.Purpose.FLOAT,
                             f.op(),
                             f.weightShape(),
                             f.weights(),
@@ -421,7 +431,7 @@ public final class Planner {
         List<Integer> outputs = new ArrayList<>();
         node.outputs().stream().filter(o -> !o.isEmpty()).forEach(o -> outputs.add(newTensor(names, o)));
         return new Step.Run(
-                "node '" + node.name() + "' of the " + model, Step.Role.OTHER, node.op(), operands, inputs, outputs);
+                "node '" + node.name() + "' of the " + model, Step.Purpose.OTHER, node.op(), operands, inputs, outputs);
     }
 
     /** The name under which a float layer's output without its bias is known; no tensor of a model can have it. */
@@ -430,19 +440,19 @@ public final class Planner {
     }
 
     private static Step.Run layer(
-            String name, Step.Role role, LayerOp op, long[] weightShape, double[] weights, int data, int output) {
+            String name, Step.Purpose purpose, LayerOp op, long[] weightShape, double[] weights, int data, int output) {
         List<Operand> operands = List.of(
                 new Operand.Variable(),
                 new Operand.Constant(HostTensor.of(toFloats(weights), weightShape)),
                 new Operand.Absent());
-        return new Step.Run(name, role, op, operands, List.of(data), List.of(output));
+        return new Step.Run(name, purpose, op, operands, List.of(data), List.of(output));
     }
 
     private static Step.Run addBias(Layer f, int sum, int output) {
         Operand bias = new Operand.Constant(HostTensor.of(toFloats(f.bias()), f.biasShape()));
         return new Step.Run(
                 "bias of float layer '" + f.name() + "'",
-                Step.Role.OTHER,
+                Step.Purpose.OTHER,
                 OnnxOp.add(),
                 List.of(new Operand.Variable(), bias),
                 List.of(sum),
@@ -452,7 +462,7 @@ public final class Planner {
     private static Step.Run addBias(String layer, int sum, int bias, int output) {
         return new Step.Run(
                 "corrected bias of layer '" + layer + "'",
-                Step.Role.OTHER,
+                Step.Purpose.OTHER,
                 OnnxOp.add(),
                 List.of(new Operand.Variable(), new Operand.Variable()),
                 List.of(sum, bias),
@@ -467,7 +477,7 @@ public final class Planner {
         IntegerLayer op = new IntegerLayer(q.op(), integers.type(), integers.zero());
         return new Step.Run(
                 name,
-                Step.Role.QUANTIZED,
+                Step.Purpose.QUANTIZED,
                 op,
                 operands,
                 List.of(quantizedTensors.get(integers.data())),

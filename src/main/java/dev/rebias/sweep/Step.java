@@ -2,6 +2,7 @@ package dev.rebias.sweep;
 
 import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.Operand;
+import dev.rebias.measure.Role;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
@@ -18,7 +19,7 @@ sealed interface Step {
     List<Integer> uses();
 
     /** What an operation is there for. */
-    enum Role {
+    enum Purpose {
         QUANTIZED,
         FLOAT,
         ERROR,
@@ -29,11 +30,11 @@ sealed interface Step {
      * Runs an operation.
      *
      * @param name for messages: the node and the model it is from
-     * @param role of a layer: what of
+     * @param purpose of a layer: what of
      * @param inputs the tensors for the variable operands, in order
      * @param outputs the tensors it makes, in order; outputs that a node leaves out are not counted
      */
-    record Run(String name, Role role, Op op, List<Operand> operands, List<Integer> inputs, List<Integer> outputs)
+    record Run(String name, Purpose purpose, Op op, List<Operand> operands, List<Integer> inputs, List<Integer> outputs)
             implements Step {
         public Run {
             operands = List.copyOf(operands);
@@ -43,8 +44,8 @@ sealed interface Step {
 
         /** The kind of work, for {@link Profile}. */
         String work() {
-            if (role != Role.OTHER) {
-                return role.name().toLowerCase(Locale.ROOT) + " " + op.type();
+            if (purpose != Purpose.OTHER) {
+                return purpose.name().toLowerCase(Locale.ROOT) + " " + op.type();
             }
             boolean single = op instanceof OnnxOp o && ElementwiseGroup.admits(o);
             boolean elementwise = single || op instanceof ElementwiseGroup;
@@ -83,56 +84,20 @@ sealed interface Step {
     record LayerRun(LayerOp op, int data, long[] weights) {}
 
     /**
-     * Adds to a layer's error moments.
+     * Adds to what is measured of a layer.
      *
      * @param layer the layer's position among the pairs
-     * @param compared the error itself (reference {@code layer}), or the float network's output ({@code network})
-     * @param output the quantised layer's output
+     * @param role which of the layer's tensors they are
+     * @param tensors as the role says
      */
-    record Measure(int layer, int compared, int output) implements Step {
-        @Override
-        public List<Integer> uses() {
-            return List.of(compared, output);
+    record Measure(int layer, Role role, List<Integer> tensors) implements Step {
+        public Measure {
+            tensors = List.copyOf(tensors);
         }
-    }
 
-    /**
-     * Adds to what a layer's weights meet in the quantised network.
-     *
-     * @param layer the layer's position among the pairs
-     * @param data the layer's data
-     */
-    record MeasureInput(int layer, int data) implements Step {
         @Override
         public List<Integer> uses() {
-            return List.of(data);
-        }
-    }
-
-    /**
-     * Adds to what a layer's weights meet in the float network.
-     *
-     * @param layer the layer's position among the pairs
-     * @param data the float layer's data
-     */
-    record MeasureReference(int layer, int data) implements Step {
-        @Override
-        public List<Integer> uses() {
-            return List.of(data);
-        }
-    }
-
-    /**
-     * Adds to what a layer's weights meet in both networks at once.
-     *
-     * @param layer the layer's position among the pairs
-     * @param reference the float layer's data
-     * @param data the quantised layer's
-     */
-    record MeasureInputs(int layer, int reference, int data) implements Step {
-        @Override
-        public List<Integer> uses() {
-            return List.of(reference, data);
+            return tensors;
         }
     }
 }

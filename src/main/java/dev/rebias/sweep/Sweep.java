@@ -1,27 +1,20 @@
 package dev.rebias.sweep;
 
 import dev.rebias.device.Device;
-import dev.rebias.device.ErrorMoments;
-import dev.rebias.device.InputMoments;
-import dev.rebias.device.JointInputMoments;
-import dev.rebias.device.JointInputSquares;
-import dev.rebias.device.Measurement;
-import dev.rebias.device.Moments;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
-import dev.rebias.device.WeightError;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.measure.Biases;
+import dev.rebias.measure.Measurement;
+import dev.rebias.measure.Moments;
+import dev.rebias.measure.Role;
 import dev.rebias.model.LayerPair;
 import dev.rebias.op.BiasGrid;
-import dev.rebias.op.LayerOp;
-import dev.rebias.op.ShapeRules;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
-import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -53,8 +46,6 @@ public final class Sweep implements AutoCloseable {
 
     private final Frontier frontier;
     private final Profile profile = new Profile();
-    /** The shapes of the float layers' data in the first batch, where they go ahead. */
-    private final long[][] referenceShapes;
     /** Why samples could not be read. */
     private Optional<RuntimeException> unreadable = Optional.empty();
     /** The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments. */
@@ -93,7 +84,6 @@ public final class Sweep implements AutoCloseable {
         this.perChannel = perChannel;
         this.device = device;
         this.shared = new Tensor[plan.tensors()];
-        this.referenceShapes = new long[plan.layers().size()][];
         this.frontier = new Frontier(device, memoryLimit);
         try {
             for (int i = 0; i < plan.layers().size(); i++) {
@@ -107,21 +97,14 @@ public final class Sweep implements AutoCloseable {
 
     private Measurement measurement(int layer, BiasGrid grid) {
         LayerPair pair = plan.layers().get(layer);
-        double[] bias = pair.quantized().bias();
-        double[] referenceBias = pair.floating().bias();
-        WeightError weights = plan.measured().get(layer).weights();
-        boolean joint = plan.reference() == Reference.NETWORK;
-        return switch (plan.measured().get(layer).method()) {
-            case ERRORS -> device.errorMoments(bias, referenceBias, grid);
-            case INPUT_MEANS ->
-                joint
-                        ? device.jointMoments(bias, referenceBias, grid, weights)
-                        : device.inputMoments(bias, referenceBias, grid, weights);
-            case INPUT_SQUARES ->
-                joint
-                        ? device.jointSquares(bias, referenceBias, grid, weights, perChannel)
-                        : device.inputSquares(bias, referenceBias, grid, weights, perChannel);
-        };
+        Plan.Measured measured = plan.measured().get(layer);
+        return new Measurement(
+                device,
+                measured.weights(),
+                new Biases(pair.quantized().bias(), pair.floating().bias(), grid),
+                measured.methods(),
+                plan.reference() == Reference.NETWORK,
+                perChannel);
     }
 
     /**
@@ -296,11 +279,6 @@ public final class Sweep implements AutoCloseable {
         return plan.errors() ? m : m.withoutErrors();
     }
 
-    private int channelAxis(int layer, Tensor output) {
-        LayerOp op = plan.layers().get(layer).quantized().op();
-        return op.channelAxis(output.shape().length);
-    }
-
     private List<LayerMoments> read(Workers workers) {
         long start = System.nanoTime();
         LayerMoments[] all = new LayerMoments[moments.size()];
@@ -413,12 +391,6 @@ public final class Sweep implements AutoCloseable {
                 Step step = segment.steps().get(i);
                 if (step instanceof Step.Measure measure) {
                     measure(measure, tensors, batch);
-                } else if (step instanceof Step.MeasureInput measure) {
-                    measure(measure, tensors, batch);
-                } else if (step instanceof Step.MeasureReference measure) {
-                    measure(measure, tensors, batch);
-                } else if (step instanceof Step.MeasureInputs measure) {
-                    measure(measure, tensors, batch);
                 } else {
                     prepared.get(i).orElseThrow().run(tensors, shared);
                 }
@@ -446,84 +418,17 @@ public final class Sweep implements AutoCloseable {
             profile.add(work, System.nanoTime() - start, bytes, 0);
         }
 
-        private void measure(Step.MeasureInput step, Tensor[] tensors, int batch) {
-            Tensor data = tensors[step.data()];
-            requireFitting(step.layer(), data);
-            // All batches' samples are of one shape.
-            if (batch == 0 && referenceShapes[step.layer()] != null) {
-                requireAlike(step.layer(), "inputs", data.shape(), referenceShapes[step.layer()]);
-            }
+        private void measure(Step.Measure step, Tensor[] tensors, int batch) {
+            List<Tensor> measured = step.tensors().stream().map(t -> tensors[t]).toList();
             long start = System.nanoTime();
-            ((InputMoments) of(step.layer(), batch)).addInput(data, numbered(batch), frontier.samples(batch));
-            spent("input moments", start, data.bytes());
-        }
-
-        private void measure(Step.MeasureReference step, Tensor[] tensors, int batch) {
-            Tensor data = tensors[step.data()];
-            requireFloats(step.layer(), data);
-            long start = System.nanoTime();
-            ((JointInputMoments) of(step.layer(), batch)).addReference(data, numbered(batch), frontier.samples(batch));
-            if (batch == 0) {
-                referenceShapes[step.layer()] = data.shape();
-            }
-            spent("input moments", start, data.bytes());
-        }
-
-        private void measure(Step.MeasureInputs step, Tensor[] tensors, int batch) {
-            Tensor data = tensors[step.data()];
-            Tensor reference = tensors[step.reference()];
-            requireFitting(step.layer(), data);
-            requireFloats(step.layer(), reference);
-            requireAlike(step.layer(), "inputs", data.shape(), reference.shape());
-            long start = System.nanoTime();
-            ((JointInputSquares) of(step.layer(), batch))
-                    .addInputs(reference, data, numbered(batch), frontier.samples(batch));
-            spent("input moments", start, data.bytes() + reference.bytes());
-        }
-
-        /** What only measures a layer's data is as particular about them as the layer. */
-        private void requireFitting(int layer, Tensor data) {
-            WeightError weights = plan.measured().get(layer).weights();
-            requireFitting(layer, data, weights.dataType().orElse(ElementType.FLOAT));
-        }
-
-        private void requireFloats(int layer, Tensor data) {
-            requireFitting(layer, data, ElementType.FLOAT);
-        }
-
-        private void requireFitting(int layer, Tensor data, ElementType type) {
-            WeightError weights = plan.measured().get(layer).weights();
             try {
-                ShapeRules.checkLayer(
-                        weights.op(), type, data.type(), data.shape(), weights.shape(), device.mostTensorBytes());
+                of(step.layer(), batch).add(step.role(), measured, numbered(batch), frontier.samples(batch));
             } catch (UnsupportedException e) {
                 throw new UnsupportedException(
-                        "layer '" + plan.layers().get(layer).name() + "': " + e.getMessage(), e);
+                        "layer '" + plan.layers().get(step.layer()).name() + "': " + e.getMessage(), e);
             }
-        }
-
-        private void requireAlike(int layer, String what, long[] quantized, long[] floating) {
-            if (!Arrays.equals(quantized, floating)) {
-                throw new UnsupportedException(
-                        "layer '" + plan.layers().get(layer).name() + "' has " + what
-                                + " of shape " + Shape.text(quantized) + ", but " + Shape.text(floating)
-                                + " in the float model: the two models do not belong together");
-            }
-        }
-
-        private void measure(Step.Measure step, Tensor[] tensors, int batch) {
-            Tensor output = tensors[step.output()];
-            Tensor compared = tensors[step.compared()];
-            requireAlike(step.layer(), "outputs", output.shape(), compared.shape());
-            ErrorMoments to = (ErrorMoments) of(step.layer(), batch);
-            int axis = channelAxis(step.layer(), output);
-            long start = System.nanoTime();
-            if (plan.reference() == Reference.LAYER) {
-                to.addError(compared, output, axis, numbered(batch), frontier.samples(batch));
-            } else {
-                to.addOutputs(compared, output, axis, numbered(batch), frontier.samples(batch));
-            }
-            spent("error moments", start, output.bytes() + compared.bytes());
+            long bytes = measured.stream().mapToLong(Tensor::bytes).sum();
+            spent(step.role() == Role.OUTPUTS ? "error sums" : "input sums", start, bytes);
         }
 
         @Override

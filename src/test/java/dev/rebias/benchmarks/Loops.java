@@ -2,15 +2,13 @@ package dev.rebias.benchmarks;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import dev.rebias.device.ClassSums;
 import dev.rebias.device.Device;
-import dev.rebias.device.ErrorMoments;
-import dev.rebias.device.InputMoments;
+import dev.rebias.device.ErrorSums;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
-import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
-import dev.rebias.op.BiasGrid;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.ElementwiseGroup.Member;
 import dev.rebias.op.OnnxOp;
@@ -86,11 +84,13 @@ final class Loops {
                 Tensor integers = quantise.run(List.of(last)).get(0);
                 Tensor small = device.upload(HostTensor.of(values, 16, CHANNELS, SMALL_SIDE, SMALL_SIDE));
                 Tensor smallLast = bias.run(List.of(small)).get(0);
-                ErrorMoments few = device.errorMoments(new double[CHANNELS], new double[CHANNELS], BiasGrid.FLOAT);
-                ErrorMoments errors = device.errorMoments(new double[CHANNELS], new double[CHANNELS], BiasGrid.FLOAT);
-                InputMoments inputs =
-                        device.inputMoments(new double[CHANNELS], new double[CHANNELS], BiasGrid.FLOAT, pointwise())) {
-            int[] batch = new int[3];
+                ErrorSums few = device.errorSums(TestOps.pointwise(), CHANNELS, false);
+                ErrorSums errors = device.errorSums(TestOps.pointwise(), CHANNELS, false);
+                ClassSums inputs = device.classSums(
+                        TestOps.pointwise(),
+                        new long[] {CHANNELS, CHANNELS, 1, 1},
+                        Optional.of(ElementType.UINT8),
+                        0)) {
             time(
                     "add a vector along the channels",
                     () -> bias.run(List.of(last)).get(0).close());
@@ -101,9 +101,9 @@ final class Loops {
             time(
                     "the same behind a layer, by oneDNN",
                     () -> chain.run(List.of(last)).get(0).close());
-            time("error moments, one sample of 100,352", () -> errors.addError(last, last, 1, batch[0]++, 1));
-            time("error moments, 16 samples of 6,272", () -> few.addError(smallLast, smallLast, 1, batch[2]++, 16));
-            time("input moments", () -> inputs.addInput(integers, batch[1]++, 1));
+            time("error sums, one sample of 100,352", () -> errors.add(List.of(last, last), 1));
+            time("error sums, 16 samples of 6,272", () -> few.add(List.of(smallLast, smallLast), 16));
+            time("class sums", () -> inputs.add(List.of(integers), 1));
         }
     }
 
@@ -130,17 +130,6 @@ final class Loops {
                 node,
                 List.of(),
                 List.of(OperatorSetIdProto.newBuilder().setVersion(13).build()));
-    }
-
-    private static WeightError pointwise() {
-        return new WeightError(
-                TestOps.pointwise(),
-                new long[] {CHANNELS, CHANNELS, 1, 1},
-                new double[CHANNELS * CHANNELS],
-                new double[CHANNELS * CHANNELS],
-                Optional.of(ElementType.UINT8),
-                1,
-                0);
     }
 
     private static void time(String what, Runnable work) {

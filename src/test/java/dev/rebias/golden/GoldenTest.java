@@ -7,7 +7,7 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Emulator;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.TestDevices;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;

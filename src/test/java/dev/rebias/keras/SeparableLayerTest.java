@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.TestDevices;
 import dev.rebias.keras.KerasBuilder.Inbound;
 import dev.rebias.keras.KerasBuilder.Weight;

@@ -11,7 +11,7 @@ import com.google.protobuf.ByteString;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.TestDevices;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.Samples;

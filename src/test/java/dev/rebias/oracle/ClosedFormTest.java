@@ -3,17 +3,17 @@ package dev.rebias.oracle;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.rebias.device.ErrorMoments;
-import dev.rebias.device.InputMoments;
-import dev.rebias.device.InputMomentsByErrors;
-import dev.rebias.device.JointInputMoments;
-import dev.rebias.device.Measurement;
+import dev.rebias.device.Device;
+import dev.rebias.device.Devices;
+import dev.rebias.device.Method;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
+import dev.rebias.device.TestDevices;
 import dev.rebias.device.WeightError;
-import dev.rebias.device.cpu.CpuDevice;
-import dev.rebias.op.BiasGrid;
+import dev.rebias.measure.Measurement;
+import dev.rebias.measure.Role;
+import dev.rebias.measure.TestMeasurements;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.Op;
 import dev.rebias.tensor.ElementType;
@@ -23,11 +23,14 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import org.junit.jupiter.api.Test;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
-/** The closed form of a layer's mean error is what computing every error gives. */
+/** The closed form of a layer's mean error is what computing every error gives, on every device. */
+@Tag("cuda")
 final class ClosedFormTest {
     private static final int LAYERS = 100;
     /** Of the largest correction. */
@@ -35,28 +38,37 @@ final class ClosedFormTest {
 
     private static final int ZERO = 3;
 
-    @Test
-    void itIsWhatComputingEveryErrorGives() {
-        compare(new Random(11), ClosedFormTest::difference);
+    private static Stream<String> devices() {
+        return TestDevices.names().stream();
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void itIsWhatComputingEveryErrorGives(String device) {
+        compare(device, new Random(11), ClosedFormTest::difference);
     }
 
     /** Of both networks' layers, where each has data of its own: what computing both outputs gives. */
-    @Test
-    void ofBothNetworksItIsWhatComputingBothOutputsGives() {
-        compare(new Random(13), ClosedFormTest::jointDifference);
+    @ParameterizedTest
+    @MethodSource("devices")
+    void ofBothNetworksItIsWhatComputingBothOutputsGives(String device) {
+        compare(device, new Random(13), ClosedFormTest::jointDifference);
     }
 
     /** How far the closed form of a layer is from what is computed. */
     private interface Difference {
-        double of(RandomLayer layer, boolean integers, Random random);
+        double of(Device device, RandomLayer layer, boolean integers, Random random);
     }
 
-    private static void compare(Random random, Difference of) {
+    private static void compare(String name, Random random, Difference of) {
         double worst = 0;
         for (int done = 0; done < LAYERS; done++) {
             RandomLayer layer = RandomLayer.next(random, 4);
             boolean integers = random.nextBoolean();
-            double difference = of.of(layer, integers, random);
+            double difference;
+            try (Device device = Devices.open(name).device()) {
+                difference = of.of(device, layer, integers, random);
+            }
             assertThat(difference)
                     .as(
                             "%s, %s on %s, integers %s",
@@ -83,10 +95,15 @@ final class ClosedFormTest {
         return apart / largest;
     }
 
+    private static Stream<Arguments> devicesAndTypes() {
+        return devices().flatMap(d -> Stream.of(ElementType.UINT8, ElementType.INT8)
+                .map(type -> Arguments.of(d, type)));
+    }
+
     /** Sums of 8-bit integers are exact: of the largest and the smallest, over more rows than 16 bits hold the sum of, at borders and between them. */
     @ParameterizedTest
-    @EnumSource(names = {"UINT8", "INT8"})
-    void sumsOfBytesAreExact(ElementType type) {
+    @MethodSource("devicesAndTypes")
+    void sumsOfBytesAreExact(String name, ElementType type) {
         int channels = 8;
         int height = 600;
         int width = 4;
@@ -124,11 +141,11 @@ final class ClosedFormTest {
         }
         WeightError error = new WeightError(layer.op(), layer.weights(), weights, weights, Optional.of(type), 1, ZERO);
         double[] none = new double[channels];
-        try (CpuDevice device = new CpuDevice(1);
-                InputMoments closed = device.inputMoments(none, none, BiasGrid.FLOAT, error);
+        try (Device device = Devices.open(name).device();
+                Measurement closed = TestMeasurements.of(device, error, none, none, Method.CLASS_SUMS, false);
                 Tensor uploaded = device.upload(data)) {
-            closed.addInput(uploaded, 0, 1);
-            closed.addInput(uploaded, 1, 1);
+            closed.add(Role.INPUT, List.of(uploaded), 0, 1);
+            closed.add(Role.INPUT, List.of(uploaded), 1, 1);
             closed.solve();
             for (int c = 0; c < channels; c++) {
                 assertThat(closed.read(false).delta()[c]).isEqualTo((float) expected[c], within(2e-7f * 255 * 9));
@@ -136,7 +153,7 @@ final class ClosedFormTest {
         }
     }
 
-    private static double difference(RandomLayer layer, boolean integers, Random random) {
+    private static double difference(Device device, RandomLayer layer, boolean integers, Random random) {
         int channels = layer.op().channels(layer.weights());
         double[] bias = random.doubles(channels).toArray();
         double[] reference = random.doubles(channels).toArray();
@@ -147,23 +164,23 @@ final class ClosedFormTest {
         WeightError error =
                 new WeightError(layer.op(), layer.weights(), weights, weights, type, 1, integers ? ZERO : 0);
         Op computing = integers ? new IntegerLayer(layer.op(), ElementType.UINT8, ZERO) : layer.op();
-        try (CpuDevice device = new CpuDevice(1);
-                InputMoments closed = device.inputMoments(bias, reference, BiasGrid.FLOAT, error);
-                InputMoments computed = new InputMomentsByErrors(
-                        device.prepare(computing, InputMomentsByErrors.operands(error)),
-                        device.errorMoments(bias, reference, BiasGrid.FLOAT),
-                        error)) {
+        try (Measurement closed =
+                        TestMeasurements.of(device, error, bias, reference, Method.CLASS_SUMS, false);
+                PreparedOp errors = device.prepare(computing, operands(layer, floats(weights)));
+                Measurement computed = TestMeasurements.of(device, error, bias, reference, Method.ERRORS, false)) {
             for (int batch = 0; batch < 2; batch++) {
                 try (Tensor data = device.upload(data(layer.data(), integers, random))) {
-                    closed.addInput(data, batch, 3);
-                    computed.addInput(data, batch, 3);
+                    closed.add(Role.INPUT, List.of(data), batch, 3);
+                    try (Tensor e = errors.run(List.of(data)).get(0)) {
+                        computed.add(Role.OUTPUTS, List.of(e, e), batch, 3);
+                    }
                 }
             }
             return apart(closed, computed);
         }
     }
 
-    private static double jointDifference(RandomLayer layer, boolean integers, Random random) {
+    private static double jointDifference(Device device, RandomLayer layer, boolean integers, Random random) {
         int channels = layer.op().channels(layer.weights());
         int elements = Math.toIntExact(Shape.elements(layer.weights()));
         double[] bias = random.doubles(channels).toArray();
@@ -184,23 +201,31 @@ final class ClosedFormTest {
         int zero = integers ? ZERO : 0;
         WeightError error = new WeightError(layer.op(), layer.weights(), difference, scaled, type, scale, zero);
         Op computing = integers ? new IntegerLayer(layer.op(), ElementType.UINT8, ZERO) : layer.op();
-        try (CpuDevice device = new CpuDevice(1);
-                JointInputMoments closed = device.jointMoments(bias, reference, BiasGrid.FLOAT, error);
+        try (Measurement closed =
+                        TestMeasurements.of(device, error, bias, reference, Method.CLASS_SUMS, true);
                 PreparedOp floats = device.prepare(layer.op(), operands(layer, floating));
                 PreparedOp own = device.prepare(computing, operands(layer, quantized));
-                ErrorMoments computed = device.errorMoments(bias, reference, BiasGrid.FLOAT)) {
+                Measurement computed = TestMeasurements.of(device, error, bias, reference, Method.ERRORS, true)) {
             for (int batch = 0; batch < 2; batch++) {
                 try (Tensor x = device.upload(data(layer.data(), false, random));
                         Tensor q = device.upload(data(layer.data(), integers, random));
                         Tensor yf = floats.run(List.of(x)).get(0);
                         Tensor yq = own.run(List.of(q)).get(0)) {
-                    closed.addReference(x, batch, 3);
-                    closed.addInput(q, batch, 3);
-                    computed.addOutputs(yf, yq, layer.op().channelAxis(yf.shape().length), batch, 3);
+                    closed.add(Role.REFERENCE_INPUT, List.of(x), batch, 3);
+                    closed.add(Role.INPUT, List.of(q), batch, 3);
+                    computed.add(Role.OUTPUTS, List.of(yf, yq), batch, 3);
                 }
             }
             return apart(closed, computed);
         }
+    }
+
+    private static float[] floats(double[] values) {
+        float[] floats = new float[values.length];
+        for (int i = 0; i < floats.length; i++) {
+            floats[i] = (float) values[i];
+        }
+        return floats;
     }
 
     private static List<Operand> operands(RandomLayer layer, float[] weights) {

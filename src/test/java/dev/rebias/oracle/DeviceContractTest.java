@@ -8,12 +8,15 @@ import ai.onnx.proto.OnnxMl.ModelProto;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Emulator;
-import dev.rebias.device.ErrorMoments;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Biases;
+import dev.rebias.measure.Measurement;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.TestDevices;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.device.cuda.CudaDevice;
+import dev.rebias.measure.Role;
+import dev.rebias.measure.TestMeasurements;
 import dev.rebias.op.BiasGrid;
 import dev.rebias.tensor.ElementType;
 import java.io.IOException;
@@ -354,7 +357,8 @@ final class DeviceContractTest {
             int batch) {
         int samples = test.shape()[0];
         int row = a.values().length / samples;
-        try (ErrorMoments moments = device.errorMoments(bias, reference, grid)) {
+        Biases biases = new Biases(bias, reference, grid);
+        try (Measurement moments = TestMeasurements.errors(device, test.channelAxis(), biases, outputs)) {
             for (int first = 0; first < samples; first += batch) {
                 int[] part = test.shape().clone();
                 part[0] = batch;
@@ -364,11 +368,7 @@ final class DeviceContractTest {
                         new NaiveTensor(Arrays.copyOfRange(q.values(), first * row, (first + batch) * row), part);
                 try (Tensor left = device.upload(DeviceNetwork.host(x, ElementType.FLOAT));
                         Tensor right = device.upload(DeviceNetwork.host(y, ElementType.FLOAT))) {
-                    if (outputs) {
-                        moments.addOutputs(left, right, test.channelAxis(), first / batch, batch);
-                    } else {
-                        moments.addError(left, right, test.channelAxis(), first / batch, batch);
-                    }
+                    moments.add(Role.OUTPUTS, List.of(left, right), first / batch, batch);
                 }
             }
             moments.solve();

@@ -3,12 +3,14 @@ package dev.rebias.oracle;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.rebias.device.InputMoments;
-import dev.rebias.device.Moments;
+import dev.rebias.device.Method;
+import dev.rebias.measure.Measurement;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
-import dev.rebias.op.BiasGrid;
+import dev.rebias.measure.Role;
+import dev.rebias.measure.TestMeasurements;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.Window;
 import dev.rebias.tensor.ElementType;
@@ -43,7 +45,8 @@ final class InputSquaresTest {
     @BeforeEach
     void processor() throws IOException {
         try (CpuDevice device = new CpuDevice(1)) {
-            known = device.prefersInputSquares(weights(2, 2, ElementType.UINT8, 0, new double[4], new double[4]));
+            known = device.prefers(
+                    Method.GRAM, weights(2, 2, ElementType.UINT8, 0, new double[4], new double[4]));
         }
         requireUnlessThereIsNone(known);
     }
@@ -95,10 +98,11 @@ final class InputSquaresTest {
 
     private static Moments measured(WeightError weights, double[] bias, double[] reference, List<HostTensor> batches) {
         try (CpuDevice device = new CpuDevice(1)) {
-            try (InputMoments moments = device.inputSquares(bias, reference, BiasGrid.FLOAT, weights, true)) {
+            try (Measurement moments =
+                    TestMeasurements.of(device, weights, bias, reference, Method.GRAM, false)) {
                 for (int b = 0; b < batches.size(); b++) {
                     try (Tensor x = device.upload(batches.get(b))) {
-                        moments.addInput(x, b, (int) batches.get(b).shape()[0]);
+                        moments.add(Role.INPUT, List.of(x), b, (int) batches.get(b).shape()[0]);
                     }
                 }
                 moments.solve();

@@ -3,16 +3,18 @@ package dev.rebias.oracle;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
-import dev.rebias.device.JointInputSquares;
-import dev.rebias.device.Moments;
+import dev.rebias.device.Method;
+import dev.rebias.measure.Measurement;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.measure.Role;
+import dev.rebias.measure.TestMeasurements;
 import dev.rebias.model.Graph;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
-import dev.rebias.op.BiasGrid;
 import dev.rebias.op.TestOps;
 import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Planner;
@@ -69,7 +71,9 @@ final class JointSquaresTest {
     @BeforeEach
     void processor() throws IOException {
         try (CpuDevice device = new CpuDevice(1)) {
-            known = device.prefersJointSquares(weights(2, 4, ElementType.UINT8, 0.5f, 0, new double[8], new double[8]));
+            known = device.prefers(
+                    Method.JOINT_GRAM,
+                    weights(2, 4, ElementType.UINT8, 0.5f, 0, new double[8], new double[8]));
         }
         InputSquaresTest.requireUnlessThereIsNone(known);
     }
@@ -102,8 +106,8 @@ final class JointSquaresTest {
                     true);
             assertThat(plan.layers()).extracting(l -> l.floating().output()).containsExactly("whole", "pooled");
             assertThat(plan.measured())
-                    .extracting(Plan.Measured::method)
-                    .containsExactly(Plan.Method.INPUT_SQUARES, Plan.Method.ERRORS);
+                    .extracting(Plan.Measured::methods)
+                    .containsExactly(List.of(Method.JOINT_GRAM), List.of(Method.ERRORS));
         }
     }
 
@@ -210,13 +214,13 @@ final class JointSquaresTest {
         }
         Collections.shuffle(order, random);
         try (CpuDevice device = new CpuDevice(1)) {
-            try (JointInputSquares moments =
-                    device.jointSquares(layer.bias(), layer.referenceBias(), BiasGrid.FLOAT, layer.weights(), true)) {
+            try (Measurement moments = TestMeasurements.of(
+                    device, layer.weights(), layer.bias(), layer.referenceBias(), Method.JOINT_GRAM, true)) {
                 for (int b : order) {
                     HostTensor of = layer.quantized().get(b);
                     try (Tensor x = device.upload(layer.floating().get(b));
                             Tensor q = device.upload(of)) {
-                        moments.addInputs(x, q, b, (int) of.shape()[0]);
+                        moments.add(Role.INPUTS, List.of(x, q), b, (int) of.shape()[0]);
                     }
                 }
                 moments.solve();

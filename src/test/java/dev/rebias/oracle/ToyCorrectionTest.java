@@ -14,7 +14,7 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.runtime.WholeModel;

@@ -3,6 +3,7 @@ package dev.rebias.sweep;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.device.Operand;
+import dev.rebias.measure.Role;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.Gemm;
 import dev.rebias.op.IntegerLayer;
@@ -29,13 +30,13 @@ final class FusionTest {
                 new Operand.Variable(),
                 new Operand.Constant(HostTensor.zeros(ElementType.FLOAT, 4, 4, 1, 1)),
                 new Operand.Constant(HostTensor.zeros(ElementType.FLOAT, 4)));
-        return new Step.Run("layer", Step.Role.QUANTIZED, op, operands, List.of(0), List.of(1));
+        return new Step.Run("layer", Step.Purpose.QUANTIZED, op, operands, List.of(0), List.of(1));
     }
 
     private static Step.Run add(int first, int second, int output) {
         return new Step.Run(
                 "add",
-                Step.Role.OTHER,
+                Step.Purpose.OTHER,
                 OnnxOp.add(),
                 List.of(new Operand.Variable(), new Operand.Variable()),
                 List.of(first, second),
@@ -80,7 +81,7 @@ final class FusionTest {
     @Test
     void notWhereSomethingElseUsesTheOutputToo() {
         List<Step> steps =
-                Fusion.fuse(List.of(layer(), add(1, 2, 3), new Step.MeasureInput(0, 1)), Set.of(3), COMPUTED);
+                Fusion.fuse(List.of(layer(), add(1, 2, 3), new Step.Measure(0, Role.INPUT, List.of(1))), Set.of(3), COMPUTED);
         assertThat(steps).hasSize(3);
     }
 }

@@ -24,13 +24,13 @@ final class LayerSizesTest {
                 new Operand.Constant(HostTensor.zeros(ElementType.FLOAT, out, in, 1, 1)),
                 new Operand.Absent());
         return new Step.Run(
-                "layer", Step.Role.QUANTIZED, TestOps.pointwise(), operands, List.of(input), List.of(output));
+                "layer", Step.Purpose.QUANTIZED, TestOps.pointwise(), operands, List.of(input), List.of(output));
     }
 
     private static Step.Run other(Op op, List<Integer> inputs, int output) {
         List<Operand> operands =
                 inputs.stream().<Operand>map(i -> new Operand.Variable()).toList();
-        return new Step.Run("other", Step.Role.OTHER, op, operands, inputs, List.of(output));
+        return new Step.Run("other", Step.Purpose.OTHER, op, operands, inputs, List.of(output));
     }
 
     private static AttributeProto two(String name) {

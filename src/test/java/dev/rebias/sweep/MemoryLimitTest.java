@@ -7,7 +7,7 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.TestDevices;
 import dev.rebias.golden.ReferencePair;
 import dev.rebias.model.Graph;

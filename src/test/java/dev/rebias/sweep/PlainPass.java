@@ -110,7 +110,7 @@ public final class PlainPass {
                 .filter(o -> !o.isEmpty())
                 .map(this::number)
                 .toList();
-        steps.add(new Step.Run(node.name(), Step.Role.OTHER, node.op(), operands, inputs, outputs));
+        steps.add(new Step.Run(node.name(), Step.Purpose.OTHER, node.op(), operands, inputs, outputs));
     }
 
     private void addOnIntegers(Node node, Layer layer) {
@@ -118,7 +118,7 @@ public final class PlainPass {
         int sum = number(layer.output() + "\n");
         steps.add(new Step.Run(
                 node.name(),
-                Step.Role.OTHER,
+                Step.Purpose.OTHER,
                 new IntegerLayer(layer.op(), integers.type(), integers.zero()),
                 List.of(
                         new Operand.Variable(),
@@ -128,7 +128,7 @@ public final class PlainPass {
                 List.of(sum)));
         steps.add(new Step.Run(
                 node.name() + " bias",
-                Step.Role.OTHER,
+                Step.Purpose.OTHER,
                 OnnxOp.add(),
                 List.of(
                         new Operand.Variable(),

@@ -2,7 +2,7 @@ package dev.rebias.sweep;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.golden.ReferencePair;
 import dev.rebias.model.Graph;

@@ -1,27 +1,27 @@
 package dev.rebias.device.cpu;
 
 import dev.rebias.device.CheckedOp;
+import dev.rebias.device.ClassSums;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
-import dev.rebias.device.ErrorMoments;
-import dev.rebias.device.InputMoments;
-import dev.rebias.device.JointInputMoments;
-import dev.rebias.device.JointInputSquares;
+import dev.rebias.device.ErrorSums;
+import dev.rebias.device.Gram;
 import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
+import dev.rebias.device.Method;
 import dev.rebias.device.Operand;
 import dev.rebias.device.Parked;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
 import dev.rebias.device.WeightError;
-import dev.rebias.op.BiasGrid;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -201,50 +201,32 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public ErrorMoments errorMoments(double[] bias, double[] referenceBias, BiasGrid grid) {
-        return new CpuErrorMoments(context, bias, referenceBias, grid);
+    public ErrorSums errorSums(LayerOp op, int channels, boolean difference) {
+        return new CpuErrorSums(context, op, channels, difference);
     }
 
     @Override
-    public InputMoments inputMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
-        return new CpuInputMoments(context, bias, referenceBias, grid, weights);
+    public ClassSums classSums(LayerOp op, long[] weights, Optional<ElementType> dataType, long zero) {
+        return new CpuClassSums(context, op, weights, dataType, zero);
     }
 
     @Override
-    public boolean prefersJointMoments() {
-        return true;
+    public Gram gram(WeightError layer, boolean joint, boolean perSample) {
+        return joint ? new CpuJointGram(context, layer, perSample) : new CpuGram(context, layer, perSample);
     }
 
     @Override
-    public JointInputMoments jointMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
-        return new CpuJointMoments(context, bias, referenceBias, grid, weights);
+    public boolean prefers(Method method, WeightError layer) {
+        return switch (method) {
+            case ERRORS, CLASS_SUMS -> false;
+            case GRAM -> CpuGram.suits(layer);
+            case JOINT_GRAM -> CpuJointGram.suits(layer);
+        };
     }
 
     @Override
-    public boolean prefersInputSquares(WeightError weights) {
-        return CpuInputSquares.suits(weights);
-    }
-
-    @Override
-    public boolean prefersJointSquares(WeightError weights) {
-        return CpuJointSquares.suits(weights);
-    }
-
-    @Override
-    public boolean prefersRunningAgain(WeightError weights) {
-        return PreparedLayer.isCheap(weights);
-    }
-
-    @Override
-    public InputMoments inputSquares(
-            double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
-        return new CpuInputSquares(context, bias, referenceBias, grid, weights, perSample);
-    }
-
-    @Override
-    public JointInputSquares jointSquares(
-            double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights, boolean perSample) {
-        return new CpuJointSquares(context, bias, referenceBias, grid, weights, perSample);
+    public boolean prefersRunningAgain(WeightError layer) {
+        return PreparedLayer.isCheap(layer);
     }
 
     @Override

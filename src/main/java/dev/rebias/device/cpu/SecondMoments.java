@@ -40,8 +40,6 @@ final class SecondMoments implements AutoCloseable {
     private long padded;
 
     private long count;
-    /** The mean of every q[i], once the sums are final. */
-    private double[] means = new double[0];
 
     /**
      * No rows.
@@ -200,10 +198,6 @@ final class SecondMoments implements AutoCloseable {
             rows.pass();
         }
         close();
-        means = new double[columns];
-        for (int i = 0; i < columns; i++) {
-            means[i] = sum(i) / count;
-        }
     }
 
     /** How many rows there were. */
@@ -211,22 +205,29 @@ final class SecondMoments implements AutoCloseable {
         return count;
     }
 
-    /** The mean of q[i]. */
-    double mean(int i) {
-        return means[i];
-    }
-
     private double sum(int i) {
         return type == ElementType.UINT8 ? sums[i] + 128.0 * padded : sums[i];
     }
 
-    /** The covariances of q[i] and every q[j]. */
-    void covariances(int i, float[] to) {
-        double shift = type == ElementType.UINT8 ? 128 * sum(i) : 0;
-        double mean = means[i];
-        for (int j = 0; j < columns; j++) {
-            to[j] = (float) ((products[i * columns + j] + shift) / count - mean * means[j]);
+    /** The sum of every q[i]. */
+    double[] sums() {
+        double[] all = new double[columns];
+        for (int i = 0; i < columns; i++) {
+            all[i] = sum(i);
         }
+        return all;
+    }
+
+    /** The sum of every q[i] q[j], [columns, columns]. */
+    double[] products() {
+        double[] all = products.clone();
+        for (int i = 0; i < columns && type == ElementType.UINT8; i++) {
+            double shift = 128 * sum(i);
+            for (int j = 0; j < columns; j++) {
+                all[i * columns + j] += shift;
+            }
+        }
+        return all;
     }
 
     @Override

@@ -27,6 +27,7 @@ final class Compiler {
     /** The kernels of {@code cuda-kernels/}; those for elementwise groups are written as they are needed. */
     static final List<String> FILES = List.of(
             "argmax.cu",
+            "class_sums.cu",
             "copy.cu",
             "error_moments.cu",
             "gather.cu",

@@ -307,6 +307,13 @@ final class CudaContext implements AutoCloseable {
             return new BytePointer(memory).capacity(bytes).asByteBuffer().order(ByteOrder.nativeOrder());
         }
 
+        /** The same as doubles. */
+        double[] doubles(int n) {
+            double[] values = new double[n];
+            get().asDoubleBuffer().get(values);
+            return values;
+        }
+
         private void settle() {
             if (seen < ticket) {
                 synchronise(compute);

@@ -1,11 +1,11 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.device.CheckedOp;
+import dev.rebias.device.ClassSums;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
-import dev.rebias.device.ErrorMoments;
-import dev.rebias.device.InputMoments;
-import dev.rebias.device.InputMomentsByErrors;
+import dev.rebias.device.ErrorSums;
+import dev.rebias.device.Gram;
 import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
@@ -16,7 +16,6 @@ import dev.rebias.device.Upcoming;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.op.Attributes;
-import dev.rebias.op.BiasGrid;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
@@ -116,7 +115,8 @@ public final class CudaDevice implements Device {
 
     @Override
     public void expect(List<Upcoming> operations) {
-        context.kernels().expect(CudaErrorMoments.FILE);
+        context.kernels().expect(CudaErrorSums.FILE);
+        context.kernels().expect(CudaClassSums.FILE);
         ExpectedKernels.of(operations)
                 .forEach((source, title) -> context.kernels().expect(title, source));
     }
@@ -217,19 +217,18 @@ public final class CudaDevice implements Device {
     }
 
     @Override
-    public ErrorMoments errorMoments(double[] bias, double[] referenceBias, BiasGrid grid) {
-        return new CudaErrorMoments(context, bias, referenceBias, grid);
+    public ErrorSums errorSums(LayerOp op, int channels, boolean difference) {
+        return new CudaErrorSums(context, op, channels, difference);
     }
 
     @Override
-    public InputMoments inputMoments(double[] bias, double[] referenceBias, BiasGrid grid, WeightError weights) {
-        Op error = weights.dataType()
-                .<Op>map(type -> new IntegerLayer(weights.op(), type, weights.zero()))
-                .orElse(weights.op());
-        return new InputMomentsByErrors(
-                prepare(error, InputMomentsByErrors.operands(weights)),
-                errorMoments(bias, referenceBias, grid),
-                weights);
+    public ClassSums classSums(LayerOp op, long[] weights, Optional<ElementType> dataType, long zero) {
+        return new CudaClassSums(context, op, weights, zero);
+    }
+
+    @Override
+    public Gram gram(WeightError layer, boolean joint, boolean perSample) {
+        return new CudaGram(context, layer, joint, perSample);
     }
 
     @Override

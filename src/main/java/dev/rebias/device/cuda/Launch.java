@@ -94,6 +94,23 @@ final class Launch implements AutoCloseable {
         return this;
     }
 
+    /** The {@code struct Window} of class_sums.cu. */
+    Launch window(int[] classes, int[] sizes, long[] strides, long channel, long entry) {
+        next();
+        for (int c : classes) {
+            values.putInt(c);
+        }
+        for (int s : sizes) {
+            values.putInt(s);
+        }
+        for (long s : strides) {
+            values.putLong(s);
+        }
+        values.putLong(channel);
+        values.putLong(entry);
+        return this;
+    }
+
     Launch walk(Walk walk) {
         next();
         walk.sizes().forEach(values::putLong);

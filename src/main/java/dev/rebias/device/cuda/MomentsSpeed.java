@@ -1,9 +1,13 @@
 package dev.rebias.device.cuda;
 
-import dev.rebias.op.BiasGrid;
+import dev.rebias.op.Convolution;
+import dev.rebias.op.LayerOp;
+import dev.rebias.op.MatMul;
+import dev.rebias.op.Window;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Shape;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.Consumer;
 import org.bytedeco.cuda.global.cudart;
 
@@ -12,6 +16,11 @@ public final class MomentsSpeed {
     private static final int PART_BYTES = 4 * Double.BYTES;
     private static final int TOTALS = 5;
     private static final int ROUNDS = 5;
+    /** Whose outputs have their channels first. */
+    private static final LayerOp CONVOLUTION = new Convolution(
+            new Window(
+                    List.of(1L, 1L), List.of(1L, 1L), List.of(1L, 1L), List.of(0L, 0L, 0L, 0L), Window.AutoPad.NOTSET),
+            1);
 
     private final CudaContext context;
     private final int repeats;
@@ -75,14 +84,13 @@ public final class MomentsSpeed {
         int channels = Math.toIntExact(shape[channelAxis]);
         long elements = Shape.elements(shape);
         String text = Shape.text(shape);
-        double[] bias = new double[channels];
-        Arrays.fill(bias, 0.5);
+        LayerOp op = channelAxis == 1 ? CONVOLUTION : new MatMul();
         try (DeviceTensor error = DeviceTensor.allocate(context, ElementType.FLOAT, shape);
                 DeviceTensor output = DeviceTensor.allocate(context, ElementType.FLOAT, shape);
-                CudaErrorMoments moments = new CudaErrorMoments(context, bias, bias, BiasGrid.FLOAT)) {
+                CudaErrorSums moments = new CudaErrorSums(context, op, channels, false)) {
             context.clear(error.address(), elements * Float.BYTES);
             context.clear(output.address(), elements * Float.BYTES);
-            double both = median(() -> moments.addError(error, output, channelAxis, 0, Math.toIntExact(shape[0])));
+            double both = median(() -> moments.add(List.of(error, output), Math.toIntExact(shape[0])));
             rows.accept(new Row("moments and fold, " + layout, text, both, 2 * elements * Float.BYTES));
         }
         // The parts that the moments kernel leaves for such tensors: one per sample, channel and piece of 8192
@@ -102,7 +110,6 @@ public final class MomentsSpeed {
                     .small(perUnit)
                     .small(channels)
                     .real((double) inner)
-                    .real(1.0)
                     .real(1.0)
                     .over(context.kernel("error_moments.cu", "error_moments_fold"), "error_moments_fold", channels));
             rows.accept(new Row("fold alone, " + layout, text, fold, partBytes));

@@ -3,14 +3,15 @@ package dev.rebias.device.cuda;
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import dev.rebias.device.ClassSums;
 import dev.rebias.device.Device;
-import dev.rebias.device.ErrorMoments;
-import dev.rebias.device.Moments;
+import dev.rebias.device.ErrorSums;
+import dev.rebias.device.ErrorTotals;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.cpu.CpuDevice;
-import dev.rebias.op.BiasGrid;
+import dev.rebias.op.LayerOp;
 import dev.rebias.op.LayerOps;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
@@ -20,6 +21,7 @@ import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 
 /** Runs each kind of convolution and each kernel on a GPU, and compares what comes out with the CPU device. */
@@ -66,7 +68,8 @@ public final class SelfTest {
             SelfTest test = new SelfTest(gpu, cpu);
             test.layers();
             test.nodes();
-            test.moments();
+            test.errorSums();
+            test.classSums();
             return new Result(test.outcomes, gpu.compilation());
         }
     }
@@ -150,34 +153,57 @@ public final class SelfTest {
                 image);
     }
 
-    private void moments() {
+    private void errorSums() {
         for (long[] shape : List.of(new long[] {3, 7, 5, 5}, new long[] {2, 3, 70, 90}, new long[] {300, 11})) {
             HostTensor error = random(shape);
             HostTensor output = random(shape);
-            Moments ours = moments(gpu, error, output);
-            Moments theirs = moments(cpu, error, output);
-            double worst = Math.max(
-                    Math.abs(ours.measured().mseBefore() - theirs.measured().mseBefore()),
-                    Math.abs(ours.measured().mseAfter() - theirs.measured().mseAfter()));
-            for (int c = 0; c < ours.channels(); c++) {
-                worst = Math.max(worst, Math.abs(ours.delta()[c] - theirs.delta()[c]));
+            ErrorTotals ours = errorTotals(gpu, error, output);
+            ErrorTotals theirs = errorTotals(cpu, error, output);
+            double worst = 0;
+            for (int c = 0; c < shape[1]; c++) {
+                for (int s = 0; s < ErrorTotals.SUMS; s++) {
+                    worst = Math.max(worst, Math.abs(ours.mean(s, c) - theirs.mean(s, c)));
+                }
+                worst = Math.max(worst, Math.abs(ours.squaredSampleMeans(c) - theirs.squaredSampleMeans(c)));
             }
             double bound = 1e-6;
-            outcomes.add(new Outcome("error moments of " + Shape.text(shape), worst, worst / bound));
+            outcomes.add(new Outcome("error sums of " + Shape.text(shape), worst, worst / bound));
         }
     }
 
-    private static Moments moments(Device device, HostTensor error, HostTensor output) {
-        int channels = (int) error.shape()[1];
-        double[] bias = new double[channels];
-        double[] reference = new double[channels];
-        Arrays.setAll(reference, c -> 0.1 * c);
-        try (ErrorMoments moments = device.errorMoments(bias, reference, BiasGrid.FLOAT);
+    private static ErrorTotals errorTotals(Device device, HostTensor error, HostTensor output) {
+        long[] shape = error.shape();
+        LayerOp op = LayerOps.parse(node(shape.length == 2 ? "Gemm" : "Conv"), new long[] {shape[1], 1, 1, 1});
+        try (ErrorSums sums = device.errorSums(op, (int) shape[1], false);
                 Tensor e = device.upload(error);
                 Tensor y = device.upload(output)) {
-            moments.addError(e, y, 1, 0, (int) error.shape()[0]);
-            moments.solve();
-            return moments.read(false);
+            sums.add(List.of(e, y), (int) shape[0]);
+            return sums.totals();
+        }
+    }
+
+    private void classSums() {
+        long[] data = {3, 6, 11, 9};
+        long[] weights = {6, 1, 3, 3};
+        LayerOp op = LayerOps.parse(node("Conv", integer("group", 6), ints("pads", 1, 1, 1, 1)), weights);
+        double[] matrix = new double[54];
+        Arrays.setAll(matrix, i -> random.nextGaussian());
+        HostTensor x = random(data);
+        double[] ours = means(gpu, op, weights, x, matrix);
+        double[] theirs = means(cpu, op, weights, x, matrix);
+        double worst = 0;
+        for (int c = 0; c < ours.length; c++) {
+            worst = Math.max(worst, Math.abs(ours[c] - theirs[c]));
+        }
+        double bound = 1e-6;
+        outcomes.add(new Outcome("class sums of " + Shape.text(data), worst, worst / bound));
+    }
+
+    private static double[] means(Device device, LayerOp op, long[] weights, HostTensor data, double[] matrix) {
+        try (ClassSums sums = device.classSums(op, weights, Optional.empty(), 0);
+                Tensor x = device.upload(data)) {
+            sums.add(List.of(x), (int) data.shape()[0]);
+            return sums.totals().means(matrix);
         }
     }
 

@@ -4,15 +4,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
-import dev.rebias.device.ErrorMoments;
-import dev.rebias.device.Moments;
+import dev.rebias.measure.Biases;
+import dev.rebias.measure.Measurement;
+import dev.rebias.measure.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.golden.ReferencePair;
+import dev.rebias.measure.Role;
+import dev.rebias.measure.TestMeasurements;
 import dev.rebias.op.BiasGrid;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.HostTensor;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -65,12 +69,13 @@ final class BatchesOnCardTest {
         int channels = (int) shape[1];
         double[] reference = new double[channels];
         Arrays.setAll(reference, c -> 0.1 * c);
-        try (ErrorMoments moments = device.errorMoments(new double[channels], reference, BiasGrid.FLOAT)) {
+        Biases biases = new Biases(new double[channels], reference, BiasGrid.FLOAT);
+        try (Measurement moments = TestMeasurements.errors(device, 1, biases, false)) {
             for (int first = 0, n = 0; first < shape[0]; first += batch, n++) {
                 int rows = (int) Math.min(batch, shape[0] - first);
                 try (Tensor e = device.upload(rows(errors, shape, first, rows));
                         Tensor y = device.upload(rows(outputs, shape, first, rows))) {
-                    moments.addError(e, y, 1, n, rows);
+                    moments.add(Role.OUTPUTS, List.of(e, y), n, rows);
                 }
             }
             moments.solve();

@@ -70,13 +70,10 @@ final class BrokenKernelTest {
     private static void sumBlock(CudaContext context, String source) {
         CUfunc_st kernel = context.kernels().of("broken", source, "error_moments_block");
         DeviceTensor a = floats(context, 8192);
-        DeviceTensor zeros = context.upload(HostTensor.zeros(ElementType.FLOAT, 2));
         DeviceTensor parts = DeviceTensor.allocate(context, ElementType.FLOAT, 8);
         context.arguments()
                 .pointer(a.address())
                 .pointer(a.address())
-                .pointer(zeros.address())
-                .pointer(zeros.address())
                 .pointer(parts.address())
                 .small(1)
                 .integer(8192)
@@ -125,8 +122,8 @@ final class BrokenKernelTest {
     void oneReadPastTheEndIsFound() {
         String source = broken(
                 "error_moments.cu",
-                "i < length; i += threads) add(s, a[i], q[i], b);\n    return s;",
-                "i <= length; i += threads) add(s, a[i], q[i], b);\n    return s;");
+                "i < length; i += threads) add(s, a[i], q[i], difference);\n    return s;",
+                "i <= length; i += threads) add(s, a[i], q[i], difference);\n    return s;");
         assertThat(finding(c -> sumBlock(c, source)))
                 .contains("reads 4 bytes")
                 .contains("which ends 4 bytes past the end of an allocation of 32768 bytes");

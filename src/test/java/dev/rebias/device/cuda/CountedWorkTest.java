@@ -4,9 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
 import dev.rebias.device.Emulator;
-import dev.rebias.device.ErrorMoments;
+import dev.rebias.device.ErrorSums;
 import dev.rebias.device.Tensor;
-import dev.rebias.op.BiasGrid;
 import dev.rebias.op.LayerOps;
 import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
@@ -31,17 +30,16 @@ final class CountedWorkTest {
     @Test
     void errorMomentsReadEachElementOfBothTensorsOnce() {
         try (CudaDevice device = CudaDevice.open(0);
-                ErrorMoments moments = device.errorMoments(new double[8], new double[8], BiasGrid.FLOAT);
+                ErrorSums sums = device.errorSums(TestOps.pointwise(), 8, false);
                 Tensor e = device.upload(floats(4, 8, 32, 32));
                 Tensor y = device.upload(floats(4, 8, 32, 32))) {
             emulator.forgetWork();
-            moments.addError(e, y, 1, 0, 4);
+            sums.add(List.of(e, y), 4);
             device.download(e);
             Emulator.Work work = emulator.work().get("error_moments_warp");
             long elements = 4L * 8 * 32 * 32;
             assertThat(work.calls()).isEqualTo(1);
-            // Beside them the biases: 8 doubles twice. Whole sectors of 32 bytes.
-            assertThat(work.read()).isEqualTo(2 * elements * Float.BYTES + 2 * 8 * Double.BYTES);
+            assertThat(work.read()).isEqualTo(2 * elements * Float.BYTES);
             assertThat(work.written()).isEqualTo(4L * 8 * 4 * Double.BYTES);
             assertThat(emulator.work().get("cuMemcpyDtoHAsync").read()).isEqualTo(elements * Float.BYTES);
         }

@@ -1,24 +1,27 @@
 package dev.rebias.device.cpu;
 
+import dev.rebias.device.ClassSums;
+import dev.rebias.device.ClassTotals;
 import dev.rebias.device.Tensor;
 import dev.rebias.op.Gemm;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
+import dev.rebias.op.Taps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Shape;
 import java.nio.ByteOrder;
 import java.nio.LongBuffer;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Sums of a layer's data, from which its mean error follows: one pass, channels last, that adds up rows of a {@linkplain Taps class} as a whole. Sums of bytes
- * are exact, so a batch is added up as one; of floats a sample's sums are formed on their own and added in sample order.
+ * Sums of a layer's input by class of taps: one pass, channels last, that adds up rows of a {@linkplain Taps class} as a whole. Sums of bytes
+ * are exact, so a batch is added up as one; of floats a sample's sums are formed on their own and added to exact totals.
  */
-final class InputSums {
+final class CpuClassSums implements ClassSums {
     /** So many bytes fit into the sum of 16 bits that each has in a word. */
     private static final int ROWS_PER_WORD = 0xFFFF / 0xFF;
 
@@ -28,25 +31,7 @@ final class InputSums {
     private final Optional<ElementType> dataType;
     private final long zero;
     private final Map<ShapeKey, Taps> taps = new ConcurrentHashMap<>();
-    private final InOrder<Batch> order = new InOrder<>(this::add);
-    /** For each form of data that came, the sums over all samples. */
-    private final Map<Taps, Total> totals = new LinkedHashMap<>();
-
-    private long samples;
-
-    /** The sums over all samples of one form; and how many output positions, and samples, they are. */
-    private static final class Total {
-        private final double[][] sums;
-        private long positions;
-        private long samples;
-
-        Total(double[][] like) {
-            sums = new double[like.length][like[0].length];
-        }
-    }
-
-    /** A batch's sums: for each unit of work, combinations of classes x input channels; and how many output positions there are. */
-    private record Batch(double[][][] units, Taps taps, long positions, int samples) {}
+    private final ClassTotals totals;
 
     /**
      * No data.
@@ -56,17 +41,18 @@ final class InputSums {
      * @param dataType UINT8 or INT8 where the data are integers, else empty
      * @param zero their zero point, else 0
      */
-    InputSums(CpuContext context, LayerOp op, long[] shape, Optional<ElementType> dataType, long zero) {
+    CpuClassSums(CpuContext context, LayerOp op, long[] shape, Optional<ElementType> dataType, long zero) {
         this.context = context;
         this.op = op;
         this.shape = shape.clone();
         this.dataType = dataType;
         this.zero = zero;
+        this.totals = new ClassTotals(op, shape);
     }
 
-    /** Adds a batch of data, as {@link dev.rebias.device.InputMoments#addInput}. */
-    void add(Tensor tensor, int batch, int batchSamples) {
-        CpuTensor given = (CpuTensor) tensor;
+    @Override
+    public void add(List<Tensor> tensors, int samples) {
+        CpuTensor given = (CpuTensor) tensors.get(0);
         long[] data = given.shape();
         boolean side = op instanceof Gemm g && g.transA();
         // Each entry of axis 0 is summed on its own; data that have their samples side by side are one piece.
@@ -91,7 +77,19 @@ final class InputSums {
                 }
             }
         }
-        order.enter(batch, new Batch(sums, of, of.positions() * entries, batchSamples));
+        synchronized (totals) {
+            totals.add(unit, sums, entries, samples);
+        }
+    }
+
+    @Override
+    public ClassTotals totals() {
+        return totals;
+    }
+
+    @Override
+    public void close() {
+        // Nothing but Java's own memory.
     }
 
     /** The rows of one entry of axis 0, the last spatial dimension's, and their classes. */
@@ -239,40 +237,5 @@ final class InputSums {
             }
         }
         return sums;
-    }
-
-    private void add(Batch batch) {
-        Total total = totals.computeIfAbsent(batch.taps(), t -> new Total(batch.units()[0]));
-        for (double[][] unit : batch.units()) {
-            for (int k = 0; k < unit.length; k++) {
-                for (int c = 0; c < unit[k].length; c++) {
-                    total.sums[k][c] += unit[k][c];
-                }
-            }
-        }
-        total.positions += batch.positions();
-        total.samples += batch.samples();
-        samples += batch.samples();
-    }
-
-    long samples() {
-        return samples;
-    }
-
-    /**
-     * For each output channel the mean, over samples and positions (of all samples' means, where these have several shapes), of what a layer with these weights makes of the data.
-     *
-     * @param matrix the weights, in the layer's shape
-     */
-    double[] means(double[] matrix) {
-        double[] means = new double[op.channels(shape)];
-        totals.forEach((of, total) -> {
-            double[] outputs = of.outputs(total.sums, matrix);
-            double share = (double) total.samples / samples;
-            for (int c = 0; c < means.length; c++) {
-                means[c] += outputs[c] / total.positions * share;
-            }
-        });
-        return means;
     }
 }

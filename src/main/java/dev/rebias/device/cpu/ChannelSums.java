@@ -11,7 +11,7 @@ import java.util.Arrays;
  * (ExtractVector: Rump, Ogita and Oishi, "Accurate floating-point summation", 2008), found by looking at a few positions. Whether it was larger shows the sum of squares that results; where it was not, that
  * sum gives the number for a second try.
  */
-final class ErrorSums {
+final class ChannelSums {
     static final int SUMS = 4;
 
     /** From how many elements on they are summed up in vectors, if there are that many positions too. */
@@ -65,7 +65,7 @@ final class ErrorSums {
      *
      * @param sign 1 or -1
      */
-    ErrorSums(Lane lane, int channels, FloatBuffer x, FloatBuffer y, float sign) {
+    ChannelSums(Lane lane, int channels, FloatBuffer x, FloatBuffer y, float sign) {
         this.lane = lane;
         this.channels = channels;
         this.x = x;

@@ -1,10 +1,5 @@
-package dev.rebias.device.cpu;
+package dev.rebias.op;
 
-import dev.rebias.op.Convolution;
-import dev.rebias.op.Gemm;
-import dev.rebias.op.LayerOp;
-import dev.rebias.op.TransposedConvolution;
-import dev.rebias.op.Window;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -15,7 +10,7 @@ import java.util.List;
  * Which inputs a layer's kernel elements (taps) meet. Along each spatial dimension, indices that meet the same taps are a class; the inputs are summed by class, and a
  * tap's sum is that of the classes which it meets. So one pass over the data serves all taps.
  */
-final class Taps {
+public final class Taps {
     private final LayerOp op;
     private final long[] shape;
     /** For each spatial dimension the class of every index. */
@@ -33,7 +28,7 @@ final class Taps {
      * @param shape the weights'
      * @param data with spatial dimensions from the third on, for a convolution; else of any shape, its last dimension summed over
      */
-    Taps(LayerOp op, long[] shape, long[] data) {
+    public Taps(LayerOp op, long[] shape, long[] data) {
         this.op = op;
         this.shape = shape.clone();
         this.transposed = op instanceof TransposedConvolution;
@@ -88,26 +83,27 @@ final class Taps {
     }
 
     /** How many spatial dimensions there are. */
-    int dimensions() {
+    public int dimensions() {
         return classes.size();
     }
 
     /** The output positions, over all samples. */
-    long positions() {
+    public long positions() {
         return positions;
     }
 
     /** The class of an index along a spatial dimension. */
-    int kind(int dimension, int index) {
+    public int kind(int dimension, int index) {
         return classes.get(dimension)[index];
     }
 
-    int kinds(int dimension) {
+    /** How many classes a spatial dimension's indices fall into. */
+    public int kinds(int dimension) {
         return met.get(dimension).size();
     }
 
     /** How many combinations of classes there are. */
-    int combinations() {
+    public int combinations() {
         int n = 1;
         for (List<BitSet> kinds : met) {
             n *= kinds.size();
@@ -118,23 +114,23 @@ final class Taps {
     /**
      * For each output channel, the sum over samples and positions of what a layer with these weights makes of the data.
      *
-     * @param sums for each combination of classes (the last dimension's running fastest) and input channel the sum of the data
+     * @param sums [combinations, input channels]: for each combination of classes (the last dimension's running fastest) and input channel the sum of the data
      * @param matrix the weights, in the layer's shape
      */
-    double[] outputs(double[][] sums, double[] matrix) {
+    public double[] outputs(double[] sums, double[] matrix) {
         int kernel = 1;
         int[] extents = new int[met.size()];
         for (int i = 0; i < extents.length; i++) {
             extents[i] = Math.toIntExact(shape[i + 2]);
             kernel *= extents[i];
         }
-        int inputs = sums[0].length;
+        int inputs = sums.length / combinations();
         double[] taps = new double[inputs * kernel];
         for (int t = 0; t < kernel; t++) {
-            for (int k = 0; k < sums.length; k++) {
+            for (int k = 0; k < combinations(); k++) {
                 if (meets(t, extents, k)) {
                     for (int c = 0; c < inputs; c++) {
-                        taps[c * kernel + t] += sums[k][c];
+                        taps[c * kernel + t] += sums[k * inputs + c];
                     }
                 }
             }
@@ -185,7 +181,7 @@ final class Taps {
     }
 
     /** The sum of products of n elements of two arrays, in four parts that do not wait for each other. */
-    static double dot(double[] a, int atA, double[] b, int atB, int n) {
+    public static double dot(double[] a, int atA, double[] b, int atB, int n) {
         double s0 = 0;
         double s1 = 0;
         double s2 = 0;

@@ -13,7 +13,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Sums of floats in every size and mixture, against sums of doubles. */
-final class ErrorSumsTest {
+final class ChannelSumsTest {
     /** Of what the magnitudes of a channel add up to, and a thousandth of the others' mean. */
     private static final double TOLERANCE = 1e-9;
 
@@ -85,7 +85,7 @@ final class ErrorSumsTest {
             FloatBuffer x = buffer(i -> i == 12_345 ? value : 1, CHANNELS * POSITIONS);
             FloatBuffer y = buffer(i -> 1, CHANNELS * POSITIONS);
             try (Lane lane = new Lane()) {
-                double[][] sums = new ErrorSums(lane, CHANNELS, x, y, 1).of(0, CHANNELS * POSITIONS);
+                double[][] sums = new ChannelSums(lane, CHANNELS, x, y, 1).of(0, CHANNELS * POSITIONS);
                 int channel = 12_345 % CHANNELS;
                 for (int c = 0; c < CHANNELS; c++) {
                     assertThat(Double.isFinite(sums[1][c]))
@@ -112,22 +112,22 @@ final class ErrorSumsTest {
         FloatBuffer y = buffer(right, n);
         double worst = 0;
         for (float sign : new float[] {1, -1}) {
-            double[][] exact = new double[ErrorSums.SUMS][channels];
-            double[][] sizes = new double[ErrorSums.SUMS][channels];
+            double[][] exact = new double[ChannelSums.SUMS][channels];
+            double[][] sizes = new double[ChannelSums.SUMS][channels];
             for (int i = 0; i < n; i++) {
                 double a = x.get(i);
                 double z = a + sign * y.get(i);
                 double[] terms = {a, a * a, z, z * z};
-                for (int s = 0; s < ErrorSums.SUMS; s++) {
+                for (int s = 0; s < ChannelSums.SUMS; s++) {
                     exact[s][i % channels] += terms[s];
                     sizes[s][i % channels] += Math.abs(terms[s]);
                 }
             }
             double[][] sums;
             try (Lane lane = new Lane()) {
-                sums = new ErrorSums(lane, channels, x, y, sign).of(0, n);
+                sums = new ChannelSums(lane, channels, x, y, sign).of(0, n);
             }
-            for (int s = 0; s < ErrorSums.SUMS; s++) {
+            for (int s = 0; s < ChannelSums.SUMS; s++) {
                 double others = OF_THE_OTHERS * Arrays.stream(sizes[s]).sum() / channels;
                 for (int c = 0; c < channels; c++) {
                     double difference = Math.abs(sums[s][c] - exact[s][c]);

@@ -1,4 +1,4 @@
-package dev.rebias.device;
+package dev.rebias.measure;
 
 import java.util.Arrays;
 import java.util.List;

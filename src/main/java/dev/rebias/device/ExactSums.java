@@ -1,0 +1,202 @@
+package dev.rebias.device;
+
+import java.util.Arrays;
+
+/**
+ * Sums of doubles without any rounding: each sum is an integer of as many 32-bit digits as its addends need (a small superaccumulator: Neal, "Fast exact summation using small and large
+ * superaccumulators", 2015). So a sum depends neither on the order of its addends nor on how they are divided between objects that are merged later. Not safe for use by several threads.
+ */
+public final class ExactSums {
+    private static final int DIGIT = 32;
+    private static final long DIGIT_MASK = 0xFFFFFFFFL;
+    /** A double is an integer times 2^-1074: of so many digits at most, of which one addend touches three. */
+    private static final int MOST_DIGITS = 2100 / DIGIT + 3;
+
+    private static final int TOUCHED = 3;
+    private static final int LOWEST_EXPONENT = -1074;
+    private static final int EXPONENTS = 0x7FF;
+    /** As many addends leave room in a word of 64 bits for their digits' sum. */
+    private static final int UNCARRIED = 1 << 30;
+
+    private final int size;
+    /** The digits that are kept: those from {@code lowest} on, {@code digits} of them for each sum, signed until they are carried. */
+    private int lowest;
+
+    private int digits;
+    private long[] words = {};
+    private int uncarried;
+    /** Addends that are not finite. */
+    private double[] special = {};
+
+    /** Sums of nothing. */
+    public ExactSums(int size) {
+        this.size = size;
+    }
+
+    /** How many sums there are. */
+    public int size() {
+        return size;
+    }
+
+    /** Adds an array's values to the sums from {@code first} on. */
+    public void add(int first, double[] values) {
+        for (int i = 0; i < values.length; i++) {
+            add(first + i, values[i]);
+        }
+    }
+
+    /** Adds a value to a sum. */
+    public void add(int sum, double value) {
+        long bits = Double.doubleToRawLongBits(value);
+        int exponent = (int) (bits >>> 52) & EXPONENTS;
+        if (exponent == EXPONENTS) {
+            addSpecial(sum, value);
+            return;
+        }
+        long mantissa = bits & 0xFFFFFFFFFFFFFL;
+        if (exponent > 0) {
+            mantissa |= 1L << 52;
+            exponent--;
+        }
+        if (mantissa == 0) {
+            return;
+        }
+        int digit = exponent / DIGIT;
+        int shift = exponent % DIGIT;
+        if (digit < lowest || digit + TOUCHED > lowest + digits) {
+            reach(digit, digit + TOUCHED);
+        }
+        if (++uncarried == UNCARRIED) {
+            carry();
+        }
+        int at = sum * digits + digit - lowest;
+        long low = mantissa << shift & DIGIT_MASK;
+        long middle = mantissa >>> DIGIT - shift & DIGIT_MASK;
+        long high = mantissa >>> DIGIT >>> DIGIT - shift;
+        if (bits >= 0) {
+            words[at] += low;
+            words[at + 1] += middle;
+            words[at + 2] += high;
+        } else {
+            words[at] -= low;
+            words[at + 1] -= middle;
+            words[at + 2] -= high;
+        }
+    }
+
+    private void addSpecial(int sum, double value) {
+        if (special.length == 0) {
+            special = new double[size];
+        }
+        special[sum] += value;
+    }
+
+    /** Makes room for the digits [from, to), and some more, so that this happens seldom. */
+    private void reach(int from, int to) {
+        int first = Math.max(0, Math.min(digits == 0 ? from : lowest, from - 1));
+        int end = Math.min(MOST_DIGITS, Math.max(digits == 0 ? to : lowest + digits, to + 1));
+        long[] wider = new long[size * (end - first)];
+        for (int i = 0; i < size && digits > 0; i++) {
+            System.arraycopy(words, i * digits, wider, i * (end - first) + lowest - first, digits);
+        }
+        words = wider;
+        lowest = first;
+        digits = end - first;
+    }
+
+    /** Brings every digit but the highest of each sum into [0, 2^32). */
+    private void carry() {
+        // The highest digit takes the carry; one more makes sure that it can.
+        if (digits > 0 && lowest + digits < MOST_DIGITS && highestIsUsed()) {
+            reach(lowest, lowest + digits);
+        }
+        for (int i = 0; i < size; i++) {
+            int end = (i + 1) * digits - 1;
+            for (int at = i * digits; at < end; at++) {
+                words[at + 1] += words[at] >> DIGIT;
+                words[at] &= DIGIT_MASK;
+            }
+        }
+        uncarried = 0;
+    }
+
+    private boolean highestIsUsed() {
+        for (int i = 1; i <= size; i++) {
+            if (words[i * digits - 1] != 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** A sum, rounded to a double: the same for equal sums, however they came about; exact where a double can hold it. */
+    public double get(int sum) {
+        if (special.length > 0 && special[sum] != 0) {
+            return special[sum];
+        }
+        if (digits == 0) {
+            return 0;
+        }
+        long[] own = Arrays.copyOfRange(words, sum * digits, (sum + 1) * digits);
+        for (int i = 0; i < own.length - 1; i++) {
+            own[i + 1] += own[i] >> DIGIT;
+            own[i] &= DIGIT_MASK;
+        }
+        boolean negative = own[own.length - 1] < 0;
+        if (negative) {
+            negate(own);
+        }
+        // From the lowest digit up, each sum is below the next digit: only the last additions round.
+        double value = 0;
+        for (int i = 0; i < own.length; i++) {
+            value += Math.scalb((double) own[i], (lowest + i) * DIGIT + LOWEST_EXPONENT);
+        }
+        return negative ? -value : value;
+    }
+
+    private static void negate(long[] own) {
+        for (int i = 0; i < own.length; i++) {
+            own[i] = -own[i];
+        }
+        for (int i = 0; i < own.length - 1; i++) {
+            own[i + 1] += own[i] >> DIGIT;
+            own[i] &= DIGIT_MASK;
+        }
+    }
+
+    /** The sums from {@code first} on, n of them. */
+    public double[] get(int first, int n) {
+        double[] values = new double[n];
+        for (int i = 0; i < n; i++) {
+            values[i] = get(first + i);
+        }
+        return values;
+    }
+
+    /** Adds as many other sums to these. */
+    public void add(ExactSums other) {
+        if (other.size != size) {
+            throw new IllegalArgumentException(size + " sums cannot take " + other.size + " others");
+        }
+        for (int i = 0; i < other.special.length; i++) {
+            if (other.special[i] != 0) {
+                addSpecial(i, other.special[i]);
+            }
+        }
+        if (other.digits == 0) {
+            return;
+        }
+        carry();
+        other.carry();
+        if (other.lowest < lowest || digits == 0 || other.lowest + other.digits > lowest + digits) {
+            reach(other.lowest, other.lowest + other.digits);
+        }
+        for (int i = 0; i < size; i++) {
+            int to = i * digits + other.lowest - lowest;
+            for (int d = 0; d < other.digits; d++) {
+                words[to + d] += other.words[i * other.digits + d];
+            }
+        }
+        uncarried = 2;
+    }
+}

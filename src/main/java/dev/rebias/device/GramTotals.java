@@ -1,0 +1,143 @@
+package dev.rebias.device;
+
+import java.util.Optional;
+
+/**
+ * Sums of the columns of a layer's input, and of products of two columns. The columns are p = q - zero, q being the integers of the input's channels; with the float layer's own input x also v = x - scale p, one for
+ * each channel behind all p. Sums of integers are exact in doubles; what is a float is summed up exactly, so totals that are merged are those of all samples.
+ */
+public final class GramTotals {
+    private final int inputs;
+    private final double zero;
+    /** Sums of q[i], and of q[i] q[j]. */
+    private final double[] sums;
+
+    private final double[] products;
+    private final Optional<Differences> differences;
+    private final ExactSums squaredSampleMeans;
+    private long count;
+    private long samples;
+
+    /**
+     * What the float layer's own input adds.
+     *
+     * @param sums of v[i]
+     * @param products of v[i] v[j], then of v[i] p[j]
+     */
+    public record Differences(ExactSums sums, ExactSums products) {
+        /** Of nothing. */
+        public static Differences none(int inputs) {
+            return new Differences(new ExactSums(inputs), new ExactSums(2 * inputs * inputs));
+        }
+
+        private void add(Differences others) {
+            sums.add(others.sums);
+            products.add(others.products);
+        }
+    }
+
+    /**
+     * Totals; the arrays become their own.
+     *
+     * @param sums of q[i]
+     * @param products [inputs, inputs], of q[i] q[j]
+     * @param squaredSampleMeans for each output channel the sum over samples of (mean of the error without biases within the sample)^2; of nothing where nobody wants them
+     * @param count how many rows (samples times positions) there were
+     */
+    public GramTotals(
+            double[] sums,
+            double[] products,
+            long zero,
+            Optional<Differences> differences,
+            ExactSums squaredSampleMeans,
+            long count,
+            long samples) {
+        this.inputs = sums.length;
+        this.zero = zero;
+        this.sums = sums;
+        this.products = products;
+        this.differences = differences;
+        this.squaredSampleMeans = squaredSampleMeans;
+        this.count = count;
+        this.samples = samples;
+    }
+
+    /** Adds the totals of other samples. */
+    public void add(GramTotals others) {
+        for (int i = 0; i < sums.length; i++) {
+            sums[i] += others.sums[i];
+        }
+        for (int i = 0; i < products.length; i++) {
+            products[i] += others.products[i];
+        }
+        differences.ifPresent(d -> d.add(others.differences.orElseThrow()));
+        squaredSampleMeans.add(others.squaredSampleMeans);
+        count += others.count;
+        samples += others.samples;
+    }
+
+    /** How many samples there were. */
+    public long samples() {
+        return samples;
+    }
+
+    /** How many columns there are: the p, then the v. */
+    public int columns() {
+        return differences.isPresent() ? 2 * inputs : inputs;
+    }
+
+    /** The sum of every column over samples and positions; whole numbers for the p. */
+    public double[] sums() {
+        double[] all = new double[columns()];
+        for (int i = 0; i < inputs; i++) {
+            all[i] = sums[i] - zero * count;
+        }
+        differences.ifPresent(d -> System.arraycopy(d.sums().get(0, inputs), 0, all, inputs, inputs));
+        return all;
+    }
+
+    /** How many rows there were. */
+    public long count() {
+        return count;
+    }
+
+    /** For an output channel the mean over samples of (mean of the error without biases within the sample)^2, where that was wanted. */
+    public double squaredSampleMeans(int channel) {
+        return squaredSampleMeans.get(channel) / samples;
+    }
+
+    /** The covariances of a column and every column. */
+    public void covariances(int column, float[] to) {
+        boolean integers = column < inputs;
+        if (integers) {
+            double mean = sums[column] / count;
+            for (int j = 0; j < inputs; j++) {
+                to[j] = (float) (products[column * inputs + j] / count - mean * (sums[j] / count));
+            }
+        }
+        if (differences.isEmpty()) {
+            return;
+        }
+        for (int i = 0; i < inputs; i++) {
+            // Of v[i] and p[column], or of v[column] and p[i], then v[i].
+            if (integers) {
+                to[inputs + i] = ofDifference(inputs * inputs + i * inputs + column, i, mean(column));
+            } else {
+                int row = (column - inputs) * inputs + i;
+                to[i] = ofDifference(inputs * inputs + row, column - inputs, mean(i));
+                to[inputs + i] = ofDifference(row, column - inputs, mean(inputs + i));
+            }
+        }
+    }
+
+    private double mean(int column) {
+        return column < inputs
+                ? sums[column] / count - zero
+                : differences.orElseThrow().sums().get(column - inputs) / count;
+    }
+
+    private float ofDifference(int product, int first, double secondMean) {
+        Differences d = differences.orElseThrow();
+        return (float) (d.products().get(product) / count - mean(inputs + first) * secondMean);
+    }
+}

@@ -1,0 +1,119 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.device.ErrorTotals;
+import dev.rebias.device.ExactSums;
+import dev.rebias.device.Gram;
+import dev.rebias.device.GramTotals;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
+import dev.rebias.op.Convolution;
+import dev.rebias.op.Taps;
+import dev.rebias.tensor.Shape;
+import java.util.List;
+import java.util.Optional;
+
+/** The Gram matrix of a pointwise convolution's input, the integers q, by {@link SecondMoments}: one product of bytes. */
+final class CpuGram implements Gram {
+    /** From here on a product of a matrix with S for every layer costs more than it saves. */
+    private static final int MOST_INPUTS = 512;
+
+    /** S takes inputs^2 products of bytes per position, the errors inputs x outputs of floats and reading them again. */
+    private static final int INPUTS_PER_OUTPUT = 4;
+
+    private final CpuContext context;
+    private final WeightError weights;
+    private final boolean perSample;
+    private final int inputs;
+    private final SecondMoments data;
+    private final ExactSums squaredSampleMeans;
+    private long samples;
+
+    /** Parameters as for {@link dev.rebias.device.Device#gram}. */
+    CpuGram(CpuContext context, WeightError weights, boolean perSample) {
+        this.context = context;
+        this.weights = weights;
+        this.perSample = perSample;
+        this.inputs = Math.toIntExact(weights.shape()[1]);
+        this.data = new SecondMoments(context, weights.dataType().orElseThrow(), inputs);
+        this.squaredSampleMeans = new ExactSums(Math.toIntExact(weights.shape()[0]));
+    }
+
+    /** Whether this is how such a layer's errors are best found here. */
+    static boolean suits(WeightError weights) {
+        if (!(weights.op() instanceof Convolution c)
+                || c.group() != 1
+                || weights.dataType().isEmpty()
+                || !OneDnn.multipliesBytes()) {
+            return false;
+        }
+        long outputs = weights.shape()[0];
+        long inputs = weights.shape()[1];
+        return c.window().isPointwise() && inputs <= MOST_INPUTS && inputs <= INPUTS_PER_OUTPUT * outputs;
+    }
+
+    @Override
+    public void add(List<Tensor> tensors, int batchSamples) {
+        CpuTensor x = (CpuTensor) tensors.get(0);
+        long rows = Shape.elements(x.shape()) / inputs;
+        double[][] means = perSample ? sampleMeans(x, batchSamples) : new double[0][];
+        data.add(context.layouts().bytes(x, Layout.CHANNELS_LAST), rows);
+        synchronized (squaredSampleMeans) {
+            addSquares(means, weights.difference(), inputs, batchSamples, squaredSampleMeans);
+            samples += batchSamples;
+        }
+    }
+
+    /**
+     * Adds the squares of what a matrix makes of units' means.
+     *
+     * @param matrix [channels, columns]
+     */
+    static void addSquares(double[][] means, double[] matrix, int columns, int samples, ExactSums to) {
+        double weight = (double) samples / Math.max(1, means.length);
+        for (double[] unit : means) {
+            for (int c = 0; c < to.size(); c++) {
+                double mean = Taps.dot(matrix, c * columns, unit, 0, columns);
+                to.add(c, mean * mean * weight);
+            }
+        }
+    }
+
+    private double[][] sampleMeans(CpuTensor x, int batchSamples) {
+        int units = ErrorTotals.units(x.shape()[0], batchSamples);
+        int rows = Math.toIntExact(Shape.elements(x.shape()) / inputs / units);
+        double[][] means = new double[units][inputs];
+        float[] row = context.lane().tiles(1, inputs)[0];
+        try (Elements elements = new Elements(context, x, Layout.CHANNELS_LAST, weights.zero())) {
+            for (int n = 0; n < units; n++) {
+                for (int r = 0; r < rows; r++) {
+                    elements.read((n * rows + r) * inputs, row, inputs);
+                    for (int c = 0; c < inputs; c++) {
+                        means[n][c] += row[c];
+                    }
+                }
+                for (int c = 0; c < inputs; c++) {
+                    means[n][c] /= rows;
+                }
+            }
+        }
+        return means;
+    }
+
+    @Override
+    public GramTotals totals() {
+        data.finish();
+        return new GramTotals(
+                data.sums(),
+                data.products(),
+                weights.zero(),
+                Optional.empty(),
+                squaredSampleMeans,
+                data.count(),
+                samples);
+    }
+
+    @Override
+    public void close() {
+        data.close();
+    }
+}

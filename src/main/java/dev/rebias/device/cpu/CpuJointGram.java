@@ -1,0 +1,179 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.device.ErrorTotals;
+import dev.rebias.device.ExactSums;
+import dev.rebias.device.Gram;
+import dev.rebias.device.GramTotals;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
+import dev.rebias.tensor.Shape;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The Gram matrix of a pointwise convolution's two inputs: the floats x and the integers q, which stand for scale (q - zero). With p = q - zero and v = x - scale p, both small where the networks are alike, the
+ * columns are (p, v). The products of p with itself are sums of integers ({@link SecondMoments}); those of v are products of floats, made for each sample on its own and added to exact totals. Their means
+ * are taken away afterwards: the variance of e is known to some 1e-6 of the mean of e^2.
+ */
+final class CpuJointGram implements Gram {
+    /** From here on what is made of a sample's products is larger than the caches near by. */
+    private static final int MOST_INPUTS = 64;
+
+    /** At each position 2 inputs^2 products of floats are made, and at each output an error is saved. */
+    private static final int OUTPUTS_PER_INPUT = 2;
+
+    /** How many elements are worked on together: so few that they stay in the nearest cache. */
+    private static final int TILE = 512;
+
+    private final CpuContext context;
+    private final WeightError weights;
+    private final boolean perSample;
+    private final int inputs;
+    private final SecondMoments integers;
+    private final GramTotals.Differences differences;
+    /** The weights of the error over (p, v). */
+    private final double[] errors;
+
+    private final ExactSums squaredSampleMeans;
+    private long samples;
+
+    /** Of one unit of work: v v' and v p', one behind the other, the sums of v, and those of p where they are wanted. */
+    private record Unit(float[] products, double[] sums, double[] integers) {}
+
+    /** Parameters as for {@link dev.rebias.device.Device#gram}. */
+    CpuJointGram(CpuContext context, WeightError weights, boolean perSample) {
+        this.context = context;
+        this.weights = weights;
+        this.perSample = perSample;
+        this.inputs = Math.toIntExact(weights.shape()[1]);
+        this.integers = new SecondMoments(context, weights.dataType().orElseThrow(), inputs);
+        this.differences = GramTotals.Differences.none(inputs);
+        this.errors = weights.jointErrors();
+        this.squaredSampleMeans = new ExactSums(Math.toIntExact(weights.shape()[0]));
+    }
+
+    /** Whether this is how such a layer's errors are best found here. */
+    static boolean suits(WeightError weights) {
+        long outputs = weights.shape()[0];
+        long inputs = weights.shape()[1];
+        return CpuGram.suits(weights)
+                && inputs <= MOST_INPUTS
+                && OUTPUTS_PER_INPUT * inputs <= outputs
+                // So that scale p is as exact as a float can be.
+                && (float) weights.scale() == weights.scale();
+    }
+
+    @Override
+    public void add(List<Tensor> tensors, int batchSamples) {
+        CpuTensor q = (CpuTensor) tensors.get(1);
+        long[] shape = q.shape();
+        int units = ErrorTotals.units(shape[0], batchSamples);
+        int rows = Math.toIntExact(Shape.elements(shape) / inputs / units);
+        integers.add(context.layouts().bytes(q, Layout.CHANNELS_LAST), (long) units * rows);
+        Unit[] all = new Unit[units];
+        long bytes = (long) rows * inputs * Float.BYTES;
+        long expanded = context.layouts().expanded(q, Layout.CHANNELS_LAST, weights.zero());
+        try (CpuTensor x = context.layouts().in(Layout.CHANNELS_LAST, (CpuTensor) tensors.get(0))) {
+            for (int unit = 0; unit < units; unit++) {
+                all[unit] = unit(x.address() + unit * bytes, expanded + unit * bytes, rows);
+            }
+        }
+        add(all, rows, batchSamples);
+    }
+
+    /** Of rows of x and of p. */
+    private Unit unit(long x, long p, int rows) {
+        Lane lane = context.lane();
+        long differences = lane.between((long) (rows * inputs + 2 * inputs * inputs) * Float.BYTES);
+        long results = differences + (long) rows * inputs * Float.BYTES;
+        double[] ofIntegers = new double[perSample ? inputs : 0];
+        double[] ofDifferences = subtract(lane, x, p, differences, rows, ofIntegers);
+        Primitive product = context.products().ofFloats(true, inputs, rows, inputs);
+        product.execute(lane, differences, differences, results);
+        product.execute(lane, differences, p, results + (long) inputs * inputs * Float.BYTES);
+        float[] own = new float[2 * inputs * inputs];
+        Layouts.floats(results, own.length).get(0, own);
+        return new Unit(own, ofDifferences, ofIntegers);
+    }
+
+    /**
+     * Makes v of x and p.
+     *
+     * @param ofIntegers becomes the sums of p, if it has room for them
+     * @return the sums of v
+     */
+    private double[] subtract(Lane lane, long x, long p, long v, int rows, double[] ofIntegers) {
+        int n = rows * inputs;
+        int lanes = inputs * Math.max(1, TILE / inputs);
+        float[][] tiles = lane.tiles(6, lanes);
+        for (int sum = 2; sum < 6; sum++) {
+            Arrays.fill(tiles[sum], 0, lanes, 0);
+        }
+        FloatBuffer floats = Layouts.floats(x, n);
+        FloatBuffer integral = Layouts.floats(p, n);
+        FloatBuffer differences = Layouts.floats(v, n);
+        float scale = (float) weights.scale();
+        for (int at = 0; at < n; at += lanes) {
+            int length = Math.min(lanes, n - at);
+            floats.get(at, tiles[0], 0, length);
+            integral.get(at, tiles[1], 0, length);
+            if (perSample) {
+                Accumulation.add(tiles[1], tiles[4], tiles[5], length);
+            }
+            ElementLoops.subtract(tiles[0], scale, tiles[1], length);
+            Accumulation.add(tiles[0], tiles[2], tiles[3], length);
+            differences.put(at, tiles[0], 0, length);
+        }
+        double[] sums = new double[inputs];
+        fold(tiles[2], tiles[3], lanes, sums);
+        if (perSample) {
+            fold(tiles[4], tiles[5], lanes, ofIntegers);
+        }
+        return sums;
+    }
+
+    private static void fold(float[] high, float[] low, int lanes, double[] sums) {
+        for (int at = 0; at < lanes; at += sums.length) {
+            for (int i = 0; i < sums.length; i++) {
+                sums[i] += (double) high[at + i] + low[at + i];
+            }
+        }
+    }
+
+    private synchronized void add(Unit[] units, long positions, int batchSamples) {
+        double[][] means = new double[perSample ? units.length : 0][2 * inputs];
+        for (int n = 0; n < units.length; n++) {
+            Unit unit = units[n];
+            for (int i = 0; i < unit.products().length; i++) {
+                differences.products().add(i, unit.products()[i]);
+            }
+            differences.sums().add(0, unit.sums());
+            for (int i = 0; i < inputs && perSample; i++) {
+                means[n][i] = unit.integers()[i] / positions;
+                means[n][inputs + i] = unit.sums()[i] / positions;
+            }
+        }
+        CpuGram.addSquares(means, errors, 2 * inputs, batchSamples, squaredSampleMeans);
+        samples += batchSamples;
+    }
+
+    @Override
+    public GramTotals totals() {
+        integers.finish();
+        return new GramTotals(
+                integers.sums(),
+                integers.products(),
+                weights.zero(),
+                Optional.of(differences),
+                squaredSampleMeans,
+                integers.count(),
+                samples);
+    }
+
+    @Override
+    public void close() {
+        integers.close();
+    }
+}

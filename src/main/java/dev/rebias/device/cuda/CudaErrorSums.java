@@ -1,0 +1,173 @@
+package dev.rebias.device.cuda;
+
+import dev.rebias.device.ErrorSums;
+import dev.rebias.device.ErrorTotals;
+import dev.rebias.device.Resources;
+import dev.rebias.device.Tensor;
+import dev.rebias.op.LayerOp;
+import dev.rebias.tensor.Shape;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.bytedeco.cuda.cudart.CUfunc_st;
+
+/** Error sums by {@code cuda-kernels/error_moments.cu}: sums and totals stay on the card until the host asks for the totals. */
+final class CudaErrorSums implements ErrorSums {
+    static final String FILE = "error_moments.cu";
+    /** As in rebias.cuh: the elements or rows that are summed up at a time. */
+    private static final int CHUNK = 8192;
+
+    private static final int FEATURE_ROWS = 256;
+    /** Pieces up to this length are a warp's work, longer ones a block's. */
+    private static final int WARP_PIECE = 2048;
+
+    private static final int WARPS = Launch.THREADS / 32;
+    /** And of the totals one more, of squared sample means. */
+    private static final int TOTALS = ErrorTotals.SUMS + 1;
+
+    private final CudaContext context;
+    private final LayerOp op;
+    private final int channels;
+    private final boolean difference;
+    /** By the number of positions that a unit of samples has. */
+    private final Map<Long, Form> forms = new TreeMap<>();
+
+    /** Totals on the card; how many units, and how many samples. */
+    private static final class Form {
+        private final MemoryPool.Block totals;
+        private Optional<CudaContext.Returned> returned = Optional.empty();
+        private long units;
+        private long samples;
+
+        Form(MemoryPool.Block totals) {
+            this.totals = totals;
+        }
+    }
+
+    /** Parameters as for {@link dev.rebias.device.Device#errorSums}. */
+    CudaErrorSums(CudaContext context, LayerOp op, int channels, boolean difference) {
+        this.context = context;
+        this.op = op;
+        this.channels = channels;
+        this.difference = difference;
+    }
+
+    private Form form(long positions) {
+        return forms.computeIfAbsent(positions, p -> {
+            MemoryPool.Block totals = context.pool().allocate(totalBytes(), "error sums");
+            context.clear(totals.address(), totalBytes());
+            return new Form(totals);
+        });
+    }
+
+    private long totalBytes() {
+        return (long) TOTALS * channels * Double.BYTES;
+    }
+
+    @Override
+    public void add(List<Tensor> tensors, int samples) {
+        DeviceTensor first = (DeviceTensor) tensors.get(0);
+        DeviceTensor output = (DeviceTensor) tensors.get(1);
+        long[] shape = output.shape();
+        int axis = op.channelAxis(shape.length);
+        if (!Arrays.equals(first.shape(), shape) || shape[axis] != channels) {
+            throw new IllegalArgumentException("error sums over " + channels + " channels along axis " + axis
+                    + " got tensors of shape " + Shape.text(first.shape()) + " and " + Shape.text(shape));
+        }
+        if (output.elements() == 0) {
+            return;
+        }
+        // Axis 0 may hold several rows per sample; where it is no multiple of the batch, its rows do not belong to
+        // samples one by one.
+        long units = axis > 0 ? ErrorTotals.units(shape[0], samples) : 1;
+        long rows = Shape.elements(shape, 0, axis) / units;
+        long inner = Shape.elements(shape, axis + 1, shape.length);
+        long length = inner == 1 ? rows : inner;
+        int chunks = Math.toIntExact(chunks(length, inner == 1));
+        long perUnit = inner == 1 ? chunks : rows * chunks;
+        long pieces = units * perUnit * channels;
+        Form form = form(rows * inner);
+        try (MemoryPool.Block parts =
+                context.pool().allocate(pieces * ErrorTotals.SUMS * Double.BYTES, "error sums of a batch")) {
+            Launch arguments = context.arguments()
+                    .pointer(first.address())
+                    .pointer(output.address())
+                    .pointer(parts.address());
+            if (inner == 1) {
+                arguments
+                        .integer(units)
+                        .integer(rows)
+                        .small(channels)
+                        .small(chunks)
+                        .small(difference ? 1 : 0)
+                        .over(kernel("error_moments_features"), "error_moments_features", pieces);
+            } else if (length <= WARP_PIECE) {
+                arguments
+                        .integer(pieces)
+                        .small(channels)
+                        .integer(inner)
+                        .small(chunks)
+                        .small(difference ? 1 : 0)
+                        .blocks(kernel("error_moments_warp"), "error_moments_warp", (pieces + WARPS - 1) / WARPS);
+            } else {
+                arguments
+                        .small(channels)
+                        .integer(inner)
+                        .small(chunks)
+                        .small(difference ? 1 : 0)
+                        .blocks(kernel("error_moments_block"), "error_moments_block", pieces);
+            }
+            context.arguments()
+                    .pointer(parts.address())
+                    .pointer(form.totals.address())
+                    .integer(units)
+                    .small(perUnit)
+                    .small(channels)
+                    .real((double) rows * inner)
+                    .real((double) samples / units)
+                    .over(kernel("error_moments_fold"), "error_moments_fold", channels);
+        }
+        form.units += units;
+        form.samples += samples;
+    }
+
+    private static long chunks(long length, boolean features) {
+        int chunk = features ? FEATURE_ROWS : CHUNK;
+        return (length + chunk - 1) / chunk;
+    }
+
+    private CUfunc_st kernel(String name) {
+        return context.kernel(FILE, name);
+    }
+
+    @Override
+    public void bring() {
+        for (Form form : forms.values()) {
+            if (form.returned.isEmpty()) {
+                form.returned = Optional.of(context.bring(form.totals.address(), totalBytes()));
+            }
+        }
+    }
+
+    @Override
+    public ErrorTotals totals() {
+        ErrorTotals totals = new ErrorTotals(channels);
+        bring();
+        forms.forEach((positions, form) -> totals.add(
+                form.returned.orElseThrow().doubles(TOTALS * channels), positions, form.units, form.samples));
+        return totals;
+    }
+
+    @Override
+    public void close() {
+        Resources all = new Resources();
+        forms.values().forEach(f -> {
+            all.add(f.totals::close);
+            f.returned.ifPresent(r -> all.add(r::close));
+        });
+        forms.clear();
+        all.close();
+    }
+}

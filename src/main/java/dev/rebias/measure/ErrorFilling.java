@@ -1,0 +1,82 @@
+package dev.rebias.measure;
+
+import dev.rebias.device.Device;
+import dev.rebias.device.ErrorSums;
+import dev.rebias.device.ErrorTotals;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+
+/** By sums of every error: {@code e = error + (b_f - b_q)} or {@code e = (y_f + b_f) - (y_q + b_q)}. */
+final class ErrorFilling implements Filling.OfErrors {
+    private final int channels;
+    private final ErrorSums sums;
+    private final ErrorTotals totals;
+
+    ErrorFilling(Device device, WeightError weights, int channels, boolean joint) {
+        this.channels = channels;
+        this.sums = device.errorSums(weights.op(), channels, joint);
+        this.totals = new ErrorTotals(channels);
+    }
+
+    @Override
+    public Set<Role> roles() {
+        return Set.of(Role.OUTPUTS);
+    }
+
+    @Override
+    public void add(Role role, List<Tensor> tensors, int samples) {
+        sums.add(tensors, samples);
+    }
+
+    @Override
+    public void merge(Filling other) {
+        totals.add(((ErrorFilling) other).sums.totals());
+    }
+
+    @Override
+    public void bring() {
+        sums.bring();
+    }
+
+    @Override
+    public void finish() {
+        totals.add(sums.totals());
+        sums.close();
+    }
+
+    @Override
+    public long samples() {
+        return totals.samples();
+    }
+
+    private double[] means(int sum) {
+        double[] means = new double[channels];
+        Arrays.setAll(means, c -> totals.mean(sum, c));
+        return means;
+    }
+
+    @Override
+    public double[] meanErrors() {
+        return means(0);
+    }
+
+    @Override
+    public Statistics statistics() {
+        double[] means = means(0);
+        double[] variances = means(1);
+        for (int c = 0; c < channels; c++) {
+            variances[c] -= means[c] * means[c];
+        }
+        double[] squaredSampleMeans = new double[channels];
+        Arrays.setAll(squaredSampleMeans, totals::squaredSampleMeans);
+        return new Statistics(variances, means(2), means(3), squaredSampleMeans);
+    }
+
+    @Override
+    public void close() {
+        sums.close();
+    }
+}

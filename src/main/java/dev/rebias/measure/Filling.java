@@ -1,0 +1,48 @@
+package dev.rebias.measure;
+
+import dev.rebias.device.Tensor;
+import java.util.List;
+import java.util.Set;
+
+/** One way to fill a measurement. */
+interface Filling extends AutoCloseable {
+    /** The roles of tensors that it takes. */
+    Set<Role> roles();
+
+    /** Adds a batch, as {@link Measurement#add}. */
+    void add(Role role, List<Tensor> tensors, int samples);
+
+    /** Adds what another filling of the same kind has measured of other samples. */
+    void merge(Filling other);
+
+    /** Begins to bring the sums to the host; nothing is added any more. */
+    void bring();
+
+    /** Waits for the sums. Called once, before what follows. */
+    void finish();
+
+    /** How many samples there were. */
+    long samples();
+
+    /** The mean error of every output channel, without the biases' part. */
+    double[] meanErrors();
+
+    @Override
+    void close();
+
+    /** A filling that also tells how large errors are. */
+    interface OfErrors extends Filling {
+        Statistics statistics();
+    }
+
+    /**
+     * What was measured of each output channel, without the biases' part.
+     *
+     * @param variances of the error over samples and positions; below 0 by rounding only
+     * @param referenceMeans of the float layer's output
+     * @param referenceSquares the mean of its square
+     * @param squaredSampleMeans the mean over samples of (mean of the error within the sample)^2
+     */
+    record Statistics(
+            double[] variances, double[] referenceMeans, double[] referenceSquares, double[] squaredSampleMeans) {}
+}

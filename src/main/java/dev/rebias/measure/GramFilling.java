@@ -1,0 +1,159 @@
+package dev.rebias.measure;
+
+import dev.rebias.device.Device;
+import dev.rebias.device.Gram;
+import dev.rebias.device.GramTotals;
+import dev.rebias.device.Operand;
+import dev.rebias.device.PreparedOp;
+import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
+import dev.rebias.op.MatMul;
+import dev.rebias.op.Taps;
+import dev.rebias.tensor.HostTensor;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * By the Gram matrix of a pointwise layer's input. Errors and float outputs are linear forms of the matrix's columns z, of which the means m and the covariances S over all samples and positions are known: with A the weights
+ * of the errors,
+ *
+ * <pre>
+ * mean of e = A m + (b_f - b_q)        variance of e = diagonal of A S A'
+ * </pre>
+ *
+ * and the same of y_f with the weights of the outputs. Nothing is computed that depends on both positions and output channels.
+ */
+final class GramFilling implements Filling.OfErrors {
+    private final Device device;
+    private final boolean joint;
+    private final int channels;
+    /** The weights of the errors and of the float outputs, [channels, columns]. */
+    private final double[] errors;
+
+    private final double[] outputs;
+    private final Gram sums;
+    private Optional<GramTotals> totals = Optional.empty();
+
+    GramFilling(Device device, WeightError weights, int channels, boolean joint, boolean perSample) {
+        this.device = device;
+        this.joint = joint;
+        this.channels = channels;
+        this.errors = joint ? weights.jointErrors() : weights.difference();
+        this.outputs = joint ? weights.jointOutputs() : weights.reference();
+        this.sums = device.gram(weights, joint, perSample);
+    }
+
+    @Override
+    public Set<Role> roles() {
+        return Set.of(joint ? Role.INPUTS : Role.INPUT);
+    }
+
+    @Override
+    public void add(Role role, List<Tensor> tensors, int samples) {
+        sums.add(tensors, samples);
+    }
+
+    @Override
+    public void merge(Filling other) {
+        add(((GramFilling) other).sums.totals());
+    }
+
+    private void add(GramTotals more) {
+        totals.ifPresentOrElse(t -> t.add(more), () -> totals = Optional.of(more));
+    }
+
+    @Override
+    public void bring() {
+        sums.bring();
+    }
+
+    @Override
+    public void finish() {
+        add(sums.totals());
+        sums.close();
+    }
+
+    private GramTotals totals() {
+        return totals.orElseThrow();
+    }
+
+    @Override
+    public long samples() {
+        return totals().samples();
+    }
+
+    @Override
+    public double[] meanErrors() {
+        return means(errors);
+    }
+
+    private double[] means(double[] matrix) {
+        double[] columns = totals().sums();
+        double[] means = new double[channels];
+        for (int c = 0; c < channels; c++) {
+            means[c] = Taps.dot(matrix, c * columns.length, columns, 0, columns.length) / totals().count();
+        }
+        return means;
+    }
+
+    @Override
+    public Statistics statistics() {
+        double[] variances = variances();
+        double[] referenceMeans = means(outputs);
+        double[] referenceSquares = Arrays.copyOfRange(variances, channels, 2 * channels);
+        double[] squaredSampleMeans = new double[channels];
+        for (int c = 0; c < channels; c++) {
+            referenceSquares[c] += referenceMeans[c] * referenceMeans[c];
+            squaredSampleMeans[c] = totals().squaredSampleMeans(c);
+        }
+        return new Statistics(
+                Arrays.copyOf(variances, channels), referenceMeans, referenceSquares, squaredSampleMeans);
+    }
+
+    /**
+     * The variances of all channels' e, then of all their y_f. S is given around the means, so nothing large cancels out in the product with it, which is one of floats; the second product is in double
+     * precision again.
+     */
+    private double[] variances() {
+        int columns = totals().columns();
+        int rows = 2 * channels;
+        HostTensor forms = HostTensor.of(new float[rows * columns], rows, columns);
+        HostTensor covariances = HostTensor.of(new float[columns * columns], columns, columns);
+        float[] row = new float[columns];
+        for (int i = 0; i < rows; i++) {
+            double[] matrix = i < channels ? errors : outputs;
+            for (int j = 0; j < columns; j++) {
+                row[j] = (float) matrix[i % channels * columns + j];
+            }
+            forms.floats().put(i * columns, row, 0, columns);
+        }
+        for (int i = 0; i < columns; i++) {
+            totals().covariances(i, row);
+            covariances.floats().put(i * columns, row, 0, columns);
+        }
+        List<Operand> operands =
+                List.of(new Operand.Variable(), new Operand.Constant(covariances), new Operand.Absent());
+        double[] variances = new double[rows];
+        try (PreparedOp product = device.prepare(new MatMul(), operands);
+                Tensor left = device.upload(forms);
+                Tensor result = product.run(List.of(left)).get(0)) {
+            FloatBuffer values = device.download(result).floats();
+            for (int i = 0; i < rows; i++) {
+                double[] matrix = i < channels ? errors : outputs;
+                values.get(i * columns, row, 0, columns);
+                for (int j = 0; j < columns; j++) {
+                    variances[i] += matrix[i % channels * columns + j] * row[j];
+                }
+            }
+        }
+        return variances;
+    }
+
+    @Override
+    public void close() {
+        sums.close();
+    }
+}
