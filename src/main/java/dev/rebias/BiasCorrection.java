@@ -2,12 +2,12 @@ package dev.rebias;
 
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
-import dev.rebias.measure.Moments;
 import dev.rebias.device.Preferences;
 import dev.rebias.device.Transfers;
 import dev.rebias.device.Upcoming;
 import dev.rebias.error.OutOfDeviceMemoryException;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.measure.Moments;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.BiasWriter;
 import dev.rebias.model.CorrectionProbe;

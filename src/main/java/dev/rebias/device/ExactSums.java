@@ -70,9 +70,9 @@ public final class ExactSums {
             carry();
         }
         int at = sum * digits + digit - lowest;
-        long low = mantissa << shift & DIGIT_MASK;
-        long middle = mantissa >>> DIGIT - shift & DIGIT_MASK;
-        long high = mantissa >>> DIGIT >>> DIGIT - shift;
+        long low = (mantissa << shift) & DIGIT_MASK;
+        long middle = (mantissa >>> (DIGIT - shift)) & DIGIT_MASK;
+        long high = (mantissa >>> DIGIT) >>> (DIGIT - shift);
         if (bits >= 0) {
             words[at] += low;
             words[at + 1] += middle;

@@ -109,8 +109,7 @@ final class GramFilling implements Filling.OfErrors {
             referenceSquares[c] += referenceMeans[c] * referenceMeans[c];
             squaredSampleMeans[c] = totals().squaredSampleMeans(c);
         }
-        return new Statistics(
-                Arrays.copyOf(variances, channels), referenceMeans, referenceSquares, squaredSampleMeans);
+        return new Statistics(Arrays.copyOf(variances, channels), referenceMeans, referenceSquares, squaredSampleMeans);
     }
 
     /**

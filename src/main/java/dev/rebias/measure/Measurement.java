@@ -42,12 +42,7 @@ public final class Measurement implements AutoCloseable {
      * @param perSample whether statistics of samples are wanted: the standard errors of single channels
      */
     public Measurement(
-            Device device,
-            WeightError weights,
-            Biases biases,
-            List<Method> methods,
-            boolean joint,
-            boolean perSample) {
+            Device device, WeightError weights, Biases biases, List<Method> methods, boolean joint, boolean perSample) {
         this.device = device;
         this.weights = weights;
         this.biases = biases;
@@ -104,8 +99,7 @@ public final class Measurement implements AutoCloseable {
     }
 
     private void requireInput(Tensor data, ElementType type) {
-        ShapeRules.checkLayer(
-                weights.op(), type, data.type(), data.shape(), weights.shape(), device.mostTensorBytes());
+        ShapeRules.checkLayer(weights.op(), type, data.type(), data.shape(), weights.shape(), device.mostTensorBytes());
     }
 
     /** Of inputs that come at different times, those of the first batch are held against each other. */

@@ -2,8 +2,8 @@ package dev.rebias.report;
 
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
-import dev.rebias.measure.Moments;
 import dev.rebias.error.PrintableText;
+import dev.rebias.measure.Moments;
 import java.util.Locale;
 import java.util.Optional;
 

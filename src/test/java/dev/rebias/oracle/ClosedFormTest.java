@@ -96,8 +96,8 @@ final class ClosedFormTest {
     }
 
     private static Stream<Arguments> devicesAndTypes() {
-        return devices().flatMap(d -> Stream.of(ElementType.UINT8, ElementType.INT8)
-                .map(type -> Arguments.of(d, type)));
+        return devices()
+                .flatMap(d -> Stream.of(ElementType.UINT8, ElementType.INT8).map(type -> Arguments.of(d, type)));
     }
 
     /** Sums of 8-bit integers are exact: of the largest and the smallest, over more rows than 16 bits hold the sum of, at borders and between them. */
@@ -164,8 +164,7 @@ final class ClosedFormTest {
         WeightError error =
                 new WeightError(layer.op(), layer.weights(), weights, weights, type, 1, integers ? ZERO : 0);
         Op computing = integers ? new IntegerLayer(layer.op(), ElementType.UINT8, ZERO) : layer.op();
-        try (Measurement closed =
-                        TestMeasurements.of(device, error, bias, reference, Method.CLASS_SUMS, false);
+        try (Measurement closed = TestMeasurements.of(device, error, bias, reference, Method.CLASS_SUMS, false);
                 PreparedOp errors = device.prepare(computing, operands(layer, floats(weights)));
                 Measurement computed = TestMeasurements.of(device, error, bias, reference, Method.ERRORS, false)) {
             for (int batch = 0; batch < 2; batch++) {
@@ -201,8 +200,7 @@ final class ClosedFormTest {
         int zero = integers ? ZERO : 0;
         WeightError error = new WeightError(layer.op(), layer.weights(), difference, scaled, type, scale, zero);
         Op computing = integers ? new IntegerLayer(layer.op(), ElementType.UINT8, ZERO) : layer.op();
-        try (Measurement closed =
-                        TestMeasurements.of(device, error, bias, reference, Method.CLASS_SUMS, true);
+        try (Measurement closed = TestMeasurements.of(device, error, bias, reference, Method.CLASS_SUMS, true);
                 PreparedOp floats = device.prepare(layer.op(), operands(layer, floating));
                 PreparedOp own = device.prepare(computing, operands(layer, quantized));
                 Measurement computed = TestMeasurements.of(device, error, bias, reference, Method.ERRORS, true)) {

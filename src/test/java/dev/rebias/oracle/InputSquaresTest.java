@@ -4,11 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.rebias.device.Method;
-import dev.rebias.measure.Measurement;
-import dev.rebias.measure.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.measure.Measurement;
+import dev.rebias.measure.Moments;
 import dev.rebias.measure.Role;
 import dev.rebias.measure.TestMeasurements;
 import dev.rebias.op.Convolution;
@@ -45,8 +45,7 @@ final class InputSquaresTest {
     @BeforeEach
     void processor() throws IOException {
         try (CpuDevice device = new CpuDevice(1)) {
-            known = device.prefers(
-                    Method.GRAM, weights(2, 2, ElementType.UINT8, 0, new double[4], new double[4]));
+            known = device.prefers(Method.GRAM, weights(2, 2, ElementType.UINT8, 0, new double[4], new double[4]));
         }
         requireUnlessThereIsNone(known);
     }
@@ -98,11 +97,11 @@ final class InputSquaresTest {
 
     private static Moments measured(WeightError weights, double[] bias, double[] reference, List<HostTensor> batches) {
         try (CpuDevice device = new CpuDevice(1)) {
-            try (Measurement moments =
-                    TestMeasurements.of(device, weights, bias, reference, Method.GRAM, false)) {
+            try (Measurement moments = TestMeasurements.of(device, weights, bias, reference, Method.GRAM, false)) {
                 for (int b = 0; b < batches.size(); b++) {
                     try (Tensor x = device.upload(batches.get(b))) {
-                        moments.add(Role.INPUT, List.of(x), b, (int) batches.get(b).shape()[0]);
+                        moments.add(
+                                Role.INPUT, List.of(x), b, (int) batches.get(b).shape()[0]);
                     }
                 }
                 moments.solve();

@@ -4,11 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
 import dev.rebias.device.Method;
-import dev.rebias.measure.Measurement;
-import dev.rebias.measure.Moments;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.measure.Measurement;
+import dev.rebias.measure.Moments;
 import dev.rebias.measure.Role;
 import dev.rebias.measure.TestMeasurements;
 import dev.rebias.model.Graph;
@@ -72,8 +72,7 @@ final class JointSquaresTest {
     void processor() throws IOException {
         try (CpuDevice device = new CpuDevice(1)) {
             known = device.prefers(
-                    Method.JOINT_GRAM,
-                    weights(2, 4, ElementType.UINT8, 0.5f, 0, new double[8], new double[8]));
+                    Method.JOINT_GRAM, weights(2, 4, ElementType.UINT8, 0.5f, 0, new double[8], new double[8]));
         }
         InputSquaresTest.requireUnlessThereIsNone(known);
     }

@@ -80,8 +80,8 @@ final class FusionTest {
 
     @Test
     void notWhereSomethingElseUsesTheOutputToo() {
-        List<Step> steps =
-                Fusion.fuse(List.of(layer(), add(1, 2, 3), new Step.Measure(0, Role.INPUT, List.of(1))), Set.of(3), COMPUTED);
+        List<Step> steps = Fusion.fuse(
+                List.of(layer(), add(1, 2, 3), new Step.Measure(0, Role.INPUT, List.of(1))), Set.of(3), COMPUTED);
         assertThat(steps).hasSize(3);
     }
 }

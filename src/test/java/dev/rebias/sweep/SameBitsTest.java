@@ -2,9 +2,9 @@ package dev.rebias.sweep;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.rebias.measure.Moments;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.golden.ReferencePair;
+import dev.rebias.measure.Moments;
 import dev.rebias.model.Graph;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.LayerPair;

@@ -3,11 +3,11 @@ package dev.rebias.sweep;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.device.Device;
-import dev.rebias.measure.Moments;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.golden.ReferencePair;
+import dev.rebias.measure.Moments;
 import dev.rebias.model.Graph;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.LayerPair;
@@ -123,7 +123,9 @@ final class SweepCostTest {
         assertThat(once).hasSize(byGram);
         assertThat(counts.layerRuns).hasSize(operations).allMatch(runs -> runs.get() == BATCHES);
         assertThat(counts.otherRuns).isNotEmpty().allMatch(runs -> runs.get() == BATCHES);
-        assertThat(counts.downloads).as("tensors brought back: none but these products").hasValue(byGram);
+        assertThat(counts.downloads)
+                .as("tensors brought back: none but these products")
+                .hasValue(byGram);
         assertThat(counts.device.liveTensors()).isZero();
     }
 }

@@ -4,11 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.device.Tensor;
+import dev.rebias.golden.ReferencePair;
 import dev.rebias.measure.Biases;
 import dev.rebias.measure.Measurement;
 import dev.rebias.measure.Moments;
-import dev.rebias.device.Tensor;
-import dev.rebias.golden.ReferencePair;
 import dev.rebias.measure.Role;
 import dev.rebias.measure.TestMeasurements;
 import dev.rebias.op.BiasGrid;

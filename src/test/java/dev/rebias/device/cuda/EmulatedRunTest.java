@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
-import dev.rebias.LayerResult;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.Tensor;
 import dev.rebias.golden.ReferencePair;

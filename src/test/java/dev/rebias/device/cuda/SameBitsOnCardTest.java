@@ -29,7 +29,8 @@ final class SameBitsOnCardTest {
     @CsvSource({"FASHION_W3A8, cpu", "FASHION_W3A8, cuda", "OCR_W4A8, cpu", "OCR_W4A8, cuda"})
     void whetherErrorsAreComputedTooChangesNoBit(ReferencePair pair, String device) {
         CorrectionResult alone = correct(pair, 12, device, 5, false);
-        assertThat(alone.layers()).noneMatch(l -> l.moments().orElseThrow().errors().isPresent());
+        assertThat(alone.layers())
+                .noneMatch(l -> l.moments().orElseThrow().errors().isPresent());
         requireSameBits(correct(pair, 12, device, 5, true), alone);
     }
 
