@@ -4,6 +4,7 @@ import dev.rebias.op.LayerOp;
 import dev.rebias.op.Op;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import java.util.List;
 import java.util.Optional;
 
@@ -41,6 +42,11 @@ public interface Device extends Preferences, AutoCloseable {
 
     /** Copies a tensor to the device; when this returns, the host may write to its own again. */
     Tensor upload(HostTensor values);
+
+    /** The same, of values that may be there as bytes: a device that is far away takes them as they are, and makes floats of them itself. */
+    default Tensor uploadSamples(HostValues values) {
+        return upload(values.tensor());
+    }
 
     /** Copies a tensor's values to the host. */
     HostTensor download(Tensor tensor);

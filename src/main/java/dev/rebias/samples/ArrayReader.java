@@ -1,9 +1,11 @@
 package dev.rebias.samples;
 
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.tensor.CodedTensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Float16;
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import dev.rebias.tensor.Shape;
 import java.io.EOFException;
 import java.io.IOException;
@@ -20,6 +22,8 @@ final class ArrayReader implements SampleReader {
     private final Normalization normalization;
     private final InputStream elements;
     private long position;
+    /** What bytes become; empty until that is asked for. */
+    private float[] table = {};
 
     /** The shape is the array's, or the input's where they differ in axes of length 1; its axis 0 says how many samples will be read at most. */
     ArrayReader(StoredArray array, InputSpec input, long[] shape, Normalization normalization) {
@@ -36,6 +40,11 @@ final class ArrayReader implements SampleReader {
 
     @Override
     public HostTensor next(int n) {
+        return stored(n).tensor();
+    }
+
+    @Override
+    public HostValues stored(int n) {
         shape[0] = n;
         int bytes = array.size(shape, "a batch of " + n + " samples", "use a smaller --batch-size, or smaller samples");
         ByteBuffer raw;
@@ -48,14 +57,45 @@ final class ArrayReader implements SampleReader {
         } catch (IOException e) {
             throw StoredArray.failure(array.where(), e);
         }
-        HostTensor out = HostTensor.zeros(input.type(), shape);
-        if (input.type() == ElementType.FLOAT) {
-            convert(raw, out);
-        } else {
-            out.bytes().put(raw);
-        }
+        HostValues out = input.type() == ElementType.FLOAT ? floats(raw) : asTheyAre(raw, input.type());
         position += n;
         return out;
+    }
+
+    private HostTensor asTheyAre(ByteBuffer raw, ElementType type) {
+        HostTensor out = HostTensor.zeros(type, shape);
+        out.bytes().put(raw);
+        return out;
+    }
+
+    private HostValues floats(ByteBuffer raw) {
+        int axis = input.channelAxis(shape, normalization).orElseThrow();
+        int channels = axis > 0 ? Math.toIntExact(shape[axis]) : 1;
+        int inner = axis > 0 ? Math.toIntExact(Shape.elements(shape, axis + 1, shape.length)) : 1;
+        if (array.type().bytes() == 1 && (long) CodedTensor.CODES * channels <= raw.capacity()) {
+            if (table.length == 0) {
+                table = normalization.table(channels, array.type() == ElementType.INT8);
+            }
+            // If a code stands for none, the loop below finds where it is.
+            if (areFinite(table)) {
+                // Of values that share a channel, a sample is a row.
+                long row = axis > 0 ? inner : raw.capacity() / shape[0];
+                long rows = raw.capacity() / (channels * row);
+                return new CodedTensor(
+                        shape, asTheyAre(raw, array.type()), CodedTensor.Order.same(rows, channels, row), table);
+            }
+        }
+        HostTensor out = HostTensor.zeros(ElementType.FLOAT, shape);
+        convert(raw, out, channels, inner);
+        return out;
+    }
+
+    private static boolean areFinite(float[] values) {
+        int i = 0;
+        while (i < values.length && Float.isFinite(values[i])) {
+            i++;
+        }
+        return i == values.length;
     }
 
     @Override
@@ -69,10 +109,7 @@ final class ArrayReader implements SampleReader {
         position += n;
     }
 
-    private void convert(ByteBuffer raw, HostTensor out) {
-        int axis = input.channelAxis(shape, normalization).orElseThrow();
-        int channels = axis > 0 ? Math.toIntExact(shape[axis]) : 1;
-        int inner = axis > 0 ? Math.toIntExact(Shape.elements(shape, axis + 1, shape.length)) : 1;
+    private void convert(ByteBuffer raw, HostTensor out, int channels, int inner) {
         int perSample = Math.toIntExact(Shape.elements(shape, 1, shape.length));
         FloatBuffer to = out.floats();
         for (int i = 0; to.hasRemaining(); i++) {

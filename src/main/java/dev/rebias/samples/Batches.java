@@ -1,6 +1,7 @@
 package dev.rebias.samples;
 
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
@@ -29,12 +30,22 @@ public final class Batches implements AutoCloseable {
      * @throws dev.rebias.error.UnsupportedException if the file is damaged, or holds a value that is not finite
      */
     public List<HostTensor> next() {
+        begin();
+        return readers.stream().map(r -> r.next(samples)).toList();
+    }
+
+    /** The same, as bytes that stand for the values where that is how they are stored. */
+    public List<HostValues> stored() {
+        begin();
+        return readers.stream().map(r -> r.stored(samples)).toList();
+    }
+
+    private void begin() {
         int group = left.remove();
         samples = Math.min(batchSize, group);
         if (samples < group) {
             left.addFirst(group - samples);
         }
-        return readers.stream().map(r -> r.next(samples)).toList();
     }
 
     /** How many samples the batch has that was read last. */

@@ -2,9 +2,10 @@ package dev.rebias.samples;
 
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.tensor.CodedTensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
-import java.nio.FloatBuffer;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -48,17 +49,21 @@ final class ImageReader implements SampleReader {
 
     @Override
     public HostTensor next(int n) {
+        return stored(n).tensor();
+    }
+
+    @Override
+    public CodedTensor stored(int n) {
         Picture first = picture();
         // What is smaller than expected may be more of.
         ahead = (int)
                 Math.max(processors, Math.min(EACH_PROCESSOR * processors + n, MOST_AHEAD / first.pixels().length));
         int height = first.height();
         int width = first.width();
-        HostTensor out = target.channelsLast()
-                ? HostTensor.zeros(ElementType.FLOAT, n, height, width, target.channels())
-                : HostTensor.zeros(ElementType.FLOAT, n, target.channels(), height, width);
-        FloatBuffer to = out.floats();
-        put(first, to);
+        int channels = target.channels();
+        HostTensor pixels = HostTensor.zeros(ElementType.UINT8, n, height, width, channels);
+        ByteBuffer to = pixels.bytes();
+        to.put(first.pixels());
         for (int i = 1; i < n; i++) {
             Picture next = picture();
             if (!next.size().equals(first.size())) {
@@ -66,9 +71,24 @@ final class ImageReader implements SampleReader {
                         "image '" + files.get(position - 1) + "' has another size (" + next.size()
                                 + ") than those read with it (" + first.size() + "): it changed while it was read");
             }
-            put(next, to);
+            to.put(next.pixels());
         }
-        return out;
+        long positions = (long) height * width;
+        boolean swapped = options.order() == ImageOptions.Order.BGR && channels == 3;
+        int step = swapped ? -1 : 1;
+        int begin = swapped ? channels - 1 : 0;
+        float[] table = normalization.table(channels, false);
+        return target.channelsLast()
+                ? new CodedTensor(
+                        new long[] {n, height, width, channels},
+                        pixels,
+                        new CodedTensor.Order(n * positions, channels, 1, channels, step, 1, begin),
+                        table)
+                : new CodedTensor(
+                        new long[] {n, channels, height, width},
+                        pixels,
+                        new CodedTensor.Order(n, channels, positions, channels * positions, step, channels, begin),
+                        table);
     }
 
     @Override
@@ -165,34 +185,6 @@ final class ImageReader implements SampleReader {
         int left = (int) Math.rint((picture.width() - size.width()) / 2.0);
         int top = (int) Math.rint((picture.height() - size.height()) / 2.0);
         return picture.part(left, top, size);
-    }
-
-    /** Appends an image's values. */
-    private void put(Picture picture, FloatBuffer to) {
-        int channels = target.channels();
-        boolean swapped = options.order() == ImageOptions.Order.BGR && channels == 3;
-        int positions = picture.width() * picture.height();
-        float[][] values = values(channels);
-        float[] out = new float[positions * channels];
-        for (int i = 0; i < positions; i++) {
-            for (int c = 0; c < channels; c++) {
-                int from = swapped ? channels - 1 - c : c;
-                int value = Byte.toUnsignedInt(picture.pixels()[i * channels + from]);
-                out[target.channelsLast() ? i * channels + c : c * positions + i] = values[c][value];
-            }
-        }
-        to.put(out);
-    }
-
-    /** What each of the 256 values becomes in each channel. */
-    private float[][] values(int channels) {
-        float[][] values = new float[channels][256];
-        for (int c = 0; c < channels; c++) {
-            for (int v = 0; v < values[c].length; v++) {
-                values[c][v] = normalization.apply(v, c);
-            }
-        }
-        return values;
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.rebias.samples;
 
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import java.util.List;
 
 /** Reads several arrays one after the other, as if they were one. */
@@ -40,15 +41,30 @@ final class JoinedReader implements SampleReader {
         return all;
     }
 
+    @Override
+    public HostValues stored(int n) {
+        advance();
+        if (counts.get(current) - read < n) {
+            return next(n);
+        }
+        read += n;
+        return readers.get(current).stored(n);
+    }
+
     /** As many of the next n samples as the current array still has. */
     private HostTensor part(int n) {
+        advance();
+        int here = (int) Math.min(n, counts.get(current) - read);
+        read += here;
+        return readers.get(current).next(here);
+    }
+
+    /** Goes on to the next array where the current one has been read. */
+    private void advance() {
         while (read == counts.get(current)) {
             current++;
             read = 0;
         }
-        int here = (int) Math.min(n, counts.get(current) - read);
-        read += here;
-        return readers.get(current).next(here);
     }
 
     @Override

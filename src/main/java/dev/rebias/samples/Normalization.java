@@ -1,6 +1,7 @@
 package dev.rebias.samples;
 
 import dev.rebias.error.UsageException;
+import dev.rebias.tensor.CodedTensor;
 
 /**
  * How stored values become a FLOAT input's values: {@code (x / scale - mean[c]) / std[c]} in float32, c being the position along the axis of the
@@ -43,6 +44,16 @@ public record Normalization(float scale, float[] mean, float[] std) {
     /** Whether there is one mean and std for all channels, or one for each of so many. */
     boolean fits(long channels) {
         return (mean.length == 1 || mean.length == channels) && (std.length == 1 || std.length == channels);
+    }
+
+    /** What bytes become: {@link CodedTensor#CODES} values for each channel, by the byte as a number from 0 to 255. */
+    float[] table(int channels, boolean signed) {
+        float[] table = new float[CodedTensor.CODES * channels];
+        for (int i = 0; i < table.length; i++) {
+            int code = i % CodedTensor.CODES;
+            table[i] = apply(signed ? (byte) code : code, i / CodedTensor.CODES);
+        }
+        return table;
     }
 
     float apply(float x, int channel) {

@@ -14,6 +14,7 @@ import dev.rebias.op.BiasGrid;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -217,12 +218,12 @@ public final class Sweep implements AutoCloseable {
 
     private void enter(Arrivals source) {
         long start = System.nanoTime();
-        List<HostTensor> batch = source.next();
+        List<HostValues> batch = source.stored();
         profile.add("reading samples", System.nanoTime() - start, 0, 0);
         Tensor[] tensors = new Tensor[plan.tensors()];
         frontier.enter(tensors, source.samples());
         for (int i = 0; i < batch.size(); i++) {
-            tensors[plan.inputs().get(i)] = device.upload(batch.get(i));
+            tensors[plan.inputs().get(i)] = device.uploadSamples(batch.get(i));
         }
     }
 

@@ -12,7 +12,7 @@ import java.nio.LongBuffer;
  *
  * <p>The buffer is not copied and not guarded: whoever hands it over stops writing to it. Not safe for concurrent writes.
  */
-public final class HostTensor {
+public final class HostTensor implements HostValues {
     private final ElementType type;
     private final long[] shape;
     private final ByteBuffer data;
@@ -72,13 +72,19 @@ public final class HostTensor {
         return t;
     }
 
+    @Override
     public ElementType type() {
         return type;
     }
 
-    /** The dimensions, outermost first; a copy. */
+    @Override
     public long[] shape() {
         return shape.clone();
+    }
+
+    @Override
+    public HostTensor tensor() {
+        return this;
     }
 
     public int rank() {

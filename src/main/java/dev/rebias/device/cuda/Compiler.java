@@ -29,6 +29,7 @@ final class Compiler {
             "argmax.cu",
             "class_sums.cu",
             "copy.cu",
+            "decode.cu",
             "error_moments.cu",
             "gather.cu",
             "normalize.cu",

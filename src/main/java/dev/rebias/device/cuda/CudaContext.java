@@ -2,12 +2,15 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.device.Resources;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.tensor.CodedTensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.bytedeco.cuda.cublas.cublasContext;
 import org.bytedeco.cuda.cudart.CUctx_st;
 import org.bytedeco.cuda.cudart.CUevent_st;
@@ -32,6 +35,8 @@ final class CudaContext implements AutoCloseable {
     private static final double POOL_SHARE = 0.85;
 
     private static final int RESULTS = 1 << 20;
+    /** The kernel file that makes floats of samples stored as bytes. */
+    static final String DECODE = "decode.cu";
 
     private final Resources resources = new Resources();
     private final Counters counters = new Counters();
@@ -51,6 +56,7 @@ final class CudaContext implements AutoCloseable {
     private UploadBlocks uploadBlocks;
     private PinnedRing ring;
     private Launch launch;
+    private Launch decoding;
     /** Pinned memory for results: what has been allocated, the last piece of it, and how much of that is used. */
     private final Resources resultChunks = new Resources();
 
@@ -110,12 +116,14 @@ final class CudaContext implements AutoCloseable {
             resources.add(kernels::close);
             events = new Events();
             resources.add(events::close);
-            uploadBlocks = new UploadBlocks(pool, events, () -> events.record(compute));
+            uploadBlocks = new UploadBlocks(pool, events, compute, uploads);
             ring = new PinnedRing(counters, events);
             resources.add(ring::close);
             resources.add(resultChunks::close);
             launch = new Launch(compute);
             resources.add(launch::close);
+            decoding = new Launch(uploads);
+            resources.add(decoding::close);
             // Then, when it ends: nothing is given back under work that is still to be done.
             resources.add(() -> synchronise(uploads));
             resources.add(() -> synchronise(compute));
@@ -228,18 +236,55 @@ final class CudaContext implements AutoCloseable {
      * where more is known of it), and the compute stream waits for it when the tensor is first used.
      */
     DeviceTensor upload(HostTensor values) {
-        ByteBuffer bytes = values.bytes();
+        return upload(values, values.bytes().capacity(), block -> ring.send(values.bytes(), block.address(), uploads));
+    }
+
+    /** The same for values stored as bytes, which go up as such, with their table behind them; the upload stream makes floats of them. */
+    DeviceTensor upload(CodedTensor values) {
+        ByteBuffer codes = values.codes().bytes();
+        ByteBuffer table = values.table().bytes();
+        CodedTensor.Order order = values.order();
+        long elements = values.codes().elements();
+        // On a multiple of 256, as every tensor.
+        long behind = (codes.capacity() + 255) / 256 * 256;
+        if (elements == 0) {
+            return upload(values.tensor());
+        }
+        return upload(values, elements * Float.BYTES, block -> {
+            MemoryPool.Block stored = uploadBlocks.stage(behind + table.capacity());
+            try {
+                ring.send(codes, stored.address(), uploads);
+                ring.send(table, stored.address() + behind, uploads);
+                decoding.begin()
+                        .pointer(stored.address())
+                        .pointer(stored.address() + behind)
+                        .pointer(block.address())
+                        .integer(elements)
+                        .integer(order.channels())
+                        .integer(order.inner())
+                        .integer(order.outerStride())
+                        .integer(order.channelStride())
+                        .integer(order.innerStride())
+                        .integer(order.offset())
+                        .over(kernel(DECODE, "decode"), "decode", elements);
+            } finally {
+                uploadBlocks.staged(stored);
+            }
+        });
+    }
+
+    private DeviceTensor upload(HostValues values, long bytes, Consumer<MemoryPool.Block> send) {
         enter();
-        Optional<UploadBlocks.Held> held = uploadBlocks.take(bytes.capacity());
-        MemoryPool.Block block = held.map(UploadBlocks.Held::block)
-                .orElseGet(() -> pool.allocate(bytes.capacity(), "a tensor " + values));
+        Optional<UploadBlocks.Held> held = uploadBlocks.take(bytes);
+        MemoryPool.Block block =
+                held.map(UploadBlocks.Held::block).orElseGet(() -> pool.allocate(bytes, "a tensor " + values));
         try {
             if (held.isPresent()) {
                 events.await(uploads, held.get().used());
             } else if (!block.fresh()) {
                 events.await(uploads, events.record(compute));
             }
-            ring.send(bytes, block.address(), uploads);
+            send.accept(block);
             return DeviceTensor.uploading(this, values.type(), values.shape(), block, events.record(uploads));
         } catch (RuntimeException e) {
             block.close();

@@ -25,8 +25,10 @@ import dev.rebias.op.LayerOps;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
 import dev.rebias.op.TransposedConvolution;
+import dev.rebias.tensor.CodedTensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -69,7 +71,10 @@ public final class CudaDevice implements Device {
             throw new DeviceUnavailableException("no GPU can be used: " + missing.get() + "; or use --device cpu");
         }
         CudaCards.Card card = CudaCards.require(ordinal);
-        return new CudaDevice(new CudaContext(card, libraryElements), card.emulated());
+        CudaContext context = new CudaContext(card, libraryElements);
+        // Samples are the first that come.
+        context.kernels().expect(CudaContext.DECODE);
+        return new CudaDevice(context, card.emulated());
     }
 
     @Override
@@ -106,6 +111,11 @@ public final class CudaDevice implements Device {
     @Override
     public Tensor upload(HostTensor values) {
         return CudaContext.onDevice(values.type()) ? context.upload(values) : HostResident.of(context.host(), values);
+    }
+
+    @Override
+    public Tensor uploadSamples(HostValues values) {
+        return values instanceof CodedTensor coded ? context.upload(coded) : upload(values.tensor());
     }
 
     @Override

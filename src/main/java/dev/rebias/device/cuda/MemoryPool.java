@@ -154,6 +154,10 @@ final class MemoryPool implements AutoCloseable {
     void setAside(Block block) {
         used -= block.bytes;
         blocks--;
+    }
+
+    /** Does to a block what happens to memory that is given back: nobody reads it any more. */
+    void forget(Block block) {
         freed.freed(block.address, block.bytes);
     }
 

@@ -4,13 +4,13 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Iterator;
 import java.util.Optional;
-import java.util.function.Supplier;
 import org.bytedeco.cuda.cudart.CUevent_st;
+import org.bytedeco.cuda.cudart.CUstream_st;
 
 /**
  * Blocks that held large uploads, set aside for the next ones. Any other block may be in use by all that the compute stream was given so far, and an upload into it has to wait
  * for that; one from here waits only for what used the upload that it held, two batches ago. So uploads overlap with compute, and the host does not wait in {@link PinnedRing} for the
- * work of other batches. What is set aside is no memory in use: the pool takes it back when it runs short.
+ * work of other batches. Beside them one block for samples on their way that are stored as bytes, which only the upload stream uses. What is set aside is no memory in use: the pool takes it back when it runs short.
  */
 final class UploadBlocks {
     /** The bytes of an upload from which on it matters: samples, rather than constants. */
@@ -20,8 +20,10 @@ final class UploadBlocks {
 
     private final MemoryPool pool;
     private final Events events;
-    private final Supplier<CUevent_st> mark;
+    private final CUstream_st compute;
+    private final CUstream_st uploads;
     private final Deque<Held> held = new ArrayDeque<>();
+    private Optional<Held> staging = Optional.empty();
 
     /**
      * A block that is set aside.
@@ -30,15 +32,12 @@ final class UploadBlocks {
      */
     record Held(MemoryPool.Block block, CUevent_st used) {}
 
-    /**
-     * Sets nothing aside yet.
-     *
-     * @param mark records an event at the present end of the compute stream
-     */
-    UploadBlocks(MemoryPool pool, Events events, Supplier<CUevent_st> mark) {
+    /** Sets nothing aside yet. */
+    UploadBlocks(MemoryPool pool, Events events, CUstream_st compute, CUstream_st uploads) {
         this.pool = pool;
         this.events = events;
-        this.mark = mark;
+        this.compute = compute;
+        this.uploads = uploads;
         pool.beforeShortage(this::giveBack);
     }
 
@@ -65,10 +64,52 @@ final class UploadBlocks {
             return;
         }
         pool.setAside(block);
-        held.add(new Held(block, mark.get()));
+        pool.forget(block);
+        held.add(new Held(block, events.record(compute)));
         while (held.size() > MOST) {
             drop(held.remove());
         }
+    }
+
+    /**
+     * A block for bytes that the upload stream will have read when it comes to what is put on it next: the last one if it is as large, or a new one, which waits for the compute stream's work so far.
+     */
+    MemoryPool.Block stage(long bytes) {
+        if (staging.isPresent() && staging.get().block().bytes() >= bytes) {
+            Held last = staging.get();
+            staging = Optional.empty();
+            events.done(last.used());
+            pool.takeBack(last.block());
+            return last.block();
+        }
+        dropStaging();
+        MemoryPool.Block block = pool.allocate(bytes, "samples stored as bytes, " + bytes + " of them");
+        if (!block.fresh()) {
+            events.await(uploads, events.record(compute));
+        }
+        return block;
+    }
+
+    /** Takes over a block of {@link #stage} whose bytes the upload stream has been told to read. */
+    void staged(MemoryPool.Block block) {
+        Held last = new Held(block, events.record(uploads));
+        if (pool.pooled() && Float.BYTES * block.bytes() >= LARGE) {
+            pool.setAside(block);
+            staging = Optional.of(last);
+        } else {
+            events.await(compute, last.used());
+            block.close();
+        }
+    }
+
+    private void dropStaging() {
+        staging.ifPresent(last -> {
+            // Whoever gets the block next is ordered by the compute stream.
+            events.await(compute, last.used());
+            pool.takeBack(last.block());
+            last.block().close();
+        });
+        staging = Optional.empty();
     }
 
     private void drop(Held one) {
@@ -81,5 +122,6 @@ final class UploadBlocks {
         while (!held.isEmpty()) {
             drop(held.remove());
         }
+        dropStaging();
     }
 }
