@@ -1,7 +1,7 @@
 package dev.rebias.samples;
 
 import dev.rebias.error.UsageException;
-import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -128,11 +128,11 @@ public final class BoundSamples {
      * @throws dev.rebias.error.UnsupportedException as {@link Batches#next} does
      */
     public BoundSamples kept(long mostBytes) {
-        List<List<HostTensor>> values = new ArrayList<>();
+        List<List<HostValues>> values = new ArrayList<>();
         inputs.forEach(i -> values.add(new ArrayList<>()));
         try (Batches batches = batches(1)) {
             while (batches.hasNext()) {
-                List<HostTensor> one = batches.next();
+                List<HostValues> one = batches.stored();
                 // Samples of the largest shape come first.
                 if (values.get(0).isEmpty() && bytes(one) > mostBytes / count()) {
                     return this;
@@ -144,17 +144,21 @@ public final class BoundSamples {
         }
         List<Filled> kept = new ArrayList<>();
         for (int i = 0; i < inputs.size(); i++) {
-            List<HostTensor> own = values.get(i);
+            List<HostValues> own = values.get(i);
             boolean counts = inputs.get(i).counts();
-            kept.add(new Filled(() -> counts ? new KeptReader(own) : new SameForAllReader(own.get(0)), counts));
+            kept.add(new Filled(
+                    () -> counts
+                            ? new KeptReader(own)
+                            : new SameForAllReader(own.get(0).tensor()),
+                    counts));
         }
         return new BoundSamples(kept, groups);
     }
 
-    private long bytes(List<HostTensor> sample) {
+    private long bytes(List<HostValues> sample) {
         long sum = 0;
         for (int i = 0; i < sample.size(); i++) {
-            sum += inputs.get(i).counts() ? sample.get(i).bytes().capacity() : 0;
+            sum += inputs.get(i).counts() ? sample.get(i).storedBytes() : 0;
         }
         return sum;
     }

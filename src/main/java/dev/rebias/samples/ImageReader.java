@@ -28,7 +28,7 @@ final class ImageReader implements SampleReader {
     private final List<Path> files;
     private final ImageFolder.Target target;
     private final ImageOptions options;
-    private final Normalization normalization;
+    private final float[] table;
     private final int processors = Runtime.getRuntime().availableProcessors();
     private final ExecutorService decoders = Executors.newFixedThreadPool(processors, work -> {
         Thread thread = new Thread(work, "rebias-images");
@@ -44,7 +44,7 @@ final class ImageReader implements SampleReader {
         this.files = files;
         this.target = target;
         this.options = options;
-        this.normalization = normalization;
+        this.table = normalization.table(target.channels(), false);
     }
 
     @Override
@@ -77,7 +77,6 @@ final class ImageReader implements SampleReader {
         boolean swapped = options.order() == ImageOptions.Order.BGR && channels == 3;
         int step = swapped ? -1 : 1;
         int begin = swapped ? channels - 1 : 0;
-        float[] table = normalization.table(channels, false);
         return target.channelsLast()
                 ? new CodedTensor(
                         new long[] {n, height, width, channels},

@@ -2,6 +2,7 @@ package dev.rebias.samples;
 
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.HostValues;
+import java.util.ArrayList;
 import java.util.List;
 
 /** Reads several arrays one after the other, as if they were one. */
@@ -23,48 +24,29 @@ final class JoinedReader implements SampleReader {
 
     @Override
     public HostTensor next(int n) {
-        HostTensor first = part(n);
-        int have = Math.toIntExact(first.shape()[0]);
-        if (have == n) {
-            return first;
-        }
-        long[] shape = first.shape();
-        shape[0] = n;
-        HostTensor all = HostTensor.zeros(first.type(), shape);
-        var to = all.bytes();
-        to.put(first.bytes());
-        while (have < n) {
-            HostTensor more = part(n - have);
-            to.put(more.bytes());
-            have += Math.toIntExact(more.shape()[0]);
-        }
-        return all;
+        return stored(n).tensor();
     }
 
     @Override
     public HostValues stored(int n) {
-        advance();
-        if (counts.get(current) - read < n) {
-            return next(n);
+        List<HostValues> parts = new ArrayList<>();
+        for (int have = 0;
+                have < n;
+                have += Math.toIntExact(parts.get(parts.size() - 1).shape()[0])) {
+            parts.add(part(n - have));
         }
-        read += n;
-        return readers.get(current).stored(n);
+        return SampleParts.joined(parts);
     }
 
     /** As many of the next n samples as the current array still has. */
-    private HostTensor part(int n) {
-        advance();
-        int here = (int) Math.min(n, counts.get(current) - read);
-        read += here;
-        return readers.get(current).next(here);
-    }
-
-    /** Goes on to the next array where the current one has been read. */
-    private void advance() {
+    private HostValues part(int n) {
         while (read == counts.get(current)) {
             current++;
             read = 0;
         }
+        int here = (int) Math.min(n, counts.get(current) - read);
+        read += here;
+        return readers.get(current).stored(here);
     }
 
     @Override

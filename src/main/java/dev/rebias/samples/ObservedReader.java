@@ -1,6 +1,7 @@
 package dev.rebias.samples;
 
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 
 /** Shows what is read to an observer. */
 final class ObservedReader implements SampleReader {
@@ -25,9 +26,17 @@ final class ObservedReader implements SampleReader {
 
     @Override
     public HostTensor next(int n) {
-        HostTensor read = reader.next(n);
+        return seen(reader.next(n), n).tensor();
+    }
+
+    @Override
+    public HostValues stored(int n) {
+        return seen(reader.stored(n), n);
+    }
+
+    private HostValues seen(HostValues read, int n) {
         if (counts || !shown) {
-            observer.see(input, read, counts ? n : 1);
+            observer.see(input, read.tensor(), counts ? n : 1);
             shown = true;
         }
         return read;

@@ -1,7 +1,9 @@
 package dev.rebias.samples;
 
 import dev.rebias.tensor.HostTensor;
-import java.nio.ByteBuffer;
+import dev.rebias.tensor.HostValues;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.stream.IntStream;
 
 /** Gives some of the samples of another reader; those that lie side by side are read together. */
@@ -30,26 +32,22 @@ final class PickedReader implements SampleReader {
 
     @Override
     public HostTensor next(int n) {
-        HostTensor first = run(n);
-        int have = Math.toIntExact(first.shape()[0]);
-        if (have == n) {
-            return first;
+        return stored(n).tensor();
+    }
+
+    @Override
+    public HostValues stored(int n) {
+        List<HostValues> parts = new ArrayList<>();
+        for (int have = 0;
+                have < n;
+                have += Math.toIntExact(parts.get(parts.size() - 1).shape()[0])) {
+            parts.add(run(n - have));
         }
-        long[] shape = first.shape();
-        shape[0] = n;
-        HostTensor together = HostTensor.zeros(first.type(), shape);
-        ByteBuffer to = together.bytes();
-        to.put(first.bytes());
-        while (have < n) {
-            HostTensor more = run(n - have);
-            to.put(more.bytes());
-            have += Math.toIntExact(more.shape()[0]);
-        }
-        return together;
+        return SampleParts.joined(parts);
     }
 
     /** As many of the next n samples as lie side by side. */
-    private HostTensor run(int n) {
+    private HostValues run(int n) {
         int from = places[given];
         int length = 1;
         while (length < n && places[given + length] == from + length) {
@@ -58,7 +56,7 @@ final class PickedReader implements SampleReader {
         all.skip(from - passed);
         passed = from + length;
         given += length;
-        return all.next(length);
+        return all.stored(length);
     }
 
     @Override

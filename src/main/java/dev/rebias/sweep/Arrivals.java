@@ -2,7 +2,7 @@ package dev.rebias.sweep;
 
 import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
-import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import java.util.List;
 import java.util.Optional;
 
@@ -27,9 +27,9 @@ final class Arrivals implements AutoCloseable {
         return correcting.hasNext() || heldOut.filter(Batches::hasNext).isPresent();
     }
 
-    List<HostTensor> next() {
+    List<HostValues> next() {
         last = correcting.hasNext() ? correcting : heldOut.orElseThrow();
-        return last.next();
+        return last.stored();
     }
 
     /** How many samples the batch has that came last. */

@@ -218,7 +218,7 @@ public final class Sweep implements AutoCloseable {
 
     private void enter(Arrivals source) {
         long start = System.nanoTime();
-        List<HostValues> batch = source.stored();
+        List<HostValues> batch = source.next();
         profile.add("reading samples", System.nanoTime() - start, 0, 0);
         Tensor[] tensors = new Tensor[plan.tensors()];
         frontier.enter(tensors, source.samples());

@@ -2,6 +2,7 @@ package dev.rebias.tensor;
 
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 
 /**
  * A FLOAT tensor as bytes and what each byte stands for: a quarter of the memory, for those who pass it on. Seen as [outer, channels, inner],
@@ -26,6 +27,10 @@ public final class CodedTensor implements HostValues {
         public static Order same(long outer, int channels, long inner) {
             return new Order(outer, channels, inner, channels * inner, inner, 1, 0);
         }
+
+        private Order withOuter(long rows) {
+            return new Order(rows, channels, inner, outerStride, channelStride, innerStride, offset);
+        }
     }
 
     private final long[] shape;
@@ -34,7 +39,7 @@ public final class CodedTensor implements HostValues {
     private final float[] table;
 
     /**
-     * Takes codes, which nobody may write to any more.
+     * Takes codes and a table, which nobody may write to any more; tensors may share a table.
      *
      * @param shape of as many elements as there are codes
      * @param codes UINT8 or INT8 of any shape
@@ -53,7 +58,7 @@ public final class CodedTensor implements HostValues {
         this.shape = shape.clone();
         this.codes = codes;
         this.order = order;
-        this.table = table.clone();
+        this.table = table;
     }
 
     @Override
@@ -64,6 +69,11 @@ public final class CodedTensor implements HostValues {
     @Override
     public long[] shape() {
         return shape.clone();
+    }
+
+    @Override
+    public long storedBytes() {
+        return codes.storedBytes();
     }
 
     public HostTensor codes() {
@@ -77,6 +87,20 @@ public final class CodedTensor implements HostValues {
     /** What codes stand for, as a FLOAT tensor [channels, 256]. */
     public HostTensor table() {
         return HostTensor.of(table, order.channels(), CODES);
+    }
+
+    /** Whether another one's codes could follow this one's: its rows are as long, lie the same way, and its codes stand for the same. */
+    public boolean continuesWith(CodedTensor next) {
+        return order.withOuter(0).equals(next.order.withOuter(0))
+                && order.outerStride() == order.channels() * order.inner()
+                && codes.type() == next.codes.type()
+                && Arrays.equals(table, next.table);
+    }
+
+    /** More or fewer rows of the same kind; they lie as this tensor's do. */
+    public CodedTensor withCodes(long[] newShape, HostTensor newCodes) {
+        long rows = newCodes.elements() / (order.channels() * order.inner());
+        return new CodedTensor(newShape, newCodes, order.withOuter(rows), table);
     }
 
     @Override

@@ -83,6 +83,11 @@ public final class HostTensor implements HostValues {
     }
 
     @Override
+    public long storedBytes() {
+        return data.capacity();
+    }
+
+    @Override
     public HostTensor tensor() {
         return this;
     }

@@ -7,6 +7,9 @@ public sealed interface HostValues permits HostTensor, CodedTensor {
     /** The dimensions, outermost first; a copy. */
     long[] shape();
 
+    /** How much memory they take as they are stored. */
+    long storedBytes();
+
     /** The values as they are. */
     HostTensor tensor();
 }

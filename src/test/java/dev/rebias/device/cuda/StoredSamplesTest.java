@@ -123,8 +123,10 @@ final class StoredSamplesTest {
         int samples = 20;
         int batch = 8;
         InputSpec input = new InputSpec("input", ElementType.FLOAT, new long[] {-1, 1, 28, 28});
-        CorrectionOptions options =
-                CorrectionOptions.defaults().withReference(reference).withBatchSize(batch);
+        CorrectionOptions options = CorrectionOptions.builder()
+                .reference(reference)
+                .batchSize(batch)
+                .build();
         try (Samples stored = pair.samples().limit(samples);
                 CudaDevice device = CudaDevice.open(0);
                 Batches whole = stored.bind(List.of(input)).batches(samples)) {
