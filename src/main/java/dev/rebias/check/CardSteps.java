@@ -1,15 +1,21 @@
 package dev.rebias.check;
 
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectionOptions;
 import dev.rebias.Version;
+import dev.rebias.device.Upcoming;
 import dev.rebias.device.cuda.CudaCards;
 import dev.rebias.device.cuda.CudaInstallation;
 import dev.rebias.device.cuda.CudaLibraries;
 import dev.rebias.device.cuda.KernelCompiler;
 import dev.rebias.device.cuda.KernelTimes;
 import dev.rebias.device.cuda.LibraryProbe;
+import dev.rebias.device.cuda.MappedLibraries;
 import dev.rebias.device.cuda.MomentsSpeed;
 import dev.rebias.device.cuda.SelfTest;
 import dev.rebias.error.DeviceUnavailableException;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.sweep.Reference;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -24,7 +30,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /** The steps that use the card from this process. */
 public final class CardSteps {
@@ -95,25 +100,15 @@ public final class CardSteps {
         findings.fact("NVRTC compiles with", KernelCompiler.compilerVersion());
         // Opening the card loads what is loaded only when it is needed.
         SelfTest.run(card.ordinal());
-        Findings.Table mapped = findings.table("CUDA libraries that are loaded", "library", "file");
-        try (Stream<String> maps = Files.lines(Path.of("/proc/self/maps"))) {
-            List<Path> files = maps.filter(l -> l.contains("/"))
-                    .map(l -> Path.of(l.substring(l.indexOf('/'))))
-                    .filter(
-                            p -> p.getFileName()
-                                    .toString()
-                                    .matches(
-                                            "lib(rebias-emulator|cuda|cudart|cublas|cublasLt|cudnn|nvrtc|nvJitLink|nvidia).*\\.so.*"))
-                    .distinct()
-                    .sorted()
-                    .toList();
-            for (Path file : files) {
-                if (file.getFileName().toString().equals("librebias-emulator.so")) {
-                    findings.fact(EMULATOR, String.valueOf(file.getParent()));
-                }
-                mapped.row(file.getFileName().toString(), file.toRealPath().toString());
+        MappedLibraries libraries = MappedLibraries.now();
+        Findings.Table mapped = findings.table("CUDA libraries that are loaded", "of", "file", "version");
+        for (MappedLibraries.LibraryFile file : libraries.files()) {
+            mapped.row(file.family(), file.path().toString(), file.version().orElse("-"));
+            if (card.emulated() && file.family().equals("the driver")) {
+                findings.fact(EMULATOR, String.valueOf(file.path().getParent()));
             }
         }
+        libraries.conflict().ifPresent(findings::failure);
         findings.fact(
                 "nvidia-smi",
                 External.firstLines(
@@ -280,17 +275,28 @@ public final class CardSteps {
     }
 
     private void kernels(CudaCards.Card card) throws IOException {
-        KernelTimes.Times times = KernelTimes.measure(card.architecture(), out.resolve("kernels-scratch"));
+        // The emulator's compiler takes longer than everything else here.
+        List<Upcoming> network = card.emulated() ? List.of() : mobileNet();
+        KernelTimes.Times times = KernelTimes.measure(card.architecture(), out.resolve("kernels-scratch"), network);
         Findings.Table table = findings.table("NVRTC, one after another", "source", "s");
-        for (int i = 0; i < times.files().size(); i++) {
-            table.row(
-                    times.files().get(i),
-                    String.format(Locale.ROOT, "%.2f", times.seconds().get(i)));
+        times.files().seconds().forEach((file, s) -> table.row(file, String.format(Locale.ROOT, "%.2f", s)));
+        findings.fact("files", times.files().text());
+        if (!network.isEmpty()) {
+            findings.fact(
+                    "MobileNetV1's elementwise kernels besides", times.network().text());
         }
-        findings.fact("serial", String.format(Locale.ROOT, "%.2f s", times.serialSeconds()));
-        findings.fact(
-                "parallel",
-                String.format(Locale.ROOT, "%.2f s on %d threads", times.parallelSeconds(), times.threads()));
         findings.fact("NVRTC", KernelCompiler.compilerVersion());
+    }
+
+    private static List<Upcoming> mobileNet() {
+        BiasCorrection correction = BiasCorrection.of(
+                OnnxModel.of("float", SyntheticNetworks.mobileNet(false, Corrections.Size.CARD.side())),
+                OnnxModel.of("quantised", SyntheticNetworks.mobileNet(true, Corrections.Size.CARD.side())));
+        List<Upcoming> all = new ArrayList<>();
+        for (Reference reference : Reference.values()) {
+            all.addAll(correction.operations(
+                    CorrectionOptions.builder().reference(reference).build()));
+        }
+        return all;
     }
 }

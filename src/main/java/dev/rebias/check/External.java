@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /** Other programs: whether they are there, and running them for no longer than they may. */
 final class External {
@@ -24,14 +25,13 @@ final class External {
      */
     record Ended(int exit, boolean cutOff, double seconds) {}
 
-    /** Whether a program is on the PATH. */
-    static boolean onPath(String program, String path) {
-        for (String folder : path.split(File.pathSeparator, -1)) {
-            if (!folder.isEmpty() && Files.isExecutable(Path.of(folder, program))) {
-                return true;
-            }
-        }
-        return false;
+    /** The program of that name that comes first on the PATH. */
+    static Optional<Path> onPath(String program, String path) {
+        return Stream.of(path.split(File.pathSeparator, -1))
+                .filter(folder -> !folder.isEmpty())
+                .map(folder -> Path.of(folder, program))
+                .filter(file -> Files.isRegularFile(file) && Files.isExecutable(file))
+                .findFirst();
     }
 
     /** What a quick program prints, its first lines joined; empty where it cannot be run. */

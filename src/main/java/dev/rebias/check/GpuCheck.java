@@ -288,81 +288,29 @@ public final class GpuCheck {
                 limit);
     }
 
-    /** NVIDIA's checkers around {@code doctor --deep}, and its profiler around the moments step. */
     private Outcome tools(double limit) throws IOException {
-        boolean sanitizer = External.onPath("compute-sanitizer", plan.path());
-        boolean profiler = External.onPath("ncu", plan.path());
-        if (!sanitizer && !profiler) {
+        NvidiaTools tools = NvidiaTools.on(plan.path());
+        if (tools.isEmpty()) {
             return new Outcome(
                     Step.TOOLS, Outcome.Status.SKIPPED, "neither compute-sanitizer nor ncu is on the PATH", 0, limit);
         }
         Findings findings = new Findings(plan.out().resolve("tools.json"));
-        List<List<String>> runs = new ArrayList<>();
-        if (sanitizer) {
-            runs.add(List.of("memcheck", "compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9"));
-            runs.add(List.of("initcheck", "compute-sanitizer", "--tool", "initcheck", "--error-exitcode", "9"));
-            runs.add(List.of("racecheck", "compute-sanitizer", "--tool", "racecheck", "--error-exitcode", "9"));
-        }
-        if (profiler) {
-            runs.add(List.of(
-                    "ncu",
-                    "ncu",
-                    "--kernel-name",
-                    "regex:error_moments.*",
-                    "--launch-count",
-                    "12",
-                    "--section",
-                    "MemoryWorkloadAnalysis",
-                    "--section",
-                    "WarpStateStats",
-                    "--section",
-                    "SpeedOfLight"));
-        }
-        double seconds = 0;
-        boolean cutOff = false;
-        Findings.Table table = findings.table("each in " + plan.out(), "tool", "exit", "s", "last line");
-        for (List<String> run : runs) {
-            String name = run.get(0);
-            boolean memory = !name.equals("ncu");
-            List<String> command = java(
-                    run.subList(1, run.size()),
-                    System.getProperty("java.class.path"),
-                    name.equals("initcheck") ? List.of("-Drebias.cuda.pool=none") : List.of());
-            command.addAll(
-                    memory
-                            ? List.of(ENTRY, "doctor", "--deep")
-                            : List.of(
-                                    ENTRY,
-                                    "gpu-check",
-                                    "--run",
-                                    "moments",
-                                    "--out",
-                                    plan.out().resolve("ncu").toString()));
-            Path log = plan.out().resolve("tools-" + name + ".log");
-            double share = (limit - seconds) / (runs.size() - runs.indexOf(run));
-            External.Ended ended = External.run(command, plan.out(), Map.of(), log, false, share);
-            seconds += ended.seconds();
-            cutOff |= ended.cutOff();
-            String last = lastLine(log);
-            table.row(
-                    name,
-                    ended.cutOff() ? "cut off" : Integer.toString(ended.exit()),
-                    String.format(Locale.ROOT, "%.0f", ended.seconds()),
-                    last);
-            if (memory && !ended.cutOff() && ended.exit() != 0) {
-                findings.failure(name + ": " + last + " (" + log + ")");
-            }
-        }
+        External.Ended ended = tools.run(
+                findings,
+                plan.out(),
+                limit,
+                options -> java(List.of(), System.getProperty("java.class.path"), options));
         findings.complete();
-        return judged(Step.TOOLS, new External.Ended(0, cutOff, seconds), seconds, limit);
+        return judged(Step.TOOLS, ended, ended.seconds(), limit);
     }
 
     private Outcome baseline(double limit) throws IOException {
         if (plan.baseline().isEmpty()) {
             return new Outcome(Step.BASELINE, Outcome.Status.SKIPPED, "no --baseline SCRIPT was given", 0, limit);
         }
-        Optional<String> torch =
-                External.firstLines(List.of("python3", "-c", "import torch; print(torch.__version__)"), 1);
+        Optional<Path> python = External.onPath("python3", plan.path());
+        Optional<String> torch = python.flatMap(
+                p -> External.firstLines(List.of(p.toString(), "-c", "import torch; print(torch.__version__)"), 1));
         if (torch.isEmpty() || !torch.get().matches("\\d.*")) {
             return new Outcome(
                     Step.BASELINE,
@@ -373,8 +321,8 @@ public final class GpuCheck {
         }
         Path json = plan.out().resolve("baseline-script.json");
         Files.deleteIfExists(json);
-        List<String> command = new ArrayList<>(
-                List.of("python3", plan.baseline().get().toAbsolutePath().toString(), "--json", json.toString()));
+        List<String> command = new ArrayList<>(List.of(
+                python.get().toString(), plan.baseline().get().toAbsolutePath().toString(), "--json", json.toString()));
         if (emulator().isPresent()) {
             // No card for PyTorch either: its quick way, on the processor.
             command.addAll(

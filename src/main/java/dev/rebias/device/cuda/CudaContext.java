@@ -246,7 +246,7 @@ final class CudaContext implements AutoCloseable {
         CodedTensor.Order order = values.order();
         long elements = values.codes().elements();
         // On a multiple of 256, as every tensor.
-        long behind = (codes.capacity() + 255) / 256 * 256;
+        long behind = (elements + 255) / 256 * 256;
         if (elements == 0) {
             return upload(values.tensor());
         }

@@ -77,14 +77,18 @@ final class Kernels implements AutoCloseable {
             return;
         }
         if (compilers.isEmpty()) {
-            int threads = Math.min(MOST_COMPILERS, Runtime.getRuntime().availableProcessors());
-            compilers = Optional.of(Executors.newFixedThreadPool(threads, work -> {
+            compilers = Optional.of(Executors.newFixedThreadPool(compilers(), work -> {
                 Thread thread = new Thread(work, "rebias-kernels");
                 thread.setDaemon(true);
                 return thread;
             }));
         }
         ahead.put(key, compilers.get().submit(() -> compiler.cubin(name, source)));
+    }
+
+    /** How many sources are compiled at once. */
+    static int compilers() {
+        return Math.min(MOST_COMPILERS, Runtime.getRuntime().availableProcessors());
     }
 
     /** A cubin: the one that is on its way, or else compiled now. */

@@ -6,19 +6,24 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import dev.rebias.CorrectionOptions;
 import dev.rebias.device.ElementwiseProgram;
 import dev.rebias.device.Operand;
+import dev.rebias.device.Upcoming;
+import dev.rebias.golden.ReferencePair;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.ElementwiseGroup.Member;
 import dev.rebias.op.LayerOps;
 import dev.rebias.op.OnnxOp;
+import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -30,6 +35,8 @@ import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * What NVIDIA's own libraries say of kernels and descriptors on a machine without a GPU: Maven profiles {@code nvrtc} and {@code cuda-12-redist} bring
@@ -72,6 +79,31 @@ final class RealLibrariesTest {
                     "NVRTC %d.%d: %d cubins for %s%n", major[0], minor[0], cubins, String.join(" ", architectures));
             assertThat(cubins).isEqualTo((long) architectures.size() * (Compiler.FILES.size() + 4));
         }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"FASHION_W3A8", "OCR_W4A8"})
+    void aNetworksKernelsAreCompiledAheadAndFoundAgain(ReferencePair pair) throws IOException {
+        Loader.load(nvrtc.class);
+        List<Upcoming> operations = new ArrayList<>();
+        for (Reference reference : Reference.values()) {
+            operations.addAll(pair.correction()
+                    .operations(CorrectionOptions.builder().reference(reference).build()));
+        }
+        KernelTimes.Times times = KernelTimes.measure("sm_90", folder.resolve("times"), operations);
+        System.out.printf(
+                "%s: files %s; network %s%n",
+                pair, times.files().text(), times.network().text());
+        assertThat(times.files().seconds().keySet()).containsExactlyElementsOf(Compiler.FILES);
+        assertThat(times.network().seconds()).hasSizeGreaterThan(3);
+        assertThat(folder.resolve("times")).doesNotExist();
+        int sources = times.files().seconds().size() + times.network().seconds().size();
+        assertThat(KernelCompiler.compile("sm_90", folder, operations).summary())
+                .startsWith(sources + " sources of kernels compiled in ")
+                .endsWith(" 0 found compiled");
+        assertThat(KernelCompiler.compile("sm_90", folder, operations).summary())
+                .startsWith("0 sources of kernels compiled in ")
+                .endsWith(" " + sources + " found compiled");
     }
 
     /** Corrected bias, HardSwish, quantise, dequantise, and a residual along with a walk, as one source. */
