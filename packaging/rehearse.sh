@@ -33,6 +33,20 @@ done
 tar -xJf "$main" -C "$place"
 tar -xJf "$check" -C "$place"
 folder=$(compgen -G "$place/rebias-*") || fail "the archives hold no folder rebias-*"
+# Every file of other people's has its line in the list of licences, and every text that the list names is there.
+list=$folder/licences/LIBRARIES.md
+mapfile -t listed < <(grep '^|' "$list" | grep -oE '(lib|native)/[A-Za-z0-9._*-]+')
+for file in "$folder"/lib/* "$folder"/native/*; do
+    name=${file#"$folder/"} known=
+    for pattern in "${listed[@]}" lib/rebias.jar; do
+        # shellcheck disable=SC2053
+        if [[ $name == $pattern ]]; then known=yes; fi
+    done
+    [ -n "$known" ] || fail "licences/LIBRARIES.md says nothing of $name"
+done
+while read -r text; do
+    compgen -G "$folder/licences/$text" >/dev/null || fail "licences/LIBRARIES.md names '$text', which is not there"
+done < <(grep '^|' "$list" | awk -F '|' '{print $5}' | grep -oE '\.\./LICENSE|[A-Za-z0-9._*-]+(/|\.txt)')
 # The emulator as a machine has CUDA: the driver where the system looks for it, all else as Python's packages have it.
 packages=$place/python/site-packages/nvidia
 mkdir -p "$place/emulator" "$place/driver" "$packages/cu13/lib" "$packages/cudnn/lib"
@@ -66,6 +80,14 @@ start "$folder/bin/rebias" demo --device cpu
 found=$(start LD_LIBRARY_PATH="$place/driver" "$folder/bin/rebias" doctor)
 grep -q "taken from Python's packages in" <<<"$found" || { echo "$found" >&2; fail "doctor does not find the libraries of Python's packages"; }
 grep -q 'the emulator, a test instrument' <<<"$found" || { echo "$found" >&2; fail "doctor does not find the emulated card"; }
+
+# What an image is built with, a run with no other cache finds, and compiles nothing.
+architecture=$(grep -oE 'sm_[0-9]+' <<<"$found" | head -n 1)
+fashion=$folder/examples/fashion
+start LD_LIBRARY_PATH="$place/driver" "$folder/bin/rebias" kernels --float "$fashion/float.onnx" --quantized "$fashion/w3a8.onnx" --arch "$architecture" --output "$place/work/image" | tail -n 2
+start LD_LIBRARY_PATH="$place/driver" REBIAS_KERNELS="$place/work/image" REBIAS_CACHE="$place/work/empty" "$folder/bin/rebias" correct --float "$fashion/float.onnx" --quantized "$fashion/w3a8.onnx" \
+    --samples "$fashion/calibration.npz" --scale 255 --mean 0.286 --std 0.353 --limit 8 --device cuda --quiet --output "$place/work/corrected.onnx"
+if compgen -G "$place/work/empty/*.cubin" >/dev/null; then fail "kernels were compiled that the image has, or should have"; fi
 
 code=0
 start "$folder/bin/rebias" gpu-check --budget 60s --out "$place/work/none" >/dev/null || code=$?
