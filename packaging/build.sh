@@ -111,7 +111,7 @@ cp LICENSE README.md "$root/"
 cp -r docs "$root/docs"
 cp -r packaging/licences/. "$root/licences/"
 
-# ---- the AOT cache: classes read and linked. Profiles of methods do not pay (docs/speed.md).
+# ---- the AOT cache: classes read and linked. Profiles of methods do not pay (docs/decisions/015-start-up.md).
 find "$root" -exec touch -h -d "$date" {} +
 fashion=$root/examples/fashion
 REBIAS_JAVA_OPTIONS="-XX:AOTCacheOutput=$work/classes.aot -XX:+UnlockDiagnosticVMOptions -XX:-AOTRecordTraining" "$root/bin/rebias" correct --float "$fashion/float.onnx" --quantized "$fashion/w3a8.onnx" \

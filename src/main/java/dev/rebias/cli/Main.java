@@ -15,7 +15,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 
-/** The program {@code rebias}. Exit codes: DESIGN.md section 10, {@link RebiasException#exitCode()}. */
+/** The program {@code rebias}. Exit codes: {@link RebiasException#exitCode()}. */
 @Command(
         name = "rebias",
         description =

@@ -15,7 +15,7 @@ public class RebiasException extends RuntimeException {
         super(PrintableText.sentence(message), cause);
     }
 
-    /** The exit code of the command line (DESIGN.md section 10). */
+    /** The exit code of the command line. */
     public int exitCode() {
         return 1;
     }

@@ -7,7 +7,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
- * What a layer's errors were and how it was corrected (DESIGN.md section 3).
+ * What a layer's errors were and how it was corrected.
  *
  * @param samples the number of samples N
  * @param delta the correction as it goes into the file, one value per output channel

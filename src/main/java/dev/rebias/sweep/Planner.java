@@ -288,7 +288,7 @@ public final class Planner {
     }
 
     /**
-     * e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted (DESIGN.md section 3). Of two nodes in a row, D and P, it is
+     * e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted. Of two nodes in a row, D and P, it is
      * P_f D_f x - P_q D_q x = (P_f - P_q) D_q x + P_f (D_f - D_q) x, where D_q x is there already.
      */
     private int error(int index, Layer q, Layer f) {

@@ -9,7 +9,7 @@ import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
 
-/** The boundaries of DESIGN.md section 5: who may know whom. */
+/** The boundaries of docs/architecture.md: who may know whom. */
 @AnalyzeClasses(packages = "dev.rebias", importOptions = ImportOption.DoNotIncludeTests.class)
 final class BoundariesTest {
     @ArchTest

@@ -13,7 +13,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 
-/** Bias correction as DESIGN.md section 3 defines it, evaluated without any short cut. */
+/** Bias correction as docs/architecture.md defines it, evaluated without any short cut. */
 final class NaiveCorrection {
     private static final Set<String> LAYERS = Set.of("Conv", "ConvTranspose", "Gemm", "MatMul");
 

@@ -1,5 +1,5 @@
 /**
- * The CUDA device (DESIGN.md section 7). To read in order: {@link dev.rebias.device.cuda.CudaLibraries} finds the libraries or says why not;
+ * The CUDA device. To read in order: {@link dev.rebias.device.cuda.CudaLibraries} finds the libraries or says why not;
  * {@code CudaContext} holds a card with its two streams, its memory pool and its libraries' handles; {@code Kernels} compiles and
  * caches; {@link dev.rebias.device.cuda.CudaDevice} prepares operations: convolutions by cuDNN, products by cuBLAS, groups of elementwise operations by kernels
  * written for them, the rest by the kernels in {@code cuda-kernels/}. Integers that describe shapes stay on the host.
