@@ -112,10 +112,10 @@ record Batching(String model, BoundSamples samples, Optional<Integer> fixed, Opt
         }
         try (Batches first = samples.batches(1)) {
             List<long[]> shapes = first.next().stream().map(HostTensor::shape).toList();
-            int threads = device.threads();
+            int threads = device.batches().threads();
             // Where several threads take batches of their own, there should be a few for each.
             int shares = threads == 1 ? 1 : BATCHES_PER_THREAD * threads;
-            int most = device.batchSize((int) Math.min(wanted, ceilDiv(count, shares)), plan.meanOutputBytes(shapes));
+            int most = device.batches().best((int) Math.min(wanted, ceilDiv(count, shares)), plan.meanOutputBytes(shapes));
             // As many batches for each, and of one size as far as that goes.
             long batches = ceilDiv(ceilDiv(count, most), threads) * threads;
             return Math.toIntExact(ceilDiv(count, batches));

@@ -212,9 +212,9 @@ public final class BiasCorrection {
 
     private CorrectionResult correct(
             BoundSamples bound, List<LayerPair> layers, CorrectionOptions options, Device device, String why) {
-        Transfers before = device.transfers();
+        Transfers before = device.log().transfers();
         Plan plan = plan(layers, device, options, bound.shapes() == 1);
-        int wanted = options.batchSize().orElse(device.usualBatchSize());
+        int wanted = options.batchSize().orElse(device.batches().usual());
         Batching batching = batching(bound, wanted);
         int usual = batching.size(plan, device, bound.count());
         long start = System.nanoTime();
@@ -235,10 +235,10 @@ public final class BiasCorrection {
                 swept.batchSize(),
                 results(layers, moments),
                 options.outcome() ? Optional.of(outcome(corrected, bound)) : Optional.empty(),
-                device.transfers().since(before),
+                device.log().transfers().since(before),
                 warnings(options, device, batching, usual, swept, layers),
                 seconds,
-                device.peakBytes(),
+                device.memory().peak(),
                 swept.spilledBytes(),
                 swept.profile());
     }
@@ -265,7 +265,7 @@ public final class BiasCorrection {
             Plan plan, BoundSamples bound, int usual, boolean fixed, CorrectionOptions options, Device device) {
         boolean free = options.batchSize().isEmpty() && !fixed;
         for (int batchSize = usual; ; batchSize = batchSize / 2) {
-            device.forgetPeak();
+            device.memory().forgetPeak();
             try (Sweep sweep = sweep(plan, device, options)) {
                 List<Moments> moments = sweep.run(bound, batchSize, options.listener());
                 return new Swept(moments, batchSize, sweep.spilledBytes(), sweep.profile());
@@ -284,7 +284,7 @@ public final class BiasCorrection {
             int usual,
             Swept swept,
             List<LayerPair> layers) {
-        List<String> all = new ArrayList<>(device.warnings());
+        List<String> all = new ArrayList<>(device.log().warnings());
         all.addAll(batching.warnings());
         for (int i = 0; i < layers.size(); i++) {
             kept(layers.get(i).quantized(), swept.moments().get(i)).ifPresent(all::add);
@@ -300,7 +300,7 @@ public final class BiasCorrection {
             all.add("the two models have the same weights and biases, so the layer reference finds nothing to correct; "
                     + "--reference network also sees what quantised activations do");
         }
-        double peak = device.peakBytes();
+        double peak = device.memory().peak();
         if (peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
             all.add(String.format(
                     Locale.ROOT,
@@ -360,7 +360,7 @@ public final class BiasCorrection {
 
     private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
         Plan plan = plan(layers(options), device, options, bound.shapes() == 1);
-        int wanted = options.batchSize().orElse(device.usualBatchSize());
+        int wanted = options.batchSize().orElse(device.batches().usual());
         try (Sweep sweep = sweep(
                 plan, device, options.toBuilder().memoryLimit(Long.MAX_VALUE).build())) {
             return sweep.footprint(bound, batching(bound, wanted).size(plan, device, count));
@@ -374,7 +374,7 @@ public final class BiasCorrection {
      */
     public Footprint footprint(CorrectionOptions options, long count) {
         try (Device device = Devices.open(options.device()).device()) {
-            int batchSize = options.batchSize().orElse(device.usualBatchSize());
+            int batchSize = options.batchSize().orElse(device.batches().usual());
             return footprint(zeros(batchSize).bind(inputs.ofSweep()), options, count, device);
         }
     }
@@ -472,7 +472,7 @@ public final class BiasCorrection {
         List<BiasGrid> grids =
                 plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
         boolean limited = options.memoryLimit() < Long.MAX_VALUE;
-        long limit = limited ? options.memoryLimit() : device.waitingBytes();
+        long limit = limited ? options.memoryLimit() : device.memory().usualLimit();
         return new Sweep(plan, device, grids, options.perChannel(), limit);
     }
 

@@ -75,7 +75,7 @@ public final class CheckedOp implements PreparedOp {
                 specs.add(Optional.empty());
             }
         }
-        ShapeRules.check(op, specs, device.mostTensorBytes());
+        ShapeRules.check(op, specs, device.memory().mostTensorBytes());
         if (!read[0]) {
             checked = Optional.of(new Checked(
                     variables.stream().map(Tensor::type).toArray(ElementType[]::new),

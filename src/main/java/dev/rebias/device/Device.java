@@ -15,30 +15,10 @@ import java.util.Optional;
 public interface Device extends Preferences, AutoCloseable {
     DeviceInfo info();
 
-    /** How many threads may work on batches of their own at once; 1 where a session is for one thread. */
-    int threads();
+    /** The batches that suit it. */
+    BatchSizes batches();
 
-    /** How many samples a batch has where nobody says how many. */
-    default int usualBatchSize() {
-        return 32;
-    }
-
-    /** The bytes of tensors that may be here where nobody sets a limit: beyond that, those that wait go elsewhere, so that what is worked on finds room. */
-    default long waitingBytes() {
-        return Long.MAX_VALUE;
-    }
-
-    /**
-     * The batch size that suits the device.
-     *
-     * @param wanted the most samples that a batch may have
-     * @param outputBytes the size of what a layer makes of one sample, on average
-     * @return from 1 to wanted
-     */
-    int batchSize(int wanted, long outputBytes);
-
-    /** How many bytes a tensor may have, however much memory there is. */
-    long mostTensorBytes();
+    DeviceMemory memory();
 
     /** Copies a tensor to the device; when this returns, the host may write to its own again. */
     Tensor upload(HostTensor values);
@@ -50,9 +30,6 @@ public interface Device extends Preferences, AutoCloseable {
 
     /** Copies a tensor's values to the host. */
     HostTensor download(Tensor tensor);
-
-    /** Says that a tensor will wait for a while: it should take no more memory than its elements need. */
-    void settle(Tensor tensor);
 
     /** A tensor's elements for a place elsewhere, from which the tensor can be made again. The tensor stays the caller's to close. */
     default Parked park(Tensor tensor) {
@@ -101,19 +78,8 @@ public interface Device extends Preferences, AutoCloseable {
      */
     Gram gram(WeightError layer, boolean joint, boolean perSample);
 
-    Transfers transfers();
-
-    /** What the user should know about how the work was done here, one sentence each: operations that ran elsewhere than on the device. */
-    List<String> warnings();
-
-    /** The bytes of the tensors that are alive now. */
-    long usedBytes();
-
-    /** The most bytes of tensors that have been alive at once. */
-    long peakBytes();
-
-    /** Makes {@link #peakBytes()} count from here on. */
-    void forgetPeak();
+    /** What it has done so far. */
+    DeviceLog log();
 
     @Override
     void close();

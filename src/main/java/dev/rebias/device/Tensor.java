@@ -18,6 +18,11 @@ public interface Tensor extends AutoCloseable {
         return Shape.elements(shape()) * type().bytes();
     }
 
+    /** Says that the tensor is stored for later: from here on it takes no more memory than its elements need. */
+    default void settle() {
+        // It takes no more.
+    }
+
     @Override
     void close();
 }

@@ -1,5 +1,5 @@
 /**
- * What computes: a {@link dev.rebias.device.Device} uploads tensors, prepares operations, and accumulates error moments where the tensors
+ * What computes: a {@link dev.rebias.device.Device} uploads tensors, prepares operations, and makes sums ({@link dev.rebias.device.Sums}) where the tensors
  * live. Tensors are handles; their values come back to the host only where a method says so. A device knows operations
  * ({@code dev.rebias.op}), not models or sweeps. One session = one device = one thread.
  */

@@ -140,10 +140,10 @@ final class Frontier implements AutoCloseable {
         Batch batch = batch(number);
         for (int tensor : made) {
             if (batch.tensors[tensor] != null) {
-                device.settle(batch.tensors[tensor]);
+                batch.tensors[tensor].settle();
             }
         }
-        if (device.usedBytes() - writingBytes.get() <= limit) {
+        if (device.memory().used() - writingBytes.get() <= limit) {
             return;
         }
         Future<?> last = null;
@@ -191,7 +191,7 @@ final class Frontier implements AutoCloseable {
         Future<?> oldest = null;
         synchronized (writing) {
             writing.add(last);
-            if (writing.size() > device.threads()) {
+            if (writing.size() > device.batches().threads()) {
                 oldest = writing.remove();
             }
         }

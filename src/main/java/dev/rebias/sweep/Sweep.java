@@ -139,7 +139,7 @@ public final class Sweep implements AutoCloseable {
         long total = (long) batches * plan.segments().size();
         AtomicLong done = new AtomicLong();
         try (Arrivals source = new Arrivals(samples, held, batchSize);
-                Workers workers = new Workers(device.threads());
+                Workers workers = new Workers(device.batches().threads());
                 Segments segments = new Segments()) {
             enter(source, 1);
             device.expect(plan.upcoming(frontier.shapes(0, plan.inputs())));
@@ -181,9 +181,9 @@ public final class Sweep implements AutoCloseable {
             for (Plan.Segment planned : plan.segments()) {
                 try (Segment prepared = new Segment(planned)) {
                     long arriving = segments.isEmpty() ? 0 : frontier.bytes(0);
-                    long others = device.usedBytes() - arriving;
+                    long others = device.memory().used() - arriving;
                     enter(source, 1);
-                    device.forgetPeak();
+                    device.memory().forgetPeak();
                     prepared.run(0);
                     segments.add(new Footprint.Segment(
                             planned.steps().size(),
@@ -192,13 +192,13 @@ public final class Sweep implements AutoCloseable {
                                     .toList(),
                             others,
                             arriving,
-                            device.peakBytes() - others,
+                            device.memory().peak() - others,
                             frontier.bytes(0)));
                 }
                 planned.solved().forEach(this::solve);
             }
         }
-        return new Footprint(size, device.threads(), segments);
+        return new Footprint(size, device.batches().threads(), segments);
     }
 
     /** Brings batches to the device until that many have come, or all. Where that has failed, whoever asks next is told the same. */
@@ -316,7 +316,7 @@ public final class Sweep implements AutoCloseable {
         Segment take(int number) {
             before = current;
             current = Optional.empty();
-            if (device.threads() == 1) {
+            if (device.batches().threads() == 1) {
                 closeBefore();
             }
             current = next.isPresent() ? next : Optional.of(segment(number));
@@ -325,7 +325,7 @@ public final class Sweep implements AutoCloseable {
         }
 
         void meanwhile(int number) {
-            if (device.threads() > 1) {
+            if (device.batches().threads() > 1) {
                 closeBefore();
                 if (number < plan.segments().size()) {
                     next = Optional.of(segment(number));
@@ -386,7 +386,7 @@ public final class Sweep implements AutoCloseable {
         void run(int batch) {
             long start = System.nanoTime();
             Tensor[] tensors = frontier.take(batch, used);
-            frontier.readAhead(batch + device.threads(), used);
+            frontier.readAhead(batch + device.batches().threads(), used);
             spent("bringing tensors back", start, 0);
             for (int i = 0; i < segment.steps().size(); i++) {
                 Step step = segment.steps().get(i);

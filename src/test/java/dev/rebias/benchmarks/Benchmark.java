@@ -144,7 +144,7 @@ public final class Benchmark {
         try (Samples samples = Samples.of(Map.of(correction.inputNames().get(0), images));
                 Device device = Devices.open("cpu").device()) {
             BoundSamples bound = samples.bind(correction.inputs());
-            int batchSize = device.batchSize(device.usualBatchSize(), 28 * 28 * Float.BYTES);
+            int batchSize = device.batches().best(device.batches().usual(), 28 * 28 * Float.BYTES);
             Map<String, DoubleSupplier> runs = new LinkedHashMap<>();
             runs.put("own float pass", () -> PlainPass.seconds(device, floating, bound, batchSize));
             runs.put("own quantised pass", () -> PlainPass.seconds(device, quantized, bound, batchSize));

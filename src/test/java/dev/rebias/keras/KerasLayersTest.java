@@ -389,7 +389,7 @@ final class KerasLayersTest {
                         .isCloseTo(expected.floats().get(i), within(TOLERANCE));
             }
             // All but these two, which are rare, run on the device that was asked for.
-            assertThat(device.warnings())
+            assertThat(device.log().warnings())
                     .allMatch(w ->
                             w.contains("emulator") || w.startsWith("Selu has no") || w.startsWith("Greater has no"));
         }

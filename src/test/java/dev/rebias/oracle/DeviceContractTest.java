@@ -201,7 +201,7 @@ final class DeviceContractTest {
         for (String device : TestDevices.names()) {
             try (Device opened = open(device)) {
                 Map<String, NaiveTensor> actual = DeviceNetwork.run(opened, model, Map.of("x", x));
-                assertThat(opened.warnings()).as("%s on %s", name, device).noneMatch(w -> w.contains("no form"));
+                assertThat(opened.log().warnings()).as("%s on %s", name, device).noneMatch(w -> w.contains("no form"));
                 assertThat(actual).containsKey(output).hasSizeGreaterThan(100);
                 double worst = 0;
                 String where = "";

@@ -88,7 +88,7 @@ final class LayerBatchesTest {
                     }
                 }
             }
-            assertThat(device.warnings()).as("none of them runs on the host").allMatch(w -> w.contains("emulator"));
+            assertThat(device.log().warnings()).as("none of them runs on the host").allMatch(w -> w.contains("emulator"));
         }
         assertThat(dilated).as("transposed and dilated in three dimensions").isGreaterThan(5);
     }

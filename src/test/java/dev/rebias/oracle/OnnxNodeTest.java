@@ -95,7 +95,7 @@ record OnnxNodeTest(String name, Path folder) {
 
     private Outcome outcome(Device device, Result result, String detail) {
         Set<String> onHost = new HashSet<>();
-        device.warnings().stream()
+        device.log().warnings().stream()
                 .filter(w -> w.contains("no form for the GPU"))
                 .forEach(w -> onHost.add(w.substring(0, w.indexOf(' '))));
         return new Outcome(this, result, detail, onHost);

@@ -138,7 +138,7 @@ final class RandomOperationsTest {
                 detail = e + " at " + e.getStackTrace()[0];
                 result = Result.CRASHED;
             }
-            List<String> onHost = device.warnings().stream()
+            List<String> onHost = device.log().warnings().stream()
                     .filter(w -> w.contains("no form for the GPU"))
                     .map(w -> w.substring(0, w.indexOf(' ')))
                     .toList();

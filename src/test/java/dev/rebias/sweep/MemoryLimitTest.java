@@ -114,7 +114,7 @@ final class MemoryLimitTest {
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
             try (Sweep sweep = new Sweep(plan, device, grids, false, limit)) {
                 List<Moments> moments = sweep.run(samples.bind(List.of(spec)), BATCH, (done, total) -> {});
-                return new Run(moments, device.peakBytes(), sweep.spilledBytes());
+                return new Run(moments, device.memory().peak(), sweep.spilledBytes());
             }
         }
     }

@@ -1,9 +1,12 @@
 package dev.rebias.device.cpu;
 
+import dev.rebias.device.BatchSizes;
 import dev.rebias.device.CheckedOp;
 import dev.rebias.device.ClassSums;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
+import dev.rebias.device.DeviceLog;
+import dev.rebias.device.DeviceMemory;
 import dev.rebias.device.ErrorSums;
 import dev.rebias.device.Gram;
 import dev.rebias.device.LayerThenGroup;
@@ -40,6 +43,8 @@ import java.util.stream.IntStream;
 public final class CpuDevice implements Device {
     /** What a layer's output for a batch should take: enough that calls do not matter, and so little that tensors stay in the processor's caches from one operation to the next. */
     private static final long BATCH_BYTES = 600 << 10;
+
+    private static final int USUAL_BATCH = 32;
 
     private static final AtomicInteger LIVE = new AtomicInteger();
 
@@ -89,18 +94,13 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public int threads() {
-        return threads;
+    public BatchSizes batches() {
+        return new BatchSizes(threads, USUAL_BATCH, BATCH_BYTES);
     }
 
     @Override
-    public int batchSize(int wanted, long outputBytes) {
-        return (int) Math.max(1, Math.min(wanted, BATCH_BYTES / Math.max(1, outputBytes)));
-    }
-
-    @Override
-    public long mostTensorBytes() {
-        return Integer.MAX_VALUE; // the limit of a Java buffer
+    public DeviceMemory memory() {
+        return context.memory();
     }
 
     @Override
@@ -184,11 +184,6 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public void settle(Tensor tensor) {
-        ((CpuTensor) tensor).narrow();
-    }
-
-    @Override
     public Parked park(Tensor tensor) {
         CpuTensor t = (CpuTensor) tensor;
         HostTensor own = new HostTensor(t.type(), t.shape(), t.elements());
@@ -230,28 +225,8 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public Transfers transfers() {
-        return new Transfers(0, 0, 0);
-    }
-
-    @Override
-    public List<String> warnings() {
-        return List.of();
-    }
-
-    @Override
-    public long usedBytes() {
-        return context.memory().used();
-    }
-
-    @Override
-    public long peakBytes() {
-        return context.memory().peak();
-    }
-
-    @Override
-    public void forgetPeak() {
-        context.memory().forgetPeak();
+    public DeviceLog log() {
+        return new DeviceLog(new Transfers(0, 0, 0), List.of());
     }
 
     /** How many tensors have been made here and not closed yet. */

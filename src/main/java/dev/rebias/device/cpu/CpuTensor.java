@@ -134,6 +134,11 @@ final class CpuTensor implements Tensor {
         return wideZero.orElseThrow();
     }
 
+    @Override
+    public void settle() {
+        narrow();
+    }
+
     /** Makes a wide tensor one of bytes, a quarter of its size. */
     void narrow() {
         if (wideZero.isEmpty()) {

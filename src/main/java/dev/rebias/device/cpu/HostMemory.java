@@ -1,5 +1,6 @@
 package dev.rebias.device.cpu;
 
+import dev.rebias.device.DeviceMemory;
 import dev.rebias.device.FreeRanges;
 import dev.rebias.error.UnsupportedException;
 import java.nio.ByteBuffer;
@@ -19,7 +20,7 @@ import org.bytedeco.javacpp.Pointer;
  * The CPU device's memory: taken from the system in large pieces and given out in blocks, so that a page is touched for the first time only once.
  * Counts the tensors that are alive and the bytes given out. Safe for use by several threads.
  */
-final class HostMemory implements AutoCloseable {
+final class HostMemory implements DeviceMemory, AutoCloseable {
     /** A cache line: every block begins on a multiple of this. */
     private static final long ALIGNMENT = 64;
 
@@ -191,18 +192,32 @@ final class HostMemory implements AutoCloseable {
         count(more);
     }
 
-    synchronized long used() {
+    @Override
+    public synchronized long used() {
         return bytes;
     }
 
-    synchronized long peak() {
+    @Override
+    public synchronized long peak() {
         return peak;
     }
 
-    synchronized void forgetPeak() {
+    @Override
+    public synchronized void forgetPeak() {
         peak = bytes;
     }
 
+    @Override
+    public long usualLimit() {
+        return Long.MAX_VALUE;
+    }
+
+    @Override
+    public long mostTensorBytes() {
+        return Integer.MAX_VALUE; // the limit of a Java buffer
+    }
+
+    /** How many tensors are alive. */
     long tensors() {
         return tensors.sum();
     }

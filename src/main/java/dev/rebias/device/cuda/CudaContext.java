@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.DeviceMemory;
 import dev.rebias.device.Resources;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.tensor.CodedTensor;
@@ -187,6 +188,11 @@ final class CudaContext implements AutoCloseable {
 
     MemoryPool pool() {
         enter();
+        return pool;
+    }
+
+    /** What the pool says of itself, for which the card is not needed. */
+    DeviceMemory memory() {
         return pool;
     }
 

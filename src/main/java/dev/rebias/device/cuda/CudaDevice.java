@@ -1,9 +1,12 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.BatchSizes;
 import dev.rebias.device.CheckedOp;
 import dev.rebias.device.ClassSums;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
+import dev.rebias.device.DeviceLog;
+import dev.rebias.device.DeviceMemory;
 import dev.rebias.device.ErrorSums;
 import dev.rebias.device.Gram;
 import dev.rebias.device.LayerThenGroup;
@@ -40,10 +43,6 @@ import java.util.stream.IntStream;
 public final class CudaDevice implements Device {
     /** Enough samples to keep a large card busy with the small layers behind a network. */
     private static final int BATCH = 128;
-    /** The share of the pool that tensors which wait may take; the rest is for what is worked on. */
-    private static final double WAITING_SHARE = 0.6;
-    /** More than any card has, and so little that sums of sizes cannot overflow. */
-    private static final long MOST_TENSOR_BYTES = 1L << 44;
 
     private final CudaContext context;
     private final HostFallback.Traffic traffic = new HostFallback.Traffic();
@@ -83,29 +82,13 @@ public final class CudaDevice implements Device {
     }
 
     @Override
-    public int threads() {
-        return 1;
+    public BatchSizes batches() {
+        return new BatchSizes(1, BATCH, Long.MAX_VALUE);
     }
 
     @Override
-    public int usualBatchSize() {
-        return BATCH;
-    }
-
-    @Override
-    public long waitingBytes() {
-        long pool = context.pool().capacity();
-        return pool == 0 ? Long.MAX_VALUE : (long) (pool * WAITING_SHARE);
-    }
-
-    @Override
-    public int batchSize(int wanted, long outputBytes) {
-        return wanted;
-    }
-
-    @Override
-    public long mostTensorBytes() {
-        return MOST_TENSOR_BYTES;
+    public DeviceMemory memory() {
+        return context.memory();
     }
 
     @Override
@@ -222,11 +205,6 @@ public final class CudaDevice implements Device {
     }
 
     @Override
-    public void settle(Tensor tensor) {
-        // Every tensor here is as small as it can be.
-    }
-
-    @Override
     public ErrorSums errorSums(LayerOp op, int channels, boolean difference) {
         return new CudaErrorSums(context, op, channels, difference);
     }
@@ -242,34 +220,19 @@ public final class CudaDevice implements Device {
     }
 
     @Override
-    public Transfers transfers() {
+    public DeviceLog log() {
         Counters c = context.counters();
-        return new Transfers(c.hostToDeviceBytes, c.deviceToHostBytes, c.synchronisations);
+        return new DeviceLog(
+                new Transfers(c.hostToDeviceBytes, c.deviceToHostBytes, c.synchronisations), warnings());
     }
 
-    @Override
-    public List<String> warnings() {
+    private List<String> warnings() {
         List<String> all = new ArrayList<>(traffic.warnings());
         context.kernels().compiler().usedCache().problem().ifPresent(all::add);
         if (emulated) {
             all.add("this is the CUDA emulator, a test instrument: its figures say nothing about a GPU");
         }
         return all;
-    }
-
-    @Override
-    public long usedBytes() {
-        return context.pool().used();
-    }
-
-    @Override
-    public long peakBytes() {
-        return context.pool().peak();
-    }
-
-    @Override
-    public void forgetPeak() {
-        context.pool().forgetPeak();
     }
 
     /** How many blocks of its memory are in use. */

@@ -48,6 +48,11 @@ final class HostResident implements Tensor {
     }
 
     @Override
+    public void settle() {
+        tensor.settle();
+    }
+
+    @Override
     public void close() {
         tensor.close();
     }

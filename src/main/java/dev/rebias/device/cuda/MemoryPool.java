@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.DeviceMemory;
 import dev.rebias.device.FreeRanges;
 import dev.rebias.device.Resources;
 import dev.rebias.error.OutOfDeviceMemoryException;
@@ -14,7 +15,12 @@ import org.bytedeco.cuda.global.cudart;
  *
  * <p>On the emulator, blocks that are given back are filled with 0xff (NaN), so that whoever reads one afterwards shows. With the system property {@code rebias.cuda.pool=none} every block is an allocation of its own, so that a memory checker sees its bounds.
  */
-final class MemoryPool implements AutoCloseable {
+final class MemoryPool implements DeviceMemory, AutoCloseable {
+    /** The share of the pool that tensors which are stored for later may take; the rest is for those in use. */
+    private static final double STORED_SHARE = 0.6;
+    /** More than any card has, and so little that sums of sizes cannot overflow. */
+    private static final long MOST_TENSOR_BYTES = 1L << 44;
+
     /** Every block begins on a multiple of this, which suits all vector loads and cuDNN. */
     private static final long ALIGNMENT = 256;
 
@@ -208,16 +214,29 @@ final class MemoryPool implements AutoCloseable {
         return capacity;
     }
 
-    long used() {
+    @Override
+    public long used() {
         return used;
     }
 
-    long peak() {
+    @Override
+    public long peak() {
         return peak;
     }
 
-    void forgetPeak() {
+    @Override
+    public void forgetPeak() {
         peak = used;
+    }
+
+    @Override
+    public long usualLimit() {
+        return capacity == 0 ? Long.MAX_VALUE : (long) (capacity * STORED_SHARE);
+    }
+
+    @Override
+    public long mostTensorBytes() {
+        return MOST_TENSOR_BYTES;
     }
 
     /** How many blocks are out. */

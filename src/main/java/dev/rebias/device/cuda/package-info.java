@@ -4,6 +4,6 @@
  * caches; {@link dev.rebias.device.cuda.CudaDevice} prepares operations: convolutions by cuDNN, products by cuBLAS, groups of elementwise operations by kernels
  * written for them, the rest by the kernels in {@code cuda-kernels/}. Integers that describe shapes stay on the host.
  *
- * <p>All work goes to one compute stream; only uploads have a stream of their own. The host waits for the device when it reads results, and nowhere else.
+ * <p>All work goes to one compute stream; only uploads have a stream of their own. The host waits for the device when it reads results, the sums of the layers that are corrected at a barrier among them, and nowhere else.
  */
 package dev.rebias.device.cuda;

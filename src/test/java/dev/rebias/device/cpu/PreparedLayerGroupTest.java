@@ -45,11 +45,11 @@ final class PreparedLayerGroupTest {
                 Tensor x = device.upload(HostTensor.zeros(ElementType.UINT8, 2, channels, side, side));
                 Tensor bias = device.upload(HostTensor.zeros(ElementType.FLOAT, channels, 1, 1))) {
             prepared.run(List.of(x, bias)).get(0).close();
-            long before = device.usedBytes();
-            device.forgetPeak();
+            long before = device.memory().used();
+            device.memory().forgetPeak();
             prepared.run(List.of(x, bias)).get(0).close();
             // The data once more, in the layer's layout, and the result; on other processors the output and more.
-            boolean never = device.peakBytes() - before <= 2 * x.bytes() + 4096;
+            boolean never = device.memory().peak() - before <= 2 * x.bytes() + 4096;
             assertThat(never).isEqualTo(OneDnn.multipliesBytes());
         }
     }
