@@ -5,27 +5,27 @@
 
 template <typename T>
 __device__ __forceinline__ void copy(const T* __restrict__ from, T* __restrict__ to, long long n, long long from_offset, long long to_offset,
-                                     const Walk& walk_from, const Walk& walk_to) {
+                                     const StridedIndex& walk_from, const StridedIndex& walk_to) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i < n) to[to_offset + offset(walk_to, i)] = from[from_offset + offset(walk_from, i)];
 }
 
 extern "C" __global__ void __launch_bounds__(256) copy_1(const unsigned char* __restrict__ from, unsigned char* __restrict__ to, long long n,
-                                                         long long from_offset, long long to_offset, Walk walk_from, Walk walk_to) {
+                                                         long long from_offset, long long to_offset, StridedIndex walk_from, StridedIndex walk_to) {
     copy(from, to, n, from_offset, to_offset, walk_from, walk_to);
 }
 
 extern "C" __global__ void __launch_bounds__(256) copy_2(const unsigned short* __restrict__ from, unsigned short* __restrict__ to, long long n,
-                                                         long long from_offset, long long to_offset, Walk walk_from, Walk walk_to) {
+                                                         long long from_offset, long long to_offset, StridedIndex walk_from, StridedIndex walk_to) {
     copy(from, to, n, from_offset, to_offset, walk_from, walk_to);
 }
 
 extern "C" __global__ void __launch_bounds__(256) copy_4(const float* __restrict__ from, float* __restrict__ to, long long n,
-                                                         long long from_offset, long long to_offset, Walk walk_from, Walk walk_to) {
+                                                         long long from_offset, long long to_offset, StridedIndex walk_from, StridedIndex walk_to) {
     copy(from, to, n, from_offset, to_offset, walk_from, walk_to);
 }
 
 extern "C" __global__ void __launch_bounds__(256) copy_8(const unsigned long long* __restrict__ from, unsigned long long* __restrict__ to, long long n,
-                                                         long long from_offset, long long to_offset, Walk walk_from, Walk walk_to) {
+                                                         long long from_offset, long long to_offset, StridedIndex walk_from, StridedIndex walk_to) {
     copy(from, to, n, from_offset, to_offset, walk_from, walk_to);
 }

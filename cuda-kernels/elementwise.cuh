@@ -78,7 +78,7 @@ __device__ __forceinline__ void load_channel(const T* __restrict__ from, Index i
 }
 
 template <typename T>
-__device__ __forceinline__ void load_walk(const T* __restrict__ from, Index i, int lanes, const Walk& walk, float* to) {
+__device__ __forceinline__ void load_walk(const T* __restrict__ from, Index i, int lanes, const StridedIndex& walk, float* to) {
     for (int l = 0; l < 4; l++) to[l] = l < lanes ? (float)from[offset(walk, i + l)] : 0.0f;
 }
 

@@ -24,7 +24,7 @@ __device__ __forceinline__ void gather(const T* __restrict__ from, T* __restrict
 
 template <typename T>
 __device__ __forceinline__ void gather_elements(const T* __restrict__ from, T* __restrict__ to, long long n, const void* __restrict__ index, int wide,
-                                                long long size, long long stride, long long missing, const Walk& walk) {
+                                                long long size, long long stride, long long missing, const StridedIndex& walk) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     long long k = index_of(index, wide, i, size);
@@ -57,24 +57,24 @@ extern "C" __global__ void __launch_bounds__(256) gather_8(const unsigned long l
 
 extern "C" __global__ void __launch_bounds__(256) gather_elements_1(const unsigned char* __restrict__ from, unsigned char* __restrict__ to, long long n,
                                                                     const void* __restrict__ index, int wide, long long size, long long stride,
-                                                                    long long missing, Walk walk) {
+                                                                    long long missing, StridedIndex walk) {
     gather_elements(from, to, n, index, wide, size, stride, missing, walk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) gather_elements_2(const unsigned short* __restrict__ from, unsigned short* __restrict__ to, long long n,
                                                                     const void* __restrict__ index, int wide, long long size, long long stride,
-                                                                    long long missing, Walk walk) {
+                                                                    long long missing, StridedIndex walk) {
     gather_elements(from, to, n, index, wide, size, stride, missing, walk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) gather_elements_4(const unsigned int* __restrict__ from, unsigned int* __restrict__ to, long long n,
                                                                     const void* __restrict__ index, int wide, long long size, long long stride,
-                                                                    long long missing, Walk walk) {
+                                                                    long long missing, StridedIndex walk) {
     gather_elements(from, to, n, index, wide, size, stride, missing, walk);
 }
 
 extern "C" __global__ void __launch_bounds__(256) gather_elements_8(const unsigned long long* __restrict__ from, unsigned long long* __restrict__ to, long long n,
                                                                     const void* __restrict__ index, int wide, long long size, long long stride,
-                                                                    long long missing, Walk walk) {
+                                                                    long long missing, StridedIndex walk) {
     gather_elements(from, to, n, index, wide, size, stride, missing, walk);
 }

@@ -14,13 +14,13 @@
 
 // A walk over up to six dimensions, outermost first: sizes, and how far apart neighbours lie.
 #define RANK 6
-struct Walk {
+struct StridedIndex {
     long long size[RANK];
     long long stride[RANK];
 };
 
 // Where the i-th element of a walk lies.
-__device__ __forceinline__ long long offset(const Walk& walk, long long i) {
+__device__ __forceinline__ long long offset(const StridedIndex& walk, long long i) {
     long long at = 0;
 #pragma unroll
     for (int d = RANK - 1; d > 0; d--) {

@@ -115,7 +115,8 @@ record Batching(String model, BoundSamples samples, Optional<Integer> fixed, Opt
             int threads = device.batches().threads();
             // Where several threads take batches of their own, there should be a few for each.
             int shares = threads == 1 ? 1 : BATCHES_PER_THREAD * threads;
-            int most = device.batches().best((int) Math.min(wanted, ceilDiv(count, shares)), plan.meanOutputBytes(shapes));
+            int most =
+                    device.batches().best((int) Math.min(wanted, ceilDiv(count, shares)), plan.meanOutputBytes(shapes));
             // As many batches for each, and of one size as far as that goes.
             long batches = ceilDiv(ceilDiv(count, most), threads) * threads;
             return Math.toIntExact(ceilDiv(count, batches));

@@ -99,7 +99,13 @@ public final class Measurement implements AutoCloseable {
     }
 
     private void requireInput(Tensor data, ElementType type) {
-        ShapeRules.checkLayer(weights.op(), type, data.type(), data.shape(), weights.shape(), device.memory().mostTensorBytes());
+        ShapeRules.checkLayer(
+                weights.op(),
+                type,
+                data.type(),
+                data.shape(),
+                weights.shape(),
+                device.memory().mostTensorBytes());
     }
 
     /** Of inputs that come at different times, those of the first batch are held against each other. */

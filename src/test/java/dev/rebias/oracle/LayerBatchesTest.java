@@ -88,7 +88,9 @@ final class LayerBatchesTest {
                     }
                 }
             }
-            assertThat(device.log().warnings()).as("none of them runs on the host").allMatch(w -> w.contains("emulator"));
+            assertThat(device.log().warnings())
+                    .as("none of them runs on the host")
+                    .allMatch(w -> w.contains("emulator"));
         }
         assertThat(dilated).as("transposed and dilated in three dimensions").isGreaterThan(5);
     }

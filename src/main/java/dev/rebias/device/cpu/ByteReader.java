@@ -6,7 +6,7 @@ import java.nio.FloatBuffer;
 /** Reads a tensor's 8-bit integers as floats, from front to back: a window of them at a time is converted by oneDNN, for JDK 17 makes no vector instructions of that. */
 final class ByteReader {
     private final CpuContext context;
-    private final Lane lane;
+    private final ThreadScratch scratch;
     private final ElementType type;
     private final long address;
     private final long elements;
@@ -21,11 +21,11 @@ final class ByteReader {
      */
     ByteReader(CpuContext context, CpuTensor x, int number) {
         this.context = context;
-        this.lane = context.lane();
+        this.scratch = context.scratch();
         this.type = x.type();
         this.elements = x.bytes();
         this.address = x.address();
-        this.window = lane.window(number);
+        this.window = scratch.window(number);
     }
 
     /** Reads n elements from that one on. */
@@ -37,7 +37,7 @@ final class ByteReader {
                 end = Math.min(at + Floats.WINDOW, elements);
                 context.layouts()
                         .conversion(type, ElementType.FLOAT, (int) (end - start))
-                        .execute(lane, address + start, window.address());
+                        .execute(scratch, address + start, window.address());
             }
             FloatBuffer floats = window.values();
             int some = (int) Math.min(n - done, end - at);

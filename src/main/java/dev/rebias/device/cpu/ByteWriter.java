@@ -5,7 +5,7 @@ import dev.rebias.tensor.ElementType;
 /** Writes floats that are 8-bit integers to a tensor of such, from front to back: a window of them at a time is converted by oneDNN, for JDK 17 makes no vector instructions of that. */
 final class ByteWriter {
     private final CpuContext context;
-    private final Lane lane;
+    private final ThreadScratch scratch;
     private final ElementType type;
     private final long address;
     private final Floats window;
@@ -19,10 +19,10 @@ final class ByteWriter {
      */
     ByteWriter(CpuContext context, CpuTensor y, int number) {
         this.context = context;
-        this.lane = context.lane();
+        this.scratch = context.scratch();
         this.type = y.type();
         this.address = y.address();
-        this.window = lane.window(number);
+        this.window = scratch.window(number);
     }
 
     /** Writes the next n elements. */
@@ -43,7 +43,7 @@ final class ByteWriter {
         if (filled > 0) {
             context.layouts()
                     .conversion(ElementType.FLOAT, type, filled)
-                    .execute(lane, window.address(), address + start);
+                    .execute(scratch, window.address(), address + start);
             start += filled;
             filled = 0;
         }

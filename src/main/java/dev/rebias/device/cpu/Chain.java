@@ -59,13 +59,13 @@ final class Chain implements AutoCloseable {
         }
 
         @Override
-        public List<Integer> append(Recipe recipe, dnnl_memory_desc vector, dnnl_memory_desc number) {
+        public List<Integer> append(PrimitiveSpec spec, dnnl_memory_desc vector, dnnl_memory_desc number) {
             List<Integer> arguments = new ArrayList<>();
             for (int i = 0; i < steps.size(); i++) {
                 Step step = steps.get(i);
                 dnnl_memory_desc other = step.other() instanceof Other.Constant ? number : vector;
-                arguments.add(i == 0 && hasBias() ? DNNL_ARG_BIAS : recipe.binary(step.algorithm(), other));
-                arguments.addAll(step.append(recipe, number));
+                arguments.add(i == 0 && hasBias() ? DNNL_ARG_BIAS : spec.binary(step.algorithm(), other));
+                arguments.addAll(step.append(spec, number));
             }
             return arguments;
         }
@@ -104,15 +104,15 @@ final class Chain implements AutoCloseable {
         }
 
         private Primitive make(long rows, int length) {
-            context.lane().stream();
-            try (Recipe recipe = new Recipe()) {
+            context.scratch().stream();
+            try (PrimitiveSpec spec = new PrimitiveSpec()) {
                 List<Integer> arguments = new ArrayList<>(List.of(DNNL_ARG_SRC_0, DNNL_ARG_SRC_1, DNNL_ARG_DST));
-                dnnl_memory_desc one = recipe.plain(ElementType.FLOAT, 1, 1);
-                arguments.addAll(step.append(recipe, one));
-                dnnl_memory_desc whole = recipe.plain(ElementType.FLOAT, rows, length);
+                dnnl_memory_desc one = spec.plain(ElementType.FLOAT, 1, 1);
+                arguments.addAll(step.append(spec, one));
+                dnnl_memory_desc whole = spec.plain(ElementType.FLOAT, rows, length);
                 dnnl_memory_desc second = step.other() instanceof Other.Constant
                         ? one
-                        : step.other() instanceof Other.Whole ? whole : recipe.plain(ElementType.FLOAT, 1, length);
+                        : step.other() instanceof Other.Whole ? whole : spec.plain(ElementType.FLOAT, 1, length);
                 dnnl_primitive_desc description = new dnnl_primitive_desc();
                 OneDnn.check(
                         dnnl_binary_primitive_desc_create(
@@ -121,8 +121,8 @@ final class Chain implements AutoCloseable {
                                 step.algorithm(),
                                 whole,
                                 second,
-                                recipe.plain(result, rows, length),
-                                recipe.attributes()),
+                                spec.plain(result, rows, length),
+                                spec.attributes()),
                         "dnnl_binary_primitive_desc_create");
                 return new Primitive(
                         description,
@@ -254,10 +254,10 @@ final class Chain implements AutoCloseable {
      * @param to the address of the output's first element
      */
     void run(Source from, long first, long n, long to) {
-        Lane lane = context.lane();
+        ThreadScratch scratch = context.scratch();
         long[] runs = new long[stages.size()];
         for (int s = 0; s < runs.length; s++) {
-            Floats window = lane.window(s);
+            Floats window = scratch.window(s);
             runs[s] = window.address();
             if (stages.get(s).step.other() instanceof Other.Repeated repeated) {
                 window.values().put(0, from.run(repeated.values()), 0, run);
@@ -299,11 +299,11 @@ final class Chain implements AutoCloseable {
     }
 
     private void rows(Source from, long[] runs, long first, long rows, int length, long to) {
-        Lane lane = context.lane();
+        ThreadScratch scratch = context.scratch();
         long x = from.whole(source) + first * Float.BYTES;
         for (int s = 0; s < stages.size(); s++) {
             Stage stage = stages.get(s);
-            long y = s == stages.size() - 1 ? to + first * type.bytes() : lane.between(rows * length * Float.BYTES);
+            long y = s == stages.size() - 1 ? to + first * type.bytes() : scratch.between(rows * length * Float.BYTES);
             long[] addresses = new long[2 + stage.operands];
             addresses[0] = x;
             addresses[1] = stage.step.other() instanceof Other.Constant number
@@ -313,7 +313,7 @@ final class Chain implements AutoCloseable {
                             : runs[s];
             addresses[2] = y;
             numbers(stage, addresses, 3);
-            stage.primitive(rows, length).execute(lane, addresses);
+            stage.primitive(rows, length).execute(scratch, addresses);
             x = y;
         }
     }

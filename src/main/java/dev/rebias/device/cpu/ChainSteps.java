@@ -68,14 +68,14 @@ record ChainSteps(List<Step> steps, List<Float> numbers, int source) {
          * @param number how a single value lies
          * @return the numbers of the arguments that they take, in order
          */
-        List<Integer> append(Recipe recipe, dnnl_memory_desc number) {
+        List<Integer> append(PrimitiveSpec spec, dnnl_memory_desc number) {
             List<Integer> arguments = new ArrayList<>();
             for (PostOp op : then) {
                 if (op instanceof PostOp.Binary binary) {
-                    arguments.add(recipe.binary(binary.algorithm(), number));
+                    arguments.add(spec.binary(binary.algorithm(), number));
                 } else {
                     PostOp.Function f = (PostOp.Function) op;
-                    recipe.function(f.algorithm(), f.alpha(), f.beta());
+                    spec.function(f.algorithm(), f.alpha(), f.beta());
                 }
             }
             return arguments;

@@ -54,7 +54,7 @@ final class ChannelSums {
     /** How many elements are worked on together then: so few that they stay in a cache near by. */
     private static final int TILE = 2048;
 
-    private final Lane lane;
+    private final ThreadScratch scratch;
     private final int channels;
     private final FloatBuffer x;
     private final FloatBuffer y;
@@ -65,8 +65,8 @@ final class ChannelSums {
      *
      * @param sign 1 or -1
      */
-    ChannelSums(Lane lane, int channels, FloatBuffer x, FloatBuffer y, float sign) {
-        this.lane = lane;
+    ChannelSums(ThreadScratch scratch, int channels, FloatBuffer x, FloatBuffer y, float sign) {
+        this.scratch = scratch;
         this.channels = channels;
         this.x = x;
         this.y = y;
@@ -96,7 +96,7 @@ final class ChannelSums {
     }
 
     private double[][] many(int first, int n, int lanes) {
-        float[][] t = lane.tiles(6 + 3 * SUMS, lanes);
+        float[][] t = scratch.tiles(6 + 3 * SUMS, lanes);
         // What each sum starts from; for sums of squares, also what they may be.
         float[][] start = Arrays.copyOfRange(t, 6, 6 + SUMS);
         int rows = (n + lanes - 1) / lanes;
@@ -126,7 +126,7 @@ final class ChannelSums {
 
     /** The sums of squares of x and z at a few positions. */
     private void probe(int first, int n, float[] squares, float[] ofTotals) {
-        float[][] t = lane.tiles(2, channels);
+        float[][] t = scratch.tiles(2, channels);
         Arrays.fill(squares, 0, channels, 0);
         Arrays.fill(ofTotals, 0, channels, 0);
         for (int p = 0; p < PROBES; p++) {
@@ -192,7 +192,7 @@ final class ChannelSums {
 
     /** Leaves the largest of each channel's sums of squares of x and z behind the elements' arrays. */
     private double[][] vectors(int first, int n, int lanes, float[][] start) {
-        float[][] t = lane.tiles(6 + 3 * SUMS, lanes);
+        float[][] t = scratch.tiles(6 + 3 * SUMS, lanes);
         float[][] high = Arrays.copyOfRange(t, 6 + SUMS, 6 + 2 * SUMS);
         float[][] low = Arrays.copyOfRange(t, 6 + 2 * SUMS, 6 + 3 * SUMS);
         for (int s = 0; s < SUMS; s++) {
@@ -239,8 +239,8 @@ final class ChannelSums {
         int lanes = channels * Math.max(1, Math.min(LANES, n / 16) / channels);
         lanes += lanes % 2 * lanes;
         int tile = lanes * Math.max(1, TILE / lanes);
-        float[][] t = lane.tiles(2, tile);
-        double[][] wide = lane.wide(SUMS, lanes);
+        float[][] t = scratch.tiles(2, tile);
+        double[][] wide = scratch.wide(SUMS, lanes);
         for (int s = 0; s < SUMS; s++) {
             Arrays.fill(wide[s], 0, lanes, 0);
         }

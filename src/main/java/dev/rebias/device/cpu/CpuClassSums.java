@@ -141,7 +141,7 @@ final class CpuClassSums implements ClassSums {
         LongBuffer words =
                 x.elements().duplicate().order(ByteOrder.nativeOrder()).asLongBuffer();
         int n = rows.length / Long.BYTES;
-        long[] row = context.lane().longs(n);
+        long[] row = context.scratch().longs(n);
         long[][] even = new long[rows.rowKinds][n];
         long[][] odd = new long[rows.rowKinds][n];
         int[] added = new int[rows.rowKinds];
@@ -195,7 +195,7 @@ final class CpuClassSums implements ClassSums {
     /** The sums of one entry of axis 0. */
     private double[][] sums(Elements x, Rows rows, int entry) {
         int length = rows.length;
-        float[][] tiles = context.lane().tiles(1 + 2 * rows.rowKinds, length);
+        float[][] tiles = context.scratch().tiles(1 + 2 * rows.rowKinds, length);
         for (int k = 0; k < 2 * rows.rowKinds; k++) {
             Arrays.fill(tiles[1 + k], 0, length, 0);
         }
@@ -229,7 +229,7 @@ final class CpuClassSums implements ClassSums {
         int channels = Math.toIntExact(data[0]);
         int columns = Math.toIntExact(data[1]);
         double[][] sums = new double[1][channels];
-        float[] row = context.lane().tiles(1, columns)[0];
+        float[] row = context.scratch().tiles(1, columns)[0];
         for (int c = 0; c < channels; c++) {
             x.read(c * columns, row, columns);
             for (int i = 0; i < columns; i++) {

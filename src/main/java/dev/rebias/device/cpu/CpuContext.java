@@ -5,10 +5,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** What everything on one CPU device shares: its memory, and for every thread that works on it a {@link Lane}. */
+/** What everything on one CPU device shares: its memory, and for every thread that works on it a {@link ThreadScratch}. */
 final class CpuContext implements AutoCloseable {
     private final HostMemory memory = new HostMemory();
-    private final Map<Thread, Lane> lanes = new ConcurrentHashMap<>();
+    private final Map<Thread, ThreadScratch> lanes = new ConcurrentHashMap<>();
     private final Layouts layouts = new Layouts(this);
     private final Products products = new Products(this);
     private final Primitives primitives = new Primitives();
@@ -30,24 +30,24 @@ final class CpuContext implements AutoCloseable {
     }
 
     /** The calling thread's own; that of a thread which has ended goes to the next. */
-    Lane lane() {
-        Lane lane = lanes.get(Thread.currentThread());
-        if (lane == null) {
-            lane = idle();
-            lanes.put(Thread.currentThread(), lane);
+    ThreadScratch scratch() {
+        ThreadScratch scratch = lanes.get(Thread.currentThread());
+        if (scratch == null) {
+            scratch = idle();
+            lanes.put(Thread.currentThread(), scratch);
         }
-        return lane;
+        return scratch;
     }
 
-    private Lane idle() {
+    private ThreadScratch idle() {
         for (Thread thread : List.copyOf(lanes.keySet())) {
-            Lane lane = thread.isAlive() ? null : lanes.remove(thread);
-            if (lane != null) {
-                lane.adopted();
-                return lane;
+            ThreadScratch scratch = thread.isAlive() ? null : lanes.remove(thread);
+            if (scratch != null) {
+                scratch.adopted();
+                return scratch;
             }
         }
-        return new Lane();
+        return new ThreadScratch();
     }
 
     @Override

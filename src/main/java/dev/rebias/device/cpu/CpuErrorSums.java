@@ -55,7 +55,7 @@ final class CpuErrorSums implements ErrorSums {
 
     /** The sums of the elements [first, first + n), channels last. */
     private double[][] sums(FloatBuffer first, FloatBuffer output, int at, int n) {
-        double[][] sums = new ChannelSums(context.lane(), channels, first, output, difference ? -1 : 1).of(at, n);
+        double[][] sums = new ChannelSums(context.scratch(), channels, first, output, difference ? -1 : 1).of(at, n);
         // What was given is the error, or with a difference the float layer's output.
         return difference ? new double[][] {sums[2], sums[3], sums[0], sums[1]} : sums;
     }

@@ -82,7 +82,7 @@ final class CpuGram implements Gram {
         int units = ErrorTotals.units(x.shape()[0], batchSamples);
         int rows = Math.toIntExact(Shape.elements(x.shape()) / inputs / units);
         double[][] means = new double[units][inputs];
-        float[] row = context.lane().tiles(1, inputs)[0];
+        float[] row = context.scratch().tiles(1, inputs)[0];
         try (Elements elements = new Elements(context, x, Layout.CHANNELS_LAST, weights.zero())) {
             for (int n = 0; n < units; n++) {
                 for (int r = 0; r < rows; r++) {

@@ -85,14 +85,14 @@ final class CpuJointGram implements Gram {
 
     /** Of rows of x and of p. */
     private Unit unit(long x, long p, int rows) {
-        Lane lane = context.lane();
-        long differences = lane.between((long) (rows * inputs + 2 * inputs * inputs) * Float.BYTES);
+        ThreadScratch scratch = context.scratch();
+        long differences = scratch.between((long) (rows * inputs + 2 * inputs * inputs) * Float.BYTES);
         long results = differences + (long) rows * inputs * Float.BYTES;
         double[] ofIntegers = new double[perSample ? inputs : 0];
-        double[] ofDifferences = subtract(lane, x, p, differences, rows, ofIntegers);
+        double[] ofDifferences = subtract(scratch, x, p, differences, rows, ofIntegers);
         Primitive product = context.products().ofFloats(true, inputs, rows, inputs);
-        product.execute(lane, differences, differences, results);
-        product.execute(lane, differences, p, results + (long) inputs * inputs * Float.BYTES);
+        product.execute(scratch, differences, differences, results);
+        product.execute(scratch, differences, p, results + (long) inputs * inputs * Float.BYTES);
         float[] own = new float[2 * inputs * inputs];
         Layouts.floats(results, own.length).get(0, own);
         return new Unit(own, ofDifferences, ofIntegers);
@@ -104,10 +104,10 @@ final class CpuJointGram implements Gram {
      * @param ofIntegers becomes the sums of p, if it has room for them
      * @return the sums of v
      */
-    private double[] subtract(Lane lane, long x, long p, long v, int rows, double[] ofIntegers) {
+    private double[] subtract(ThreadScratch scratch, long x, long p, long v, int rows, double[] ofIntegers) {
         int n = rows * inputs;
         int lanes = inputs * Math.max(1, TILE / inputs);
-        float[][] tiles = lane.tiles(6, lanes);
+        float[][] tiles = scratch.tiles(6, lanes);
         for (int sum = 2; sum < 6; sum++) {
             Arrays.fill(tiles[sum], 0, lanes, 0);
         }

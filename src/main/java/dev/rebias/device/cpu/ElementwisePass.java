@@ -5,7 +5,7 @@ import dev.rebias.device.ElementwiseProgram.Code;
 import dev.rebias.device.ElementwiseProgram.Instruction;
 import dev.rebias.device.ElementwiseProgram.Value;
 import dev.rebias.device.cpu.PreparedElementwise.Run;
-import dev.rebias.device.cpu.PreparedElementwise.Way;
+import dev.rebias.device.cpu.PreparedElementwise.Variant;
 import dev.rebias.tensor.ElementType;
 import java.nio.FloatBuffer;
 import java.util.List;
@@ -14,7 +14,7 @@ import java.util.List;
 final class ElementwisePass implements Chain.Source {
     private final ElementwiseProgram p;
     private final ElementLoops.Loop[] loops;
-    private final Way way;
+    private final Variant variant;
     private final ElementwiseForm form;
     private final List<CpuTensor> inputs;
     private final List<CpuTensor> outputs;
@@ -40,13 +40,13 @@ final class ElementwisePass implements Chain.Source {
             CpuContext context,
             ElementwiseProgram p,
             ElementLoops.Loop[] loops,
-            Way way,
+            Variant variant,
             List<CpuTensor> inputs,
             List<CpuTensor> outputs) {
         this.p = p;
         this.loops = loops;
-        this.way = way;
-        this.form = way.form();
+        this.variant = variant;
+        this.form = variant.form();
         this.inputs = inputs;
         this.outputs = outputs;
         this.inputFloats = new FloatBuffer[inputs.size()];
@@ -64,7 +64,7 @@ final class ElementwisePass implements Chain.Source {
             }
         }
         // The lane's own arrays, but for what repeats; those are no one's to write to.
-        this.tiles = context.lane()
+        this.tiles = context.scratch()
                 .tiles(inputs.size() + loops.length + 1, form.tile())
                 .clone();
         for (int i = 0; i < inputs.size(); i++) {
@@ -74,7 +74,7 @@ final class ElementwisePass implements Chain.Source {
         }
         this.arguments = new float[loops.length][][];
         for (int m = 0; m < loops.length; m++) {
-            if (way.chain().isEmpty() || !form.varying()[m]) {
+            if (variant.chain().isEmpty() || !form.varying()[m]) {
                 arguments[m] = arguments(p.instructions().get(m));
             }
         }
@@ -93,8 +93,8 @@ final class ElementwisePass implements Chain.Source {
                 }
             }
             loops(false, form.tile());
-            if (way.chain().isPresent()) {
-                way.chain()
+            if (variant.chain().isPresent()) {
+                variant.chain()
                         .get()
                         .run(this, (long) n * unit, unit, outputs.get(0).address());
                 continue;
@@ -112,11 +112,11 @@ final class ElementwisePass implements Chain.Source {
 
     /** A tile of an input that repeats from one end of the data to the other. */
     private float[] repeated(int input) {
-        Run run = way.runs().get(input);
+        Run run = variant.runs().get(input);
         if (run == null || run.of() != inputs.get(input)) {
             run = new Run(inputs.get(input), new float[form.tile()]);
             repeat(input, 0, run.values());
-            way.runs().set(input, run);
+            variant.runs().set(input, run);
         }
         return run.values();
     }
@@ -206,7 +206,7 @@ final class ElementwisePass implements Chain.Source {
     private float[] array(Value value) {
         return switch (value.source()) {
             case INPUT -> tiles[value.index()];
-            case CONSTANT -> way.constants()[value.index()];
+            case CONSTANT -> variant.constants()[value.index()];
             case MEMBER -> tiles[inputs.size() + value.index()];
         };
     }

@@ -50,18 +50,18 @@ final class Layouts implements AutoCloseable {
         if (x.isWide() && x.zero() == zero && x.lies(layout)) {
             return x.address();
         }
-        Lane lane = context.lane();
-        if (!lane.holds(x, zero)) {
+        ThreadScratch scratch = context.scratch();
+        if (!scratch.holds(x, zero)) {
             x.narrow();
             long elements = Shape.elements(x.shape());
-            long to = lane.expansion(elements * Float.BYTES);
+            long to = scratch.expansion(elements * Float.BYTES);
             reorder(x, ElementType.FLOAT, layout, to);
             if (zero != 0) {
-                shift(lane, to, to, elements, -zero);
+                shift(scratch, to, to, elements, -zero);
             }
-            lane.expanded(x, zero);
+            scratch.expanded(x, zero);
         }
-        return lane.expansionAddress();
+        return scratch.expansionAddress();
     }
 
     /**
@@ -77,7 +77,7 @@ final class Layouts implements AutoCloseable {
             return x.address();
         }
         long elements = Shape.elements(x.shape());
-        long to = context.lane().integers(elements);
+        long to = context.scratch().integers(elements);
         if (x.isWide()) {
             narrow(x.address(), x.type(), elements, 0, to);
         } else {
@@ -92,20 +92,20 @@ final class Layouts implements AutoCloseable {
      * @param type UINT8 or INT8
      */
     void narrow(long from, ElementType type, long elements, long zero, long to) {
-        Lane lane = context.lane();
+        ThreadScratch scratch = context.scratch();
         long floats = from;
         if (zero != 0) {
-            floats = lane.expansion(elements * Float.BYTES);
-            shift(lane, from, floats, elements, zero);
+            floats = scratch.expansion(elements * Float.BYTES);
+            shift(scratch, from, floats, elements, zero);
         }
-        reorder(lane, ElementType.FLOAT, type, new long[] {elements}, Layout.PLAIN, Layout.PLAIN, floats, to);
+        reorder(scratch, ElementType.FLOAT, type, new long[] {elements}, Layout.PLAIN, Layout.PLAIN, floats, to);
     }
 
     /** Adds a number to floats. oneDNN's own zero points are not used: some of its reorders take them and leave them out. */
-    private static void shift(Lane lane, long from, long to, long elements, long by) {
+    private static void shift(ThreadScratch scratch, long from, long to, long elements, long by) {
         FloatBuffer source = floats(from, elements);
         FloatBuffer target = floats(to, elements);
-        float[] tile = lane.tiles(1, TILE)[0];
+        float[] tile = scratch.tiles(1, TILE)[0];
         for (int at = 0; at < elements; at += TILE) {
             int n = (int) Math.min(TILE, elements - at);
             source.get(at, tile, 0, n);
@@ -124,11 +124,11 @@ final class Layouts implements AutoCloseable {
     }
 
     private void reorder(CpuTensor x, ElementType type, Layout layout, long to) {
-        reorder(context.lane(), x.type(), type, x.shape(), x.layout(), layout, x.address(), to);
+        reorder(context.scratch(), x.type(), type, x.shape(), x.layout(), layout, x.address(), to);
     }
 
     private void reorder(
-            Lane lane,
+            ThreadScratch scratch,
             ElementType type,
             ElementType newType,
             long[] shape,
@@ -139,32 +139,32 @@ final class Layouts implements AutoCloseable {
         if (Shape.elements(shape) == 0) {
             return;
         }
-        lane.stream(); // primitives are made for as many threads as will run them: one
+        scratch.stream(); // primitives are made for as many threads as will run them: one
         Reorder key = new Reorder(type, newType, new ShapeKey(shape), layout, newLayout);
         reorders.computeIfAbsent(key, k -> reorder(type, newType, shape, layout, newLayout))
-                .execute(lane, from, to);
+                .execute(scratch, from, to);
     }
 
     /** What turns that many elements in a row into ones of another type. */
     Primitive conversion(ElementType from, ElementType to, int elements) {
         return conversions.computeIfAbsent(new Conversion(from, to, elements), k -> {
-            context.lane().stream();
+            context.scratch().stream();
             return reorder(from, to, new long[] {elements}, Layout.PLAIN, Layout.PLAIN);
         });
     }
 
     private static Primitive reorder(
             ElementType type, ElementType newType, long[] shape, Layout layout, Layout newLayout) {
-        try (Recipe recipe = new Recipe()) {
+        try (PrimitiveSpec spec = new PrimitiveSpec()) {
             dnnl_primitive_desc description = new dnnl_primitive_desc();
             OneDnn.check(
                     dnnl_reorder_primitive_desc_create(
                             description,
-                            recipe.strided(type, shape, layout.strides(shape)),
+                            spec.strided(type, shape, layout.strides(shape)),
                             OneDnn.engine(),
-                            recipe.strided(newType, shape, newLayout.strides(shape)),
+                            spec.strided(newType, shape, newLayout.strides(shape)),
                             OneDnn.engine(),
-                            recipe.attributes()),
+                            spec.attributes()),
                     "dnnl_reorder_primitive_desc_create");
             return new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST);
         }

@@ -38,9 +38,9 @@ final class Padding {
     }
 
     /** Makes a copy with the border, and gives its address; it holds until this thread makes the next. */
-    long apply(Lane lane, long from) {
+    long apply(ThreadScratch scratch, long from) {
         long size = Shape.elements(padded);
-        long to = lane.padded(size);
+        long to = scratch.padded(size);
         try (Address target = new Address();
                 Address source = new Address()) {
             Pointer.memset(target.at(to), value, size);

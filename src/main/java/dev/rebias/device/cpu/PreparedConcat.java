@@ -80,7 +80,7 @@ final class PreparedConcat implements PreparedOp {
     private void join(List<FloatBuffer> from, int[] channels, int width, FloatBuffer to) {
         int positions = width == 0 ? 0 : to.capacity() / width;
         int together = Math.max(1, TILE / Math.max(1, width));
-        float[][] tiles = context.lane().tiles(2, together * width);
+        float[][] tiles = context.scratch().tiles(2, together * width);
         for (int at = 0; at < positions; at += together) {
             int n = Math.min(together, positions - at);
             int before = 0;

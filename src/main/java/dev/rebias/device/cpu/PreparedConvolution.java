@@ -81,7 +81,7 @@ final class PreparedConvolution extends PreparedLayer {
     }
 
     @Override
-    dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output, boolean padded) {
+    dnnl_primitive_desc describe(PrimitiveSpec spec, Types types, long[] data, long[] output, boolean padded) {
         int n = window.kernel().size();
         long[] strides = new long[n];
         long[] dilations = new long[n];
@@ -92,11 +92,11 @@ final class PreparedConvolution extends PreparedLayer {
         long[] before = padded ? new long[n] : before(data);
         long[] behind = behind(data, output, before);
         dnnl_primitive_desc description = new dnnl_primitive_desc();
-        dnnl_memory_desc source = recipe.channelsLast(types.data(), data);
-        dnnl_memory_desc target = recipe.channelsLast(tail().map(Tail::type).orElse(ElementType.FLOAT), output);
-        dnnl_memory_desc weights = recipe.any(types.weights(), weightDims());
+        dnnl_memory_desc source = spec.channelsLast(types.data(), data);
+        dnnl_memory_desc target = spec.channelsLast(tail().map(Tail::type).orElse(ElementType.FLOAT), output);
+        dnnl_memory_desc weights = spec.any(types.weights(), weightDims());
         dnnl_memory_desc bias = tail().filter(Tail::hasBias)
-                .map(t -> recipe.plain(ElementType.FLOAT, output[1]))
+                .map(t -> spec.plain(ElementType.FLOAT, output[1]))
                 .orElse(null);
         if (transposed) {
             OneDnn.check(
@@ -113,7 +113,7 @@ final class PreparedConvolution extends PreparedLayer {
                             dilations,
                             before,
                             behind,
-                            recipe.attributes()),
+                            spec.attributes()),
                     "dnnl_deconvolution_forward_primitive_desc_create");
         } else {
             OneDnn.check(
@@ -130,7 +130,7 @@ final class PreparedConvolution extends PreparedLayer {
                             dilations,
                             before,
                             behind,
-                            recipe.attributes()),
+                            spec.attributes()),
                     "dnnl_convolution_forward_primitive_desc_create");
             while (operands().hasSingleInputs()
                     && OneDnn.implementation(description).contains("brg")) {
@@ -163,10 +163,10 @@ final class PreparedConvolution extends PreparedLayer {
     }
 
     @Override
-    dnnl_memory_desc weights(Recipe recipe) {
+    dnnl_memory_desc weights(PrimitiveSpec spec) {
         long[] dims = weightDims();
         if (!transposed) {
-            return recipe.plain(ElementType.FLOAT, dims);
+            return spec.plain(ElementType.FLOAT, dims);
         }
         // ONNX has [in, out/group, kernel..]: a group's inputs are its first dimension's rows.
         long[] strides = Layout.PLAIN.strides(dims);
@@ -174,6 +174,6 @@ final class PreparedConvolution extends PreparedLayer {
         long kernel = strides[out + 1];
         strides[out] = kernel;
         strides[out + 1] = kernel * dims[out];
-        return recipe.strided(ElementType.FLOAT, dims, strides);
+        return spec.strided(ElementType.FLOAT, dims, strides);
     }
 }

@@ -42,7 +42,7 @@ final class PreparedElementwise implements PreparedOp {
     /** For each of the program's inputs that is constant the tensor. */
     private final List<Optional<CpuTensor>> constants = new ArrayList<>();
 
-    private final Map<ShapeKey, Optional<Way>> ways = new ConcurrentHashMap<>();
+    private final Map<ShapeKey, Optional<Variant>> variants = new ConcurrentHashMap<>();
     /** How many shapes of a layer's data there have been. */
     private final AtomicInteger shapesBehind = new AtomicInteger();
 
@@ -53,7 +53,7 @@ final class PreparedElementwise implements PreparedOp {
      * @param chain how oneDNN runs it, where that can
      * @param runs for each repeated input what was repeated last: a corrected bias is the same for all batches, a constant always
      */
-    record Way(ElementwiseForm form, float[][] constants, Optional<Chain> chain, AtomicReferenceArray<Run> runs) {}
+    record Variant(ElementwiseForm form, float[][] constants, Optional<Chain> chain, AtomicReferenceArray<Run> runs) {}
 
     /** The layer that makes an operand. */
     private record Before(LayerOperands layer, int operand) {
@@ -145,8 +145,8 @@ final class PreparedElementwise implements PreparedOp {
                 key[at++] = dimension;
             }
         }
-        return ways.computeIfAbsent(new ShapeKey(key), k -> way(given, shapes, before))
-                .map(way -> run(way, given, unwanted));
+        return variants.computeIfAbsent(new ShapeKey(key), k -> variant(given, shapes, before))
+                .map(variant -> run(variant, given, unwanted));
     }
 
     /** The highest rank. */
@@ -189,7 +189,7 @@ final class PreparedElementwise implements PreparedOp {
         return operands.get(input.operand()) instanceof Operand.Constant c ? Optional.of(c.value()) : Optional.empty();
     }
 
-    private Optional<Way> way(List<CpuTensor> given, List<long[]> shapes, Optional<Before> before) {
+    private Optional<Variant> variant(List<CpuTensor> given, List<long[]> shapes, Optional<Before> before) {
         boolean last = before.isPresent() || given.stream().anyMatch(t -> !t.lies(Layout.PLAIN));
         ElementwiseProgram p = program.orElseThrow();
         Optional<ElementwiseForm> found =
@@ -209,7 +209,7 @@ final class PreparedElementwise implements PreparedOp {
         for (int i = 0; i < numbers.length; i++) {
             Arrays.fill(numbers[i], p.constants().get(i));
         }
-        return Optional.of(new Way(form, numbers, chain, new AtomicReferenceArray<>(shapes.size())));
+        return Optional.of(new Variant(form, numbers, chain, new AtomicReferenceArray<>(shapes.size())));
     }
 
     private Optional<Chain> behind(Before before, List<CpuTensor> given, ElementwiseForm form) {
@@ -247,8 +247,8 @@ final class PreparedElementwise implements PreparedOp {
                 && OneDnn.multipliesBytes();
     }
 
-    private List<Tensor> run(Way way, List<CpuTensor> given, Optional<CpuTensor> unwanted) {
-        ElementwiseForm form = way.form();
+    private List<Tensor> run(Variant variant, List<CpuTensor> given, Optional<CpuTensor> unwanted) {
+        ElementwiseForm form = variant.form();
         ElementwiseProgram p = program.orElseThrow();
         Resources temporary = new Resources();
         List<CpuTensor> outputs = new ArrayList<>();
@@ -263,7 +263,7 @@ final class PreparedElementwise implements PreparedOp {
                 inputs.add(x);
             }
             Optional<CpuTensor> over = unwanted.filter(
-                    x -> way.chain().filter(c -> c.mayOverwrite(inputs, x)).isPresent());
+                    x -> variant.chain().filter(c -> c.mayOverwrite(inputs, x)).isPresent());
             over.ifPresent(x -> outputs.add(x.reshape(form.layout(), form.shape())));
             for (int output : over.isPresent() ? List.<Integer>of() : p.outputs()) {
                 Instruction made = p.instructions().get(output);
@@ -280,7 +280,7 @@ final class PreparedElementwise implements PreparedOp {
                                         form.shape())
                                 : CpuTensor.allocate(context, made.type(), form.layout(), form.shape()));
             }
-            new ElementwisePass(context, p, loops, way, inputs, outputs).run();
+            new ElementwisePass(context, p, loops, variant, inputs, outputs).run();
             return List.copyOf(outputs);
         } catch (RuntimeException | Error e) {
             outputs.forEach(CpuTensor::close);
@@ -294,8 +294,8 @@ final class PreparedElementwise implements PreparedOp {
     public void close() {
         Resources all = new Resources();
         all.add(otherwise::close);
-        ways.values().forEach(w -> w.flatMap(Way::chain).ifPresent(c -> all.add(c::close)));
-        ways.clear();
+        variants.values().forEach(w -> w.flatMap(Variant::chain).ifPresent(c -> all.add(c::close)));
+        variants.clear();
         constants.forEach(c -> c.ifPresent(t -> all.add(t::close)));
         all.close();
     }

@@ -63,7 +63,7 @@ abstract class PreparedLayer implements PreparedOp {
          * @param number how a single value does
          * @return the numbers of the arguments that it takes, in order
          */
-        List<Integer> append(Recipe recipe, dnnl_memory_desc vector, dnnl_memory_desc number);
+        List<Integer> append(PrimitiveSpec spec, dnnl_memory_desc vector, dnnl_memory_desc number);
     }
 
     /** All that a primitive is described with: whether it takes a zero point, how many scales and biases, whether the data have their border already. */
@@ -129,26 +129,24 @@ abstract class PreparedLayer implements PreparedOp {
         }
 
         private Primitive describe() {
-            context.lane().stream(); // primitives are made for as many threads as will run them: one
+            context.scratch().stream(); // primitives are made for as many threads as will run them: one
             long[] shape = operands.weights().shape();
-            try (Recipe recipe = new Recipe()) {
+            try (PrimitiveSpec spec = new PrimitiveSpec()) {
                 List<Integer> arguments = new ArrayList<>(List.of(DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST));
                 if (hasZero(types)) {
-                    arguments.add(recipe.less());
+                    arguments.add(spec.less());
                 }
-                factor().ifPresent(recipe::times);
+                factor().ifPresent(spec::times);
                 // With floats oneDNN has no scales of its own.
                 operands.scale()
                         .ifPresent(s -> arguments.add(
-                                types.floats()
-                                        ? recipe.times(vector(recipe, s))
-                                        : recipe.timesWeights(channelDimensions())));
-                operands.bias().ifPresent(b -> arguments.add(recipe.plus(vector(recipe, b))));
-                tail.ifPresent(t -> arguments.addAll(t.append(
-                        recipe, alongChannels(recipe, operands.op().channels(shape)), alongChannels(recipe, 1))));
+                                types.floats() ? spec.times(vector(spec, s)) : spec.timesWeights(channelDimensions())));
+                operands.bias().ifPresent(b -> arguments.add(spec.plus(vector(spec, b))));
+                tail.ifPresent(t -> arguments.addAll(
+                        t.append(spec, alongChannels(spec, operands.op().channels(shape)), alongChannels(spec, 1))));
                 return new Primitive(
                         PreparedLayer.this.describe(
-                                recipe, types, padding.map(Padding::shape).orElse(unit), output, padding.isPresent()),
+                                spec, types, padding.map(Padding::shape).orElse(unit), output, padding.isPresent()),
                         operands.op().channels(shape),
                         arguments.stream().mapToInt(Integer::intValue).toArray());
             }
@@ -159,13 +157,13 @@ abstract class PreparedLayer implements PreparedOp {
             owned.add(() -> Pointer.free(vector));
         }
 
-        private dnnl_memory_desc vector(Recipe recipe, HostTensor values) {
-            return alongChannels(recipe, values.elements());
+        private dnnl_memory_desc vector(PrimitiveSpec spec, HostTensor values) {
+            return alongChannels(spec, values.elements());
         }
 
-        private dnnl_memory_desc alongChannels(Recipe recipe, long values) {
+        private dnnl_memory_desc alongChannels(PrimitiveSpec spec, long values) {
             int rank = rank(output);
-            return recipe.alongChannels(rank, operands.op().channelAxis(rank), values);
+            return spec.alongChannels(rank, operands.op().channelAxis(rank), values);
         }
 
         /** The weights as the primitive wants them. */
@@ -176,37 +174,37 @@ abstract class PreparedLayer implements PreparedOp {
             Arrangement key = new Arrangement(described);
             Primitive reorder = context.primitives().take(key, () -> {
                 dnnl_primitive_desc description = new dnnl_primitive_desc();
-                try (Recipe recipe = new Recipe()) {
+                try (PrimitiveSpec spec = new PrimitiveSpec()) {
                     OneDnn.check(
                             dnnl_reorder_primitive_desc_create(
                                     description,
-                                    weights(recipe),
+                                    weights(spec),
                                     OneDnn.engine(),
                                     wanted,
                                     OneDnn.engine(),
-                                    recipe.attributes()),
+                                    spec.attributes()),
                             "dnnl_reorder_primitive_desc_create");
                 }
                 return new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST);
             });
             try (BytePointer from = new BytePointer(operands.weights().bytes())) {
-                reorder.execute(context.lane(), from.address(), to.address());
+                reorder.execute(context.scratch(), from.address(), to.address());
             } finally {
                 context.primitives().give(key);
             }
             return to;
         }
 
-        void run(Lane lane, long from, long to, long... behind) {
+        void run(ThreadScratch scratch, long from, long to, long... behind) {
             long[] addresses = new long[3 + vectors.size() + behind.length];
-            addresses[0] = padding.isPresent() ? padding.get().apply(lane, from) : from;
+            addresses[0] = padding.isPresent() ? padding.get().apply(scratch, from) : from;
             addresses[1] = weights.address();
             addresses[2] = to;
             for (int i = 0; i < vectors.size(); i++) {
                 addresses[3 + i] = vectors.get(i).address();
             }
             System.arraycopy(behind, 0, addresses, 3 + vectors.size(), behind.length);
-            primitive.execute(lane, addresses);
+            primitive.execute(scratch, addresses);
         }
 
         void close() {
@@ -272,7 +270,7 @@ abstract class PreparedLayer implements PreparedOp {
      * @param behind the addresses of what the tail takes
      */
     final void run(long[] data, long from, long to, long... behind) {
-        compute(forms.get(new ShapeKey(data)), context.lane(), data, from, to, behind);
+        compute(forms.get(new ShapeKey(data)), context.scratch(), data, from, to, behind);
     }
 
     private static BytePointer copy(HostTensor values) {
@@ -328,7 +326,7 @@ abstract class PreparedLayer implements PreparedOp {
     }
 
     /** Describes the primitive for data and output of these shapes, data and weights of these types. Padded data have their border already. */
-    abstract dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output, boolean padded);
+    abstract dnnl_primitive_desc describe(PrimitiveSpec spec, Types types, long[] data, long[] output, boolean padded);
 
     /** Which of the weights' dimensions, as oneDNN sees them, are the output's channels: a bit each. */
     abstract int channelDimensions();
@@ -337,7 +335,7 @@ abstract class PreparedLayer implements PreparedOp {
     abstract Optional<Padding> padding(long[] data, long[] output);
 
     /** How the weights lie in the operand. */
-    abstract dnnl_memory_desc weights(Recipe recipe);
+    abstract dnnl_memory_desc weights(PrimitiveSpec spec);
 
     /** The shape of one unit of work: one sample, for an operation that works on each alone. */
     long[] unit(long[] data) {
@@ -368,26 +366,26 @@ abstract class PreparedLayer implements PreparedOp {
 
     private void compute(CpuTensor x, long[] data, CpuTensor y) {
         Form form = form(data);
-        Lane lane = context.lane();
+        ThreadScratch scratch = context.scratch();
         if (!form.types.floats()) {
-            compute(form, lane, data, context.layouts().bytes(x, layout), y.address());
+            compute(form, scratch, data, context.layouts().bytes(x, layout), y.address());
         } else if (operands.zero().isPresent()) {
             long from = context.layouts().expanded(x, layout, operands.zero().get());
-            compute(form, lane, data, from, y.address());
+            compute(form, scratch, data, from, y.address());
         } else {
             try (CpuTensor laid = context.layouts().in(layout, x)) {
-                compute(form, lane, data, laid.address(), y.address());
+                compute(form, scratch, data, laid.address(), y.address());
             }
         }
     }
 
-    private void compute(Form form, Lane lane, long[] data, long from, long to, long... behind) {
+    private void compute(Form form, ThreadScratch scratch, long[] data, long from, long to, long... behind) {
         long units = data[0] / form.unit[0];
         long inBytes = Shape.elements(form.unit) * form.types.data().bytes();
         long outBytes = Shape.elements(form.output)
                 * tail.map(Tail::type).orElse(ElementType.FLOAT).bytes();
         for (long n = 0; n < units; n++) {
-            form.run(lane, from + n * inBytes, to + n * outBytes, behind);
+            form.run(scratch, from + n * inBytes, to + n * outBytes, behind);
         }
     }
 

@@ -78,7 +78,7 @@ final class PreparedPooling implements PreparedOp {
             for (long n = 0; n < shape[0]; n++) {
                 form.get()
                         .primitive()
-                        .execute(context.lane(), laid.address() + n * inBytes, y.address() + n * outBytes);
+                        .execute(context.scratch(), laid.address() + n * inBytes, y.address() + n * outBytes);
             }
             return List.of(y);
         } catch (RuntimeException e) {
@@ -128,8 +128,8 @@ final class PreparedPooling implements PreparedOp {
         int algorithm = pooling.maximum()
                 ? dnnl_pooling_max
                 : pooling.countPadding() ? dnnl_pooling_avg_include_padding : dnnl_pooling_avg_exclude_padding;
-        context.lane().stream();
-        try (Recipe recipe = new Recipe()) {
+        context.scratch().stream();
+        try (PrimitiveSpec spec = new PrimitiveSpec()) {
             dnnl_primitive_desc description = new dnnl_primitive_desc();
             OneDnn.check(
                     dnnl_pooling_forward_primitive_desc_create(
@@ -137,14 +137,14 @@ final class PreparedPooling implements PreparedOp {
                             OneDnn.engine(),
                             dnnl_forward_inference,
                             algorithm,
-                            recipe.channelsLast(ElementType.FLOAT, data),
-                            recipe.channelsLast(ElementType.FLOAT, out),
+                            spec.channelsLast(ElementType.FLOAT, data),
+                            spec.channelsLast(ElementType.FLOAT, out),
                             strides,
                             kernel,
                             dilations,
                             before,
                             behind,
-                            recipe.attributes()),
+                            spec.attributes()),
                     "dnnl_pooling_forward_primitive_desc_create");
             return Optional.of(new Form(new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_DST), out));
         }

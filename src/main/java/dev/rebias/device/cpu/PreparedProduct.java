@@ -39,23 +39,23 @@ final class PreparedProduct extends PreparedLayer {
     }
 
     @Override
-    dnnl_primitive_desc describe(Recipe recipe, Types types, long[] data, long[] output, boolean padded) {
+    dnnl_primitive_desc describe(PrimitiveSpec spec, Types types, long[] data, long[] output, boolean padded) {
         long depth = data[transA ? 0 : data.length - 1];
         long columns = output[output.length - 1];
         long rows = Shape.elements(output) / columns;
         dnnl_memory_desc source = transA
-                ? recipe.strided(types.data(), new long[] {rows, depth}, new long[] {1, rows})
-                : recipe.plain(types.data(), rows, depth);
+                ? spec.strided(types.data(), new long[] {rows, depth}, new long[] {1, rows})
+                : spec.plain(types.data(), rows, depth);
         dnnl_primitive_desc description = new dnnl_primitive_desc();
         OneDnn.check(
                 dnnl_matmul_primitive_desc_create(
                         description,
                         OneDnn.engine(),
                         source,
-                        recipe.any(types.weights(), depth, columns),
+                        spec.any(types.weights(), depth, columns),
                         null,
-                        recipe.plain(ElementType.FLOAT, rows, columns),
-                        recipe.attributes()),
+                        spec.plain(ElementType.FLOAT, rows, columns),
+                        spec.attributes()),
                 "dnnl_matmul_primitive_desc_create");
         return description;
     }
@@ -71,10 +71,10 @@ final class PreparedProduct extends PreparedLayer {
     }
 
     @Override
-    dnnl_memory_desc weights(Recipe recipe) {
+    dnnl_memory_desc weights(PrimitiveSpec spec) {
         long[] shape = operands().weights().shape();
         return transB
-                ? recipe.strided(ElementType.FLOAT, new long[] {shape[1], shape[0]}, new long[] {1, shape[1]})
-                : recipe.plain(ElementType.FLOAT, shape);
+                ? spec.strided(ElementType.FLOAT, new long[] {shape[1], shape[0]}, new long[] {1, shape[1]})
+                : spec.plain(ElementType.FLOAT, shape);
     }
 }

@@ -111,7 +111,7 @@ final class PreparedResize implements PreparedOp {
         int outHeight = Math.toIntExact(r.output()[2]);
         int outColumns = Math.toIntExact(r.output()[3]);
         int outWidth = outColumns * channels;
-        float[][] rows = context.lane().tiles(2, Math.max(width, outWidth));
+        float[][] rows = context.scratch().tiles(2, Math.max(width, outWidth));
         for (int n = 0; n < in[0]; n++) {
             int last = -1;
             for (int i = 0; i < outHeight; i++) {

@@ -32,7 +32,7 @@ final class Primitive implements AutoCloseable {
     private final int[] arguments;
     private final long channels;
     private final long scratchBytes;
-    private final Map<Lane, Arguments> perLane = new ConcurrentHashMap<>();
+    private final Map<ThreadScratch, Arguments> perLane = new ConcurrentHashMap<>();
 
     /** One lane's memory objects for all arguments, the scratchpad last. */
     private final class Arguments {
@@ -42,12 +42,12 @@ final class Primitive implements AutoCloseable {
         private final Address address = new Address();
 
         Arguments() {
-            try (Recipe recipe = new Recipe()) {
+            try (PrimitiveSpec spec = new PrimitiveSpec()) {
                 for (int i = 0; i < memories.length; i++) {
                     int id = i < arguments.length ? arguments[i] : DNNL_ARG_SCRATCHPAD;
                     memories[i] = new dnnl_memory();
                     OneDnn.check(
-                            dnnl_memory_create(memories[i], layout(recipe, id), OneDnn.engine(), address.at(0)),
+                            dnnl_memory_create(memories[i], layout(spec, id), OneDnn.engine(), address.at(0)),
                             "dnnl_memory_create");
                     list.position(i).arg(id).memory(memories[i]);
                 }
@@ -56,11 +56,11 @@ final class Primitive implements AutoCloseable {
         }
 
         /** How an argument lies; oneDNN knows no layout of zero points and scales, they are given as such. */
-        private dnnl_memory_desc layout(Recipe recipe, int id) {
+        private dnnl_memory_desc layout(PrimitiveSpec spec, int id) {
             if ((id & DNNL_ARG_ATTR_ZERO_POINTS) != 0) {
-                return recipe.plain(ElementType.INT32, 1);
+                return spec.plain(ElementType.INT32, 1);
             }
-            return (id & DNNL_ARG_ATTR_SCALES) != 0 ? recipe.plain(ElementType.FLOAT, channels) : memory(id);
+            return (id & DNNL_ARG_ATTR_SCALES) != 0 ? spec.plain(ElementType.FLOAT, channels) : memory(id);
         }
 
         void set(int i, long newAddress) {
@@ -85,7 +85,7 @@ final class Primitive implements AutoCloseable {
     /**
      * Makes a primitive.
      *
-     * @param description made with a {@link Recipe}'s attributes; becomes this object's
+     * @param description made with a {@link PrimitiveSpec}'s attributes; becomes this object's
      * @param arguments oneDNN's numbers of the arguments, in the order in which {@link #execute} takes them
      */
     Primitive(dnnl_primitive_desc description, int... arguments) {
@@ -125,16 +125,16 @@ final class Primitive implements AutoCloseable {
      *
      * @param addresses where the arguments lie, in the order given when it was made
      */
-    void execute(Lane lane, long... addresses) {
-        Arguments own = perLane.computeIfAbsent(lane, l -> new Arguments());
+    void execute(ThreadScratch scratch, long... addresses) {
+        Arguments own = perLane.computeIfAbsent(scratch, l -> new Arguments());
         for (int i = 0; i < addresses.length; i++) {
             own.set(i, addresses[i]);
         }
-        own.set(arguments.length, lane.scratch(scratchBytes));
+        own.set(arguments.length, scratch.scratch(scratchBytes));
         OneDnn.check(
-                dnnl_primitive_execute(primitive, lane.stream(), arguments.length + 1, own.list),
+                dnnl_primitive_execute(primitive, scratch.stream(), arguments.length + 1, own.list),
                 "dnnl_primitive_execute");
-        OneDnn.check(dnnl_stream_wait(lane.stream()), "dnnl_stream_wait");
+        OneDnn.check(dnnl_stream_wait(scratch.stream()), "dnnl_stream_wait");
     }
 
     @Override

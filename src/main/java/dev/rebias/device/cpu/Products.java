@@ -45,20 +45,20 @@ final class Products implements AutoCloseable {
             long rows,
             long depth,
             long columns) {
-        context.lane().stream(); // primitives are made for as many threads as will run them: one
+        context.scratch().stream(); // primitives are made for as many threads as will run them: one
         return primitives.computeIfAbsent(new Product(left, transposed, rows, depth, columns), k -> {
-            try (Recipe recipe = new Recipe()) {
+            try (PrimitiveSpec spec = new PrimitiveSpec()) {
                 dnnl_primitive_desc description = new dnnl_primitive_desc();
                 long[] strides = transposed ? new long[] {1, rows} : new long[] {depth, 1};
                 OneDnn.check(
                         dnnl_matmul_primitive_desc_create(
                                 description,
                                 OneDnn.engine(),
-                                recipe.strided(left, new long[] {rows, depth}, strides),
-                                recipe.plain(right, depth, columns),
+                                spec.strided(left, new long[] {rows, depth}, strides),
+                                spec.plain(right, depth, columns),
                                 null,
-                                recipe.plain(result, rows, columns),
-                                recipe.attributes()),
+                                spec.plain(result, rows, columns),
+                                spec.attributes()),
                         "dnnl_matmul_primitive_desc_create");
                 return new Primitive(description, DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST);
             }

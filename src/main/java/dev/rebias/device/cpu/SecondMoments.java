@@ -31,7 +31,7 @@ final class SecondMoments implements AutoCloseable {
     /** How many rows are collected. */
     private final int capacity;
 
-    private final Map<Lane, Rows> perLane = new ConcurrentHashMap<>();
+    private final Map<ThreadScratch, Rows> perLane = new ConcurrentHashMap<>();
     /** Sums of q[i] b[j], b being q as a signed byte: q - 128 where q is unsigned. */
     private final double[] products;
     /** Sums of b. */
@@ -83,7 +83,7 @@ final class SecondMoments implements AutoCloseable {
             }
         }
 
-        void add(Lane lane, long from, long rows) {
+        void add(ThreadScratch scratch, long from, long rows) {
             try (Address source = new Address();
                     Address target = new Address()) {
                 for (long at = 0; at < rows; ) {
@@ -95,14 +95,14 @@ final class SecondMoments implements AutoCloseable {
                     filled += n;
                     at += n;
                     if (filled == capacity) {
-                        multiply(lane);
+                        multiply(scratch);
                     }
                 }
             }
         }
 
         /** Adds what is collected to the sums. */
-        void multiply(Lane lane) {
+        void multiply(ThreadScratch scratch) {
             if (filled == 0) {
                 return;
             }
@@ -113,31 +113,31 @@ final class SecondMoments implements AutoCloseable {
                 }
             }
             if (type == ElementType.UINT8) {
-                toSigned(lane);
+                toSigned(scratch);
             }
             if (added + capacity > EXACT_ROWS) {
                 pass();
             }
-            add(lane, collected.address(), true, columns, productSums);
-            add(lane, ones.address(), false, 1, ownSums);
+            add(scratch, collected.address(), true, columns, productSums);
+            add(scratch, ones.address(), false, 1, ownSums);
             added += capacity;
             filled = 0;
         }
 
-        private void add(Lane lane, long left, boolean transposed, int rows, int[] to) {
+        private void add(ThreadScratch scratch, long left, boolean transposed, int rows, int[] to) {
             context.products()
                     .ofIntegers(type, transposed, rows, capacity, columns)
-                    .execute(lane, left, signed.address(), results.address());
-            int[] tile = lane.ints(to.length);
+                    .execute(scratch, left, signed.address(), results.address());
+            int[] tile = scratch.ints(to.length);
             integers(results, to.length).get(0, tile, 0, to.length);
             ElementLoops.addTo(to, tile, to.length);
         }
 
-        private void toSigned(Lane lane) {
+        private void toSigned(ThreadScratch scratch) {
             LongBuffer from = buffer(collected).asLongBuffer();
             LongBuffer to = buffer(signed).asLongBuffer();
             int words = from.capacity();
-            long[] tile = lane.longs(Math.min(words, 1024));
+            long[] tile = scratch.longs(Math.min(words, 1024));
             for (int at = 0; at < words; at += tile.length) {
                 int n = Math.min(tile.length, words - at);
                 from.get(at, tile, 0, n);
@@ -177,8 +177,8 @@ final class SecondMoments implements AutoCloseable {
      * @param from the address of [rows, columns] bytes
      */
     void add(long from, long rows) {
-        Lane lane = context.lane();
-        perLane.computeIfAbsent(lane, l -> new Rows()).add(lane, from, rows);
+        ThreadScratch scratch = context.scratch();
+        perLane.computeIfAbsent(scratch, l -> new Rows()).add(scratch, from, rows);
         synchronized (this) {
             count += rows;
         }
@@ -186,15 +186,15 @@ final class SecondMoments implements AutoCloseable {
 
     /** Adds what is still collected. Nothing may be added any more; what is read below is final. */
     void finish() {
-        Lane lane = context.lane();
+        ThreadScratch scratch = context.scratch();
         List<Rows> all = List.copyOf(perLane.values());
         // What the threads have left makes as few products as it can.
         for (int i = 1; i < all.size(); i++) {
-            all.get(0).add(lane, all.get(i).collected.address(), all.get(i).filled);
+            all.get(0).add(scratch, all.get(i).collected.address(), all.get(i).filled);
             all.get(i).filled = 0;
         }
         for (Rows rows : all) {
-            rows.multiply(lane);
+            rows.multiply(scratch);
             rows.pass();
         }
         close();

@@ -44,10 +44,10 @@ final class Copies {
             }
         }
         long[] kept = merged.stream().mapToLong(Long::longValue).toArray();
-        Optional<Walk> source =
-                Walk.paired(kept, last.stream().mapToLong(i -> fromStrides[i]).toArray());
-        Optional<Walk> target =
-                Walk.paired(kept, last.stream().mapToLong(i -> toStrides[i]).toArray());
+        Optional<StridedIndex> source = StridedIndex.paired(
+                kept, last.stream().mapToLong(i -> fromStrides[i]).toArray());
+        Optional<StridedIndex> target = StridedIndex.paired(
+                kept, last.stream().mapToLong(i -> toStrides[i]).toArray());
         if (source.isEmpty() || target.isEmpty()) {
             return false;
         }
@@ -57,11 +57,11 @@ final class Copies {
             context.arguments()
                     .pointer(from.address())
                     .pointer(to.address())
-                    .integer(n)
-                    .integer(fromOffset)
-                    .integer(toOffset)
-                    .walk(source.get())
-                    .walk(target.get())
+                    .int64(n)
+                    .int64(fromOffset)
+                    .int64(toOffset)
+                    .index(source.get())
+                    .index(target.get())
                     .over(context.kernel("copy.cu", kernel), kernel, n);
         }
         return true;
@@ -70,12 +70,12 @@ final class Copies {
     /** The part of a tensor that begins at {@code begins} and has the shape of {@code to}. */
     static void window(CudaContext context, DeviceTensor from, DeviceTensor to, long[] begins) {
         long[] shape = to.shape();
-        long[] strides = Walk.dense(from.shape());
+        long[] strides = StridedIndex.dense(from.shape());
         long offset = 0;
         for (int i = 0; i < shape.length; i++) {
             offset += begins[i] * strides[i];
         }
-        copy(context, from, offset, strides, to, 0, Walk.dense(shape), shape);
+        copy(context, from, offset, strides, to, 0, StridedIndex.dense(shape), shape);
     }
 
     /** A tensor of that shape with another inside, beginning at {@code begins}, and zeros around it; where that is negative, the other's beginning is cut off. */
@@ -93,9 +93,9 @@ final class Copies {
     static Optional<DeviceTensor> pad(
             CudaContext context, DeviceTensor from, long[] shape, long[] begins, int mode, float value) {
         long[] in = from.shape();
-        Optional<Walk> out = Walk.paired(shape, Walk.dense(shape));
-        Optional<Walk> source = Walk.paired(in, Walk.dense(in));
-        Optional<Walk> before = Walk.paired(in, begins);
+        Optional<StridedIndex> out = StridedIndex.paired(shape, StridedIndex.dense(shape));
+        Optional<StridedIndex> source = StridedIndex.paired(in, StridedIndex.dense(in));
+        Optional<StridedIndex> before = StridedIndex.paired(in, begins);
         if (out.isEmpty() || source.isEmpty() || before.isEmpty() || from.type() != ElementType.FLOAT) {
             return Optional.empty();
         }
@@ -105,12 +105,12 @@ final class Copies {
                 context.arguments()
                         .pointer(from.address())
                         .pointer(to.address())
-                        .integer(to.elements())
-                        .walk(out.get())
-                        .walk(source.get())
-                        .walk(before.get())
-                        .small(mode)
-                        .real(value)
+                        .int64(to.elements())
+                        .index(out.get())
+                        .index(source.get())
+                        .index(before.get())
+                        .int32(mode)
+                        .float32(value)
                         .over(context.kernel("pad.cu", "pad"), "pad", to.elements());
             }
             made.complete();
@@ -120,7 +120,7 @@ final class Copies {
 
     /** The strides with which a tensor is read as one of a larger shape: 0 along the axes that are broadcast. */
     static long[] broadcastStrides(long[] shape, long[] to) {
-        long[] own = Walk.dense(shape);
+        long[] own = StridedIndex.dense(shape);
         long[] strides = new long[to.length];
         int shift = to.length - shape.length;
         Arrays.setAll(strides, i -> i < shift || shape[i - shift] == 1 ? 0 : own[i - shift]);

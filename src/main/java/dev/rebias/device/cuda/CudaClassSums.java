@@ -134,16 +134,16 @@ final class CudaClassSums implements ClassSums {
                         .pointer(x.address())
                         .pointer(members.address())
                         .pointer(parts.address())
-                        .integer(warps)
-                        .small(channels)
+                        .int64(warps)
+                        .int32(channels)
                         .window(classes, sizes, strides, channelStride, entryStride)
-                        .small(x.type() == ElementType.FLOAT ? 0 : zero)
+                        .int32(x.type() == ElementType.FLOAT ? 0 : zero)
                         .blocks(context.kernel(FILE, kernel), kernel, (warps + WARPS - 1) / WARPS);
                 context.arguments()
                         .pointer(parts.address())
                         .pointer(totals.address())
-                        .integer(newEntries)
-                        .small(sums)
+                        .int64(newEntries)
+                        .int32(sums)
                         .over(context.kernel(FILE, "class_sums_fold"), "class_sums_fold", sums);
             }
             entries += newEntries;

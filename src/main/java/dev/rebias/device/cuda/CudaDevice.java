@@ -222,8 +222,7 @@ public final class CudaDevice implements Device {
     @Override
     public DeviceLog log() {
         Counters c = context.counters();
-        return new DeviceLog(
-                new Transfers(c.hostToDeviceBytes, c.deviceToHostBytes, c.synchronisations), warnings());
+        return new DeviceLog(new Transfers(c.hostToDeviceBytes, c.deviceToHostBytes, c.synchronisations), warnings());
     }
 
     private List<String> warnings() {

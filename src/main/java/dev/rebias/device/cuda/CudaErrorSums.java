@@ -97,36 +97,36 @@ final class CudaErrorSums implements ErrorSums {
                     .pointer(parts.address());
             if (inner == 1) {
                 arguments
-                        .integer(units)
-                        .integer(rows)
-                        .small(channels)
-                        .small(chunks)
-                        .small(difference ? 1 : 0)
+                        .int64(units)
+                        .int64(rows)
+                        .int32(channels)
+                        .int32(chunks)
+                        .int32(difference ? 1 : 0)
                         .over(kernel("error_moments_features"), "error_moments_features", pieces);
             } else if (length <= WARP_PIECE) {
                 arguments
-                        .integer(pieces)
-                        .small(channels)
-                        .integer(inner)
-                        .small(chunks)
-                        .small(difference ? 1 : 0)
+                        .int64(pieces)
+                        .int32(channels)
+                        .int64(inner)
+                        .int32(chunks)
+                        .int32(difference ? 1 : 0)
                         .blocks(kernel("error_moments_warp"), "error_moments_warp", (pieces + WARPS - 1) / WARPS);
             } else {
                 arguments
-                        .small(channels)
-                        .integer(inner)
-                        .small(chunks)
-                        .small(difference ? 1 : 0)
+                        .int32(channels)
+                        .int64(inner)
+                        .int32(chunks)
+                        .int32(difference ? 1 : 0)
                         .blocks(kernel("error_moments_block"), "error_moments_block", pieces);
             }
             context.arguments()
                     .pointer(parts.address())
                     .pointer(form.totals.address())
-                    .integer(units)
-                    .small(perUnit)
-                    .small(channels)
-                    .real((double) rows * inner)
-                    .real((double) samples / units)
+                    .int64(units)
+                    .int32(perUnit)
+                    .int32(channels)
+                    .float64((double) rows * inner)
+                    .float64((double) samples / units)
                     .over(kernel("error_moments_fold"), "error_moments_fold", channels);
         }
         form.units += units;

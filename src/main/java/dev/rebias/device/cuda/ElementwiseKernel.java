@@ -74,7 +74,7 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
     }
 
     /** How an input is read: its layout and what that needs. */
-    record Read(Layout layout, ElementType type, long inner, long channels, Optional<Walk> walk) {}
+    record Read(Layout layout, ElementType type, long inner, long channels, Optional<StridedIndex> walk) {}
 
     /**
      * The kernel for inputs of these shapes.
@@ -124,7 +124,7 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
             long channels = Shape.elements(total, first, behind);
             return Optional.of(new Read(Layout.CHANNEL, type, inner, channels, Optional.empty()));
         }
-        return Walk.paired(total, Copies.broadcastStrides(aligned, total))
+        return StridedIndex.paired(total, Copies.broadcastStrides(aligned, total))
                 .map(w -> new Read(Layout.WALK, type, 1, 1, Optional.of(w)));
     }
 
@@ -148,7 +148,7 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
                             "float x%d[4]; load_channel(p%d, i, lanes, inner%d, channels%d, x%d);", i, i, i, i, i)));
                 }
                 case WALK -> {
-                    parameters.append(", Walk walk").append(i);
+                    parameters.append(", StridedIndex walk").append(i);
                     body.append(
                             line(String.format("float x%d[4]; load_walk(p%d, i, lanes, walk%d, x%d);", i, i, i, i)));
                 }

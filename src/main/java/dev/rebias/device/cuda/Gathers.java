@@ -37,9 +37,9 @@ final class Gathers {
             if (y.elements() > 0) {
                 String kernel = "gather_" + x.type().bytes();
                 begin(context, x, y, k, data[a])
-                        .integer(k.elements())
-                        .integer(Shape.elements(data, a + 1, data.length))
-                        .integer(missing(x))
+                        .int64(k.elements())
+                        .int64(Shape.elements(data, a + 1, data.length))
+                        .int64(missing(x))
                         .over(context.kernel("gather.cu", kernel), kernel, y.elements());
             }
             made.complete();
@@ -55,10 +55,10 @@ final class Gathers {
         int a = axis.get();
         long[] data = inputs.shape(0);
         long[] out = inputs.shape(1);
-        long[] strides = Walk.dense(data);
+        long[] strides = StridedIndex.dense(data);
         long stride = strides[a];
         strides[a] = 0;
-        Optional<Walk> walk = Walk.of(out, strides);
+        Optional<StridedIndex> walk = StridedIndex.of(out, strides);
         if (walk.isEmpty()) {
             return Optional.empty();
         }
@@ -76,9 +76,9 @@ final class Gathers {
             if (y.elements() > 0) {
                 String kernel = "gather_elements_" + x.type().bytes();
                 begin(context, x, y, k, data[a])
-                        .integer(stride)
-                        .integer(missing(x))
-                        .walk(walk.get())
+                        .int64(stride)
+                        .int64(missing(x))
+                        .index(walk.get())
                         .over(context.kernel("gather.cu", kernel), kernel, y.elements());
             }
             made.complete();
@@ -116,10 +116,10 @@ final class Gathers {
         return context.arguments()
                 .pointer(addresses[0])
                 .pointer(addresses[1])
-                .integer(y.elements())
+                .int64(y.elements())
                 .pointer(addresses[2])
-                .small(index.type() == ElementType.INT64 ? 1 : 0)
-                .integer(size);
+                .int32(index.type() == ElementType.INT64 ? 1 : 0)
+                .int64(size);
     }
 
     private static long missing(DeviceTensor x) {

@@ -47,30 +47,30 @@ final class Launch implements AutoCloseable {
     }
 
     Launch pointer(long address) {
-        return integer(address);
+        return int64(address);
     }
 
     /** A {@code long long}. */
-    Launch integer(long value) {
+    Launch int64(long value) {
         next();
         values.putLong(value);
         return this;
     }
 
     /** An {@code int}. */
-    Launch small(long value) {
+    Launch int32(long value) {
         next();
         values.putInt(Math.toIntExact(value));
         return this;
     }
 
-    Launch real(float value) {
+    Launch float32(float value) {
         next();
         values.putFloat(value);
         return this;
     }
 
-    Launch real(double value) {
+    Launch float64(double value) {
         next();
         values.putDouble(value);
         return this;
@@ -111,10 +111,10 @@ final class Launch implements AutoCloseable {
         return this;
     }
 
-    Launch walk(Walk walk) {
+    Launch index(StridedIndex index) {
         next();
-        walk.sizes().forEach(values::putLong);
-        walk.strides().forEach(values::putLong);
+        index.sizes().forEach(values::putLong);
+        index.strides().forEach(values::putLong);
         return this;
     }
 

@@ -106,11 +106,11 @@ public final class MomentsSpeed {
             double fold = median(() -> context.arguments()
                     .pointer(parts.address())
                     .pointer(totals.address())
-                    .integer(shape[0])
-                    .small(perUnit)
-                    .small(channels)
-                    .real((double) inner)
-                    .real(1.0)
+                    .int64(shape[0])
+                    .int32(perUnit)
+                    .int32(channels)
+                    .float64((double) inner)
+                    .float64(1.0)
                     .over(context.kernel("error_moments.cu", "error_moments_fold"), "error_moments_fold", channels));
             rows.accept(new Row("fold alone, " + layout, text, fold, partBytes));
         }

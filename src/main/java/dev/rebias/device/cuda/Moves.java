@@ -39,7 +39,7 @@ final class Moves {
                     + " of data of shape " + Shape.text(shape) + " and " + parts + " outputs");
         }
         DeviceTensor x = inputs.device(0);
-        long[] strides = Walk.dense(shape);
+        long[] strides = StridedIndex.dense(shape);
         try (Partial made = new Partial()) {
             List<Tensor> outputs = new ArrayList<>();
             long at = 0;
@@ -135,7 +135,7 @@ final class Moves {
             CudaContext context, DeviceTensor x, long offset, long[] strides, long[] sizes, long[] out) {
         try (Partial made = new Partial()) {
             DeviceTensor y = made.keep(DeviceTensor.allocate(context, x.type(), out));
-            if (!Copies.copy(context, x, offset, strides, y, 0, Walk.dense(sizes), sizes)) {
+            if (!Copies.copy(context, x, offset, strides, y, 0, StridedIndex.dense(sizes), sizes)) {
                 return Optional.empty();
             }
             made.complete();

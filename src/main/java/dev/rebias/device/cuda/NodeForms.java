@@ -116,7 +116,7 @@ final class NodeForms {
                 .orElseGet(() -> IntStream.range(0, in.length)
                         .map(i -> in.length - 1 - i)
                         .toArray());
-        long[] own = Walk.dense(in);
+        long[] own = StridedIndex.dense(in);
         long[] out = Arrays.stream(order).mapToLong(i -> in[i]).toArray();
         long[] strides = Arrays.stream(order).mapToLong(i -> own[i]).toArray();
         return copied(inputs.context(), x, 0, strides, out);
@@ -131,7 +131,7 @@ final class NodeForms {
         DeviceTensor x = inputs.device(0);
         Slicing slice = Slicing.of(
                 op, x.shape(), inputs.integers(1), inputs.integers(2), inputs.integers(3), inputs.integers(4));
-        long[] strides = Walk.dense(x.shape());
+        long[] strides = StridedIndex.dense(x.shape());
         long offset = 0;
         for (int i = 0; i < strides.length; i++) {
             offset += slice.start()[i] * strides[i];
@@ -154,7 +154,7 @@ final class NodeForms {
             CudaContext context, DeviceTensor x, long offset, long[] strides, long[] out) {
         try (Partial made = new Partial()) {
             DeviceTensor y = made.keep(DeviceTensor.allocate(context, x.type(), out));
-            if (!Copies.copy(context, x, offset, strides, y, 0, Walk.dense(out), out)) {
+            if (!Copies.copy(context, x, offset, strides, y, 0, StridedIndex.dense(out), out)) {
                 return Optional.empty();
             }
             made.complete();
@@ -175,14 +175,14 @@ final class NodeForms {
         for (DeviceTensor part : parts) {
             out[axis] += part.shape()[axis];
         }
-        long[] strides = Walk.dense(out);
+        long[] strides = StridedIndex.dense(out);
         try (Partial made = new Partial()) {
             DeviceTensor y = made.keep(
                     DeviceTensor.allocate(inputs.context(), parts.get(0).type(), out));
             long offset = 0;
             for (DeviceTensor part : parts) {
                 long[] shape = part.shape();
-                if (!Copies.copy(inputs.context(), part, 0, Walk.dense(shape), y, offset, strides, shape)) {
+                if (!Copies.copy(inputs.context(), part, 0, StridedIndex.dense(shape), y, offset, strides, shape)) {
                     return Optional.empty();
                 }
                 offset += shape[axis] * strides[axis];
@@ -239,16 +239,16 @@ final class NodeForms {
                 Launch arguments = context.arguments()
                         .pointer(x.address())
                         .pointer(y.address())
-                        .integer(rows)
-                        .integer(length);
+                        .int64(rows)
+                        .int64(length);
                 if (inner == 1) {
                     arguments
-                            .small(logarithm)
+                            .int32(logarithm)
                             .over(context.kernel("softmax.cu", "softmax_rows"), "softmax_rows", 32 * rows);
                 } else {
                     arguments
-                            .integer(inner)
-                            .small(logarithm)
+                            .int64(inner)
+                            .int32(logarithm)
                             .over(context.kernel("softmax.cu", "softmax_columns"), "softmax_columns", rows);
                 }
             }

@@ -129,7 +129,7 @@ final class Normalizations {
         }
         DeviceTensor to = temporary.keep(DeviceTensor.allocate(context, ElementType.FLOAT, normal));
         long[] strides = Copies.broadcastStrides(from.shape(), normal);
-        return Copies.copy(context, from, 0, strides, to, 0, Walk.dense(normal), normal)
+        return Copies.copy(context, from, 0, strides, to, 0, StridedIndex.dense(normal), normal)
                 ? Optional.of(to)
                 : Optional.empty();
     }
@@ -153,13 +153,13 @@ final class Normalizations {
         context.arguments()
                 .pointer(x)
                 .pointer(y.address())
-                .integer(length)
+                .int64(length)
                 .pointer(a)
                 .pointer(b)
                 .pointer(statistics[0])
                 .pointer(statistics[1])
                 .longs(channels.rowStep(), channels.run(), channels.channels())
-                .real(epsilon)
+                .float32(epsilon)
                 .blocks(context.kernel("normalize.cu", "normalize"), "normalize", y.elements() / length);
     }
 }

@@ -19,7 +19,7 @@ final class Pointwise {
     private Pointwise() {}
 
     /** How an input is read: by the output's index, one value for all, or along a walk. */
-    private record Read(int input, String index, Optional<Walk> walk) {}
+    private record Read(int input, String index, Optional<StridedIndex> walk) {}
 
     static Optional<List<Tensor>> run(OnnxOp op, Inputs inputs) {
         List<Optional<ElementType>> types = IntStream.range(0, inputs.count())
@@ -79,7 +79,7 @@ final class Pointwise {
         if (Shape.elements(shape) == 1) {
             return Optional.of(new Read(input, "0", Optional.empty()));
         }
-        return Walk.of(out, Copies.broadcastStrides(shape, out))
+        return StridedIndex.of(out, Copies.broadcastStrides(shape, out))
                 .map(w -> new Read(input, "offset(walk" + input + ", i)", Optional.of(w)));
     }
 
@@ -98,12 +98,12 @@ final class Pointwise {
                 // Addresses first: one may have to wait for its upload.
                 long[] addresses =
                         tensors.stream().mapToLong(DeviceTensor::address).toArray();
-                Launch arguments = context.arguments().integer(n);
+                Launch arguments = context.arguments().int64(n);
                 for (int i = 0; i < addresses.length; i++) {
                     arguments.pointer(addresses[i]);
-                    reads.get(i).walk().ifPresent(arguments::walk);
+                    reads.get(i).walk().ifPresent(arguments::index);
                 }
-                e.constants().forEach(arguments::real);
+                e.constants().forEach(arguments::float32);
                 arguments
                         .pointer(y.address())
                         .over(context.kernels().elementwise(title, source), "pointwise " + title, n);
@@ -120,7 +120,7 @@ final class Pointwise {
             Read r = reads.get(i);
             String type = PointwiseExpression.TYPES.get(tensors.get(i).type());
             parameters.append(String.format(", const %s* __restrict__ p%d", type, r.input()));
-            r.walk().ifPresent(w -> parameters.append(", Walk walk").append(r.input()));
+            r.walk().ifPresent(w -> parameters.append(", StridedIndex walk").append(r.input()));
             body.append(String.format("    %s x%d = p%d[%s];%n", type, r.input(), r.input(), r.index()));
         }
         for (int c = 0; c < e.constants().size(); c++) {

@@ -33,10 +33,10 @@ final class Pools {
                 Launch arguments = context.arguments()
                         .pointer(x.address())
                         .pointer(y.address())
-                        .integer(elements)
+                        .int64(elements)
                         .struct(fields(pooling, in, out));
                 if (!pooling.maximum()) {
-                    arguments.small(pooling.countPadding() ? 1 : 0);
+                    arguments.int32(pooling.countPadding() ? 1 : 0);
                 }
                 arguments.over(context.kernel("pool.cu", kernel), kernel, elements);
             }

@@ -123,9 +123,9 @@ final class PreparedElementwise implements PreparedOp {
                         index(arguments, small, read.inner());
                         index(arguments, small, read.channels());
                     }
-                    read.walk().ifPresent(arguments::walk);
+                    read.walk().ifPresent(arguments::index);
                 }
-                program.orElseThrow().constants().forEach(arguments::real);
+                program.orElseThrow().constants().forEach(arguments::float32);
                 outputs.forEach(o -> arguments.pointer(o.address()));
                 arguments.over(function, "elementwise " + group.type(), (n + 3) / 4);
             }
@@ -135,7 +135,7 @@ final class PreparedElementwise implements PreparedOp {
     }
 
     private static Launch index(Launch arguments, boolean small, long value) {
-        return small ? arguments.small(value) : arguments.integer(value);
+        return small ? arguments.int32(value) : arguments.int64(value);
     }
 
     @Override

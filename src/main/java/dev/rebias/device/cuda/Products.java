@@ -47,7 +47,7 @@ final class Products {
             DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
             if (added) {
                 DeviceTensor c = inputs.device(2);
-                Copies.copy(context, c, 0, Copies.broadcastStrides(c.shape(), out), y, 0, Walk.dense(out), out);
+                Copies.copy(context, c, 0, Copies.broadcastStrides(c.shape(), out), y, 0, StridedIndex.dense(out), out);
             }
             if (y.elements() > 0) {
                 if (k == 0) {
@@ -164,7 +164,8 @@ final class Products {
             return Optional.of(x);
         }
         DeviceTensor to = temporary.keep(DeviceTensor.allocate(context, ElementType.FLOAT, whole));
-        return Copies.copy(context, x, 0, Copies.broadcastStrides(shape, whole), to, 0, Walk.dense(whole), whole)
+        return Copies.copy(
+                        context, x, 0, Copies.broadcastStrides(shape, whole), to, 0, StridedIndex.dense(whole), whole)
                 ? Optional.of(to)
                 : Optional.empty();
     }

@@ -37,11 +37,11 @@ final class Reductions {
             return Optional.of(List.of(reduced(inputs.context(), x, r)));
         }
         int[] order = r.order().get();
-        long[] own = Walk.dense(shape);
+        long[] own = StridedIndex.dense(shape);
         long[] sizes = Arrays.stream(order).mapToLong(i -> shape[i]).toArray();
         long[] strides = Arrays.stream(order).mapToLong(i -> own[i]).toArray();
         try (DeviceTensor ordered = DeviceTensor.allocate(inputs.context(), ElementType.FLOAT, sizes)) {
-            return Copies.copy(inputs.context(), x, 0, strides, ordered, 0, Walk.dense(sizes), sizes)
+            return Copies.copy(inputs.context(), x, 0, strides, ordered, 0, StridedIndex.dense(sizes), sizes)
                     ? Optional.of(List.of(reduced(inputs.context(), ordered, r)))
                     : Optional.empty();
         }
@@ -55,18 +55,18 @@ final class Reductions {
                 context.arguments()
                         .pointer(x.address())
                         .pointer(y.address())
-                        .integer(n)
-                        .integer(r.length())
-                        .small(r.operation().code())
+                        .int64(n)
+                        .int64(r.length())
+                        .int32(r.operation().code())
                         .over(context.kernel("reduce.cu", "reduce_rows"), "reduce_rows", 32 * n);
             } else if (n > 0) {
                 context.arguments()
                         .pointer(x.address())
                         .pointer(y.address())
-                        .integer(n)
-                        .integer(r.length())
-                        .integer(r.inner())
-                        .small(r.operation().code())
+                        .int64(n)
+                        .int64(r.length())
+                        .int64(r.inner())
+                        .int32(r.operation().code())
                         .over(context.kernel("reduce.cu", "reduce_columns"), "reduce_columns", n);
             }
             made.complete();
@@ -105,14 +105,14 @@ final class Reductions {
                 Launch arguments = context.arguments()
                         .pointer(x.address())
                         .pointer(y.address())
-                        .integer(n)
-                        .integer(shape[axis]);
+                        .int64(n)
+                        .int64(shape[axis]);
                 if (inner != 1) {
-                    arguments.integer(inner);
+                    arguments.int64(inner);
                 }
                 arguments
-                        .small(smallest)
-                        .small(last)
+                        .int32(smallest)
+                        .int32(last)
                         .over(context.kernel("argmax.cu", kernel), kernel, inner == 1 ? 32 * n : n);
             }
             made.complete();

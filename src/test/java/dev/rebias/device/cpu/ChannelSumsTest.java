@@ -84,8 +84,8 @@ final class ChannelSumsTest {
         for (float value : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
             FloatBuffer x = buffer(i -> i == 12_345 ? value : 1, CHANNELS * POSITIONS);
             FloatBuffer y = buffer(i -> 1, CHANNELS * POSITIONS);
-            try (Lane lane = new Lane()) {
-                double[][] sums = new ChannelSums(lane, CHANNELS, x, y, 1).of(0, CHANNELS * POSITIONS);
+            try (ThreadScratch scratch = new ThreadScratch()) {
+                double[][] sums = new ChannelSums(scratch, CHANNELS, x, y, 1).of(0, CHANNELS * POSITIONS);
                 int channel = 12_345 % CHANNELS;
                 for (int c = 0; c < CHANNELS; c++) {
                     assertThat(Double.isFinite(sums[1][c]))
@@ -124,8 +124,8 @@ final class ChannelSumsTest {
                 }
             }
             double[][] sums;
-            try (Lane lane = new Lane()) {
-                sums = new ChannelSums(lane, channels, x, y, sign).of(0, n);
+            try (ThreadScratch scratch = new ThreadScratch()) {
+                sums = new ChannelSums(scratch, channels, x, y, sign).of(0, n);
             }
             for (int s = 0; s < ChannelSums.SUMS; s++) {
                 double others = OF_THE_OTHERS * Arrays.stream(sizes[s]).sum() / channels;

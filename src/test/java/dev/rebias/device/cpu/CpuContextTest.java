@@ -8,36 +8,36 @@ import org.junit.jupiter.api.Test;
 
 /** What a thread needs to work is handed on when it ends: a device that is kept open does not collect it. */
 final class CpuContextTest {
-    private static Lane laneOfAnotherThread(CpuContext context) throws InterruptedException {
-        AtomicReference<Lane> lane = new AtomicReference<>();
+    private static ThreadScratch laneOfAnotherThread(CpuContext context) throws InterruptedException {
+        AtomicReference<ThreadScratch> scratch = new AtomicReference<>();
         Thread thread = new Thread(() -> {
-            context.lane().stream();
-            lane.set(context.lane());
+            context.scratch().stream();
+            scratch.set(context.scratch());
         });
         thread.start();
         thread.join();
-        return lane.get();
+        return scratch.get();
     }
 
     @Test
     void anEndedThreadsLaneGoesToTheNext() throws InterruptedException {
         try (CpuContext context = new CpuContext()) {
-            Lane own = context.lane();
-            Lane first = laneOfAnotherThread(context);
+            ThreadScratch own = context.scratch();
+            ThreadScratch first = laneOfAnotherThread(context);
             assertThat(first).isNotSameAs(own);
             assertThat(laneOfAnotherThread(context)).isSameAs(first);
-            assertThat(context.lane()).isSameAs(own);
+            assertThat(context.scratch()).isSameAs(own);
         }
     }
 
     @Test
     void aLivingThreadsLaneIsItsOwn() throws InterruptedException {
         try (CpuContext context = new CpuContext()) {
-            AtomicReference<Lane> living = new AtomicReference<>();
+            AtomicReference<ThreadScratch> living = new AtomicReference<>();
             CountDownLatch taken = new CountDownLatch(1);
             CountDownLatch end = new CountDownLatch(1);
             Thread thread = new Thread(() -> {
-                living.set(context.lane());
+                living.set(context.scratch());
                 taken.countDown();
                 try {
                     end.await();

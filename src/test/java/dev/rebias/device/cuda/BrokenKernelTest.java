@@ -75,10 +75,10 @@ final class BrokenKernelTest {
                 .pointer(a.address())
                 .pointer(a.address())
                 .pointer(parts.address())
-                .small(1)
-                .integer(8192)
-                .small(1)
-                .small(0)
+                .int32(1)
+                .int64(8192)
+                .int32(1)
+                .int32(0)
                 .blocks(kernel, "error_moments_block", 1);
         settle(context, parts);
     }
@@ -146,7 +146,7 @@ final class BrokenKernelTest {
                 DeviceTensor from = floats(context, 1003);
                 DeviceTensor to = DeviceTensor.allocate(context, ElementType.FLOAT, 1003)) {
             context.arguments()
-                    .small(1003)
+                    .int32(1003)
                     .pointer(from.address())
                     .pointer(to.address())
                     .over(context.kernels().elementwise("broken", source), "broken", 251);
@@ -193,11 +193,13 @@ final class BrokenKernelTest {
                 context.arguments()
                         .pointer(from.address())
                         .pointer(to.address())
-                        .integer(64)
-                        .integer(0)
-                        .integer(0)
-                        .walk(Walk.paired(new long[] {64}, new long[] {1}).orElseThrow())
-                        .walk(Walk.paired(new long[] {64}, new long[] {1}).orElseThrow())
+                        .int64(64)
+                        .int64(0)
+                        .int64(0)
+                        .index(StridedIndex.paired(new long[] {64}, new long[] {1})
+                                .orElseThrow())
+                        .index(StridedIndex.paired(new long[] {64}, new long[] {1})
+                                .orElseThrow())
                         .over(context.kernel("copy.cu", "copy_4"), "copy_4", 64);
                 assertThat(context.download(to).toFloats())
                         .as("what was there before the copy")
@@ -233,15 +235,15 @@ final class BrokenKernelTest {
     }
 
     private static void copy(CudaContext context, long from, DeviceTensor to) {
-        Walk walk = Walk.paired(new long[] {64}, new long[] {1}).orElseThrow();
+        StridedIndex walk = StridedIndex.paired(new long[] {64}, new long[] {1}).orElseThrow();
         context.arguments()
                 .pointer(from)
                 .pointer(to.address())
-                .integer(64)
-                .integer(0)
-                .integer(0)
-                .walk(walk)
-                .walk(walk)
+                .int64(64)
+                .int64(0)
+                .int64(0)
+                .index(walk)
+                .index(walk)
                 .over(context.kernel("copy.cu", "copy_4"), "copy_4", 64);
         settle(context, to);
     }

@@ -5,18 +5,18 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A walk over a tensor's elements, as {@code cuda-kernels/rebias.cuh} has it: sizes and strides of {@link #RANK} dimensions, outermost first, in elements.
+ * How a tensor's elements are stepped through, as {@code cuda-kernels/rebias.cuh} has it: sizes and strides of {@link #RANK} dimensions, outermost first, in elements.
  */
-record Walk(List<Long> sizes, List<Long> strides) {
+record StridedIndex(List<Long> sizes, List<Long> strides) {
     static final int RANK = 6;
 
-    Walk {
+    StridedIndex {
         sizes = List.copyOf(sizes);
         strides = List.copyOf(strides);
     }
 
-    /** A walk of these dimensions, those of size 1 left out; empty if more than {@link #RANK} remain. */
-    static Optional<Walk> of(long[] sizes, long[] strides) {
+    /** The index over these dimensions, those of size 1 left out; empty if more than {@link #RANK} remain. */
+    static Optional<StridedIndex> of(long[] sizes, long[] strides) {
         List<Long> n = new ArrayList<>();
         List<Long> s = new ArrayList<>();
         for (int i = 0; i < sizes.length; i++) {
@@ -32,7 +32,7 @@ record Walk(List<Long> sizes, List<Long> strides) {
     }
 
     /** Two walks of the same sizes that keep their dimensions paired; empty if the rank is above {@link #RANK}. */
-    static Optional<Walk> paired(long[] sizes, long[] strides) {
+    static Optional<StridedIndex> paired(long[] sizes, long[] strides) {
         if (sizes.length > RANK) {
             return Optional.empty();
         }
@@ -45,12 +45,12 @@ record Walk(List<Long> sizes, List<Long> strides) {
         return Optional.of(padded(n, s));
     }
 
-    private static Walk padded(List<Long> n, List<Long> s) {
+    private static StridedIndex padded(List<Long> n, List<Long> s) {
         while (n.size() < RANK) {
             n.add(0, 1L);
             s.add(0, 0L);
         }
-        return new Walk(n, s);
+        return new StridedIndex(n, s);
     }
 
     /** The strides of a dense tensor. */

@@ -13,7 +13,7 @@ import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 
 /** What one thread needs to work: a oneDNN stream, scratch memory, and arrays for the tiles of elementwise loops. Used by that thread only. */
-final class Lane implements AutoCloseable {
+final class ThreadScratch implements AutoCloseable {
     private static final int LINE = 64;
     /** Of a Java array, bytes. */
     private static final int HEADER = 16;

@@ -37,13 +37,13 @@ import org.bytedeco.dnnl.dnnl_post_ops;
 import org.bytedeco.dnnl.dnnl_primitive_attr;
 
 /** What a oneDNN primitive is described with: memory descriptors, attributes, post-ops. Needed only until the primitive is described. */
-final class Recipe implements AutoCloseable {
+final class PrimitiveSpec implements AutoCloseable {
     private final Resources made = new Resources();
     private final dnnl_primitive_attr attributes = new dnnl_primitive_attr();
     private final dnnl_post_ops postOps = new dnnl_post_ops();
     private int appended;
 
-    Recipe() {
+    PrimitiveSpec() {
         OneDnn.check(dnnl_primitive_attr_create(attributes), "dnnl_primitive_attr_create");
         made.add(() -> OneDnn.check(dnnl_primitive_attr_destroy(attributes), "dnnl_primitive_attr_destroy"));
         OneDnn.check(dnnl_post_ops_create(postOps), "dnnl_post_ops_create");
