@@ -265,13 +265,13 @@ final class CudaContext implements AutoCloseable {
                         .pointer(stored.address())
                         .pointer(stored.address() + behind)
                         .pointer(block.address())
-                        .integer(elements)
-                        .integer(order.channels())
-                        .integer(order.inner())
-                        .integer(order.outerStride())
-                        .integer(order.channelStride())
-                        .integer(order.innerStride())
-                        .integer(order.offset())
+                        .int64(elements)
+                        .int64(order.channels())
+                        .int64(order.inner())
+                        .int64(order.outerStride())
+                        .int64(order.channelStride())
+                        .int64(order.innerStride())
+                        .int64(order.offset())
                         .over(kernel(DECODE, "decode"), "decode", elements);
             } finally {
                 uploadBlocks.staged(stored);

@@ -111,7 +111,7 @@ final class StoredSamplesTest {
                             elements == 0
                                     ? 0
                                     : elements + values.table().bytes().capacity());
-            assertThat(device.transfers().hostToDeviceBytes()).isEqualTo(sent);
+            assertThat(device.log().transfers().hostToDeviceBytes()).isEqualTo(sent);
             assertThat(device.liveBlocks()).isZero();
         }
     }
@@ -131,14 +131,14 @@ final class StoredSamplesTest {
                 CudaDevice device = CudaDevice.open(0);
                 Batches whole = stored.bind(List.of(input)).batches(samples)) {
             HostTensor floats = whole.next().get(0);
-            long start = device.transfers().hostToDeviceBytes();
+            long start = device.log().transfers().hostToDeviceBytes();
             CorrectionResult fromBytes = pair.correction().correct(stored, options, device);
-            long bytes = device.transfers().hostToDeviceBytes() - start;
+            long bytes = device.log().transfers().hostToDeviceBytes() - start;
             CorrectionResult fromFloats;
             try (Samples asFloats = Samples.of(Map.of("input", floats))) {
                 fromFloats = pair.correction().correct(asFloats, options, device);
             }
-            long more = device.transfers().hostToDeviceBytes() - start - 2 * bytes;
+            long more = device.log().transfers().hostToDeviceBytes() - start - 2 * bytes;
             long tables = 3L * CodedTensor.CODES * Float.BYTES;
             assertThat(more).isEqualTo(3 * floats.elements() - tables);
             assertThat(deltas(fromBytes)).isEqualTo(deltas(fromFloats));
@@ -184,7 +184,7 @@ final class StoredSamplesTest {
                 }
             }
             long pixels = 3L * SIZE * SIZE;
-            assertThat(device.transfers().hostToDeviceBytes())
+            assertThat(device.log().transfers().hostToDeviceBytes())
                     .isEqualTo(count * pixels + 3 * 3L * CodedTensor.CODES * Float.BYTES);
         }
     }
