@@ -23,6 +23,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -39,15 +40,13 @@ final class InputSquaresTest {
                 new Convolution(pointwise, 1), new long[] {out, in, 1, 1}, error, right, Optional.of(type), 1, zero);
     }
 
-    /** Only processors that multiply bytes find errors in this way. */
-    private boolean known;
-
     @BeforeEach
     void processor() throws IOException {
         try (CpuDevice device = new CpuDevice(1)) {
-            known = device.prefers(Method.GRAM, weights(2, 2, ElementType.UINT8, 0, new double[4], new double[4]));
+            boolean known = device.prefers(Method.GRAM, weights(2, 2, ElementType.UINT8, 0, new double[4], new double[4]));
+            requireUnlessThereIsNone(known);
+            Assumptions.assumeTrue(known, "only processors that multiply bytes find errors in this way");
         }
-        requireUnlessThereIsNone(known);
     }
 
     /** That a processor which multiplies bytes is known to, unless oneDNN is told to forget it. */
@@ -59,9 +58,6 @@ final class InputSquaresTest {
 
     @Test
     void itIsWhatEveryErrorSays() {
-        if (!known) {
-            return;
-        }
         Random random = new Random(5);
         double worst = 0;
         for (int i = 0; i < LAYERS; i++) {
@@ -149,9 +145,6 @@ final class InputSquaresTest {
     /** More positions than an INT32 can hold the products of, all of them as large as can be. */
     @Test
     void sumsDoNotOverflow() {
-        if (!known) {
-            return;
-        }
         WeightError weights = weights(2, 1, ElementType.UINT8, 0, new double[] {0.5, 0.25}, new double[] {1, 1});
         HostTensor x = HostTensor.zeros(ElementType.UINT8, 1, 2, 400, 500);
         for (int i = 0; i < x.elements(); i++) {
@@ -171,9 +164,6 @@ final class InputSquaresTest {
     /** An identical layer has no errors at all. */
     @Test
     void withoutErrorsThereIsNone() {
-        if (!known) {
-            return;
-        }
         HostTensor x = HostTensor.zeros(ElementType.INT8, 2, 3, 5, 5);
         for (int i = 0; i < x.elements(); i++) {
             x.bytes().put(i, (byte) (i * 7));

@@ -16,6 +16,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.bytedeco.cuda.global.nvrtc;
 import org.bytedeco.cuda.nvrtc._nvrtcProgram;
 import org.bytedeco.javacpp.BytePointer;
@@ -93,6 +95,15 @@ final class Compiler {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** A number that {@code rebias.cuh} defines, for those who launch the kernels: it stands there alone. */
+    static int constant(String name) {
+        Matcher defined = Pattern.compile("(?m)^#define " + name + " (\\d+)$").matcher(source("rebias.cuh"));
+        if (!defined.find()) {
+            throw new IllegalStateException("rebias.cuh does not define " + name);
+        }
+        return Integer.parseInt(defined.group(1));
     }
 
     /**

@@ -16,10 +16,10 @@ import org.bytedeco.cuda.cudart.CUfunc_st;
 /** Error sums by {@code cuda-kernels/error_moments.cu}: sums and totals stay on the card until the host asks for the totals. */
 final class CudaErrorSums implements ErrorSums {
     static final String FILE = "error_moments.cu";
-    /** As in rebias.cuh: the elements or rows that are summed up at a time. */
-    private static final int CHUNK = 8192;
+    /** The elements, or rows of features, that are summed up at a time. */
+    private static final int CHUNK = Compiler.constant("CHUNK");
 
-    private static final int FEATURE_ROWS = 256;
+    private static final int FEATURE_ROWS = Compiler.constant("FEATURE_ROWS");
     /** Pieces up to this length are a warp's work, longer ones a block's. */
     private static final int WARP_PIECE = 2048;
 
@@ -133,7 +133,8 @@ final class CudaErrorSums implements ErrorSums {
         form.samples += samples;
     }
 
-    private static long chunks(long length, boolean features) {
+    /** How many pieces a length is summed up in. */
+    static long chunks(long length, boolean features) {
         int chunk = features ? FEATURE_ROWS : CHUNK;
         return (length + chunk - 1) / chunk;
     }

@@ -93,10 +93,9 @@ public final class MomentsSpeed {
             double both = median(() -> moments.add(List.of(error, output), Math.toIntExact(shape[0])));
             rows.accept(new Row("moments and fold, " + layout, text, both, 2 * elements * Float.BYTES));
         }
-        // The parts that the moments kernel leaves for such tensors: one per sample, channel and piece of 8192
-        // positions.
+        // The parts that the moments kernel leaves for such tensors: one per sample, channel and piece.
         long inner = elements / shape[0] / channels;
-        int perUnit = Math.toIntExact(channelAxis == 1 ? (inner + 8191) / 8192 : (inner + 255) / 256);
+        int perUnit = Math.toIntExact(CudaErrorSums.chunks(inner, channelAxis != 1));
         long partBytes = shape[0] * perUnit * channels * PART_BYTES;
         try (MemoryPool.Block parts = context.pool().allocate(partBytes, "parts of error moments");
                 MemoryPool.Block totals =
