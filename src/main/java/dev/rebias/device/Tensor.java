@@ -18,11 +18,6 @@ public interface Tensor extends AutoCloseable {
         return Shape.elements(shape()) * type().bytes();
     }
 
-    /** Says that the tensor is stored for later: from here on it takes no more memory than its elements need. */
-    default void settle() {
-        // It takes no more.
-    }
-
     @Override
     void close();
 }

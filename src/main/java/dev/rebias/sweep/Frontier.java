@@ -131,18 +131,9 @@ final class Frontier implements AutoCloseable {
         }
     }
 
-    /**
-     * Lets a batch wait.
-     *
-     * @param made the tensors that it may have now and did not have before
-     */
-    void rest(int number, List<Integer> made) {
+    /** Stores a batch until it is taken again: where it is, or beyond the limit in the file. */
+    void rest(int number) {
         Batch batch = batch(number);
-        for (int tensor : made) {
-            if (batch.tensors[tensor] != null) {
-                batch.tensors[tensor].settle();
-            }
-        }
         if (device.memory().used() - writingBytes.get() <= limit) {
             return;
         }

@@ -360,7 +360,6 @@ public final class Sweep implements AutoCloseable {
     private final class Segment implements AutoCloseable {
         private final Plan.Segment segment;
         private final List<Optional<PreparedStep>> prepared = new ArrayList<>();
-        private final List<Integer> made = new ArrayList<>();
         private final Set<Integer> used = new HashSet<>();
 
         Segment(Plan.Segment segment) {
@@ -370,7 +369,6 @@ public final class Sweep implements AutoCloseable {
                     Step step = segment.steps().get(i);
                     used.addAll(step.uses());
                     if (step instanceof Step.Run run) {
-                        made.addAll(run.outputs());
                         prepared.add(Optional.of(
                                 new PreparedStep(device, run, segment.releases().get(i), profile)));
                     } else {
@@ -401,7 +399,7 @@ public final class Sweep implements AutoCloseable {
                 }
             }
             start = System.nanoTime();
-            frontier.rest(batch, made);
+            frontier.rest(batch);
             spent("putting tensors away", start, 0);
         }
 

@@ -45,7 +45,7 @@ final class FrontierTest {
                         if (turn > 0) {
                             assertThat(there).hasSameSizeAs(used);
                         }
-                        frontier.rest(b, List.of());
+                        frontier.rest(b);
                     }
                 }
                 assertThat(frontier.spilledBytes()).isEqualTo(batches * 2100L * Float.BYTES);
@@ -60,7 +60,7 @@ final class FrontierTest {
                 Frontier frontier = new Frontier(device, 1 << 20)) {
             frontier.enter(new Tensor[] {device.upload(values(0, 0))}, 1);
             frontier.take(0, Set.of(0));
-            frontier.rest(0, List.of());
+            frontier.rest(0);
             assertThat(frontier.take(0, Set.of())[0]).isNotNull();
             assertThat(frontier.spilledBytes()).isZero();
         }

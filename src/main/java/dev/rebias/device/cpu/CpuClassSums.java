@@ -65,7 +65,7 @@ final class CpuClassSums implements ClassSums {
         Layout layout = of.dimensions() == 0 ? Layout.PLAIN : Layout.CHANNELS_LAST;
         Rows rows = new Rows(of, unit);
         double[][][] sums;
-        if (!side && dataType.isPresent() && !given.isWide() && rows.length % Long.BYTES == 0) {
+        if (!side && dataType.isPresent() && rows.length % Long.BYTES == 0) {
             try (CpuTensor laid = context.layouts().in(layout, given)) {
                 sums = new double[][][] {bytes(laid, rows, entries)};
             }

@@ -116,7 +116,6 @@ public final class CpuDevice implements Device {
 
     @Override
     public HostTensor download(Tensor tensor) {
-        ((CpuTensor) tensor).narrow();
         try (CpuTensor plain = context.layouts().in(Layout.PLAIN, (CpuTensor) tensor)) {
             HostTensor out = HostTensor.zeros(plain.type(), plain.shape());
             out.bytes().put(0, plain.elements(), 0, Math.toIntExact(plain.bytes()));

@@ -14,8 +14,7 @@ import java.nio.FloatBuffer;
 import java.util.Optional;
 
 /**
- * A tensor in host memory: in a block of the device's, or in what ONNX Runtime has allocated until somebody wants its elements. One of 8-bit integers may be <em>wide</em>: its
- * elements, less their zero point, lie there as floats, which is what layers work on, until somebody wants the integers.
+ * A tensor in host memory: in a block of the device's, or in what ONNX Runtime has allocated until somebody wants its elements.
  */
 final class CpuTensor implements Tensor {
     private final CpuContext context;
@@ -24,7 +23,6 @@ final class CpuTensor implements Tensor {
     private final Layout layout;
     private Optional<HostMemory.Block> block;
     private Optional<OnnxTensor> value;
-    private Optional<Float> wideZero;
     /** What it takes of ONNX Runtime's memory. */
     private final long elsewhere;
 
@@ -36,15 +34,13 @@ final class CpuTensor implements Tensor {
             long[] shape,
             Layout layout,
             Optional<HostMemory.Block> block,
-            Optional<OnnxTensor> value,
-            Optional<Float> wideZero) {
+            Optional<OnnxTensor> value) {
         this.context = context;
         this.type = type;
         this.shape = shape.clone();
         this.layout = Layout.indifferent(shape) ? Layout.PLAIN : layout;
         this.block = block;
         this.value = value;
-        this.wideZero = wideZero;
         this.elsewhere = value.isPresent() ? bytes() : 0;
         context.memory().add(elsewhere);
     }
@@ -53,14 +49,7 @@ final class CpuTensor implements Tensor {
     static CpuTensor allocate(CpuContext context, ElementType type, Layout layout, long... shape) {
         HostMemory.Block block =
                 context.memory().allocate(Math.multiplyExact(Shape.elements(shape), (long) type.bytes()));
-        return new CpuTensor(context, type, shape, layout, Optional.of(block), Optional.empty(), Optional.empty());
-    }
-
-    /** A new wide tensor of 8-bit integers with that zero point, its elements not set. */
-    static CpuTensor wide(CpuContext context, ElementType type, float zero, Layout layout, long... shape) {
-        HostMemory.Block block =
-                context.memory().allocate(Math.multiplyExact(Shape.elements(shape), (long) Float.BYTES));
-        return new CpuTensor(context, type, shape, layout, Optional.of(block), Optional.empty(), Optional.of(zero));
+        return new CpuTensor(context, type, shape, layout, Optional.of(block), Optional.empty());
     }
 
     /** A tensor that ONNX Runtime has made; it becomes this object's. */
@@ -71,14 +60,13 @@ final class CpuTensor implements Tensor {
                 value.getInfo().getShape(),
                 Layout.PLAIN,
                 Optional.empty(),
-                Optional.of(value),
-                Optional.empty());
+                Optional.of(value));
     }
 
     /** The same elements, in the same memory and order, under another shape; a tensor of its own. */
     CpuTensor reshape(Layout newLayout, long... newShape) {
         HostMemory.Block shared = block().share();
-        return new CpuTensor(context, type, newShape, newLayout, Optional.of(shared), Optional.empty(), wideZero);
+        return new CpuTensor(context, type, newShape, newLayout, Optional.of(shared), Optional.empty());
     }
 
     /** Whether no other tensor lies in the same memory. */
@@ -125,39 +113,12 @@ final class CpuTensor implements Tensor {
         return block().address();
     }
 
-    boolean isWide() {
-        return wideZero.isPresent();
-    }
-
-    /** The zero point that a wide tensor's elements are without. */
-    float zero() {
-        return wideZero.orElseThrow();
-    }
-
-    @Override
-    public void settle() {
-        narrow();
-    }
-
-    /** Makes a wide tensor one of bytes, a quarter of its size. */
-    void narrow() {
-        if (wideZero.isEmpty()) {
-            return;
-        }
-        HostMemory.Block narrow = context.memory().allocate(bytes());
-        context.layouts().narrow(block().address(), type, Shape.elements(shape), (long) zero(), narrow.address());
-        block().release();
-        block = Optional.of(narrow);
-        wideZero = Optional.empty();
-    }
-
     /** The elements, in the tensor's own layout; for absolute access. */
     ByteBuffer elements() {
-        narrow();
         return block().buffer();
     }
 
-    /** The same as floats; of a wide tensor those that stand for its elements. */
+    /** The same as floats. */
     FloatBuffer floats() {
         return block().buffer().duplicate().order(ByteOrder.nativeOrder()).asFloatBuffer();
     }

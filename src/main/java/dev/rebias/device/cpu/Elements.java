@@ -17,11 +17,10 @@ final class Elements implements AutoCloseable {
      * @param zero what is subtracted from integers
      */
     Elements(CpuContext context, CpuTensor x, Layout layout, float zero) {
-        // A view where it lies so already; a wide tensor in another layout becomes one of bytes.
+        boolean floats = x.type() == ElementType.FLOAT;
         this.tensor = context.layouts().in(layout, x);
-        boolean stored = x.type() == ElementType.FLOAT || tensor.isWide();
-        this.bytes = stored ? Optional.empty() : Optional.of(new ByteReader(context, tensor, 0));
-        this.zero = x.type() == ElementType.FLOAT ? 0 : tensor.isWide() ? zero - tensor.zero() : zero;
+        this.bytes = floats ? Optional.empty() : Optional.of(new ByteReader(context, tensor, 0));
+        this.zero = floats ? 0 : zero;
     }
 
     /** Reads n elements from the one with that number. */

@@ -63,7 +63,7 @@ final class ElementwisePass implements Chain.Source {
                 writers[o] = new ByteWriter(context, outputs.get(o), readers.length + o);
             }
         }
-        // The lane's own arrays, but for what repeats; those are no one's to write to.
+        // The thread's own arrays, but for what repeats; those are no one's to write to.
         this.tiles = context.scratch()
                 .tiles(inputs.size() + loops.length + 1, form.tile())
                 .clone();
@@ -81,7 +81,7 @@ final class ElementwisePass implements Chain.Source {
     }
 
     private static boolean isOfBytes(CpuTensor x) {
-        return x.type() != ElementType.FLOAT && !x.isWide();
+        return x.type() != ElementType.FLOAT;
     }
 
     void run() {
@@ -131,11 +131,8 @@ final class ElementwisePass implements Chain.Source {
 
     private void load(int input, int first, float[] to, int n) {
         CpuTensor x = inputs.get(input);
-        if (x.type() == ElementType.FLOAT || x.isWide()) {
+        if (x.type() == ElementType.FLOAT) {
             floats(input).get(first, to, 0, n);
-            if (x.isWide() && x.zero() != 0) {
-                ElementLoops.shift(to, x.zero(), n);
-            }
             return;
         }
         readers[input].read(first, to, n);
@@ -213,13 +210,7 @@ final class ElementwisePass implements Chain.Source {
 
     private void store(int output, int first, float[] from, int n) {
         CpuTensor y = outputs.get(output);
-        if (y.isWide() && y.zero() != 0) {
-            System.arraycopy(from, 0, work(), 0, n);
-            ElementLoops.shift(work(), -y.zero(), n);
-            outputFloats(output).put(first, work(), 0, n);
-            return;
-        }
-        if (y.type() == ElementType.FLOAT || y.isWide()) {
+        if (y.type() == ElementType.FLOAT) {
             outputFloats(output).put(first, from, 0, n);
             return;
         }

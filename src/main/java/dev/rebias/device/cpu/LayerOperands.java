@@ -82,7 +82,6 @@ record LayerOperands(
      */
     boolean takesBeforeTail(CpuTensor data) {
         return data.type() == dataType.orElse(ElementType.FLOAT)
-                && !data.isWide()
                 && (dataType.isPresent() || scale.isEmpty());
     }
 

@@ -35,7 +35,6 @@ final class Layouts implements AutoCloseable {
         if (x.lies(layout)) {
             return x.reshape(layout, shape);
         }
-        x.narrow();
         CpuTensor out = CpuTensor.allocate(context, x.type(), layout, shape);
         reorder(x, x.type(), layout, out.address());
         return out;
@@ -47,17 +46,13 @@ final class Layouts implements AutoCloseable {
      * @param x UINT8 or INT8
      */
     long expanded(CpuTensor x, Layout layout, long zero) {
-        if (x.isWide() && x.zero() == zero && x.lies(layout)) {
-            return x.address();
-        }
         ThreadScratch scratch = context.scratch();
         if (!scratch.holds(x, zero)) {
-            x.narrow();
             long elements = Shape.elements(x.shape());
             long to = scratch.expansion(elements * Float.BYTES);
             reorder(x, ElementType.FLOAT, layout, to);
             if (zero != 0) {
-                shift(scratch, to, to, elements, -zero);
+                shift(scratch, to, elements, -zero);
             }
             scratch.expanded(x, zero);
         }
@@ -70,47 +65,24 @@ final class Layouts implements AutoCloseable {
      * @param x UINT8 or INT8
      */
     long bytes(CpuTensor x, Layout layout) {
-        if (x.isWide() && (x.zero() != 0 || !x.lies(layout))) {
-            x.narrow();
-        }
-        if (!x.isWide() && x.lies(layout)) {
+        if (x.lies(layout)) {
             return x.address();
         }
         long elements = Shape.elements(x.shape());
         long to = context.scratch().integers(elements);
-        if (x.isWide()) {
-            narrow(x.address(), x.type(), elements, 0, to);
-        } else {
-            reorder(x, x.type(), layout, to);
-        }
+        reorder(x, x.type(), layout, to);
         return to;
     }
 
-    /**
-     * Turns floats that are integers less a zero point into those integers.
-     *
-     * @param type UINT8 or INT8
-     */
-    void narrow(long from, ElementType type, long elements, long zero, long to) {
-        ThreadScratch scratch = context.scratch();
-        long floats = from;
-        if (zero != 0) {
-            floats = scratch.expansion(elements * Float.BYTES);
-            shift(scratch, from, floats, elements, zero);
-        }
-        reorder(scratch, ElementType.FLOAT, type, new long[] {elements}, Layout.PLAIN, Layout.PLAIN, floats, to);
-    }
-
     /** Adds a number to floats. oneDNN's own zero points are not used: some of its reorders take them and leave them out. */
-    private static void shift(ThreadScratch scratch, long from, long to, long elements, long by) {
-        FloatBuffer source = floats(from, elements);
-        FloatBuffer target = floats(to, elements);
+    private static void shift(ThreadScratch scratch, long address, long elements, long by) {
+        FloatBuffer values = floats(address, elements);
         float[] tile = scratch.tiles(1, TILE)[0];
         for (int at = 0; at < elements; at += TILE) {
             int n = (int) Math.min(TILE, elements - at);
-            source.get(at, tile, 0, n);
+            values.get(at, tile, 0, n);
             ElementLoops.shift(tile, (float) by, n);
-            target.put(at, tile, 0, n);
+            values.put(at, tile, 0, n);
         }
     }
 
@@ -124,25 +96,15 @@ final class Layouts implements AutoCloseable {
     }
 
     private void reorder(CpuTensor x, ElementType type, Layout layout, long to) {
-        reorder(context.scratch(), x.type(), type, x.shape(), x.layout(), layout, x.address(), to);
-    }
-
-    private void reorder(
-            ThreadScratch scratch,
-            ElementType type,
-            ElementType newType,
-            long[] shape,
-            Layout layout,
-            Layout newLayout,
-            long from,
-            long to) {
+        long[] shape = x.shape();
         if (Shape.elements(shape) == 0) {
             return;
         }
+        ThreadScratch scratch = context.scratch();
         scratch.stream(); // primitives are made for as many threads as will run them: one
-        Reorder key = new Reorder(type, newType, new ShapeKey(shape), layout, newLayout);
-        reorders.computeIfAbsent(key, k -> reorder(type, newType, shape, layout, newLayout))
-                .execute(scratch, from, to);
+        Reorder key = new Reorder(x.type(), type, new ShapeKey(shape), x.layout(), layout);
+        reorders.computeIfAbsent(key, k -> reorder(x.type(), type, shape, x.layout(), layout))
+                .execute(scratch, x.address(), to);
     }
 
     /** What turns that many elements in a row into ones of another type. */

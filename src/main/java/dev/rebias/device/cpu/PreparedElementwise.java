@@ -238,7 +238,7 @@ final class PreparedElementwise implements PreparedOp {
      */
     private boolean mayBeChain(ElementwiseForm form) {
         ElementwiseProgram p = program.orElseThrow();
-        // Processors without instructions for bytes keep bytes as floats, which the loops know.
+        // On processors without instructions for bytes quantisers are the loops'.
         return computed
                 && form.layout() == Layout.CHANNELS_LAST
                 && form.sample() >= LEAST_FOR_CHAIN
@@ -267,18 +267,7 @@ final class PreparedElementwise implements PreparedOp {
             over.ifPresent(x -> outputs.add(x.reshape(form.layout(), form.shape())));
             for (int output : over.isPresent() ? List.<Integer>of() : p.outputs()) {
                 Instruction made = p.instructions().get(output);
-                outputs.add(
-                        !OneDnn.multipliesBytes()
-                                        && made.code() == Code.QUANTIZE
-                                        && made.arguments().get(2).source() == Value.Source.CONSTANT
-                                ? CpuTensor.wide(
-                                        context,
-                                        made.type(),
-                                        p.constants()
-                                                .get(made.arguments().get(2).index()),
-                                        form.layout(),
-                                        form.shape())
-                                : CpuTensor.allocate(context, made.type(), form.layout(), form.shape()));
+                outputs.add(CpuTensor.allocate(context, made.type(), form.layout(), form.shape()));
             }
             new ElementwisePass(context, p, loops, variant, inputs, outputs).run();
             return List.copyOf(outputs);

@@ -48,11 +48,6 @@ final class HostResident implements Tensor {
     }
 
     @Override
-    public void settle() {
-        tensor.settle();
-    }
-
-    @Override
     public void close() {
         tensor.close();
     }
