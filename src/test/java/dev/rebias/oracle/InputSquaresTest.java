@@ -43,7 +43,8 @@ final class InputSquaresTest {
     @BeforeEach
     void processor() throws IOException {
         try (CpuDevice device = new CpuDevice(1)) {
-            boolean known = device.prefers(Method.GRAM, weights(2, 2, ElementType.UINT8, 0, new double[4], new double[4]));
+            boolean known =
+                    device.prefers(Method.GRAM, weights(2, 2, ElementType.UINT8, 0, new double[4], new double[4]));
             requireUnlessThereIsNone(known);
             Assumptions.assumeTrue(known, "only processors that multiply bytes find errors in this way");
         }

@@ -55,12 +55,7 @@ final class CpuTensor implements Tensor {
     /** A tensor that ONNX Runtime has made; it becomes this object's. */
     static CpuTensor of(CpuContext context, ElementType type, OnnxTensor value) {
         return new CpuTensor(
-                context,
-                type,
-                value.getInfo().getShape(),
-                Layout.PLAIN,
-                Optional.empty(),
-                Optional.of(value));
+                context, type, value.getInfo().getShape(), Layout.PLAIN, Optional.empty(), Optional.of(value));
     }
 
     /** The same elements, in the same memory and order, under another shape; a tensor of its own. */

@@ -3,7 +3,6 @@ package dev.rebias.device.cpu;
 import dev.rebias.device.ElementwiseProgram;
 import dev.rebias.device.ElementwiseProgram.Code;
 import dev.rebias.device.ElementwiseProgram.Instruction;
-import dev.rebias.device.ElementwiseProgram.Value;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;
