@@ -78,6 +78,14 @@ public interface Device extends Preferences, AutoCloseable {
      */
     Gram gram(WeightError layer, boolean joint, boolean perSample);
 
+    /**
+     * New sums of products of two elements of a layer's unfolded input.
+     *
+     * @param layer any but a Gemm whose data are transposed
+     * @param joint whether the float layer has an input of its own
+     */
+    UnfoldedSums unfoldedSums(WeightError layer, boolean joint);
+
     /** What it has done so far. */
     DeviceLog log();
 

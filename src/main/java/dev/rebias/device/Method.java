@@ -9,5 +9,7 @@ public enum Method {
     /** Means and mean squares of the errors follow from {@link Gram} sums of the layer's input. */
     GRAM,
     /** The same where the float layer has an input of its own. */
-    JOINT_GRAM
+    JOINT_GRAM,
+    /** New weights, and the errors that they make, follow from {@link UnfoldedSums} of the layer's input, or of both networks' inputs. */
+    UNFOLDED
 }

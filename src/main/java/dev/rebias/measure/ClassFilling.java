@@ -37,7 +37,7 @@ final class ClassFilling implements Filling {
     }
 
     @Override
-    public void add(Role role, List<Tensor> tensors, int samples) {
+    public void add(Role role, List<Tensor> tensors, int batch, int samples) {
         (role == Role.INPUT ? sums : referenceSums.orElseThrow()).add(tensors, samples);
     }
 

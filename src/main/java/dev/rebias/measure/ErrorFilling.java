@@ -27,7 +27,7 @@ final class ErrorFilling implements Filling.OfErrors {
     }
 
     @Override
-    public void add(Role role, List<Tensor> tensors, int samples) {
+    public void add(Role role, List<Tensor> tensors, int batch, int samples) {
         sums.add(tensors, samples);
     }
 

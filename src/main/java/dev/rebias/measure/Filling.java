@@ -10,7 +10,7 @@ interface Filling extends AutoCloseable {
     Set<Role> roles();
 
     /** Adds a batch, as {@link Measurement#add}. */
-    void add(Role role, List<Tensor> tensors, int samples);
+    void add(Role role, List<Tensor> tensors, int batch, int samples);
 
     /** Adds what another filling of the same kind has measured of other samples. */
     void merge(Filling other);

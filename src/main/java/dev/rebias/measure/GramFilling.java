@@ -52,7 +52,7 @@ final class GramFilling implements Filling.OfErrors {
     }
 
     @Override
-    public void add(Role role, List<Tensor> tensors, int samples) {
+    public void add(Role role, List<Tensor> tensors, int batch, int samples) {
         sums.add(tensors, samples);
     }
 

@@ -7,6 +7,8 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.ShapeRules;
+import dev.rebias.op.WeightGrid;
+import dev.rebias.rounding.Parallel;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
@@ -54,6 +56,7 @@ public final class Measurement implements AutoCloseable {
                             case CLASS_SUMS -> new ClassFilling(device, weights, joint);
                             case GRAM, JOINT_GRAM ->
                                 new GramFilling(device, weights, biases.channels(), joint, perSample);
+                            case UNFOLDED -> new UnfoldedFilling(device, weights, joint);
                         });
             }
         } catch (RuntimeException | Error e) {
@@ -88,7 +91,7 @@ public final class Measurement implements AutoCloseable {
         }
         for (Filling filling : fillings) {
             if (filling.roles().contains(role)) {
-                filling.add(role, tensors, samples);
+                filling.add(role, tensors, batch, samples);
             }
         }
     }
@@ -133,6 +136,67 @@ public final class Measurement implements AutoCloseable {
         for (int i = 0; i < fillings.size(); i++) {
             fillings.get(i).merge(other.fillings.get(i));
         }
+    }
+
+    /**
+     * Chooses the layer's weights anew; what follows is of the new ones. For a layer that is measured by {@link Method#UNFOLDED}, once, before {@link #solve()}.
+     *
+     * @param grid the values that the weights can take
+     * @param heldOut what was measured of the same layer on samples that the weights do not come from; where their errors do not get smaller, the old weights stay
+     */
+    public WeightChoice choose(WeightGrid grid, Optional<Measurement> heldOut, Parallel parallel) {
+        UnfoldedFilling own = unfolded();
+        Optional<UnfoldedFilling> others = heldOut.map(Measurement::unfolded);
+        Rerounding.Chosen chosen =
+                new Rerounding(weights, grid, parallel).choose(own.take(), others.map(UnfoldedFilling::take));
+        double[] withBias = left(
+                chosen.own().before(), chosen.own().meansBefore(), chosen.own().meansBefore());
+        double[] withWeights = left(
+                chosen.own().after(), chosen.own().meansAfter(), chosen.own().meansAfter());
+        double heldOutBias = chosen.heldOut()
+                .map(h -> mean(left(h.before(), h.meansBefore(), chosen.own().meansBefore())))
+                .orElse(Double.NaN);
+        double heldOutWeights = chosen.heldOut()
+                .map(h -> mean(left(h.after(), h.meansAfter(), chosen.own().meansAfter())))
+                .orElse(Double.NaN);
+        boolean better = heldOut.isPresent() ? heldOutWeights < heldOutBias : mean(withWeights) < mean(withBias);
+        own.is(chosen.own(), better);
+        others.ifPresent(o -> o.is(chosen.heldOut().orElseThrow(), better));
+        double[] old = grid.multiples();
+        return new WeightChoice(
+                better ? chosen.multiples() : old,
+                better,
+                better ? moved(old, chosen.multiples()) : 0,
+                mean(withBias),
+                heldOut.isPresent()
+                        ? Optional.of(new WeightChoice.HeldOut(heldOutBias, heldOutWeights))
+                        : Optional.empty());
+    }
+
+    private UnfoldedFilling unfolded() {
+        return (UnfoldedFilling) fillings.get(0);
+    }
+
+    /** Each channel's mean square of the errors, with a correction that takes these means away. */
+    private static double[] left(Filling.Statistics s, double[] means, double[] correction) {
+        double[] left = new double[means.length];
+        for (int c = 0; c < left.length; c++) {
+            double mean = means[c] - correction[c];
+            left[c] = Math.max(0, s.variances()[c]) + mean * mean;
+        }
+        return left;
+    }
+
+    private static double mean(double[] values) {
+        return Arrays.stream(values).average().orElse(0);
+    }
+
+    private static double moved(double[] old, double[] multiples) {
+        int moved = 0;
+        for (int i = 0; i < old.length; i++) {
+            moved += old[i] == multiples[i] ? 0 : 1;
+        }
+        return (double) moved / old.length;
     }
 
     /**
@@ -201,12 +265,25 @@ public final class Measurement implements AutoCloseable {
                 .map(f -> ((Filling.OfErrors) f).statistics())
                 .findFirst();
         double[] means = meanErrors();
+        Optional<Moments.Errors> errors = statistics.map(s -> errors(s, means, d));
+        boolean chosen = fillings.get(0) instanceof UnfoldedFilling;
         return new Moments(
                 fillings.get(0).samples(),
                 rounded,
                 kept,
-                statistics.map(s -> errors(s, means, d)),
-                perChannel ? statistics.map(s -> perChannel(s, means)) : Optional.empty());
+                chosen ? errors.map(this::fromOldWeights) : errors,
+                perChannel && !chosen ? statistics.map(s -> perChannel(s, means)) : Optional.empty());
+    }
+
+    /** What the errors were before also the weights were chosen anew. */
+    private Moments.Errors fromOldWeights(Moments.Errors after) {
+        Rerounding.Effect effect = unfolded().effect();
+        double[] means = effect.meansBefore().clone();
+        for (int c = 0; c < means.length; c++) {
+            means[c] += biases.error(c);
+        }
+        Moments.Errors before = errors(effect.before(), means, new double[means.length]);
+        return new Moments.Errors(before.mseBefore(), after.mseAfter(), before.squaredBias(), before.signalPower());
     }
 
     private Moments.Errors errors(Filling.Statistics s, double[] means, double[] d) {

@@ -38,6 +38,11 @@ final class QOperators {
         return slots(type).bias();
     }
 
+    /** The input that holds the weights, their scale and zero point being the next. */
+    static int weightInput(String type) {
+        return slots(type).w();
+    }
+
     /** The input that holds the scale of a quantised output, its zero point being the next; -1 where the operator makes no such output. */
     static int outputScale(String type) {
         return switch (type) {

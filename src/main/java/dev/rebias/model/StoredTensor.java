@@ -78,6 +78,72 @@ final class StoredTensor {
         });
     }
 
+    /** The values of an integer tensor of weights: of 4 bits, two to a byte and the lower half first, or as {@link #integers}. */
+    static Optional<long[]> weights(TensorProto tensor) {
+        return isNibbles(tensor) ? Optional.of(nibbles(tensor)) : integers(tensor);
+    }
+
+    private static boolean isNibbles(TensorProto tensor) {
+        return tensor.getDataType() == TensorProto.DataType.INT4.getNumber()
+                || tensor.getDataType() == TensorProto.DataType.UINT4.getNumber();
+    }
+
+    private static boolean isSigned(TensorProto nibbles) {
+        return nibbles.getDataType() == TensorProto.DataType.INT4.getNumber();
+    }
+
+    private static long[] nibbles(TensorProto tensor) {
+        int n = Math.toIntExact(tensor.getDimsList().stream().reduce(1L, Math::multiplyExact));
+        boolean signed = isSigned(tensor);
+        ByteBuffer bytes = raw(tensor);
+        long[] out = new long[n];
+        for (int i = 0; i < n; i++) {
+            int both = tensor.hasRawData() ? bytes.get(i / 2) : tensor.getInt32Data(i / 2);
+            int nibble = (both >> (4 * (i % 2))) & 0xF;
+            out[i] = signed && nibble > 7 ? nibble - 16 : nibble;
+        }
+        return out;
+    }
+
+    /** The same tensor of weights with other values; values that do not fit their type are the caller's mistake. */
+    static TensorProto withWeights(TensorProto tensor, long[] values) {
+        if (!isNibbles(tensor)) {
+            return with(tensor, values);
+        }
+        TensorProto.Builder out = emptied(tensor, values.length);
+        byte[] bytes = new byte[(values.length + 1) / 2];
+        for (int i = 0; i < values.length; i++) {
+            bytes[i / 2] |= (byte) ((values[i] & 0xF) << (4 * (i % 2)));
+        }
+        if (tensor.getInt32DataCount() == 0) {
+            return out.setRawData(ByteString.copyFrom(bytes)).build();
+        }
+        for (byte both : bytes) {
+            out.addInt32Data(both & 0xFF);
+        }
+        return out.build();
+    }
+
+    /** The least integer that a tensor's type holds. */
+    static long lowest(TensorProto tensor) {
+        if (!isNibbles(tensor)) {
+            return type(tensor).lowest();
+        }
+        return isSigned(tensor) ? -8 : 0;
+    }
+
+    /** The largest integer that a tensor's type holds. */
+    static long highest(TensorProto tensor) {
+        if (!isNibbles(tensor)) {
+            return type(tensor).highest();
+        }
+        return isSigned(tensor) ? 7 : 15;
+    }
+
+    private static ElementType type(TensorProto tensor) {
+        return ElementType.ofOnnxCode(tensor.getDataType()).orElseThrow();
+    }
+
     private static ByteBuffer raw(TensorProto tensor) {
         return tensor.getRawData().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
     }

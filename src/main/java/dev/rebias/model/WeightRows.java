@@ -79,6 +79,15 @@ final class WeightRows {
         return channelsInnermost ? k * channels + channel : channel * length + k;
     }
 
+    /** The output channel of the weight that is stored there. */
+    int channel(int index) {
+        if (transposedConvolution) {
+            int input = index / (channelsPerGroup * taps);
+            return input / inputsPerGroup * channelsPerGroup + index / taps % channelsPerGroup;
+        }
+        return channelsInnermost ? index % channels : index / length;
+    }
+
     /** The input channel that a row's k-th weight meets. */
     int input(int channel, int k) {
         return channel / channelsPerGroup * inputsPerGroup + k / taps;

@@ -1,6 +1,7 @@
 package dev.rebias.sweep;
 
 import dev.rebias.measure.Moments;
+import dev.rebias.measure.WeightChoice;
 import java.util.Optional;
 
 /**
@@ -8,10 +9,11 @@ import java.util.Optional;
  *
  * @param moments of the samples that corrections come from
  * @param heldOut of those that are held out, if any are: what the same correction does to their errors
+ * @param weights what became of its weights, where these were to be chosen anew
  */
-public record LayerMoments(Moments moments, Optional<Moments> heldOut) {
+public record LayerMoments(Moments moments, Optional<Moments> heldOut, Optional<WeightChoice> weights) {
     /** The same with another correction. */
     LayerMoments corrected(float[] delta) {
-        return new LayerMoments(moments.withDelta(delta), heldOut.map(h -> h.withDelta(delta)));
+        return new LayerMoments(moments.withDelta(delta), heldOut.map(h -> h.withDelta(delta)), weights);
     }
 }

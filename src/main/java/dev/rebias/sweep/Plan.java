@@ -4,7 +4,9 @@ import dev.rebias.device.Method;
 import dev.rebias.device.Upcoming;
 import dev.rebias.device.WeightError;
 import dev.rebias.model.LayerPair;
+import dev.rebias.tensor.HostTensor;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What a sweep does.
@@ -56,10 +58,15 @@ public record Plan(
      *
      * @param methods the first tells its mean errors, the last how large they are, where that is wanted
      * @param weights of a run of two nodes, those of the one convolution that does the same as both
+     * @param adjusted where the layer's weights are chosen anew, the operand that stands for them in its steps
      */
-    public record Measured(List<Method> methods, WeightError weights) {
+    public record Measured(List<Method> methods, WeightError weights, Optional<HostTensor> adjusted) {
         public Measured {
             methods = List.copyOf(methods);
+        }
+
+        Measured(List<Method> methods, WeightError weights) {
+            this(methods, weights, Optional.empty());
         }
 
         /** Whether every one of its errors is computed. */

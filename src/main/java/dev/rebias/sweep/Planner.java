@@ -25,6 +25,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 
 /**
  * Makes the plan of a sweep. A tensor's level is the number of barriers before it can exist with all corrections in it: an output of a
@@ -35,6 +36,7 @@ public final class Planner {
     private static final Set<String> POOLS = Set.of("GlobalAveragePool", "GlobalMaxPool", "ReduceMean");
 
     private final Reference reference;
+    private final Predicate<LayerPair> adjusted;
     private final Preferences device;
     private final boolean errors;
     private final boolean oneShape;
@@ -64,7 +66,9 @@ public final class Planner {
             Graph floating,
             Graph quantized,
             List<LayerPair> layers,
-            boolean oneShape) {
+            boolean oneShape,
+            Predicate<LayerPair> adjusted) {
+        this.adjusted = adjusted;
         this.reference = reference;
         this.errors = errors;
         this.oneShape = oneShape;
@@ -75,15 +79,7 @@ public final class Planner {
         this.pooled = pooled(quantized);
     }
 
-    /**
-     * Plans a sweep.
-     *
-     * @param errors whether the errors themselves are wanted, or only their means, for which there is a closed form
-     * @param device that will run it; it has its preferences
-     * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
-     * @param layers the layers to be corrected, in the quantised model's graph order
-     * @param oneShape whether all samples have one shape; of others the products of inputs are not weighted by sample
-     */
+    /** Plans a sweep that changes no weights; parameters as below. */
     public static Plan plan(
             Reference reference,
             boolean errors,
@@ -93,7 +89,31 @@ public final class Planner {
             Map<String, String> floatInputs,
             List<LayerPair> layers,
             boolean oneShape) {
-        return new Planner(reference, errors, device, floating, quantized, layers, oneShape).plan(floatInputs);
+        return plan(reference, errors, device, floating, quantized, floatInputs, layers, oneShape, pair -> false);
+    }
+
+    /**
+     * Plans a sweep.
+     *
+     * @param errors whether the errors themselves are wanted, or only their means, for which there is a closed form
+     * @param device that will run it; it has its preferences
+     * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
+     * @param layers the layers to be corrected, in the quantised model's graph order
+     * @param oneShape whether all samples have one shape; of others the products of inputs are not weighted by sample
+     * @param adjusted the layers whose weights are chosen anew
+     */
+    public static Plan plan(
+            Reference reference,
+            boolean errors,
+            Preferences device,
+            Graph floating,
+            Graph quantized,
+            Map<String, String> floatInputs,
+            List<LayerPair> layers,
+            boolean oneShape,
+            Predicate<LayerPair> adjusted) {
+        return new Planner(reference, errors, device, floating, quantized, layers, oneShape, adjusted)
+                .plan(floatInputs);
     }
 
     private Plan plan(Map<String, String> floatInputs) {
@@ -126,6 +146,9 @@ public final class Planner {
     private Plan.Measured measured(LayerPair pair) {
         WeightError weights = WeightErrors.of(pair.quantized(), pair.floating());
         boolean layer = reference == Reference.LAYER;
+        if (adjusted.test(pair)) {
+            return new Plan.Measured(List.of(Method.UNFOLDED), weights, Optional.of(multiplied(pair.quantized())));
+        }
         if (!errors) {
             return new Plan.Measured(List.of(Method.CLASS_SUMS), weights);
         }
@@ -140,6 +163,12 @@ public final class Planner {
                         ? List.of(Method.CLASS_SUMS, Method.ERRORS)
                         : List.of(Method.ERRORS),
                 weights);
+    }
+
+    /** What a layer's own step multiplies its data by: the weights, or the integers that they are made of. */
+    private static HostTensor multiplied(Layer q) {
+        double[] weights = q.integers().map(Layer.Integers::steps).orElse(q.weights());
+        return HostTensor.of(toFloats(weights), q.weightShape());
     }
 
     private int newTensor(Map<String, Integer> names, String name) {
@@ -237,13 +266,15 @@ public final class Planner {
         boolean computed = measured.get(index).computesErrors();
         boolean runsBehind = !computed || runsAgain(index);
         List<Method> methods = measured.get(index).methods();
-        if (methods.contains(Method.CLASS_SUMS) || methods.contains(Method.GRAM)) {
+        boolean unfolded = methods.contains(Method.UNFOLDED);
+        boolean layerInput = unfolded && reference == Reference.LAYER;
+        if (methods.contains(Method.CLASS_SUMS) || methods.contains(Method.GRAM) || layerInput) {
             add(new Step.Measure(index, Role.INPUT, List.of(quantizedTensors.get(measured(q)))));
-        } else if (methods.contains(Method.JOINT_GRAM)) {
+        } else if (methods.contains(Method.JOINT_GRAM) || unfolded) {
             add(new Step.Measure(index, Role.INPUTS, List.of(floatData(f), quantizedTensors.get(measured(q)))));
         }
         if (computed) {
-            quantized(q, output).forEach(this::add);
+            quantized(index, output).forEach(this::add);
             int compared = reference == Reference.LAYER ? error(index, q, f) : floatTensor(withoutBias(f));
             add(new Step.Measure(index, Role.OUTPUTS, List.of(compared, output)));
         }
@@ -254,7 +285,7 @@ public final class Planner {
             int behind = computed && runsBehind ? tensors++ : output;
             List<Step> next = steps.computeIfAbsent(level + 1, k -> new ArrayList<>());
             if (runsBehind) {
-                next.addAll(quantized(q, behind));
+                next.addAll(quantized(index, behind));
             }
             if (q.behindQuantiser().isPresent()) {
                 quantizedTensors.put(q.output(), behind);
@@ -270,20 +301,16 @@ public final class Planner {
      * The steps that run a layer of the quantised model. No layer runs with its bias: error moments add it in double precision, and the quantised layer's is added together with the correction, in one
      * rounding, so that a corrected model gives the same bits when it is corrected again.
      */
-    private List<Step> quantized(Layer q, int output) {
+    private List<Step> quantized(int index, int output) {
+        Layer q = layers.get(index).quantized();
+        HostTensor weights = measured.get(index).adjusted().orElseGet(() -> multiplied(q));
         List<Step> own = new ArrayList<>();
         q.first().flatMap(first -> sums(q, first)).ifPresent(own::add);
         String name = "quantised layer '" + q.name() + "'";
         own.add(q.integers()
-                .map(integers -> integerLayer(name, q, integers, output))
-                .orElseGet(() -> layer(
-                        name,
-                        Step.Purpose.QUANTIZED,
-                        q.op(),
-                        q.weightShape(),
-                        q.weights(),
-                        quantizedTensors.get(q.data()),
-                        output)));
+                .map(integers -> integerLayer(name, q, integers, weights, output))
+                .orElseGet(() ->
+                        layer(name, Step.Purpose.QUANTIZED, q.op(), weights, quantizedTensors.get(q.data()), output)));
         return own;
     }
 
@@ -300,7 +327,13 @@ public final class Planner {
         Layer.First first = q.first().get();
         int between = error(name, WeightErrors.first(q, f), first.integers(), first.data());
         int carried = tensors++;
-        add(layer(name, Step.Purpose.ERROR, f.op(), f.weightShape(), f.weights(), between, carried));
+        add(layer(
+                name,
+                Step.Purpose.ERROR,
+                f.op(),
+                HostTensor.of(toFloats(f.weights()), f.weightShape()),
+                between,
+                carried));
         int sum = tensors++;
         add(new Step.Run(
                 name,
@@ -372,8 +405,7 @@ public final class Planner {
                             "float layer '" + f.name() + "'",
                             Step.Purpose.FLOAT,
                             f.op(),
-                            f.weightShape(),
-                            f.weights(),
+                            HostTensor.of(toFloats(f.weights()), f.weightShape()),
                             data,
                             sum));
                 });
@@ -440,11 +472,8 @@ public final class Planner {
     }
 
     private static Step.Run layer(
-            String name, Step.Purpose purpose, LayerOp op, long[] weightShape, double[] weights, int data, int output) {
-        List<Operand> operands = List.of(
-                new Operand.Variable(),
-                new Operand.Constant(HostTensor.of(toFloats(weights), weightShape)),
-                new Operand.Absent());
+            String name, Step.Purpose purpose, LayerOp op, HostTensor weights, int data, int output) {
+        List<Operand> operands = List.of(new Operand.Variable(), new Operand.Constant(weights), new Operand.Absent());
         return new Step.Run(name, purpose, op, operands, List.of(data), List.of(output));
     }
 
@@ -469,10 +498,10 @@ public final class Planner {
                 List.of(output));
     }
 
-    private Step.Run integerLayer(String name, Layer q, Layer.Integers integers, int output) {
+    private Step.Run integerLayer(String name, Layer q, Layer.Integers integers, HostTensor steps, int output) {
         List<Operand> operands = List.of(
                 new Operand.Variable(),
-                new Operand.Constant(HostTensor.of(toFloats(integers.steps()), q.weightShape())),
+                new Operand.Constant(steps),
                 new Operand.Constant(HostTensor.of(toFloats(integers.scale()), q.channels())));
         IntegerLayer op = new IntegerLayer(q.op(), integers.type(), integers.zero());
         return new Step.Run(

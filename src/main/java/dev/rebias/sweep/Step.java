@@ -9,6 +9,8 @@ import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
+import dev.rebias.tensor.HostTensor;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -40,6 +42,16 @@ sealed interface Step {
             operands = List.copyOf(operands);
             inputs = List.copyOf(inputs);
             outputs = List.copyOf(outputs);
+        }
+
+        /** The same with other constants in the places of some. */
+        Run with(IdentityHashMap<HostTensor, HostTensor> others) {
+            List<Operand> replaced = operands.stream()
+                    .map(o -> o instanceof Operand.Constant c && others.containsKey(c.value())
+                            ? new Operand.Constant(others.get(c.value()))
+                            : o)
+                    .toList();
+            return new Run(name, purpose, op, replaced, inputs, outputs);
         }
 
         /** The kind of work, for {@link Profile}. */

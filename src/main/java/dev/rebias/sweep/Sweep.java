@@ -1,6 +1,7 @@
 package dev.rebias.sweep;
 
 import dev.rebias.device.Device;
+import dev.rebias.device.Operand;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.error.UnsupportedException;
@@ -9,15 +10,20 @@ import dev.rebias.measure.Biases;
 import dev.rebias.measure.Measurement;
 import dev.rebias.measure.Moments;
 import dev.rebias.measure.Role;
+import dev.rebias.measure.WeightChoice;
 import dev.rebias.model.LayerPair;
 import dev.rebias.op.BiasGrid;
+import dev.rebias.op.WeightGrid;
+import dev.rebias.rounding.Parallel;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.HostValues;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -37,6 +43,14 @@ public final class Sweep implements AutoCloseable {
     private final List<Measurement> heldOut = new ArrayList<>();
 
     private final List<BiasGrid> grids;
+    /** By layer, the values that weights can take which are chosen anew; and what became of them. */
+    private final Map<Integer, WeightGrid> weightGrids;
+
+    private final Map<Integer, WeightChoice> choices = new HashMap<>();
+    /** The operands that stand for such weights, and what takes their place once the weights are chosen. */
+    private final IdentityHashMap<HostTensor, HostTensor> adjusted = new IdentityHashMap<>();
+
+    private final Set<HostTensor> standIns = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Optional<CorrectionRule> rule;
     /** The moments of the layers that were solved by a rule, by layer. */
     private final Map<Integer, LayerMoments> ruled = new HashMap<>();
@@ -76,15 +90,33 @@ public final class Sweep implements AutoCloseable {
             boolean perChannel,
             long memoryLimit,
             Optional<CorrectionRule> rule) {
+        this(plan, device, grids, perChannel, memoryLimit, rule, Map.of());
+    }
+
+    /**
+     * The same, where weights are chosen anew.
+     *
+     * @param weightGrids for each layer of which the plan says so, by its number, the values that its weights can take
+     */
+    public Sweep(
+            Plan plan,
+            Device device,
+            List<BiasGrid> grids,
+            boolean perChannel,
+            long memoryLimit,
+            Optional<CorrectionRule> rule,
+            Map<Integer, WeightGrid> weightGrids) {
         if (rule.isPresent() && !perChannel) {
             throw new UsageException("corrections that follow from more than mean errors need statistics of channels");
         }
         this.plan = plan;
+        this.weightGrids = Map.copyOf(weightGrids);
         this.rule = rule;
         this.grids = List.copyOf(grids);
         this.perChannel = perChannel;
         this.device = device;
         this.shared = new Tensor[plan.tensors()];
+        plan.measured().forEach(m -> m.adjusted().ifPresent(standIns::add));
         this.frontier = new Frontier(device, memoryLimit);
         try {
             for (int i = 0; i < plan.layers().size(); i++) {
@@ -161,6 +193,7 @@ public final class Sweep implements AutoCloseable {
                             }
                         },
                         () -> segments.meanwhile(next));
+                plan.segments().get(k).solved().forEach(s -> choose(s.layer(), workers::forEach));
                 long start = System.nanoTime();
                 plan.segments().get(k).solved().forEach(this::solve);
                 profile.add("solving", System.nanoTime() - start, 0, 0);
@@ -195,6 +228,7 @@ public final class Sweep implements AutoCloseable {
                             device.memory().peak() - others,
                             frontier.bytes(0)));
                 }
+                planned.solved().forEach(s -> choose(s.layer(), Parallel.NONE));
                 planned.solved().forEach(this::solve);
             }
         }
@@ -237,6 +271,32 @@ public final class Sweep implements AutoCloseable {
         return frontier.spilledBytes();
     }
 
+    /** Chooses a layer's weights, where they are chosen anew. */
+    private void choose(int layer, Parallel parallel) {
+        Optional<HostTensor> stands = plan.measured().get(layer).adjusted();
+        if (stands.isEmpty()) {
+            return;
+        }
+        long start = System.nanoTime();
+        WeightGrid grid = weightGrids.get(layer);
+        Optional<Measurement> held = heldOut.isEmpty() ? Optional.empty() : Optional.of(heldOut.get(layer));
+        WeightChoice choice = moments.get(layer).choose(grid, held, parallel);
+        choices.put(layer, choice);
+        adjusted.put(stands.get(), choice.adjusted() ? multiplied(layer, grid, choice) : stands.get());
+        profile.add("choosing weights", System.nanoTime() - start, 0, 0);
+    }
+
+    /** What the layer's own step multiplies its data by from now on. */
+    private HostTensor multiplied(int layer, WeightGrid grid, WeightChoice choice) {
+        boolean integers = plan.layers().get(layer).quantized().integers().isPresent();
+        double[] multiples = choice.multiples();
+        float[] values = new float[multiples.length];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) (integers ? multiples[i] : multiples[i] * grid.step(i));
+        }
+        return HostTensor.of(values, plan.measured().get(layer).weights().shape());
+    }
+
     private void solve(Plan.Solved solved) {
         int layer = solved.layer();
         Measurement m = moments.get(layer);
@@ -270,9 +330,14 @@ public final class Sweep implements AutoCloseable {
 
     private LayerMoments read(int layer) {
         Moments own = read(moments.get(layer));
-        return heldOut.isEmpty()
-                ? new LayerMoments(own, Optional.empty())
-                : new LayerMoments(own, Optional.of(read(heldOut.get(layer)))).corrected(own.delta());
+        Optional<WeightChoice> choice = Optional.ofNullable(choices.get(layer));
+        if (heldOut.isEmpty()) {
+            return new LayerMoments(own, Optional.empty(), choice);
+        }
+        Moments others = read(heldOut.get(layer));
+        return choice.isPresent()
+                ? new LayerMoments(own, Optional.of(others), choice)
+                : new LayerMoments(own, Optional.of(others), choice).corrected(own.delta());
     }
 
     private Moments read(Measurement measurement) {
@@ -321,6 +386,7 @@ public final class Sweep implements AutoCloseable {
             }
             current = next.isPresent() ? next : Optional.of(segment(number));
             next = Optional.empty();
+            current.get().prepareAdjusted();
             return current.get();
         }
 
@@ -369,8 +435,7 @@ public final class Sweep implements AutoCloseable {
                     Step step = segment.steps().get(i);
                     used.addAll(step.uses());
                     if (step instanceof Step.Run run) {
-                        prepared.add(Optional.of(
-                                new PreparedStep(device, run, segment.releases().get(i), profile)));
+                        prepared.add(waits(run) ? Optional.empty() : Optional.of(prepare(run, i)));
                     } else {
                         prepared.add(Optional.empty());
                     }
@@ -378,6 +443,25 @@ public final class Sweep implements AutoCloseable {
             } catch (RuntimeException | Error e) {
                 close();
                 throw e;
+            }
+        }
+
+        /** Whether an operation's weights are chosen anew: it is prepared once they are. */
+        private boolean waits(Step.Run run) {
+            return run.operands().stream()
+                    .anyMatch(o -> o instanceof Operand.Constant c && standIns.contains(c.value()));
+        }
+
+        private PreparedStep prepare(Step.Run run, int i) {
+            return new PreparedStep(device, run, segment.releases().get(i), profile);
+        }
+
+        /** Prepares the steps whose weights were not chosen yet when the others were prepared. */
+        void prepareAdjusted() {
+            for (int i = 0; i < prepared.size(); i++) {
+                if (prepared.get(i).isEmpty() && segment.steps().get(i) instanceof Step.Run run) {
+                    prepared.set(i, Optional.of(prepare(run.with(adjusted), i)));
+                }
             }
         }
 

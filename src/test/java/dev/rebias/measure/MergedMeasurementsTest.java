@@ -98,6 +98,7 @@ final class MergedMeasurementsTest {
                 case ERRORS -> to.add(Role.OUTPUTS, List.of(compared, output), batch, 1);
                 case JOINT_GRAM -> to.add(Role.INPUTS, List.of(x, q), batch, 1);
                 case GRAM -> to.add(Role.INPUT, List.of(q), batch, 1);
+                case UNFOLDED -> throw new IllegalArgumentException("weights are chosen before anything follows");
                 case CLASS_SUMS -> {
                     to.add(Role.INPUT, List.of(q), batch, 1);
                     if (joint) {

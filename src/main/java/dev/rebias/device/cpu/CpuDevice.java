@@ -17,6 +17,7 @@ import dev.rebias.device.Parked;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
+import dev.rebias.device.UnfoldedSums;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
@@ -210,9 +211,14 @@ public final class CpuDevice implements Device {
     }
 
     @Override
+    public UnfoldedSums unfoldedSums(WeightError layer, boolean joint) {
+        return new CpuUnfoldedSums(context, layer, joint);
+    }
+
+    @Override
     public boolean prefers(Method method, WeightError layer) {
         return switch (method) {
-            case ERRORS, CLASS_SUMS -> false;
+            case ERRORS, CLASS_SUMS, UNFOLDED -> false;
             case GRAM -> CpuGram.suits(layer);
             case JOINT_GRAM -> CpuJointGram.suits(layer);
         };

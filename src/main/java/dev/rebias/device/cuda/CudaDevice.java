@@ -15,9 +15,11 @@ import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
+import dev.rebias.device.UnfoldedSums;
 import dev.rebias.device.Upcoming;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.DeviceUnavailableException;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
@@ -217,6 +219,12 @@ public final class CudaDevice implements Device {
     @Override
     public Gram gram(WeightError layer, boolean joint, boolean perSample) {
         return new CudaGram(context, layer, joint, perSample);
+    }
+
+    @Override
+    public UnfoldedSums unfoldedSums(WeightError layer, boolean joint) {
+        throw new UnsupportedException(
+                "weights are chosen anew on the CPU only so far: use the device cpu, or adjust biases");
     }
 
     @Override
