@@ -102,6 +102,10 @@ public final class Measurement implements AutoCloseable {
     }
 
     private void requireInput(Tensor data, ElementType type) {
+        if (Shape.elements(data.shape()) == 0) {
+            throw new UnsupportedException("it is given data of shape " + Shape.text(data.shape())
+                    + ", which have no element: there is no error to measure");
+        }
         ShapeRules.checkLayer(
                 weights.op(),
                 type,

@@ -23,6 +23,9 @@ final class Inliner {
     /** Functions may call functions, but not themselves. */
     private static final int DEEPEST = 100;
 
+    /** More nodes than any network has; functions that call each other twice each make 2^depth of them. */
+    private static final int MOST_NODES = 200_000;
+
     /** What identifies a function: domain, name and overload. */
     private record Key(String domain, String name, String overload) {
         static Key of(NodeProto node) {
@@ -33,6 +36,7 @@ final class Inliner {
     private final String model;
     private final Map<Key, FunctionProto> functions = new HashMap<>();
     private final Set<String> taken = new HashSet<>();
+    private int written;
 
     private Inliner(String model, ModelProto proto) {
         this.model = model;
@@ -118,7 +122,14 @@ final class Inliner {
                     + "' calls itself, which the ONNX format does not allow: export the model again");
         }
         List<NodeProto> nodes = new ArrayList<>();
-        for (NodeProto inner : new Call(node, function).nodes()) {
+        List<NodeProto> body = new Call(node, function).nodes();
+        written += body.size();
+        if (written > MOST_NODES) {
+            throw new UnsupportedException(
+                    "the local functions of '" + model + "' call each other so often that more than " + MOST_NODES
+                            + " nodes come of it: inline them first (onnx.inliner.inline_local_functions)");
+        }
+        for (NodeProto inner : body) {
             nodes.addAll(inline(inner, depth + 1));
         }
         return nodes;

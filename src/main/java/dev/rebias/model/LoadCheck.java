@@ -15,6 +15,7 @@ import dev.rebias.op.AttributeRules;
 import dev.rebias.op.Attributes;
 import dev.rebias.runtime.OnnxRuntime;
 import dev.rebias.tensor.ElementType;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
@@ -31,6 +32,26 @@ final class LoadCheck {
 
     /** Deeper subgraphs than any exporter writes; the reading of messages and ONNX Runtime both recurse. */
     private static final int DEEPEST = 16;
+
+    /** More turns than any decoder has; a loop of a network without state has none at all. */
+    private static final long MOST_TURNS = 1 << 20;
+
+    /** What makes nothing where a size among its second inputs is 0. */
+    private static final Set<String> SIZED = Set.of("Expand", "Tile");
+
+    /** What makes nothing of nothing. */
+    private static final Set<String> KEEPING = Set.of(
+            "Cast",
+            "Clip",
+            "DequantizeLinear",
+            "Identity",
+            "LeakyRelu",
+            "Neg",
+            "QuantizeLinear",
+            "Relu",
+            "Sigmoid",
+            "Tanh",
+            "Transpose");
 
     private final OnnxModel model;
     private final ExternalData external;
@@ -82,6 +103,7 @@ final class LoadCheck {
         LoadCheck check = new LoadCheck(model);
         check.requireDepth(model.proto().getGraph(), 0);
         check.requireTensors();
+        check.requireLoopsEnd(model.proto().getGraph());
         try {
             model.proto().getGraph().getNodeList().forEach(AttributeRules::check);
         } catch (UnsupportedException e) {
@@ -124,6 +146,56 @@ final class LoadCheck {
                 attribute.getGraphsList().forEach(g -> requireDepth(g, depth + 1));
             }
         }
+    }
+
+    /** Requires that no loop says of itself that it goes on for ever, or nearly so. What others make of their condition shows only when they run. */
+    private void requireLoopsEnd(GraphProto graph) {
+        Map<String, TensorProto> stored = new HashMap<>();
+        graph.getInitializerList().forEach(t -> stored.put(t.getName(), t));
+        for (NodeProto node : graph.getNodeList()) {
+            Attributes.find(node, "value")
+                    .filter(a -> a.hasT() && node.getOutputCount() > 0)
+                    .ifPresent(a -> stored.put(node.getOutput(0), a.getT()));
+            if (node.getOpType().equals("Loop") && node.getInputCount() > 0) {
+                Optional<TensorProto> turns = Optional.ofNullable(stored.get(node.getInput(0)))
+                        .filter(t -> t.getDataType() == ElementType.INT64.onnxCode());
+                boolean many = turns.flatMap(StoredTensor::integers)
+                        .filter(v -> v.length == 1 && v[0] > MOST_TURNS)
+                        .isPresent();
+                boolean endless = node.getInput(0).isEmpty()
+                        && Attributes.find(node, "body")
+                                .filter(b -> isAlwaysTrue(b.getG()))
+                                .isPresent();
+                if (many || endless) {
+                    throw new UnsupportedException("node '" + node.getName() + "' (Loop) of '" + model.name()
+                            + "' has no end: it may have at most " + MOST_TURNS + " turns");
+                }
+            }
+            for (AttributeProto attribute : node.getAttributeList()) {
+                if (attribute.hasG()) {
+                    requireLoopsEnd(attribute.getG());
+                }
+                attribute.getGraphsList().forEach(this::requireLoopsEnd);
+            }
+        }
+    }
+
+    /** Whether a loop's body hands its condition through, or makes a constant of it. */
+    private static boolean isAlwaysTrue(GraphProto body) {
+        if (body.getOutputCount() == 0 || body.getInputCount() < 2) {
+            return false;
+        }
+        String condition = body.getOutput(0).getName();
+        for (int i = body.getNodeCount() - 1; i >= 0; i--) {
+            NodeProto node = body.getNode(i);
+            if (node.getOutputList().contains(condition)) {
+                if (!node.getOpType().equals("Identity")) {
+                    return node.getOpType().equals("Constant");
+                }
+                condition = node.getInput(0);
+            }
+        }
+        return condition.equals(body.getInput(1).getName());
     }
 
     /** Requires that every stored tensor has as many bytes as its type and shape say. */
@@ -219,9 +291,16 @@ final class LoadCheck {
         return proto.toBuilder().setGraph(graph).build();
     }
 
-    /** Of constants ONNX Runtime would see for itself what a Slice takes. */
+    /** Of what is stored, or made of nothing by a stored size, ONNX Runtime would see when it loads or runs the model that a Slice takes nothing, and end the process. */
     private void requireNoEmptySlices(GraphProto graph) {
         Set<String> empty = new HashSet<>();
+        Set<String> zeros = new HashSet<>();
+        graph.getInitializerList().stream()
+                .filter(t -> t.getDataType() == ElementType.INT64.onnxCode())
+                .filter(t -> StoredTensor.integers(t)
+                        .filter(v -> Arrays.stream(v).anyMatch(x -> x == 0))
+                        .isPresent())
+                .forEach(t -> zeros.add(t.getName()));
         graph.getInitializerList().stream()
                 .filter(t -> t.getDimsList().contains(0L))
                 .forEach(t -> empty.add(t.getName()));
@@ -230,7 +309,11 @@ final class LoadCheck {
                     && Attributes.find(node, "value")
                             .filter(a -> a.getT().getDimsList().contains(0L))
                             .isPresent();
-            if (stored) {
+            boolean repeated =
+                    SIZED.contains(node.getOpType()) && node.getInputCount() > 1 && zeros.contains(node.getInput(1));
+            boolean handedOn =
+                    KEEPING.contains(node.getOpType()) && node.getInputCount() > 0 && empty.contains(node.getInput(0));
+            if (stored || repeated || handedOn) {
                 empty.addAll(node.getOutputList());
             }
             if (node.getOpType().equals("Slice") && node.getInputCount() > 0 && empty.contains(node.getInput(0))) {

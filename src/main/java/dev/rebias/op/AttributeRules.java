@@ -57,16 +57,25 @@ public final class AttributeRules {
             "MaxUnpool",
             "QLinearConv");
 
+    /** Operations of any number of inputs, none of which may be left out: ONNX Runtime 1.29 reads each without looking whether it is there. */
+    private static final Set<String> VARIADIC =
+            Set.of("Concat", "Einsum", "Max", "Mean", "Min", "SequenceConstruct", "Sum");
+
     private AttributeRules() {}
 
     /**
      * Checks a node, and those in its subgraphs.
      *
-     * @throws UnsupportedException if an attribute is there twice, or outside its range
+     * @throws UnsupportedException if an attribute is there twice, or outside its range, or an input is left out that may not be
      */
     public static void check(NodeProto node) {
         Set<String> seen = new HashSet<>();
         boolean standard = node.getDomain().isEmpty() || node.getDomain().equals("ai.onnx");
+        if (standard
+                && VARIADIC.contains(node.getOpType())
+                && node.getInputList().contains("")) {
+            throw wrong(node, "leaves out an input, and needs all of them");
+        }
         for (AttributeProto attribute : node.getAttributeList()) {
             if (!seen.add(attribute.getName())) {
                 throw wrong(node, "has its attribute '" + attribute.getName() + "' twice");

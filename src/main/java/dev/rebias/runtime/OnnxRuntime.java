@@ -209,6 +209,13 @@ public final class OnnxRuntime {
     public static HostTensor copy(String name, OnnxValue value) {
         ElementType type = elementType(name, value);
         OnnxTensor tensor = (OnnxTensor) value;
+        // The copy passes through the heap.
+        long most = Runtime.getRuntime().maxMemory() / 4;
+        if (Shape.elements(tensor.getInfo().getShape()) > most / type.bytes()) {
+            throw new UnsupportedException("tensor '" + name + "' has shape "
+                    + Shape.text(tensor.getInfo().getShape()) + ", more than the " + most
+                    + " bytes that a quarter of the heap is: use smaller samples, or a smaller batch size");
+        }
         HostTensor out = HostTensor.zeros(type, tensor.getInfo().getShape());
         // getByteBuffer is itself a copy out of native memory; a heap buffer, which native code could not read in
         // place.

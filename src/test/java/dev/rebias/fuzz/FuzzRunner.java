@@ -171,6 +171,16 @@ final class FuzzRunner {
         }
     }
 
+    /** The most that a process's heap held, in bytes. */
+    long heap() {
+        return heap;
+    }
+
+    /** How many cases gave a corrected model. */
+    int corrected() {
+        return counts.getOrDefault("exit 0", 0);
+    }
+
     /** The figures in one line. */
     String figures() {
         return String.format(

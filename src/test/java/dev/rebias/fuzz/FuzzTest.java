@@ -44,14 +44,14 @@ final class FuzzTest {
             }
         }
         Files.createDirectories(folder);
+        int cases = Integer.getInteger("rebias.fuzz.cases", CASES);
         FuzzRunner runner = new FuzzRunner(
-                Long.getLong("rebias.fuzz.seed", 1),
-                Integer.getInteger("rebias.fuzz.first", 0),
-                Integer.getInteger("rebias.fuzz.cases", CASES),
-                device,
-                folder);
+                Long.getLong("rebias.fuzz.seed", 1), Integer.getInteger("rebias.fuzz.first", 0), cases, device, folder);
         List<String> faults = runner.run();
         System.out.println(runner.figures());
         assertThat(faults).as(runner.figures()).isEmpty();
+        assertThat(runner.heap()).as("bytes of heap").isLessThan(1L << 30);
+        // Were nearly all refused, little of what lies behind the checks would be tried.
+        assertThat(runner.corrected()).as("corrected").isGreaterThan(cases / 10);
     }
 }

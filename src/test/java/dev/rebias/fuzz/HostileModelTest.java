@@ -8,6 +8,7 @@ import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
+import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import com.google.protobuf.ByteString;
 import dev.rebias.cli.CommandLineRun;
 import dev.rebias.device.TestDevices;
@@ -111,6 +112,39 @@ final class HostileModelTest {
         return t.build();
     }
 
+    private static TensorProto scalar(String name, long value) {
+        return integers(name, value).toBuilder().clearDims().build();
+    }
+
+    private static TensorProto yes(String name) {
+        return TensorProto.newBuilder()
+                .setName(name)
+                .setDataType(9)
+                .addInt32Data(1)
+                .build();
+    }
+
+    /** A body that hands its condition and its one value through. */
+    private static AttributeProto loop() {
+        GraphProto.Builder body = GraphProto.newBuilder()
+                .setName("body")
+                .addNode(node("Identity", List.of("on")).toBuilder().addOutput("still"))
+                .addNode(node("Identity", List.of("v")).toBuilder().addOutput("w"));
+        body.addInput(value("turn", 7)).addInput(value("on", 9)).addInput(value("v", 1));
+        body.addOutput(value("still", 9)).addOutput(value("w", 1));
+        return AttributeProto.newBuilder()
+                .setName("body")
+                .setType(AttributeType.GRAPH)
+                .setG(body)
+                .build();
+    }
+
+    private static ValueInfoProto value(String name, int type) {
+        ValueInfoProto.Builder value = ValueInfoProto.newBuilder().setName(name);
+        value.getTypeBuilder().getTensorTypeBuilder().setElemType(type);
+        return value.build();
+    }
+
     private static TensorProto floats(String name, long[] dims) {
         TensorProto.Builder t = TensorProto.newBuilder().setName(name).setDataType(1);
         long n = 1;
@@ -173,6 +207,23 @@ final class HostileModelTest {
                         integers("e", Long.MIN_VALUE),
                         integers("a", -9),
                         integers("t", -1)),
+                behind("Max of an input that is left out", node("Max", List.of("c1", ""))),
+                behind("Mean of inputs that are left out", node("Mean", List.of("c1", "c1", "", ""))),
+                behind("Sum that begins with one that is left out", node("Sum", List.of("", "c1"))),
+                behind("Concat with one that is left out", node("Concat", List.of("c1", "", "c1"), integer("axis", 1))),
+                behind(
+                        "a layer of no samples",
+                        node("Slice", List.of("c1", "b", "e")),
+                        integers("b", 0),
+                        integers("e", 0)),
+                behind(
+                        "a loop that never ends",
+                        node("Loop", List.of("turns", "", "c1"), loop()),
+                        scalar("turns", 1L << 62)),
+                behind(
+                        "a loop whose condition is always true",
+                        node("Loop", List.of("", "true", "c1"), loop()),
+                        yes("true")),
                 behind(
                         "index beyond the axis",
                         node("Gather", List.of("c1", "i"), integer("axis", 2)),

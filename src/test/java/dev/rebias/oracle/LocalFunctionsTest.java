@@ -1,6 +1,7 @@
 package dev.rebias.oracle;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.FunctionProto;
@@ -10,6 +11,7 @@ import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import dev.rebias.CorrectionResult;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.runtime.WholeModel;
 import dev.rebias.sweep.Reference;
@@ -156,5 +158,29 @@ final class LocalFunctionsTest {
                 "cpu");
         assertThat(result.correctedLayers()).isEqualTo(2);
         assertThat(result.layers().get(0).moments().orElseThrow().maxAbsDelta()).isPositive();
+    }
+
+    /** A file of a few kilobytes that would be a thousand million nodes. */
+    @Test
+    void functionsThatCallEachOtherTwiceEachAreRefused() {
+        GraphBuilder g = new GraphBuilder(1);
+        g.input("x", 3, 8, 8);
+        ModelProto.Builder model = g.build("y").toBuilder().addOpsetImport(OWN).setIrVersion(8);
+        for (int i = 0; i < 30; i++) {
+            String inner = i < 29 ? "F" + (i + 1) : "Relu";
+            String domain = i < 29 ? "local" : "";
+            model.addFunctions(FunctionProto.newBuilder()
+                    .setName("F" + i)
+                    .setDomain("local")
+                    .addAllOpsetImport(List.of(ONNX, OWN))
+                    .addInput("a")
+                    .addOutput("c")
+                    .addNode(node(inner, "", List.of("a"), "b").setDomain(domain))
+                    .addNode(node(inner, "", List.of("b"), "c").setDomain(domain)));
+        }
+        model.getGraphBuilder().addNode(node("F0", "", List.of("x"), "y").setDomain("local"));
+        assertThatThrownBy(() -> OnnxModel.of("m.onnx", model.build()))
+                .isInstanceOf(UnsupportedException.class)
+                .hasMessageContainingAll("m.onnx", "local functions", "nodes");
     }
 }
