@@ -36,6 +36,7 @@ final class Inliner {
     private final String model;
     private final Map<Key, FunctionProto> functions = new HashMap<>();
     private final Set<String> taken = new HashSet<>();
+    private final Map<String, Integer> counts = new HashMap<>();
     private int written;
 
     private Inliner(String model, ModelProto proto) {
@@ -150,8 +151,9 @@ final class Inliner {
 
     private String unused(String wanted) {
         String name = wanted;
-        for (int i = 1; !taken.add(name); i++) {
-            name = wanted + "_" + i;
+        while (!taken.add(name)) {
+            // Counted on from the last one: a function that is called thousands of times wants the same names each time.
+            name = wanted + "_" + counts.merge(wanted, 1, Integer::sum);
         }
         return name;
     }
