@@ -295,12 +295,19 @@ final class LoadCheck {
     private void requireNoEmptySlices(GraphProto graph) {
         Set<String> empty = new HashSet<>();
         Set<String> zeros = new HashSet<>();
-        graph.getInitializerList().stream()
-                .filter(t -> t.getDataType() == ElementType.INT64.onnxCode())
-                .filter(t -> StoredTensor.integers(t)
-                        .filter(v -> Arrays.stream(v).anyMatch(x -> x == 0))
-                        .isPresent())
-                .forEach(t -> zeros.add(t.getName()));
+        Set<String> negative = new HashSet<>();
+        for (TensorProto t : graph.getInitializerList()) {
+            boolean integers = t.getDataType() == ElementType.INT64.onnxCode() && !ExternalData.isExternal(t);
+            long least = integers
+                    ? StoredTensor.integers(t).stream()
+                            .flatMapToLong(Arrays::stream)
+                            .min()
+                            .orElse(1)
+                    : 1;
+            if (least <= 0) {
+                (least < 0 ? negative : zeros).add(t.getName());
+            }
+        }
         graph.getInitializerList().stream()
                 .filter(t -> t.getDimsList().contains(0L))
                 .forEach(t -> empty.add(t.getName()));
@@ -309,6 +316,10 @@ final class LoadCheck {
                     && Attributes.find(node, "value")
                             .filter(a -> a.getT().getDimsList().contains(0L))
                             .isPresent();
+            if (SIZED.contains(node.getOpType()) && node.getInputCount() > 1 && negative.contains(node.getInput(1))) {
+                throw new UnsupportedException("node '" + node.getName() + "' (" + node.getOpType() + ") of '"
+                        + model.name() + "' is given a negative size");
+            }
             boolean repeated =
                     SIZED.contains(node.getOpType()) && node.getInputCount() > 1 && zeros.contains(node.getInput(1));
             boolean handedOn =

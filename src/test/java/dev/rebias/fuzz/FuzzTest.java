@@ -52,6 +52,6 @@ final class FuzzTest {
         assertThat(faults).as(runner.figures()).isEmpty();
         assertThat(runner.heap()).as("bytes of heap").isLessThan(1L << 30);
         // Were nearly all refused, little of what lies behind the checks would be tried.
-        assertThat(runner.corrected()).as("corrected").isGreaterThan(cases / 10);
+        assertThat(runner.corrected()).as("corrected").isGreaterThanOrEqualTo(cases / 10);
     }
 }

@@ -158,6 +158,24 @@ final class HostileModelTest {
         return t.build();
     }
 
+    private static Kind slicedNothing() {
+        Kind slice = behind(
+                "",
+                node("Slice", List.of("nothing", "b", "b", "a", "t")),
+                integers("b", 3),
+                integers("a", 2),
+                integers("t", -1));
+        return new Kind("a Slice of what an Expand to nothing makes", g -> {
+            slice.change().accept(g);
+            int at = 0;
+            while (!g.getNode(at).getOutputList().contains("c1")) {
+                at++;
+            }
+            g.addNode(at + 1, node("Expand", List.of("c1", "size")).toBuilder().addOutput("nothing"));
+            g.addInitializer(integers("size", 1, 1, 0, 1));
+        });
+    }
+
     static Stream<Arguments> refused() {
         List<Kind> kinds = new ArrayList<>(List.of(
                 layer("negative pads", list("pads", -2, -2, 1, 2)),
@@ -207,6 +225,15 @@ final class HostileModelTest {
                         integers("e", Long.MIN_VALUE),
                         integers("a", -9),
                         integers("t", -1)),
+                behind(
+                        "Expand to a negative size",
+                        node("Expand", List.of("c1", "size")),
+                        integers("size", -1, 1, -1, 3)),
+                behind(
+                        "Tile a negative number of times",
+                        node("Tile", List.of("c1", "size")),
+                        integers("size", 1, 1, -1, 1)),
+                slicedNothing(),
                 behind("Max of an input that is left out", node("Max", List.of("c1", ""))),
                 behind("Mean of inputs that are left out", node("Mean", List.of("c1", "c1", "", ""))),
                 behind("Sum that begins with one that is left out", node("Sum", List.of("", "c1"))),
