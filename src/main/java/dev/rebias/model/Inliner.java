@@ -37,9 +37,6 @@ final class Inliner {
     private final Map<Key, FunctionProto> functions = new HashMap<>();
     private final Set<String> taken = new HashSet<>();
     private final Map<String, Integer> counts = new HashMap<>();
-    /** The last number that was put behind a name: to begin anew at 1 each time takes minutes where a function is called thousands of times. */
-    private final Map<String, Integer> numbers = new HashMap<>();
-
     private int written;
 
     private Inliner(String model, ModelProto proto) {
@@ -155,7 +152,9 @@ final class Inliner {
     private String unused(String wanted) {
         String name = wanted;
         while (!taken.add(name)) {
-            name = wanted + "_" + numbers.merge(wanted, 1, Integer::sum);
+            // Counted on from the last one: a function that is called thousands of times wants the same names each
+            // time.
+            name = wanted + "_" + counts.merge(wanted, 1, Integer::sum);
         }
         return name;
     }

@@ -157,9 +157,8 @@ final class LoadCheck {
                     .filter(a -> a.hasT() && node.getOutputCount() > 0)
                     .ifPresent(a -> stored.put(node.getOutput(0), a.getT()));
             if (node.getOpType().equals("Loop") && node.getInputCount() > 0) {
-                Optional<TensorProto> turns = Optional.ofNullable(stored.get(node.getInput(0)))
-                        .filter(t -> t.getDataType() == ElementType.INT64.onnxCode());
-                boolean many = turns.flatMap(StoredTensor::integers)
+                boolean many = Optional.ofNullable(stored.get(node.getInput(0)))
+                        .flatMap(StoredTensor::longs)
                         .filter(v -> v.length == 1 && v[0] > MOST_TURNS)
                         .isPresent();
                 boolean endless = node.getInput(0).isEmpty()
@@ -297,13 +296,10 @@ final class LoadCheck {
         Set<String> zeros = new HashSet<>();
         Set<String> negative = new HashSet<>();
         for (TensorProto t : graph.getInitializerList()) {
-            boolean integers = t.getDataType() == ElementType.INT64.onnxCode() && !ExternalData.isExternal(t);
-            long least = integers
-                    ? StoredTensor.integers(t).stream()
-                            .flatMapToLong(Arrays::stream)
-                            .min()
-                            .orElse(1)
-                    : 1;
+            long least = StoredTensor.longs(t).stream()
+                    .flatMapToLong(Arrays::stream)
+                    .min()
+                    .orElse(1);
             if (least <= 0) {
                 (least < 0 ? negative : zeros).add(t.getName());
             }

@@ -53,6 +53,21 @@ final class StoredTensor {
         return out;
     }
 
+    /** The values of an INT64 tensor, none of them in a file of their own; empty for other types. */
+    static Optional<long[]> longs(TensorProto tensor) {
+        if (tensor.getDataType() != ElementType.INT64.onnxCode() || ExternalData.isExternal(tensor)) {
+            return Optional.empty();
+        }
+        if (!tensor.hasRawData()) {
+            return Optional.of(tensor.getInt64DataList().stream()
+                    .mapToLong(Long::longValue)
+                    .toArray());
+        }
+        long[] out = new long[tensor.getRawData().size() / Long.BYTES];
+        raw(tensor).asLongBuffer().get(out);
+        return Optional.of(out);
+    }
+
     /** The values of an integer tensor of up to 32 bits; empty for other types. */
     static Optional<long[]> integers(TensorProto tensor) {
         Optional<ElementType> type =
