@@ -32,13 +32,14 @@ __device__ __forceinline__ Members members_of(const int* __restrict__ lists, int
 }
 
 template <typename T>
-__device__ __forceinline__ void sum_class(const T* __restrict__ x, const int* __restrict__ members, double* __restrict__ parts, long long warps, int channels,
+__device__ __forceinline__ void sum_class(const T* __restrict__ x, const int* __restrict__ members, double* __restrict__ parts, int warps, int channels,
                                           const Window& w, int zero) {
-    long long warp = (long long)blockIdx.x * (256 / WARP) + threadIdx.x / WARP;
+    // 32 bits suffice: each warp leaves 8 bytes.
+    int warp = blockIdx.x * (256 / WARP) + threadIdx.x / WARP;
     if (warp >= warps) return;
     int combinations = w.classes[0] * w.classes[1] * w.classes[2];
-    int channel = (int)(warp % channels);
-    int k = (int)(warp / channels % combinations);
+    int channel = warp % channels;
+    int k = warp / channels % combinations;
     long long entry = warp / channels / combinations;
     const int* lists = members;
     Members a = members_of(lists, k / w.classes[2] / w.classes[1]);
@@ -64,17 +65,17 @@ __device__ __forceinline__ void sum_class(const T* __restrict__ x, const int* __
 }
 
 extern "C" __global__ void __launch_bounds__(256) class_sums_float(const float* __restrict__ x, const int* __restrict__ members,
-                                                                   double* __restrict__ parts, long long warps, int channels, Window w, int zero) {
+                                                                   double* __restrict__ parts, int warps, int channels, Window w, int zero) {
     sum_class(x, members, parts, warps, channels, w, zero);
 }
 
 extern "C" __global__ void __launch_bounds__(256) class_sums_uint8(const unsigned char* __restrict__ x, const int* __restrict__ members,
-                                                                   double* __restrict__ parts, long long warps, int channels, Window w, int zero) {
+                                                                   double* __restrict__ parts, int warps, int channels, Window w, int zero) {
     sum_class(x, members, parts, warps, channels, w, zero);
 }
 
 extern "C" __global__ void __launch_bounds__(256) class_sums_int8(const signed char* __restrict__ x, const int* __restrict__ members,
-                                                                  double* __restrict__ parts, long long warps, int channels, Window w, int zero) {
+                                                                  double* __restrict__ parts, int warps, int channels, Window w, int zero) {
     sum_class(x, members, parts, warps, channels, w, zero);
 }
 

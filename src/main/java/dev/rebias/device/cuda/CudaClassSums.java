@@ -134,7 +134,7 @@ final class CudaClassSums implements ClassSums {
                         .pointer(x.address())
                         .pointer(members.address())
                         .pointer(parts.address())
-                        .int64(warps)
+                        .int32(warps)
                         .int32(channels)
                         .window(classes, sizes, strides, channelStride, entryStride)
                         .int32(x.type() == ElementType.FLOAT ? 0 : zero)
