@@ -3,13 +3,9 @@ package dev.rebias;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Preferences;
-import dev.rebias.device.Transfers;
 import dev.rebias.device.Upcoming;
-import dev.rebias.error.OutOfDeviceMemoryException;
 import dev.rebias.error.UnsupportedException;
-import dev.rebias.measure.Moments;
 import dev.rebias.model.BiasSites;
-import dev.rebias.model.BiasWriter;
 import dev.rebias.model.CorrectionProbe;
 import dev.rebias.model.Graph;
 import dev.rebias.model.GraphReader;
@@ -19,30 +15,23 @@ import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
 import dev.rebias.model.SkippedLayer;
 import dev.rebias.op.BiasGrid;
-import dev.rebias.outcome.Networks;
-import dev.rebias.outcome.Outcome;
-import dev.rebias.outcome.OutcomeMeasurement;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
+import dev.rebias.sweep.CorrectionRule;
 import dev.rebias.sweep.Footprint;
 import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Planner;
-import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import dev.rebias.sweep.Sweep;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
 
 /**
  * Bias correction of one quantised model: measures, per layer and output channel, how far its outputs are off the float model's on average,
@@ -55,15 +44,6 @@ import java.util.stream.Collectors;
 public final class BiasCorrection {
     /** For dimensions of inputs that a model leaves open. */
     private static final long SOME_SIZE = 64;
-
-    /** By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file once it has. */
-    private static final double OVER_LIMIT = 0.05;
-
-    /** On so many samples the outcome is measured, at most. */
-    private static final int OUTCOME_SAMPLES = 64;
-
-    /** As many channels of a layer are named in a warning. */
-    private static final int MOST_NAMED = 20;
 
     /** Why a layer is left alone whose outputs are other multiples of the float layer's. */
     private static final String RESCALED =
@@ -155,6 +135,26 @@ public final class BiasCorrection {
         return inputs.fixedBatch(samples);
     }
 
+    OnnxModel floatModel() {
+        return floatModel;
+    }
+
+    OnnxModel quantizedModel() {
+        return quantizedModel;
+    }
+
+    Graph quantized() {
+        return quantized;
+    }
+
+    BiasSites sites() {
+        return sites;
+    }
+
+    NetworkInputs networkInputs() {
+        return inputs;
+    }
+
     private Pairing writable(Pairing all) {
         List<LayerPair> pairs = new ArrayList<>();
         List<SkippedLayer> skipped = new ArrayList<>(all.skipped());
@@ -192,11 +192,10 @@ public final class BiasCorrection {
      * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
      */
     public CorrectionResult correct(Samples samples, CorrectionOptions options) {
-        BoundSamples bound = samples.bind(inputs.ofSweep());
-        List<LayerPair> layers = layers(options);
+        CorrectionRun run = new CorrectionRun(this, samples, options, true);
         Devices.Choice choice = Devices.open(options.device());
         try (Device device = choice.device()) {
-            return correct(bound, layers, options, device, choice.why());
+            return run.on(device, choice.why());
         }
     }
 
@@ -207,140 +206,26 @@ public final class BiasCorrection {
      * @param device used by nobody else at the same time
      */
     public CorrectionResult correct(Samples samples, CorrectionOptions options, Device device) {
-        return correct(samples.bind(inputs.ofSweep()), layers(options), options, device, "given");
+        return new CorrectionRun(this, samples, options, true).on(device, "given");
     }
 
-    private CorrectionResult correct(
-            BoundSamples bound, List<LayerPair> layers, CorrectionOptions options, Device device, String why) {
-        Transfers before = device.log().transfers();
-        Plan plan = plan(layers, device, options, bound.shapes() == 1);
-        int wanted = options.batchSize().orElse(device.batches().usual());
-        Batching batching = batching(bound, wanted);
-        int usual = batching.size(plan, device, bound.count());
-        long start = System.nanoTime();
-        Swept swept = swept(plan, bound, usual, batching.fixed().isPresent(), options, device);
-        double seconds = (System.nanoTime() - start) / 1e9;
-        List<Moments> moments = swept.moments();
-        Map<Layer, float[]> corrections = new LinkedHashMap<>();
-        for (int i = 0; i < layers.size(); i++) {
-            corrections.put(layers.get(i).quantized(), moments.get(i).delta());
+    /**
+     * Measures everything that {@link #correct} does, and corrects nothing: every layer's errors in the quantised model as it is, what a correction of that layer alone would be, and how far the network's outputs are from
+     * the float network's. Throws as {@link #correct} does.
+     *
+     * @param options with a reference; what decides about corrections is not looked at
+     */
+    public CorrectionResult measure(Samples samples, CorrectionOptions options) {
+        CorrectionRun run = new CorrectionRun(this, samples, options, false);
+        Devices.Choice choice = Devices.open(options.device());
+        try (Device device = choice.device()) {
+            return run.on(device, choice.why());
         }
-        OnnxModel corrected = quantizedModel.corrected(BiasWriter.write(sites, corrections));
-        return new CorrectionResult(
-                corrected,
-                options.reference(),
-                device.info(),
-                why,
-                bound.count(),
-                swept.batchSize(),
-                results(layers, moments),
-                options.outcome() ? Optional.of(outcome(corrected, bound)) : Optional.empty(),
-                device.log().transfers().since(before),
-                warnings(options, device, batching, usual, swept, layers),
-                seconds,
-                device.memory().peak(),
-                swept.spilledBytes(),
-                swept.profile());
-    }
-
-    /** What the correction was worth, on samples spread over all of them. */
-    private Outcome outcome(OnnxModel corrected, BoundSamples samples) {
-        Networks networks =
-                new Networks(floatModel, quantizedModel, corrected, inputs::ofFloatFile, inputs::ofQuantizedFile);
-        int batch = inputs.fixedBatch(samples).orElse(1);
-        int count = Math.max(batch, OUTCOME_SAMPLES / batch * batch);
-        return OutcomeMeasurement.measure(networks, samples.spread(Math.min(count, samples.count())), batch);
     }
 
     /** How samples go through the networks: in batches, unless they would influence each other. */
-    private Batching batching(BoundSamples bound, int wanted) {
+    Batching batching(BoundSamples bound, int wanted) {
         return Batching.of(inputs, floatModel, floating, quantizedModel, pairing.pairs(), bound, wanted);
-    }
-
-    /** What a sweep found, and with how many samples per batch it had room. */
-    private record Swept(List<Moments> moments, int batchSize, long spilledBytes, Profile profile) {}
-
-    /** Sweeps with batches of that many samples; where nobody asked for them and the device's memory does not suffice, with fewer. */
-    private Swept swept(
-            Plan plan, BoundSamples bound, int usual, boolean fixed, CorrectionOptions options, Device device) {
-        boolean free = options.batchSize().isEmpty() && !fixed;
-        for (int batchSize = usual; ; batchSize = batchSize / 2) {
-            device.memory().forgetPeak();
-            try (Sweep sweep = sweep(plan, device, options)) {
-                List<Moments> moments = sweep.run(bound, batchSize, options.listener());
-                return new Swept(moments, batchSize, sweep.spilledBytes(), sweep.profile());
-            } catch (OutOfDeviceMemoryException e) {
-                if (!free || batchSize == 1) {
-                    throw e;
-                }
-            }
-        }
-    }
-
-    private List<String> warnings(
-            CorrectionOptions options,
-            Device device,
-            Batching batching,
-            int usual,
-            Swept swept,
-            List<LayerPair> layers) {
-        List<String> all = new ArrayList<>(device.log().warnings());
-        all.addAll(batching.warnings());
-        for (int i = 0; i < layers.size(); i++) {
-            kept(layers.get(i).quantized(), swept.moments().get(i)).ifPresent(all::add);
-        }
-        int batchSize = swept.batchSize();
-        if (batchSize < usual) {
-            all.add("batches had " + batchSize + " samples instead of " + usual
-                    + ", for more did not fit into the device's memory: --batch-size " + batchSize
-                    + " saves the attempts; the last bits of float layers may differ from those of other sizes");
-        }
-        rescaling(options).ifPresent(all::add);
-        if (options.reference() == Reference.LAYER && pairing.sameWeights()) {
-            all.add("the two models have the same weights and biases, so the layer reference finds nothing to correct; "
-                    + "--reference network also sees what quantised activations do");
-        }
-        double peak = device.memory().peak();
-        if (peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
-            all.add(String.format(
-                    Locale.ROOT,
-                    "tensors took %.1f MB at once, more than the memory limit of %.1f MB: what is worked on does not go to the file, %s",
-                    peak / 1e6,
-                    options.memoryLimit() / 1e6,
-                    batchSize == 1
-                            ? "and a batch is one sample already"
-                            : "and a batch is " + batchSize + " samples"
-                                    + (batching.fixed().isPresent()
-                                            ? ", which the model fixes"
-                                            : "; a smaller batch size takes less")));
-        }
-        return all;
-    }
-
-    /** Which channels of a layer keep their bias, and why. */
-    private Optional<String> kept(Layer layer, Moments moments) {
-        List<Integer> kept = moments.kept();
-        if (kept.isEmpty()) {
-            return Optional.empty();
-        }
-        BiasGrid grid = sites.grid(layer);
-        String steps = grid.form() == BiasGrid.Form.STEPS
-                ? kept.stream()
-                        .map(c -> String.format(Locale.ROOT, "%.2g", grid.steps()[c]))
-                        .distinct()
-                        .limit(MOST_NAMED)
-                        .collect(Collectors.joining(", ", " in steps of ", ""))
-                : "";
-        String storage = sites.storage(layer);
-        return Optional.of(String.format(
-                "layer '%s': %s %s %s, whose correction does not fit %s%s; the layer's other channels are corrected",
-                layer.name(),
-                kept.size() == 1 ? "channel" : "channels",
-                kept.stream().limit(MOST_NAMED).map(String::valueOf).collect(Collectors.joining(", "))
-                        + (kept.size() > MOST_NAMED ? " and " + (kept.size() - MOST_NAMED) + " more" : ""),
-                kept.size() == 1 ? "keeps its bias" : "keep their biases",
-                storage.equals(BiasSites.NONE) ? "int32" : storage,
-                steps));
     }
 
     /**
@@ -359,8 +244,9 @@ public final class BiasCorrection {
     }
 
     private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
-        Plan plan = plan(layers(options), device, options, bound.shapes() == 1);
-        int wanted = options.batchSize().orElse(device.batches().usual());
+        Reference reference = planned(options);
+        Plan plan = plan(layers(options, reference), device, options, reference, bound.shapes() == 1);
+        int wanted = options.batchSize().orElse(device.usualBatchSize());
         try (Sweep sweep = sweep(
                 plan, device, options.toBuilder().memoryLimit(Long.MAX_VALUE).build())) {
             return sweep.footprint(bound, batching(bound, wanted).size(plan, device, count));
@@ -395,14 +281,19 @@ public final class BiasCorrection {
         return Samples.of(zeros);
     }
 
-    private List<LayerPair> layers(CorrectionOptions options) {
+    /** Of the better of both references, the one that takes more memory. */
+    private static Reference planned(CorrectionOptions options) {
+        return options.reference().orElse(Reference.NETWORK);
+    }
+
+    List<LayerPair> layers(CorrectionOptions options, Reference reference) {
         List<LayerPair> chosen = pairing.pairs().stream()
                 .filter(p -> options.layers().test(p.name()))
                 .toList();
         List<LayerPair> layers =
-                chosen.stream().filter(p -> comparable(p, options)).toList();
+                chosen.stream().filter(p -> comparable(p, reference)).toList();
         if (layers.isEmpty() && !chosen.isEmpty()) {
-            throw new UnsupportedException(rescaling(options).orElseThrow());
+            throw new UnsupportedException(rescaling(reference).orElseThrow());
         }
         if (layers.isEmpty()) {
             throw new UnsupportedException("no layer is left to correct: the selection excludes all "
@@ -423,22 +314,24 @@ public final class BiasCorrection {
             shapes.add(
                     Arrays.stream(input.shape()).map(d -> d < 0 ? SOME_SIZE : d).toArray());
         }
-        return plan(layers(options), new Preferences() {}, options, true).upcoming(shapes);
+        Reference reference = planned(options);
+        return plan(layers(options, reference), new Preferences() {}, options, reference, true)
+                .upcoming(shapes);
     }
 
     /** Whether a float layer can be applied to the quantised layer's data, or need not. */
-    private static boolean comparable(LayerPair pair, CorrectionOptions options) {
-        return options.reference() == Reference.NETWORK || !pair.likeness().inputsRescaled();
+    private static boolean comparable(LayerPair pair, Reference reference) {
+        return reference == Reference.NETWORK || !pair.likeness().inputsRescaled();
     }
 
     /** What is to be said of weights that were scaled per channel between the two models; empty where none were. */
-    private Optional<String> rescaling(CorrectionOptions options) {
+    Optional<String> rescaling(Reference reference) {
         List<String> outputs = pairing.skipped().stream()
                 .filter(s -> s.reason().equals(RESCALED))
                 .map(SkippedLayer::name)
                 .toList();
         List<String> inputs = pairing.pairs().stream()
-                .filter(p -> !comparable(p, options))
+                .filter(p -> !comparable(p, reference))
                 .map(LayerPair::name)
                 .toList();
         if (outputs.isEmpty() && inputs.isEmpty()) {
@@ -448,7 +341,7 @@ public final class BiasCorrection {
         all.addAll(inputs);
         return Optional.of("the weights of " + all.size() + " layers ('" + String.join("', '", all)
                 + "') were multiplied by a factor for each channel between the two models, as by cross-layer equalisation: "
-                + (options.reference() == Reference.NETWORK
+                + (reference == Reference.NETWORK
                         ? "those layers' outputs mean something else than the float model's, and they are left as they were"
                         : "the float layers cannot be applied to the quantised network's data; use --reference network, which "
                                 + "corrects the layers whose outputs still mean the same")
@@ -456,64 +349,26 @@ public final class BiasCorrection {
     }
 
     /** The plan of a sweep; of samples of one size a device may join more. */
-    private Plan plan(List<LayerPair> layers, Preferences device, CorrectionOptions options, boolean oneSize) {
+    Plan plan(
+            List<LayerPair> layers,
+            Preferences device,
+            CorrectionOptions options,
+            Reference reference,
+            boolean oneSize) {
         return Planner.plan(
-                options.reference(),
-                options.errors(),
-                device,
-                floating,
-                quantized,
-                inputs.sameSamples(),
-                layers,
-                oneSize);
+                reference, options.errors(), device, floating, quantized, inputs.sameSamples(), layers, oneSize);
     }
 
     private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {
+        return sweep(plan, device, options, options.perChannel(), Optional.empty());
+    }
+
+    Sweep sweep(
+            Plan plan, Device device, CorrectionOptions options, boolean perChannel, Optional<CorrectionRule> rule) {
         List<BiasGrid> grids =
                 plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
         boolean limited = options.memoryLimit() < Long.MAX_VALUE;
-        long limit = limited ? options.memoryLimit() : device.memory().usualLimit();
-        return new Sweep(plan, device, grids, options.perChannel(), limit);
-    }
-
-    private List<LayerResult> results(List<LayerPair> layers, List<Moments> moments) {
-        Map<String, Integer> order = new HashMap<>();
-        quantized.nodes().forEach(n -> order.putIfAbsent(n.fileOutput(), order.size()));
-        List<LayerResult> results = new ArrayList<>();
-        for (LayerPair pair : pairing.pairs()) {
-            Layer q = pair.quantized();
-            int i = layers.indexOf(pair);
-            boolean inserted = sites.storage(q).equals(BiasSites.NONE);
-            LayerResult.Status status = i < 0
-                    ? LayerResult.Status.SKIPPED
-                    : inserted ? LayerResult.Status.INSERTED : LayerResult.Status.CORRECTED;
-            results.add(new LayerResult(
-                    q.name(),
-                    q.fileOutput(),
-                    q.correctedOutput(),
-                    q.op().type(),
-                    q.channels(),
-                    status,
-                    i < 0
-                            ? Optional.of(
-                                    pair.likeness().inputsRescaled()
-                                            ? "its weights were scaled per input channel between the two models"
-                                            : "left out by the selection of layers")
-                            : Optional.empty(),
-                    i < 0 ? Optional.empty() : Optional.of(moments.get(i))));
-        }
-        for (SkippedLayer s : pairing.skipped()) {
-            results.add(new LayerResult(
-                    s.name(),
-                    s.output(),
-                    s.output(),
-                    s.op(),
-                    s.channels(),
-                    LayerResult.Status.SKIPPED,
-                    Optional.of(s.reason()),
-                    Optional.empty()));
-        }
-        results.sort(Comparator.comparing(r -> order.getOrDefault(r.output(), Integer.MAX_VALUE)));
-        return results;
+        long limit = limited ? options.memoryLimit() : device.waitingBytes();
+        return new Sweep(plan, device, grids, perChannel, limit, rule);
     }
 }

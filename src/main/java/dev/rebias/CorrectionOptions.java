@@ -3,6 +3,8 @@ package dev.rebias;
 import dev.rebias.error.UsageException;
 import dev.rebias.sweep.Reference;
 import dev.rebias.sweep.SweepListener;
+import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.function.Predicate;
 
@@ -10,13 +12,24 @@ import java.util.function.Predicate;
 public final class CorrectionOptions {
     private static final CorrectionOptions DEFAULTS = new Builder().build();
 
-    private final Reference reference;
+    /** The share of the samples that is held out where something is decided by them. */
+    private static final double USUAL_HOLDOUT = 0.2;
+
+    /** Fewer samples than these decide nothing. */
+    private static final int LEAST_HELD_OUT = 8;
+
+    private final Optional<Reference> reference;
     private final OptionalInt batchSize;
     private final String device;
     private final Predicate<String> layers;
     private final boolean perChannel;
     private final boolean errors;
     private final boolean outcome;
+    private final OptionalDouble holdout;
+    private final Gate gate;
+    private final boolean shrink;
+    private final boolean anySamples;
+    private final boolean undo;
     private final long memoryLimit;
     private final SweepListener listener;
 
@@ -28,6 +41,11 @@ public final class CorrectionOptions {
         this.perChannel = builder.perChannel;
         this.errors = builder.errors;
         this.outcome = builder.outcome;
+        this.holdout = builder.holdout;
+        this.gate = builder.gate;
+        this.shrink = builder.shrink;
+        this.anySamples = builder.anySamples;
+        this.undo = builder.undo;
         this.memoryLimit = builder.memoryLimit;
         this.listener = builder.listener;
     }
@@ -52,13 +70,18 @@ public final class CorrectionOptions {
         builder.perChannel = perChannel;
         builder.errors = errors;
         builder.outcome = outcome;
+        builder.holdout = holdout;
+        builder.gate = gate;
+        builder.shrink = shrink;
+        builder.anySamples = anySamples;
+        builder.undo = undo;
         builder.memoryLimit = memoryLimit;
         builder.listener = listener;
         return builder;
     }
 
-    /** Where y_f comes from. */
-    public Reference reference() {
+    /** Where y_f comes from; empty where both are tried, and the better is kept. */
+    public Optional<Reference> reference() {
         return reference;
     }
 
@@ -92,6 +115,38 @@ public final class CorrectionOptions {
         return outcome;
     }
 
+    /** The share of the samples that corrections do not come from; of few samples more are held out where nobody says how many. */
+    public double holdout() {
+        return holdout.orElse(reference.isEmpty() || gate != Gate.NONE ? USUAL_HOLDOUT : 0);
+    }
+
+    /** How many of so many samples are held out. */
+    int heldOut(int samples) {
+        long share = Math.round(holdout() * samples);
+        boolean usual = holdout.isEmpty() && share > 0;
+        return (int) Math.max(share, usual ? Math.min(LEAST_HELD_OUT, samples / 2) : 0);
+    }
+
+    /** Which corrections are given up because of what held-out samples say. */
+    public Gate gate() {
+        return gate;
+    }
+
+    /** Whether corrections are made smaller by what is noise in them. */
+    public boolean shrink() {
+        return shrink;
+    }
+
+    /** Whether to go on with samples that do not fit the model's input quantiser at all. */
+    public boolean anySamples() {
+        return anySamples;
+    }
+
+    /** Whether the corrected model holds its original biases. */
+    public boolean undo() {
+        return undo;
+    }
+
     /** The bytes of tensors beyond which those that are stored for later go to a file; {@code Long.MAX_VALUE} for the device's own limit. */
     public long memoryLimit() {
         return memoryLimit;
@@ -104,13 +159,18 @@ public final class CorrectionOptions {
 
     /** Makes options. Each setter says what its default is. */
     public static final class Builder {
-        private Reference reference = Reference.LAYER;
+        private Optional<Reference> reference = Optional.of(Reference.LAYER);
         private OptionalInt batchSize = OptionalInt.empty();
         private String device = "auto";
         private Predicate<String> layers = name -> true;
         private boolean perChannel;
         private boolean errors = true;
         private boolean outcome = true;
+        private OptionalDouble holdout = OptionalDouble.empty();
+        private Gate gate = Gate.NONE;
+        private boolean shrink;
+        private boolean anySamples;
+        private boolean undo = true;
         private long memoryLimit = Long.MAX_VALUE;
         private SweepListener listener = (done, total) -> {};
 
@@ -118,7 +178,13 @@ public final class CorrectionOptions {
 
         /** Where y_f comes from; default {@code LAYER}. */
         public Builder reference(Reference value) {
-            this.reference = value;
+            this.reference = Optional.of(value);
+            return this;
+        }
+
+        /** Both references are tried, on the same samples, and the one is kept whose outputs are nearer to the float network's on samples that are held out. */
+        public Builder bestReference() {
+            this.reference = Optional.empty();
             return this;
         }
 
@@ -162,6 +228,39 @@ public final class CorrectionOptions {
         }
 
         /**
+         * The share of the samples, from 0 up to but not 1, that corrections do not come from, spread over the set; the outcome is then measured on them. Default: a fifth where something is decided by them (the better
+         * reference, a gate), and of few samples up to half to have 8; else none.
+         */
+        public Builder holdout(double value) {
+            this.holdout = OptionalDouble.of(value);
+            return this;
+        }
+
+        /** Which corrections are given up because of what held-out samples say; default none. */
+        public Builder gate(Gate value) {
+            this.gate = value;
+            return this;
+        }
+
+        /** Whether each correction is multiplied by max(0, 1 - se^2 / delta^2), se being its standard error, so that what is noise is not written; default no. */
+        public Builder shrink(boolean value) {
+            this.shrink = value;
+            return this;
+        }
+
+        /** Whether to go on where most values of the samples are outside of what the model's input quantiser holds; default no. */
+        public Builder anySamples(boolean value) {
+            this.anySamples = value;
+            return this;
+        }
+
+        /** Whether the corrected model holds its original biases, so that {@link dev.rebias.model.Marks#undone} can bring them back; default yes. */
+        public Builder undo(boolean value) {
+            this.undo = value;
+            return this;
+        }
+
+        /**
          * The bytes of tensors beyond which those that are stored for later go to a temporary file, at least 1; default no limit on the CPU, a
          * share of the memory on a GPU. What the layers at work need is added to that, and a warning says so where that is much.
          */
@@ -193,6 +292,23 @@ public final class CorrectionOptions {
             if (!errors && perChannel) {
                 throw new UsageException(
                         "statistics of single channels (--per-channel) come from the errors, which --no-mse leaves out");
+            }
+            double share = holdout.orElse(0);
+            if (!(share >= 0 && share < 1)) {
+                throw new UsageException("a share of " + share
+                        + " of the samples cannot be held out: it must be from 0 up to, but not, 1");
+            }
+            if (gate != Gate.NONE && holdout.isPresent() && share == 0) {
+                throw new UsageException(
+                        "a gate looks at held-out samples (--gate), and --holdout 0 leaves it none: give a share such as 0.2");
+            }
+            if (!errors && (shrink || gate != Gate.NONE)) {
+                throw new UsageException(
+                        "--shrink and --gate look at the errors of single channels, which --no-mse leaves out: give one or the other");
+            }
+            if (reference.isEmpty() && !outcome) {
+                throw new UsageException(
+                        "the better reference (auto) is chosen by the networks' outputs, which --no-outcome leaves out: name a reference, layer or network");
             }
             return new CorrectionOptions(this);
         }

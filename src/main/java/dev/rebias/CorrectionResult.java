@@ -2,6 +2,7 @@ package dev.rebias;
 
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.Transfers;
+import dev.rebias.model.Marks;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.outcome.Outcome;
 import dev.rebias.sweep.Profile;
@@ -18,13 +19,18 @@ import java.util.Optional;
  * @param reference where y_f came from
  * @param device what computed it
  * @param deviceChoice in one line, which device was chosen and why
- * @param samples how many samples were used
+ * @param samples how many samples corrections come from
+ * @param samplesUsed what these were like, and how many were held out
  * @param batchSize how many went through at a time
  * @param layers every layer of the quantised model, in graph order
+ * @param provenance how the model came about, as its metadata say; empty where nothing was corrected
+ * @param undoable whether its metadata also hold what it takes to undo the correction
  * @param outcome how far the network's outputs are from the float network's, before and after, if that was asked for
+ * @param trials what was tried: the correction that was kept, and where the better reference was wanted also the other
+ * @param sufficiency whether the samples were enough, if statistics of channels were asked for
  * @param transfers traffic between host and device
  * @param warnings what the user should know about how it was done, one sentence each
- * @param sweepSeconds how long the sweep took
+ * @param phases how long each part of the work took, in order
  * @param peakDeviceBytes the most bytes of tensors alive on the device at once
  * @param spilledBytes the most bytes of tensors that waited in a temporary file at once
  * @param profile where the sweep's time went
@@ -35,31 +41,64 @@ public record CorrectionResult(
         DeviceInfo device,
         String deviceChoice,
         int samples,
+        SamplesUsed samplesUsed,
         int batchSize,
         List<LayerResult> layers,
+        Optional<Provenance> provenance,
+        boolean undoable,
         Optional<Outcome> outcome,
+        List<Trial> trials,
+        Optional<Sufficiency> sufficiency,
         Transfers transfers,
         List<String> warnings,
-        double sweepSeconds,
+        List<Phase> phases,
         long peakDeviceBytes,
         long spilledBytes,
         Profile profile) {
     public CorrectionResult {
         layers = List.copyOf(layers);
         warnings = List.copyOf(warnings);
+        trials = List.copyOf(trials);
+        phases = List.copyOf(phases);
+    }
+
+    /** How long the sweep took, of two the one whose correction was kept. */
+    public double sweepSeconds() {
+        return trials.stream()
+                .filter(Trial::kept)
+                .mapToDouble(Trial::sweepSeconds)
+                .sum();
     }
 
     /** For every layer that was corrected, by name, what was added to its bias: delta per channel. */
     public Map<String, float[]> corrections() {
         Map<String, float[]> corrections = new LinkedHashMap<>();
-        layers.forEach(layer -> layer.moments().ifPresent(m -> corrections.put(layer.name(), m.delta())));
+        layers.stream()
+                .filter(LayerResult::isCorrected)
+                .forEach(layer -> corrections.put(
+                        layer.name(), layer.moments().orElseThrow().delta()));
         return corrections;
+    }
+
+    /** Whether the better reference was wanted, and the corrections of either are noise rather than error. */
+    public boolean isNoise() {
+        return trials.size() > 1 && sufficiency.filter(Sufficiency::isNoise).isPresent();
     }
 
     /** How many layers have another bias now. */
     public long correctedLayers() {
-        return layers.stream()
-                .filter(l -> l.status() != LayerResult.Status.SKIPPED)
-                .count();
+        return layers.stream().filter(LayerResult::isCorrected).count();
+    }
+
+    /**
+     * Another form of the corrected model with this correction's metadata.
+     *
+     * @param original that form of the model before
+     * @param corrected that form of it with other biases
+     */
+    public OnnxModel marked(OnnxModel original, OnnxModel corrected) {
+        return provenance
+                .map(p -> Marks.marked(original, corrected, p.json(), undoable))
+                .orElse(corrected);
     }
 }

@@ -1,6 +1,7 @@
 package dev.rebias;
 
 import dev.rebias.measure.Moments;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -13,8 +14,10 @@ import java.util.Optional;
  * @param op the op type
  * @param channels output channels; 0 if unknown
  * @param status what was done
- * @param reason why it was skipped
+ * @param reason why it was skipped or left
  * @param moments its errors and its correction, unless it was skipped
+ * @param heldOut what the correction does to its errors on the samples that were held out, if any were
+ * @param givenUp the channels that were left as they were because their error on held-out samples would have risen
  */
 public record LayerResult(
         String name,
@@ -24,14 +27,26 @@ public record LayerResult(
         int channels,
         Status status,
         Optional<String> reason,
-        Optional<Moments> moments) {
+        Optional<Moments> moments,
+        Optional<Moments> heldOut,
+        List<Integer> givenUp) {
+    public LayerResult {
+        givenUp = List.copyOf(givenUp);
+    }
+
     /** What was done with a layer. */
     public enum Status {
         /** Its bias was changed. */
         CORRECTED,
         /** It had no bias and was given one. */
         INSERTED,
-        /** It was left as it was. */
+        /** It was measured, and left as it was. */
+        LEFT,
+        /** It was not measured, and left as it was. */
         SKIPPED
+    }
+    /** Whether it has another bias now. */
+    public boolean isCorrected() {
+        return status == Status.CORRECTED || status == Status.INSERTED;
     }
 }

@@ -1,6 +1,7 @@
 package dev.rebias.cli;
 
 import dev.rebias.CorrectionOptions;
+import dev.rebias.Requirements;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.samples.Samples;
@@ -8,6 +9,7 @@ import dev.rebias.sweep.Reference;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -100,15 +102,15 @@ final class CalibrateCommand implements Runnable {
                 throw new UsageException(
                         "'" + model + "' is not a Keras model: for ONNX models there is 'rebias correct'");
             }
-            ModelPair pair = ModelPair.read(Optional.empty(), model, Reference.LAYER, force);
+            ModelPair pair = ModelPair.read(Optional.empty(), model, Optional.of(Reference.LAYER), force);
             CorrectionJob job = new CorrectionJob(
                     start,
                     pair,
                     samplesPath,
-                    output.orElseGet(() -> calibrated(model)),
+                    Optional.of(output.orElseGet(() -> calibrated(model))),
                     List.of(),
-                    force,
-                    quiet,
+                    new CorrectionJob.Settings(
+                            false, OptionalInt.empty(), Requirements.NONE, force, quiet, GivenOptions.of(spec)),
                     spec.commandLine().getOut(),
                     spec.commandLine().getErr());
             try (Samples all = sampleOptions.open(samplesPath)) {
@@ -118,7 +120,7 @@ final class CalibrateCommand implements Runnable {
                         : joined;
                 CorrectionOptions.Builder options = CorrectionOptions.builder().device(deviceOption.device());
                 batchSize.ifPresent(options::batchSize);
-                job.run(used, options.build(), false, false);
+                job.run(used, options.build());
             }
             return 0;
         }

@@ -1,5 +1,6 @@
 package dev.rebias.cli;
 
+import dev.rebias.NetworkComparison;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
@@ -7,14 +8,16 @@ import dev.rebias.model.Graph;
 import dev.rebias.model.GraphInput;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.OnnxModel;
+import dev.rebias.outcome.NetworkDistance;
+import dev.rebias.report.OutcomeText;
 import dev.rebias.samples.InputSpec;
-import dev.rebias.samples.Npz;
 import dev.rebias.samples.Samples;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.verify.Accuracy;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -23,32 +26,45 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code rebias compare}: the accuracy of classifiers on labelled samples, each run as a whole in ONNX Runtime. */
+/** {@code rebias compare}: how far models' outputs are from a float model's, and the accuracy of classifiers, each run as a whole in ONNX Runtime. */
 @Command(
         name = "compare",
-        description = "Shows the accuracy of models (ONNX or Keras) on labelled samples, each run in ONNX Runtime.",
+        description =
+                "Shows how far the outputs of models (ONNX or Keras) are from the float model's, and on labelled samples their accuracy; each runs in ONNX Runtime.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class CompareCommand implements Callable<Integer> {
     @Parameters(
             arity = "1..*",
             paramLabel = "MODEL",
-            description = "Classifiers with one input, and scores [N, classes] as their output.")
+            description =
+                    "Any models with the float model's inputs; with labels classifiers with one input, and scores [N, classes] as their first output.")
     private List<Path> models;
+
+    @Option(
+            names = "--float",
+            paramLabel = "F",
+            description = "The float model whose outputs the others are compared with.")
+    private Optional<Path> floatModel = Optional.empty();
 
     @Option(
             names = "--samples",
             required = true,
-            paramLabel = "T.npz",
-            description = "Labelled samples: an .npz with one array for the input, and the labels.")
+            paramLabel = "S",
+            description = "Samples, as for 'correct'; an .npz may hold labels too.")
     private Path samplesPath;
 
     @Option(
             names = "--labels",
             paramLabel = "NAME",
-            defaultValue = "labels",
-            description = "The array with the number of each sample's class (default: ${DEFAULT-VALUE}).")
-    private String labelsName;
+            description = "The array with the number of each sample's class (default: labels, where there is such).")
+    private Optional<String> labelsName = Optional.empty();
+
+    @Option(
+            names = "--limit",
+            paramLabel = "N",
+            description = "Compare outputs on N samples, spread over all of them; the accuracy is that of all.")
+    private Optional<Integer> limit = Optional.empty();
 
     @Mixin
     private SampleOptions sampleOptions;
@@ -58,25 +74,55 @@ final class CompareCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        HostTensor labels = Npz.read(samplesPath, labelsName);
-        PrintWriter out = spec.commandLine().getOut();
-        for (Path file : models) {
-            OnnxModel model = KerasModel.isKeras(file) ? KerasModel.read(file).computed() : OnnxModel.read(file);
-            Graph graph = GraphReader.read(model);
-            if (graph.inputs().size() != 1) {
-                throw new UsageException("'" + file + "' has " + graph.inputs().size()
-                        + " inputs; a comparison is made of models with one");
+        try (Samples all = sampleOptions.open(samplesPath)) {
+            String name = labelsName.orElse("labels");
+            Optional<HostTensor> labels =
+                    all.has(name) || labelsName.isPresent() ? Optional.of(all.array(name)) : Optional.empty();
+            if (labels.isEmpty() && floatModel.isEmpty()) {
+                throw new UsageException(
+                        "'" + samplesPath
+                                + "' holds no labels, and there is no float model to compare with: give --float F.onnx, or samples with --labels NAME");
             }
-            GraphInput input = graph.inputs().get(0);
-            InputSpec wanted = new InputSpec(
-                    input.name(), input.type(), input.shape(), model.hints().channelsLast());
-            try (Samples all = sampleOptions.open(samplesPath)) {
-                double accuracy = Accuracy.top1(
-                        model, input.name(), all.without(labelsName).bind(List.of(wanted)), labels);
-                out.println(PrintableText.format("%6.2f %% of %d  %s", 100 * accuracy, labels.elements(), file));
-                out.flush();
+            Samples inputs = all.without(name);
+            Optional<OnnxModel> floating = floatModel.map(CompareCommand::read);
+            for (Path file : models) {
+                OnnxModel model = read(file);
+                labels.ifPresent(l -> print(
+                        "%6.2f %% of %d right  %s", 100 * accuracy(model, inputs, l), l.elements(), file.toString()));
+                floating.ifPresent(
+                        f -> compare(file, f, model, limit.map(inputs::spread).orElse(inputs)));
             }
         }
         return 0;
+    }
+
+    private static OnnxModel read(Path file) {
+        return KerasModel.isKeras(file) ? KerasModel.read(file).computed() : OnnxModel.read(file);
+    }
+
+    private void compare(Path file, OnnxModel floating, OnnxModel model, Samples samples) {
+        NetworkDistance distance = NetworkComparison.of(floating, model, samples);
+        print("%s: outputs against the float network's, %d samples", file.toString(), distance.samples());
+        distance.outputs().forEach(o -> print("  %s", OutcomeText.line(o)));
+        distance.notCompared().forEach(reason -> print("  not compared: %s", PrintableText.sentence(reason)));
+    }
+
+    private static double accuracy(OnnxModel model, Samples samples, HostTensor labels) {
+        Graph graph = GraphReader.read(model);
+        if (graph.inputs().size() != 1) {
+            throw new UsageException(
+                    "'" + model.name() + "' has " + graph.inputs().size()
+                            + " inputs; accuracy is measured of models with one: compare it with --float, and samples without labels");
+        }
+        GraphInput input = graph.inputs().get(0);
+        InputSpec wanted = new InputSpec(
+                input.name(), input.type(), input.shape(), model.hints().channelsLast());
+        return Accuracy.top1(model, input.name(), samples.bind(List.of(wanted)), labels);
+    }
+
+    private void print(String format, Object... values) {
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(PrintableText.format(format, values));
+        out.flush();
     }
 }

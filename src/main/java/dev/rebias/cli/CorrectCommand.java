@@ -1,13 +1,18 @@
 package dev.rebias.cli;
 
 import dev.rebias.CorrectionOptions;
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
 import dev.rebias.samples.Samples;
+import dev.rebias.verify.Verification;
+import java.io.PrintWriter;
 import java.math.BigInteger;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -46,11 +51,14 @@ final class CorrectCommand implements Callable<Integer> {
     @Mixin
     private SweepOptions sweepOptions;
 
-    @Option(names = "--limit", paramLabel = "N", description = "Use only the first N samples.")
-    private Optional<Integer> limit = Optional.empty();
+    @Mixin
+    private LimitOptions limit;
 
     @Mixin
     private SampleOptions sampleOptions;
+
+    @Mixin
+    private EvidenceOptions evidence;
 
     @Option(
             names = "--memory-limit",
@@ -72,8 +80,14 @@ final class CorrectCommand implements Callable<Integer> {
     @Option(
             names = "--verify",
             description =
-                    "Read the written file again, run it in ONNX Runtime, and compare what every layer's outputs moved by; exit 5 if it is not as computed.")
+                    "Before the file takes its name, read it again, run it in ONNX Runtime, and compare what every layer's outputs moved by; exit 5 and write nothing if it is not as computed.")
     private boolean verify;
+
+    @Option(
+            names = "--verify-samples",
+            paramLabel = "N|all",
+            description = "Verify on N samples, spread over the set, or on all of them (default: 64).")
+    private Optional<String> verifySamples = Optional.empty();
 
     @Option(
             names = "--no-outcome",
@@ -86,6 +100,12 @@ final class CorrectCommand implements Callable<Integer> {
                     "Replace output files that exist, correct a Keras model that has been corrected already, and write also what makes the network worse.")
     private boolean force;
 
+    @Option(
+            names = "--skip-existing",
+            description =
+                    "Do nothing, and exit 0, where the output file exists: it is whole, for no other takes its name.")
+    private boolean skipExisting;
+
     @Option(names = "--quiet", description = "Print nothing but errors.")
     private boolean quiet;
 
@@ -95,24 +115,48 @@ final class CorrectCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         long start = System.nanoTime();
-        CorrectionOptions options = sweepOptions.options(pair.layers()).toBuilder()
+        PrintWriter out = spec.commandLine().getOut();
+        if (skipExisting && Files.exists(output)) {
+            if (!quiet) {
+                out.println(PrintableText.format("'%s' exists, and is left as it is", output.toString()));
+                out.flush();
+            }
+            return 0;
+        }
+        CorrectionOptions.Builder builder = sweepOptions.options(pair.layers()).toBuilder()
                 .outcome(!noOutcome)
-                .memoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE))
-                .build();
+                .memoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE));
+        evidence.apply(builder);
+        CorrectionOptions options = builder.build();
         CorrectionJob job = new CorrectionJob(
                 start,
                 pair.read(sweepOptions.reference(), force),
                 samplesPath,
-                output,
+                Optional.of(output),
                 reports,
-                force,
-                quiet,
-                spec.commandLine().getOut(),
+                new CorrectionJob.Settings(
+                        perChannel, verifyCount(), evidence.requirements(), force, quiet, GivenOptions.of(spec)),
+                out,
                 spec.commandLine().getErr());
         try (Samples all = sampleOptions.open(samplesPath)) {
-            job.run(limit.map(all::limit).orElse(all), options, perChannel, verify);
+            job.run(limit.of(all), options);
         }
         return 0;
+    }
+
+    /** On how many samples to verify; empty where nobody asks for it. */
+    private OptionalInt verifyCount() {
+        if (verifySamples.isEmpty()) {
+            return verify ? OptionalInt.of(Verification.USUAL_SAMPLES) : OptionalInt.empty();
+        }
+        String count = verifySamples.get();
+        if (count.equalsIgnoreCase("all")) {
+            return OptionalInt.of(Integer.MAX_VALUE);
+        }
+        if (!count.matches("[1-9]\\d{0,8}")) {
+            throw new UsageException("--verify-samples " + count + " is not possible: give a number from 1 on, or all");
+        }
+        return OptionalInt.of(Integer.parseInt(count));
     }
 
     private static long bytes(String size) {

@@ -1,7 +1,10 @@
 package dev.rebias.cli;
 
+import ai.onnx.proto.OnnxMl.ModelProto;
+import com.google.protobuf.InvalidProtocolBufferException;
 import dev.rebias.CorrectionResult;
 import dev.rebias.Version;
+import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
 import dev.rebias.keras.KerasModel;
@@ -13,6 +16,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /** Where a corrected model goes: a file of the kind that it came from, or for a Keras model also an ONNX file. */
 final class CorrectedFile {
@@ -76,21 +80,43 @@ final class CorrectedFile {
 
     /** Writes the corrected model, whole or not at all. */
     void write(CorrectionResult result) {
-        if (keras.isEmpty()) {
-            onnxFile.orElseThrow().write(result.model());
-            return;
+        try (Staged staged = stage(result)) {
+            staged.publish();
         }
-        Map<String, float[]> corrections = result.corrections();
+    }
+
+    /** Writes the corrected model beside its place, which takes its name when it is published. */
+    Staged stage(CorrectionResult result) {
+        if (keras.isEmpty()) {
+            ModelFile.Staged staged = onnxFile.orElseThrow().stage(result.model());
+            return new Staged(staged::readBack, staged::publish, staged::close);
+        }
         String note = String.format(
                 Locale.ROOT,
                 "rebias %s, reference %s, %d samples",
                 Version.current(),
                 result.reference().name().toLowerCase(Locale.ROOT),
                 result.samples());
-        byte[] bytes = isOnnx()
-                ? keras.get().toOnnx(corrections).proto().toByteArray()
-                : keras.get().corrected(corrections, note);
-        kerasFile.orElseThrow().write(bytes);
+        byte[] bytes =
+                isOnnx() ? onnx(result).proto().toByteArray() : keras.get().corrected(result.corrections(), note);
+        OutputFile.Staged staged = kerasFile.orElseThrow().stage(bytes);
+        return new Staged(() -> readBack(staged.bytes()), staged::publish, staged::close);
+    }
+
+    private OnnxModel readBack(byte[] bytes) {
+        try {
+            return isOnnx()
+                    ? OnnxModel.of(path.toString(), ModelProto.parseFrom(bytes))
+                    : KerasModel.of(path, bytes).quantized();
+        } catch (InvalidProtocolBufferException e) {
+            throw new RebiasException("what was written for '" + path + "' is no model", e);
+        }
+    }
+
+    /** A Keras model's corrected form in ONNX. */
+    private OnnxModel onnx(CorrectionResult result) {
+        KerasModel model = keras.orElseThrow();
+        return result.marked(model.toOnnx(Map.of()), model.toOnnx(result.corrections()));
     }
 
     /** The model that the written file must hold bit for bit; empty for a Keras file, which holds weights in a form of its own. */
@@ -98,12 +124,34 @@ final class CorrectedFile {
         if (keras.isEmpty()) {
             return Optional.of(result.model());
         }
-        return isOnnx() ? Optional.of(keras.get().toOnnx(result.corrections())) : Optional.empty();
+        return isOnnx() ? Optional.of(onnx(result)) : Optional.empty();
     }
 
-    /** The written model, read back from its file. */
-    OnnxModel readBack() {
-        return isOnnx() ? OnnxModel.read(path) : KerasModel.read(path).quantized();
+    /** A corrected model that is written whole, but does not have its name yet. What is not published is removed on close. */
+    static final class Staged implements AutoCloseable {
+        private final Supplier<OnnxModel> reading;
+        private final Runnable publishing;
+        private final Runnable closing;
+
+        private Staged(Supplier<OnnxModel> reading, Runnable publishing, Runnable closing) {
+            this.reading = reading;
+            this.publishing = publishing;
+            this.closing = closing;
+        }
+
+        /** What was written, read back. */
+        OnnxModel readBack() {
+            return reading.get();
+        }
+
+        void publish() {
+            publishing.run();
+        }
+
+        @Override
+        public void close() {
+            closing.run();
+        }
     }
 
     @Override

@@ -3,6 +3,9 @@ package dev.rebias.cli;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.Phase;
+import dev.rebias.Requirements;
+import dev.rebias.Version;
 import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.QualityGateException;
@@ -12,7 +15,8 @@ import dev.rebias.outcome.Outcome;
 import dev.rebias.report.ConsoleReport;
 import dev.rebias.report.JsonReport;
 import dev.rebias.report.OutcomeText;
-import dev.rebias.report.Timings;
+import dev.rebias.report.RunReport;
+import dev.rebias.report.VerdictText;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import dev.rebias.verify.Verification;
@@ -23,45 +27,67 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.stream.Stream;
 
-/** One correction from files to files: outputs are checked first, then it is computed, written, reported. */
+/** One correction from files to files: outputs are checked first, then it is computed, written beside its place, verified, reported, and given its name. */
 final class CorrectionJob {
     private final long start;
     private final ModelPair pair;
-    private final CorrectedFile output;
+    private final Path samplesPath;
+    private final Optional<CorrectedFile> output;
     private final ReportFiles reports;
-    private final boolean force;
-    private final boolean quiet;
+    private final boolean reported;
+    private final Settings settings;
     private final PrintWriter out;
+    private final List<Phase> phases = new ArrayList<>();
+
+    /**
+     * What a user can say of a job.
+     *
+     * @param perChannel whether reports tell of single channels
+     * @param verify on how many samples the written file is run in ONNX Runtime and compared; empty where it is not
+     * @param requirements what must be reached
+     * @param force whether existing files may be replaced, and what makes the network worse may be written
+     * @param quiet whether nothing but errors is printed
+     * @param given every option and its value, for reports
+     */
+    record Settings(
+            boolean perChannel,
+            OptionalInt verify,
+            Requirements requirements,
+            boolean force,
+            boolean quiet,
+            Map<String, String> given) {}
 
     /**
      * Checks that the outputs can be written.
      *
      * @param start when the work began, before the models were read, in nanoseconds of {@link System#nanoTime}
      * @param samples what is read beside the models, and must not be written over
-     * @param force whether existing files may be replaced
+     * @param output where the corrected model goes; empty where the models are only measured
      */
     CorrectionJob(
             long start,
             ModelPair pair,
             Path samples,
-            Path output,
+            Optional<Path> output,
             List<Path> reports,
-            boolean force,
-            boolean quiet,
+            Settings settings,
             PrintWriter standardOutput,
             PrintWriter standardError) {
         List<Path> inputs = new ArrayList<>(pair.files());
         inputs.addAll(files(samples));
         this.start = start;
         this.pair = pair;
-        this.output = CorrectedFile.check(pair, output, inputs, force);
-        inputs.addAll(this.output.paths());
-        this.reports = new ReportFiles(reports, inputs, force, standardOutput);
-        this.force = force;
-        this.quiet = quiet;
+        this.samplesPath = samples;
+        this.output = output.map(o -> CorrectedFile.check(pair, o, inputs, settings.force()));
+        this.output.ifPresent(o -> inputs.addAll(o.paths()));
+        this.reports = new ReportFiles(reports, inputs, settings.force(), standardOutput);
+        this.reported = !reports.isEmpty();
+        this.settings = settings;
         // A report that goes to standard output has it for itself.
         this.out = ReportFiles.takeStandardOutput(reports) ? standardError : standardOutput;
     }
@@ -79,76 +105,177 @@ final class CorrectionJob {
     }
 
     /**
-     * Does it.
+     * Does it. Reports are written also where it fails.
      *
-     * @param perChannel whether reports tell of single channels
-     * @param verify whether to run the written file in ONNX Runtime and compare
+     * @throws QualityGateException if the network would be worse, a requirement does not hold, or the written file does not compute what was corrected
      */
-    void run(Samples samples, CorrectionOptions wanted, boolean perChannel, boolean verify) {
-        BiasCorrection correction = pair.correction();
-        correction.nothingToCorrect().ifPresent(why -> {
-            throw new UnsupportedException(why);
-        });
-        double loaded = seconds(start);
-        CorrectionResult result;
-        try (Progress progress = new Progress("correcting", quiet)) {
-            result = correction.correct(
-                    samples,
-                    wanted.toBuilder().perChannel(perChannel).listener(progress).build());
+    void run(Samples samples, CorrectionOptions wanted) {
+        boolean computed = false;
+        try {
+            BiasCorrection correction = pair.correction();
+            correction.nothingToCorrect().ifPresent(why -> {
+                throw new UnsupportedException(why);
+            });
+            phases.add(new Phase("reading models", seconds(start)));
+            CorrectionResult found = compute(correction, samples, wanted);
+            computed = true;
+            phases.addAll(found.phases());
+            finish(correction, samples, found);
         } catch (RebiasException e) {
-            reports.write(JsonReport.of(e));
+            if (!computed) {
+                reports.write(JsonReport.of(e));
+            }
             throw e;
-        }
-        Optional<Outcome> worse = result.outcome().filter(Outcome::isWorse);
-        boolean published = worse.isEmpty() || force;
-        long writing = System.nanoTime();
-        if (published) {
-            output.write(result);
-        }
-        Timings timings = new Timings(loaded, result.sweepSeconds(), seconds(writing), seconds(start));
-        reports.write(JsonReport.of(result, timings, perChannel));
-        if (!quiet) {
-            out.println(PrintableText.format("device: %s", result.deviceChoice()));
-            out.print(ConsoleReport.write(result, timings));
-        }
-        if (!published) {
+        } finally {
             out.flush();
-            throw new QualityGateException("'" + output + "' is not written: " + worse(worse.get(), result.reference())
-                    + "; --force writes it all the same");
         }
-        if (!quiet) {
-            worse.ifPresent(o -> out.println(PrintableText.format("warning: %s", worse(o, result.reference()))));
-            out.println(PrintableText.format("wrote %s", output.toString()));
+    }
+
+    private CorrectionResult compute(BiasCorrection correction, Samples samples, CorrectionOptions wanted) {
+        try (Progress progress = new Progress(output.isPresent() ? "correcting" : "measuring", settings.quiet())) {
+            CorrectionOptions options = wanted.toBuilder()
+                    .perChannel(wanted.errors())
+                    .anySamples(settings.force())
+                    .listener(progress)
+                    .build();
+            return output.isPresent() ? correction.correct(samples, options) : correction.measure(samples, options);
         }
-        if (verify) {
-            verify(correction, samples, result);
+    }
+
+    private void finish(BiasCorrection correction, Samples samples, CorrectionResult result) {
+        List<Requirements.Finding> findings = settings.requirements().of(result);
+        Optional<Outcome> worse = result.outcome().filter(Outcome::isWorse);
+        Optional<String> missed = findings.stream()
+                .filter(f -> !f.held())
+                .findFirst()
+                .map(f -> "'" + what() + "' " + (output.isPresent() ? "is not written" : "does not pass") + ": " + f);
+        Optional<String> noise = Optional.of(result)
+                .filter(r -> r.isNoise() && !settings.force())
+                .map(r -> "'" + what() + "' is not written: "
+                        + r.sufficiency().orElseThrow().sentence() + "; --force writes it all the same");
+        Optional<String> refused = missed.or(() -> noise).or(() -> worse.filter(
+                        o -> output.isPresent() && !settings.force())
+                .map(o -> "'" + what() + "' is not written: " + worse(o, result) + "; --force writes it all the same"));
+        if (refused.isPresent() || output.isEmpty()) {
+            RunReport.Kind kind = missed.isPresent() || noise.isPresent()
+                    ? RunReport.Kind.MISSED
+                    : output.isEmpty() ? RunReport.Kind.MEASURED : RunReport.Kind.WORSE;
+            report(result, findings, Optional.empty(), kind, refused, false);
+            refused.ifPresent(why -> {
+                throw new QualityGateException(why);
+            });
+            return;
         }
-        out.flush();
+        long writing = System.nanoTime();
+        try (CorrectedFile.Staged staged = output.orElseThrow().stage(result)) {
+            phases.add(new Phase("writing", seconds(writing)));
+            Optional<Verification> verification = settings.verify().isPresent()
+                    ? Optional.of(verify(correction, samples, result, staged))
+                    : Optional.empty();
+            Optional<String> different = verification
+                    .filter(v -> !v.passed())
+                    .map(v -> "'" + what() + "' is not written, for it does not compute what was corrected: " + v);
+            if (different.isEmpty()) {
+                warn(worse, result);
+            }
+            report(
+                    result,
+                    findings,
+                    verification,
+                    different.isPresent() ? RunReport.Kind.MISSED : RunReport.Verdict.kind(result.outcome()),
+                    different,
+                    different.isEmpty());
+            if (different.isPresent()) {
+                throw new QualityGateException(different.get());
+            }
+            staged.publish();
+        }
+        say("wrote %s", what());
+    }
+
+    private void warn(Optional<Outcome> worse, CorrectionResult result) {
+        worse.ifPresent(o -> say("warning: %s", worse(o, result)));
+    }
+
+    private String what() {
+        return output.map(CorrectedFile::toString).orElse(pair.quantized().name());
+    }
+
+    private Verification verify(
+            BiasCorrection correction, Samples samples, CorrectionResult result, CorrectedFile.Staged staged) {
+        long verifying = System.nanoTime();
+        try {
+            Verification verification = Verification.of(
+                    correction,
+                    result,
+                    output.orElseThrow().expected(result),
+                    staged.readBack(),
+                    samples,
+                    settings.verify().getAsInt());
+            phases.add(new Phase("verifying", seconds(verifying)));
+            return verification;
+        } catch (UnsupportedException e) {
+            throw new QualityGateException(
+                    "'" + what() + "' is not written, for it cannot be verified: " + e.getMessage(), e);
+        }
     }
 
     /** That the outputs are further from the float network's, and what is the likeliest reason. */
-    private static String worse(Outcome outcome, Reference reference) {
+    private static String worse(Outcome outcome, CorrectionResult result) {
         Outcome.Output most = outcome.outputs().stream()
                 .max(Comparator.comparingDouble(o -> (o.errorAfter() - o.errorBefore()) / o.signalPower()))
                 .orElseThrow();
+        String other = result.trials().size() > 1
+                ? "; neither reference is any better"
+                : result.reference() == Reference.LAYER ? "; or try --reference network" : "; or try --reference layer";
         return "corrected, the network is further from the float network than before (" + OutcomeText.line(most)
-                + "; " + outcome.samples() + " samples, beyond chance): check that --scale, --mean and --std are those"
-                + " of the network's training, and that --float is the model which was quantised"
-                + (reference == Reference.LAYER ? "; or try --reference network" : "; or try --reference layer");
+                + "; " + outcome.samples() + (outcome.heldOut() ? " held-out samples" : " samples, beyond chance")
+                + "): check that --scale, --mean and --std are those"
+                + " of the network's training, and that --float is the model which was quantised" + other;
     }
 
-    private void verify(BiasCorrection correction, Samples samples, CorrectionResult result) {
-        Verification verification;
-        try {
-            verification = Verification.of(correction, result, output.expected(result), output.readBack(), samples);
-        } catch (UnsupportedException e) {
-            throw new QualityGateException("'" + output + "' is written but cannot be verified: " + e.getMessage(), e);
+    private void report(
+            CorrectionResult result,
+            List<Requirements.Finding> findings,
+            Optional<Verification> verification,
+            RunReport.Kind kind,
+            Optional<String> refused,
+            boolean published) {
+        String sentence = refused.orElseGet(() -> VerdictText.of(kind, result));
+        RunReport report = report(new RunReport.Verdict(kind, sentence, published), result, findings, verification);
+        reports.write(JsonReport.of(report));
+        if (!settings.quiet()) {
+            say("device: %s", result.deviceChoice());
+            out.print(ConsoleReport.write(report));
         }
-        if (!verification.passed()) {
-            throw new QualityGateException("'" + output + "' does not compute what was corrected: " + verification);
-        }
-        if (!quiet) {
-            out.println(PrintableText.format("verified: %s", verification.toString()));
+    }
+
+    private RunReport report(
+            RunReport.Verdict verdict,
+            CorrectionResult result,
+            List<Requirements.Finding> findings,
+            Optional<Verification> verification) {
+        double total = seconds(start);
+        double known = phases.stream().mapToDouble(Phase::seconds).sum();
+        List<Phase> all = new ArrayList<>(phases);
+        all.add(new Phase("other", Math.max(0, total - known)));
+        return new RunReport(
+                Version.current(),
+                output.isPresent() ? "correct" : "measure",
+                verdict,
+                result,
+                findings,
+                verification,
+                settings.given(),
+                reported ? FilesRead.of(pair, samplesPath) : List.of(),
+                all,
+                total,
+                settings.perChannel());
+    }
+
+    private void say(String format, Object... values) {
+        if (!settings.quiet()) {
+            out.println(PrintableText.format(format, values));
         }
     }
 

@@ -107,7 +107,7 @@ final class DemoCommand implements Callable<Integer> {
         ModelPair pair = ModelPair.read(
                 Optional.of(folder.resolve(example.floating())),
                 folder.resolve(example.quantized()),
-                Reference.LAYER,
+                Optional.of(Reference.LAYER),
                 false);
         BiasCorrection correction = pair.correction();
         String input = correction.inputNames().get(0);

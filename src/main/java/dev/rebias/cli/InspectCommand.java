@@ -2,9 +2,12 @@ package dev.rebias.cli;
 
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
+import dev.rebias.Provenance;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
+import dev.rebias.keras.KerasModel;
 import dev.rebias.model.LayerPair;
+import dev.rebias.model.Marks;
 import dev.rebias.model.SkippedLayer;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Footprint;
@@ -64,8 +67,17 @@ final class InspectCommand implements Callable<Integer> {
             throw new UsageException("a plan for " + plan.get() + " samples is not possible: it must be 1 or more");
         }
         Predicate<String> layers = pair.layers();
-        BiasCorrection correction = pair.read(sweepOptions.reference(), true).correction();
+        ModelPair models = pair.read(sweepOptions.reference(), true);
+        BiasCorrection correction = models.correction();
         PrintWriter out = spec.commandLine().getOut();
+        Provenance.of(models.quantized())
+                .map(Provenance::toString)
+                .or(() -> models.keras().flatMap(KerasModel::correctedBefore))
+                .ifPresent(p -> print(
+                        out,
+                        "corrected before: %s%s",
+                        p,
+                        Marks.isUndoable(models.quantized()) ? "; 'rebias undo' brings the original biases back" : ""));
         correction
                 .inputs()
                 .forEach(input -> print(
@@ -102,7 +114,7 @@ final class InspectCommand implements Callable<Integer> {
                 out,
                 "plan for %d samples, reference %s, in batches of %d",
                 samples,
-                options.reference().name().toLowerCase(Locale.ROOT),
+                options.reference().map(r -> r.name().toLowerCase(Locale.ROOT)).orElse("auto"),
                 footprint.batchSize());
         int number = 0;
         for (Footprint.Segment s : footprint.segments()) {

@@ -85,7 +85,7 @@ final class KernelsCommand implements Callable<Integer> {
             // A Keras model holds the weights of its float layers, but not the float network.
             boolean both = floatModel.isPresent();
             for (Reference reference : both ? Reference.values() : new Reference[] {Reference.LAYER}) {
-                all.addAll(ModelPair.read(floatModel, quantizedModel.get(), reference, true)
+                all.addAll(ModelPair.read(floatModel, quantizedModel.get(), Optional.of(reference), true)
                         .correction()
                         .operations(
                                 CorrectionOptions.builder().reference(reference).build()));

@@ -25,7 +25,9 @@ import picocli.CommandLine.Spec;
             CorrectCommand.class,
             CalibrateCommand.class,
             InspectCommand.class,
+            MeasureCommand.class,
             CompareCommand.class,
+            UndoCommand.class,
             SamplesCommand.class,
             DoctorCommand.class,
             KernelsCommand.class,
@@ -111,7 +113,10 @@ public final class Main implements Runnable {
             return text(e);
         }
         if (e instanceof OutOfMemoryError) {
-            return "out of memory (" + text(e) + "): use fewer samples (--limit), or a machine with more";
+            return "out of memory (" + text(e) + "): "
+                    + (text(e).contains("direct")
+                            ? "samples live in direct memory; allow more with -XX:MaxDirectMemorySize (the launcher gives two fifths of the machine's memory; REBIAS_JAVA_OPTIONS=-XX:MaxDirectMemorySize=8g gives it more), or use fewer samples (--limit)"
+                            : "use fewer samples (--limit), or a machine with more");
         }
         if (e instanceof StackOverflowError) {
             return "the model or samples are nested too deeply to be read (the stack is exhausted)";

@@ -24,7 +24,7 @@ record ModelPair(OnnxModel floating, OnnxModel quantized, List<Path> files, Opti
      * @param force whether to take a Keras model that has been corrected already
      * @throws UsageException if the float model is missing, or is of the other kind
      */
-    static ModelPair read(Optional<Path> floatFile, Path quantizedFile, Reference reference, boolean force) {
+    static ModelPair read(Optional<Path> floatFile, Path quantizedFile, Optional<Reference> reference, boolean force) {
         return KerasModel.isKeras(quantizedFile)
                 ? keras(floatFile, quantizedFile, reference, force)
                 : onnx(floatFile, quantizedFile);
@@ -45,7 +45,8 @@ record ModelPair(OnnxModel floating, OnnxModel quantized, List<Path> files, Opti
         return new ModelPair(floating, quantized, files, Optional.empty());
     }
 
-    private static ModelPair keras(Optional<Path> floatFile, Path quantizedFile, Reference reference, boolean force) {
+    private static ModelPair keras(
+            Optional<Path> floatFile, Path quantizedFile, Optional<Reference> reference, boolean force) {
         KerasModel quantized = KerasModel.read(quantizedFile);
         OnnxModel computed = quantized.quantized();
         if (floatFile.isPresent()) {
@@ -57,9 +58,10 @@ record ModelPair(OnnxModel floating, OnnxModel quantized, List<Path> files, Opti
             OnnxModel floating = KerasModel.read(file).floating();
             return new ModelPair(floating, computed, List.of(file, quantizedFile), Optional.of(quantized));
         }
-        if (reference == Reference.NETWORK) {
+        if (!reference.equals(Optional.of(Reference.LAYER))) {
             throw new UsageException(
-                    "--reference network compares with the float network's own activations: give that network with --float, as a Keras model");
+                    "--reference " + (reference.isPresent() ? "network" : "auto")
+                            + " compares with the float network's own activations: give that network with --float, as a Keras model");
         }
         if (!force && quantized.correctedBefore().isPresent()) {
             throw new UsageException(

@@ -40,7 +40,7 @@ final class PairOptions {
      *
      * @param force whether to take a Keras model that has been corrected already
      */
-    ModelPair read(Reference reference, boolean force) {
+    ModelPair read(Optional<Reference> reference, boolean force) {
         return ModelPair.read(floatModel, quantizedModel, reference, force);
     }
 

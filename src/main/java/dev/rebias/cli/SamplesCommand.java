@@ -56,8 +56,8 @@ final class SamplesCommand implements Callable<Integer> {
                     "Write what the network sees to this folder, a PNG for each sample: its first channel as red, values brought back to pixels.")
     private Optional<Path> preview = Optional.empty();
 
-    @Option(names = "--limit", paramLabel = "N", description = "Use only the first N samples.")
-    private Optional<Integer> limit = Optional.empty();
+    @Mixin
+    private LimitOptions limit;
 
     @Mixin
     private SampleOptions sampleOptions;
@@ -96,7 +96,7 @@ final class SamplesCommand implements Callable<Integer> {
                 .toList();
         PrintWriter out = spec.commandLine().getOut();
         try (Samples all = sampleOptions.open(samplesPath)) {
-            BoundSamples bound = limit.map(all::limit).orElse(all).bind(inputs);
+            BoundSamples bound = limit.of(all).bind(inputs);
             show(bound, inputs, out);
         }
         out.flush();

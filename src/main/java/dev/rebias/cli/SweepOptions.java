@@ -13,8 +13,15 @@ final class SweepOptions {
             names = "--reference",
             defaultValue = "layer",
             description =
-                    "What a layer's output is compared with: 'layer', the float layer on the quantised model's own input, or 'network', the float network's own activations (default: ${DEFAULT-VALUE}).")
-    private Reference reference;
+                    "What a layer's output is compared with: 'layer', the float layer on the quantised model's own input; 'network', the float network's own activations; 'auto', both are tried, and the one is kept whose outputs are nearer to the float network's on held-out samples (default: ${DEFAULT-VALUE}).")
+    private Choice reference;
+
+    /** What a user can name. */
+    private enum Choice {
+        LAYER,
+        NETWORK,
+        AUTO
+    }
 
     @Option(
             names = "--batch-size",
@@ -32,16 +39,17 @@ final class SweepOptions {
                     "Measure only the mean errors, which are all that corrections need, not how large the errors are: faster.")
     private boolean noMse;
 
-    Reference reference() {
-        return reference;
+    /** The reference; empty where the better one is wanted. */
+    Optional<Reference> reference() {
+        return reference == Choice.AUTO ? Optional.empty() : Optional.of(Reference.valueOf(reference.name()));
     }
 
     CorrectionOptions options(Predicate<String> layers) {
         CorrectionOptions.Builder options = CorrectionOptions.builder()
-                .reference(reference)
                 .errors(!noMse)
                 .device(deviceOption.device())
                 .layers(layers);
+        reference().ifPresentOrElse(options::reference, options::bestReference);
         batchSize.ifPresent(options::batchSize);
         return options.build();
     }

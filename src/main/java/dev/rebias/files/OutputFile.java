@@ -192,6 +192,26 @@ public final class OutputFile {
             }
         }
 
+        /** What was written, to be read back. */
+        public FileChannel channel() {
+            return temporary.channel();
+        }
+
+        /** All that was written, read back from the file. */
+        public byte[] bytes() {
+            try {
+                FileChannel channel = temporary.channel();
+                ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(channel.size()));
+                while (bytes.hasRemaining() && channel.read(bytes, bytes.position()) >= 0) {
+                    // read on until all is there
+                }
+                return bytes.array();
+            } catch (IOException e) {
+                throw new RebiasException(
+                        "cannot read back what was written for '" + file.path + "': " + Failure.reason(e), e);
+            }
+        }
+
         /** Takes a published file back, unless it has replaced another, which is gone. */
         public void withdraw() {
             try {

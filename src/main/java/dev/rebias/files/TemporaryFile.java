@@ -52,7 +52,10 @@ public final class TemporaryFile implements AutoCloseable {
             IN_USE.add(path);
             FileChannel channel = null;
             try {
-                channel = FileChannel.open(path, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), mode);
+                channel = FileChannel.open(
+                        path,
+                        Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE, StandardOpenOption.READ),
+                        mode);
                 FileLock lock = channel.tryLock();
                 // Another start that looked at it before it was locked may have removed it.
                 if (lock != null && Files.exists(path)) {
@@ -75,7 +78,7 @@ public final class TemporaryFile implements AutoCloseable {
         }
     }
 
-    /** Where the contents go. */
+    /** Where the contents go, and can be read back; another channel on the file would lose its lock when it is closed. */
     public FileChannel channel() {
         return channel;
     }

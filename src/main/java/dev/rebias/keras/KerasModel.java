@@ -86,6 +86,11 @@ public final class KerasModel {
         } catch (OutOfMemoryError e) {
             throw new UnsupportedException("model file '" + path + "' is too large to read whole", e);
         }
+        return of(path, bytes);
+    }
+
+    /** Reads a model from the bytes of a file. Throws as {@link #read(Path)} does. */
+    public static KerasModel of(Path path, byte[] bytes) {
         return of(path, "'" + path + "'", bytes);
     }
 

@@ -68,11 +68,7 @@ final class ExternalData {
             while (bytes.hasRemaining() && channel.read(bytes, range.offset() + bytes.position()) >= 0) {
                 // read on until the range is there
             }
-            return tensor.toBuilder()
-                    .clearDataLocation()
-                    .clearExternalData()
-                    .setRawData(ByteString.copyFrom(bytes.flip()))
-                    .build();
+            return inside(tensor, bytes);
         } catch (IOException e) {
             throw new RebiasException("cannot read external data file '" + file + "': " + Failure.reason(e), e);
         }
@@ -175,6 +171,47 @@ final class ExternalData {
                     .build();
         });
         return new Joined(moved, bases);
+    }
+
+    /** The same model, its tensors in other files not told where these are. */
+    static ModelProto withoutLocations(ModelProto proto) {
+        return (ModelProto) replaced(
+                proto,
+                tensor -> isExternal(tensor)
+                        ? tensor.toBuilder().clearExternalData().build()
+                        : tensor);
+    }
+
+    /**
+     * A joined model with the bytes of all tensors in the message.
+     *
+     * @param data what was written of the data files
+     */
+    static ModelProto loaded(ModelProto joined, FileChannel data) {
+        return (ModelProto) replaced(joined, tensor -> {
+            if (!isExternal(tensor)) {
+                return tensor;
+            }
+            Map<String, String> entries = entries(tensor);
+            try {
+                ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(Long.parseLong(entries.get("length"))));
+                long offset = Long.parseLong(entries.get("offset"));
+                while (bytes.hasRemaining() && data.read(bytes, offset + bytes.position()) >= 0) {
+                    // read on until the range is there
+                }
+                return inside(tensor, bytes);
+            } catch (IOException e) {
+                throw new RebiasException("cannot read back what was written: " + Failure.reason(e), e);
+            }
+        });
+    }
+
+    private static TensorProto inside(TensorProto tensor, ByteBuffer bytes) {
+        return tensor.toBuilder()
+                .clearDataLocation()
+                .clearExternalData()
+                .setRawData(ByteString.copyFrom(bytes.flip()))
+                .build();
     }
 
     /** Writes the data files one after the other, each where the joined model has it. */

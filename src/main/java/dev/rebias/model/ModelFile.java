@@ -1,5 +1,7 @@
 package dev.rebias.model;
 
+import ai.onnx.proto.OnnxMl.ModelProto;
+import com.google.protobuf.InvalidProtocolBufferException;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
@@ -59,22 +61,81 @@ public final class ModelFile {
      * @throws RebiasException if that fails
      */
     public void write(OnnxModel model) {
+        try (Staged staged = stage(model)) {
+            staged.publish();
+        }
+    }
+
+    /**
+     * Writes the model beside its place, which takes its name when it is published.
+     *
+     * @throws RebiasException if that fails; then nothing is left
+     */
+    public Staged stage(OnnxModel model) {
         ExternalData external = new ExternalData(source);
         String name = file.path().getFileName() + DATA;
         ExternalData.Joined joined = external.joined(model.proto(), name);
         if (joined.isEmpty()) {
-            file.write(model.proto().toByteArray());
-            return;
+            return new Staged(model, file.stage(model.proto().toByteArray()), Optional.empty());
         }
-        // Both are whole before either takes its name.
-        try (OutputFile.Staged tensors = data.orElseThrow().stage(to -> external.write(joined, to));
-                OutputFile.Staged graph = file.stage(joined.proto().toByteArray())) {
-            tensors.publish();
+        OutputFile.Staged tensors = data.orElseThrow().stage(to -> external.write(joined, to));
+        try {
+            return new Staged(model, file.stage(joined.proto().toByteArray()), Optional.of(tensors));
+        } catch (RuntimeException e) {
+            tensors.close();
+            throw e;
+        }
+    }
+
+    /** A model that is written whole, but does not have its name yet. What is not published is removed on close. */
+    public static final class Staged implements AutoCloseable {
+        private final OnnxModel model;
+        private final OutputFile.Staged graph;
+        private final Optional<OutputFile.Staged> tensors;
+
+        private Staged(OnnxModel model, OutputFile.Staged graph, Optional<OutputFile.Staged> tensors) {
+            this.model = model;
+            this.graph = graph;
+            this.tensors = tensors;
+        }
+
+        /**
+         * What was written, read back, the bytes of all tensors in the message.
+         *
+         * @throws RebiasException if that fails
+         */
+        public OnnxModel readBack() {
+            try {
+                ModelProto proto = ModelProto.parseFrom(graph.bytes());
+                ModelProto whole = tensors.map(t -> ExternalData.loaded(proto, t.channel()))
+                        .orElse(proto);
+                return new OnnxModel(model.name(), model.folder(), whole, model.hints());
+            } catch (InvalidProtocolBufferException e) {
+                throw new RebiasException("what was written for '" + model.name() + "' is no model", e);
+            }
+        }
+
+        /**
+         * Gives the model its name, and its data theirs.
+         *
+         * @throws RebiasException if that fails; then neither is there
+         */
+        public void publish() {
+            tensors.ifPresent(OutputFile.Staged::publish);
             try {
                 graph.publish();
             } catch (RebiasException e) {
-                tensors.withdraw();
+                tensors.ifPresent(OutputFile.Staged::withdraw);
                 throw e;
+            }
+        }
+
+        @Override
+        public void close() {
+            try {
+                graph.close();
+            } finally {
+                tensors.ifPresent(OutputFile.Staged::close);
             }
         }
     }

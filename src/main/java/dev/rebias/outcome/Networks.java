@@ -7,17 +7,19 @@ import java.util.Map;
 import java.util.function.Function;
 
 /**
- * The networks of an outcome, and how samples are given to them.
+ * A float network and others that are compared with it, and how samples are given to them.
  *
  * @param floating the float model
- * @param before the quantised model as it came
- * @param after the quantised model, corrected
+ * @param others the models whose outputs are compared with its
  * @param floatInputs gives a batch of samples as the float model's inputs, by name
- * @param quantizedInputs gives it as the quantised models' inputs
+ * @param otherInputs gives it as the other models' inputs
  */
 public record Networks(
         OnnxModel floating,
-        OnnxModel before,
-        OnnxModel after,
+        List<OnnxModel> others,
         Function<List<HostTensor>, Map<String, HostTensor>> floatInputs,
-        Function<List<HostTensor>, Map<String, HostTensor>> quantizedInputs) {}
+        Function<List<HostTensor>, Map<String, HostTensor>> otherInputs) {
+    public Networks {
+        others = List.copyOf(others);
+    }
+}

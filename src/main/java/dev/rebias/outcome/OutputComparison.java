@@ -7,14 +7,15 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
-/** Adds up how far one output is from the float network's, sample by sample. */
+/** Adds up how far one output of a network is from the float network's, sample by sample. */
 final class OutputComparison {
     private final String name;
+    /** For each sample the sums of the float output's squares, of the errors', of the other output's, and of the products of both outputs. */
     private final List<double[]> samples = new ArrayList<>();
+
     private double elements;
     private boolean classes = true;
-    private int agreedBefore;
-    private int agreedAfter;
+    private int agreed;
 
     OutputComparison(String name) {
         this.name = name;
@@ -25,32 +26,31 @@ final class OutputComparison {
      *
      * @param units how many samples it holds; axis 0 has as many entries for each, or the run counts as one
      */
-    void add(HostTensor reference, HostTensor before, HostTensor after, int units) {
+    void add(HostTensor reference, HostTensor other, int units) {
         long[] shape = reference.shape();
         boolean apart = shape.length > 0 && shape[0] % units == 0;
         int parts = apart ? units : 1;
         int length = Math.toIntExact(reference.elements() / parts);
         classes &= length > 1 && Arrays.stream(shape).filter(d -> d > 1).count() <= (units > 1 ? 2 : 1);
         FloatBuffer f = reference.floats();
-        FloatBuffer b = before.floats();
-        FloatBuffer a = after.floats();
+        FloatBuffer o = other.floats();
         for (int part = 0; part < parts; part++) {
             int from = part * length;
-            double[] sums = new double[3];
+            double[] sums = new double[4];
             for (int i = from; i < from + length; i++) {
                 double y = f.get(i);
+                double q = o.get(i);
                 if (!Double.isFinite(y)) {
                     continue; // a mask's infinity is no distance
                 }
                 sums[0] += y * y;
-                sums[1] += (b.get(i) - y) * (b.get(i) - y);
-                sums[2] += (a.get(i) - y) * (a.get(i) - y);
+                sums[1] += (q - y) * (q - y);
+                sums[2] += q * q;
+                sums[3] += q * y;
             }
             samples.add(sums);
             elements += length;
-            int largest = largest(f, from, length);
-            agreedBefore += largest(b, from, length) == largest ? 1 : 0;
-            agreedAfter += largest(a, from, length) == largest ? 1 : 0;
+            agreed += largest(o, from, length) == largest(f, from, length) ? 1 : 0;
         }
     }
 
@@ -68,24 +68,21 @@ final class OutputComparison {
         return samples.stream().mapToDouble(s -> s[which]).sum();
     }
 
-    Outcome.Output result() {
-        int n = samples.size();
-        return new Outcome.Output(
+    NetworkDistance.Output result() {
+        double norms = Math.sqrt(sum(0) * sum(2));
+        return new NetworkDistance.Output(
                 name,
                 sum(0) / elements,
                 sum(1) / elements,
-                sum(2) / elements,
-                classes
-                        ? Optional.of(new Outcome.Agreement((double) agreedBefore / n, (double) agreedAfter / n))
-                        : Optional.empty());
+                // Two outputs of zeros are the same; one of zeros has no direction.
+                norms == 0 ? (sum(0) == sum(2) ? 1 : 0) : sum(3) / norms,
+                classes ? Optional.of((double) agreed / samples.size()) : Optional.empty());
     }
 
-    /** For each run sample, by how much its squared error rose, relative to the mean square of the float network's output. */
-    double[] changes() {
+    /** For each run sample its squared error, relative to the mean square of the float network's output. */
+    double[] relative() {
         double mean = sum(0) / samples.size();
         double power = mean > 0 ? mean : 1;
-        return samples.stream()
-                .mapToDouble(s -> s[2] == s[1] ? 0 : (s[2] - s[1]) / power)
-                .toArray();
+        return samples.stream().mapToDouble(s -> s[1] / power).toArray();
     }
 }

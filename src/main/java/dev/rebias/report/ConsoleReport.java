@@ -6,18 +6,47 @@ import dev.rebias.error.PrintableText;
 import dev.rebias.measure.Moments;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /** The report as a table of text, one line per layer. */
 public final class ConsoleReport {
     private static final int NAME_WIDTH = 36;
 
+    /** Parts of the work below this many seconds are not told of. */
+    private static final double SHOWN = 0.005;
+
     private ConsoleReport() {}
 
-    /** The whole report, lines ended by line breaks. */
-    public static String write(CorrectionResult result, Timings timings) {
+    /** The whole report, the verdict first; lines ended by line breaks. */
+    public static String write(RunReport report) {
         StringBuilder out = new StringBuilder();
+        out.append(line("verdict: %s", report.verdict().sentence()));
+        write(report.result(), out);
+        report.findings().forEach(f -> out.append(line("%s", f.toString())));
+        report.verification()
+                .ifPresent(v -> out.append(line("%s: %s", v.passed() ? "verified" : "not verified", v.toString())));
+        out.append(line(
+                "%s; total %.2f s",
+                report.phases().stream()
+                        .filter(p -> p.seconds() >= SHOWN)
+                        .map(p -> line("%s %.2f s", p.name(), p.seconds()).strip())
+                        .collect(Collectors.joining(", ")),
+                report.totalSeconds()));
+        report.result().warnings().forEach(w -> out.append(line("warning: %s", w)));
+        return out.toString();
+    }
+
+    private static void write(CorrectionResult result, StringBuilder out) {
         result.outcome()
                 .ifPresent(o -> OutcomeText.lines(o).forEach(l -> out.append(l).append(System.lineSeparator())));
+        if (result.trials().size() > 1) {
+            result.trials()
+                    .forEach(t -> out.append(line(
+                            "  reference %-8s leaves %s of the outputs' error%s",
+                            t.reference().name().toLowerCase(Locale.ROOT),
+                            t.outcome().map(OutcomeText::share).orElse("-"),
+                            t.kept() ? ", and is kept" : "")));
+        }
         out.append(line(
                 "%-" + NAME_WIDTH + "s %-13s %5s  %9s    %9s  %13s  %5s  %9s  %s",
                 "layer",
@@ -31,19 +60,20 @@ public final class ConsoleReport {
                 "status"));
         result.layers().forEach(layer -> out.append(line(layer)));
         out.append(line(
-                "%d of %d layers corrected against the %s reference, %d samples in batches of %d, on %s (%s)",
+                "%d of %d layers corrected against the %s reference, %d samples%s in batches of %d, on %s (%s)",
                 result.correctedLayers(),
                 result.layers().size(),
                 result.reference().name().toLowerCase(Locale.ROOT),
                 result.samples(),
+                result.samplesUsed().heldOut() > 0
+                        ? " and " + result.samplesUsed().heldOut() + " held out"
+                        : "",
                 result.batchSize(),
                 result.device().kind(),
                 result.device().name()));
+        result.sufficiency().ifPresent(s -> out.append(line("samples: %s", s.sentence())));
         out.append(line(
-                "load %.2f s, sweep %.2f s, write %.2f s; at most %.1f MB of tensors at once%s; bytes to the device %d, back %d",
-                timings.loadSeconds(),
-                timings.sweepSeconds(),
-                timings.writeSeconds(),
+                "at most %.1f MB of tensors at once%s; bytes to the device %d, back %d",
                 result.peakDeviceBytes() / 1e6,
                 result.spilledBytes() == 0
                         ? ""
@@ -51,8 +81,6 @@ public final class ConsoleReport {
                                 .stripTrailing(),
                 result.transfers().hostToDeviceBytes(),
                 result.transfers().deviceToHostBytes()));
-        result.warnings().forEach(w -> out.append(line("warning: %s", w)));
-        return out.toString();
     }
 
     private static String line(LayerResult layer) {
@@ -68,6 +96,11 @@ public final class ConsoleReport {
                     layer.reason().orElse(""));
         }
         Moments m = layer.moments().get();
+        if (layer.status() == LayerResult.Status.LEFT) {
+            status += layer.reason().map(r -> ": " + r).orElse("");
+        } else if (!layer.givenUp().isEmpty()) {
+            status += " but for " + layer.givenUp().size() + " channels";
+        }
         Optional<Moments.Errors> e = m.errors();
         String errors = e.isEmpty()
                 ? line("%22s  %14s  %6s", "-", "-", "-")

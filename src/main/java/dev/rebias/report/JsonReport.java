@@ -6,10 +6,14 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
+import dev.rebias.SamplesUsed;
+import dev.rebias.Sufficiency;
 import dev.rebias.Version;
 import dev.rebias.error.RebiasException;
 import dev.rebias.measure.Moments;
 import dev.rebias.outcome.Outcome;
+import dev.rebias.samples.InputSurvey;
+import dev.rebias.verify.Verification;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Optional;
@@ -23,39 +27,85 @@ public final class JsonReport {
 
     private JsonReport() {}
 
-    /**
-     * The report as a tree.
-     *
-     * @param perChannel whether each layer also gets the standard errors of its corrections
-     */
-    public static ObjectNode of(CorrectionResult result, Timings timings, boolean perChannel) {
+    /** The report as a tree. */
+    public static ObjectNode of(RunReport report) {
         ObjectNode root = MAPPER.createObjectNode();
-        root.put("rebias", Version.current());
+        root.put("rebias", report.version());
+        root.put("command", report.command());
+        root.putObject("verdict")
+                .put("kind", report.verdict().kind().name().toLowerCase(Locale.ROOT))
+                .put("sentence", report.verdict().sentence())
+                .put("published", report.verdict().published());
+        write(report.result(), root, report.perChannel());
+        ArrayNode requirements = root.putArray("requirements");
+        report.findings().forEach(f -> {
+            ObjectNode finding = requirements.addObject();
+            finding.put("name", f.name());
+            finding.put("wanted", f.wanted());
+            f.measured().ifPresentOrElse(m -> finding.put("measured", finite(m)), () -> finding.putNull("measured"));
+            finding.put("held", f.held());
+            finding.put("where", f.where());
+        });
+        report.verification()
+                .ifPresentOrElse(v -> write(v, root.putObject("verification")), () -> root.putNull("verification"));
+        ObjectNode options = root.putObject("options");
+        report.options().forEach(options::put);
+        ArrayNode files = root.putArray("files");
+        report.files().forEach(f -> files.addObject()
+                .put("role", f.role())
+                .put("path", f.path())
+                .put("sha256", f.sha256().orElse(null)));
+        ObjectNode timings = root.putObject("timings");
+        report.phases()
+                .forEach(p -> timings.put(p.name(), timings.path(p.name()).asDouble() + p.seconds()));
+        timings.put("totalSeconds", report.totalSeconds());
+        return root;
+    }
+
+    private static void write(Verification v, ObjectNode to) {
+        to.put("passed", v.passed());
+        to.put("layers", v.layers());
+        to.put("samples", v.samples());
+        to.put("worst", finite(v.worst()));
+        to.put("worstLayer", v.worstLayer());
+        ArrayNode missing = to.putArray("missing");
+        v.missing().forEach(missing::add);
+        to.put("difference", v.difference().orElse(null));
+    }
+
+    private static void write(CorrectionResult result, ObjectNode root, boolean perChannel) {
         root.put("reference", result.reference().name().toLowerCase(Locale.ROOT));
         root.putObject("device")
                 .put("kind", result.device().kind())
                 .put("name", result.device().name())
                 .put("emulated", result.device().emulated());
         root.put("samples", result.samples());
+        write(result.samplesUsed(), root.putObject("samplesUsed"));
+        result.provenance()
+                .ifPresentOrElse(p -> root.set("provenance", MAPPER.valueToTree(p)), () -> root.putNull("provenance"));
         root.put("batchSize", result.batchSize());
         ArrayNode layers = root.putArray("layers");
         result.layers().forEach(layer -> write(layer, layers.addObject(), perChannel));
         result.outcome().ifPresentOrElse(o -> write(o, root.putObject("outcome")), () -> root.putNull("outcome"));
+        ArrayNode trials = root.putArray("trials");
+        result.trials().forEach(t -> {
+            ObjectNode trial = trials.addObject();
+            trial.put("reference", t.reference().name().toLowerCase(Locale.ROOT));
+            trial.put("kept", t.kept());
+            trial.put("sweepSeconds", t.sweepSeconds());
+            t.outcome().ifPresentOrElse(o -> write(o, trial.putObject("outcome")), () -> trial.putNull("outcome"));
+        });
+        result.sufficiency()
+                .ifPresentOrElse(s -> write(s, root.putObject("sufficiency")), () -> root.putNull("sufficiency"));
         root.putObject("transfers")
                 .put("hostToDeviceBytes", result.transfers().hostToDeviceBytes())
                 .put("deviceToHostBytes", result.transfers().deviceToHostBytes())
                 .put("synchronisations", result.transfers().synchronisations());
-        root.putObject("timings")
-                .put("loadSeconds", timings.loadSeconds())
-                .put("sweepSeconds", timings.sweepSeconds())
-                .put("writeSeconds", timings.writeSeconds())
-                .put("totalSeconds", timings.totalSeconds());
         root.putObject("memory")
                 .put("peakDeviceBytes", result.peakDeviceBytes())
                 .put("spilledBytes", result.spilledBytes());
         ArrayNode warnings = root.putArray("warnings");
         result.warnings().forEach(warnings::add);
-        return root;
     }
 
     /** The report of a run that failed. */
@@ -104,6 +154,14 @@ public final class JsonReport {
                 m.standardError(c).ifPresentOrElse(errors::add, errors::addNull);
             }
         }
+        ArrayNode givenUp = to.putArray("givenUpChannels");
+        layer.givenUp().forEach(givenUp::add);
+        Optional<Moments.Errors> held = layer.heldOut().flatMap(Moments::errors);
+        put(to, "heldOutMseBefore", held.map(Moments.Errors::mseBefore));
+        put(to, "heldOutMseAfter", held.map(Moments.Errors::mseAfter));
+        Sufficiency.relativeError(m)
+                .ifPresentOrElse(
+                        r -> to.put("relativeStandardError", finite(r)), () -> to.putNull("relativeStandardError"));
         Optional<Moments.Errors> e = m.errors();
         put(to, "mseBefore", e.map(Moments.Errors::mseBefore));
         put(to, "mseAfter", e.map(Moments.Errors::mseAfter));
@@ -116,7 +174,10 @@ public final class JsonReport {
 
     private static void write(Outcome outcome, ObjectNode to) {
         to.put("samples", outcome.samples());
+        to.put("heldOut", outcome.heldOut());
+        to.put("verdict", outcome.verdict().name().toLowerCase(Locale.ROOT));
         to.put("worse", outcome.isWorse());
+        to.put("errorBefore", outcome.errorBefore());
         to.put("change", outcome.change());
         to.put("standardError", outcome.standardError());
         to.put("seconds", outcome.seconds());
@@ -128,11 +189,44 @@ public final class JsonReport {
             o.put("rmsErrorAfter", Math.sqrt(output.errorAfter()));
             put(o, "sqnrBefore", Decibels.sqnr(output.signalPower(), output.errorBefore()));
             put(o, "sqnrAfter", Decibels.sqnr(output.signalPower(), output.errorAfter()));
+            o.put("cosineBefore", output.cosineBefore());
+            o.put("cosineAfter", output.cosineAfter());
             put(o, "agreementBefore", output.largest().map(Outcome.Agreement::before));
             put(o, "agreementAfter", output.largest().map(Outcome.Agreement::after));
         }
         ArrayNode notCompared = to.putArray("notCompared");
         outcome.notCompared().forEach(notCompared::add);
+    }
+
+    private static void write(SamplesUsed used, ObjectNode to) {
+        to.put("correcting", used.correcting());
+        to.put("heldOut", used.heldOut());
+        to.put("distinct", used.distinct());
+        to.put("sha256", used.sha256());
+        ArrayNode inputs = to.putArray("inputs");
+        for (InputSurvey input : used.inputs()) {
+            ObjectNode o = inputs.addObject();
+            o.put("name", input.name());
+            o.put("least", input.least());
+            o.put("most", input.most());
+            o.put("mean", input.mean());
+            put(o, "quantizerLeast", input.quantizer().map(InputSurvey.Range::least));
+            put(o, "quantizerMost", input.quantizer().map(InputSurvey.Range::most));
+            o.put("beyond", input.beyond());
+            o.put("constant", input.constant());
+        }
+    }
+
+    private static void write(Sufficiency s, ObjectNode to) {
+        to.put("samples", s.samples());
+        to.put("relativeStandardError", finite(s.relativeError()));
+        to.put("enough", s.enough());
+        s.wanted().ifPresentOrElse(w -> to.put("wantedSamples", w), () -> to.putNull("wantedSamples"));
+    }
+
+    /** JSON has no infinity. */
+    private static Double finite(double value) {
+        return Double.isFinite(value) ? value : null;
     }
 
     private static void put(ObjectNode to, String name, Optional<Double> value) {

@@ -1,6 +1,7 @@
 package dev.rebias.report;
 
 import dev.rebias.error.PrintableText;
+import dev.rebias.outcome.NetworkDistance;
 import dev.rebias.outcome.Outcome;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,33 +20,51 @@ public final class OutcomeText {
         } else {
             lines.add(String.format(
                     Locale.ROOT,
-                    "outcome: the network's outputs against the float network's, %d of the samples, %.2f s",
+                    "outcome: the network's outputs against the float network's, %d %s",
                     outcome.samples(),
-                    outcome.seconds()));
+                    outcome.heldOut() ? "held-out samples" : "of the samples"));
         }
         outcome.outputs().forEach(o -> lines.add("  " + line(o)));
         outcome.notCompared().forEach(reason -> lines.add("  not compared: " + PrintableText.sentence(reason)));
         return lines;
     }
 
-    /** An output's figures: {@code logits: SQNR 9.1 -> 13.2 dB, RMS error 0.41 -> 0.26, same largest value 84.4 -> 92.2 %}. */
+    /** An output's figures: {@code logits: SQNR 9.1 -> 13.2 dB, cosine 0.941 -> 0.982, same largest value 84.4 -> 92.2 %}. */
     public static String line(Outcome.Output output) {
-        String figures = String.format(
+        return String.format(
                 Locale.ROOT,
-                "%s: SQNR %s -> %s dB, RMS error %.3g -> %.3g",
+                "%s: SQNR %s -> %s dB, cosine %.4f -> %.4f%s",
                 PrintableText.name(output.name()),
                 decibels(output.signalPower(), output.errorBefore()),
                 decibels(output.signalPower(), output.errorAfter()),
-                Math.sqrt(output.errorBefore()),
-                Math.sqrt(output.errorAfter()));
-        return output.largest()
-                .map(share -> figures
-                        + String.format(
+                output.cosineBefore(),
+                output.cosineAfter(),
+                output.largest()
+                        .map(share -> String.format(
                                 Locale.ROOT,
                                 ", same largest value %.1f -> %.1f %%",
                                 100 * share.before(),
                                 100 * share.after()))
-                .orElse(figures);
+                        .orElse(""));
+    }
+
+    /** The same of one network. */
+    public static String line(NetworkDistance.Output output) {
+        return String.format(
+                Locale.ROOT,
+                "%s: SQNR %s dB, cosine %.4f%s",
+                PrintableText.name(output.name()),
+                decibels(output.signalPower(), output.error()),
+                output.cosine(),
+                output.sameLargest()
+                        .map(share -> String.format(
+                                Locale.ROOT, ", same largest value %.1f %% (as of scores of classes)", 100 * share))
+                        .orElse(""));
+    }
+
+    /** What is left of the relative squared error of all outputs: {@code 43 %}. */
+    public static String share(Outcome outcome) {
+        return String.format(Locale.ROOT, "%.3g %%", 100 * outcome.errorAfter() / outcome.errorBefore());
     }
 
     private static String decibels(double signal, double noise) {

@@ -29,6 +29,8 @@ public final class BoundSamples {
 
     private final List<Filled> inputs;
     private final List<Integer> groups;
+    /** The samples' numbers in the set that these were picked from; empty where these are all of it. */
+    private final int[] numbers;
 
     /**
      * Samples of these inputs.
@@ -36,8 +38,18 @@ public final class BoundSamples {
      * @param groups how many samples of one shape there are, one number for each shape, in the order in which they are read
      */
     BoundSamples(List<Filled> inputs, List<Integer> groups) {
+        this(inputs, groups, new int[0]);
+    }
+
+    private BoundSamples(List<Filled> inputs, List<Integer> groups, int[] numbers) {
         this.inputs = List.copyOf(inputs);
         this.groups = List.copyOf(groups);
+        this.numbers = numbers;
+    }
+
+    /** The number, counted from 0, that a sample of these has in the whole set. */
+    public int number(int sample) {
+        return numbers.length == 0 ? sample : numbers[sample];
     }
 
     /** How many samples there are, at least 1. */
@@ -119,7 +131,8 @@ public final class BoundSamples {
                                         : i.reader().get(),
                                 i.counts()))
                         .toList(),
-                sizes);
+                sizes,
+                Arrays.stream(places).map(this::number).toArray());
     }
 
     /**
@@ -152,7 +165,7 @@ public final class BoundSamples {
                             : new SameForAllReader(own.get(0).tensor()),
                     counts));
         }
-        return new BoundSamples(kept, groups);
+        return new BoundSamples(kept, groups, numbers);
     }
 
     private long bytes(List<HostValues> sample) {
@@ -173,7 +186,7 @@ public final class BoundSamples {
                     () -> new ObservedReader(filled.reader().get(), observer, number, filled.counts()),
                     filled.counts()));
         }
-        return new BoundSamples(seen, groups);
+        return new BoundSamples(seen, groups, numbers);
     }
 
     /**

@@ -23,8 +23,8 @@ public record InputSurvey(
         double beyond,
         int constant,
         int firstConstant) {
-    /** Values from the least to the most, both included. */
-    public record Range(double least, double most) {
+    /** Values from the least to the most, both included, in steps of that size; 0 where values have no steps. */
+    public record Range(double least, double most, double step) {
         public double width() {
             return most - least;
         }

@@ -45,13 +45,18 @@ public final class Npz implements AutoCloseable {
             throw new UsageException("file '" + file + "' does not exist: check the path");
         }
         try (Npz npz = open(file)) {
-            Map<String, StoredArray> arrays = npz.arrays();
-            if (!arrays.containsKey(array)) {
-                throw new UnsupportedException("'" + file + "' holds the arrays " + List.copyOf(arrays.keySet())
-                        + ", but none named '" + array + "'");
-            }
-            return arrays.get(array).whole();
+            return npz.array(array);
         }
+    }
+
+    /** An array whole; throws UnsupportedException if it is damaged, or there is no such array. */
+    HostTensor array(String name) {
+        Map<String, StoredArray> arrays = arrays();
+        if (!arrays.containsKey(name)) {
+            throw new UnsupportedException("'" + file + "' holds the arrays " + List.copyOf(arrays.keySet())
+                    + ", but none named '" + name + "'");
+        }
+        return arrays.get(name).whole();
     }
 
     /** The names of a file's arrays. Throws as {@link #read} does. */

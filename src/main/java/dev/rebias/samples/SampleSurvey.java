@@ -18,9 +18,6 @@ import java.util.Set;
 public final class SampleSurvey implements SampleObserver {
     private static final int TILE = 4096;
 
-    /** Of a quantiser of 8 bits, as a share of its range. */
-    private static final double HALF_A_STEP = 0.5 / 255;
-
     private final List<InputSpec> inputs;
     private final List<Optional<InputSurvey.Range>> ranges;
     private final List<Values> values = new ArrayList<>();
@@ -73,7 +70,7 @@ public final class SampleSurvey implements SampleObserver {
 
     private static void add(Values to, Optional<InputSurvey.Range> range, FloatBuffer sample, int from, int elements) {
         // What rounds to the last step is held by it.
-        double tolerance = HALF_A_STEP * range.map(InputSurvey.Range::width).orElse(0.0);
+        double tolerance = range.map(r -> r.step() / 2).orElse(0.0);
         double low = range.map(InputSurvey.Range::least).orElse(Double.NEGATIVE_INFINITY) - tolerance;
         double high = range.map(InputSurvey.Range::most).orElse(Double.POSITIVE_INFINITY) + tolerance;
         float[] tile = new float[Math.min(TILE, elements)];

@@ -144,6 +144,22 @@ public final class Samples implements AutoCloseable {
         return new Samples(where, Map.of("", all), images, normalization, archive, limit);
     }
 
+    /** Whether there is an array of that name. */
+    public boolean has(String name) {
+        return arrays.containsKey(name);
+    }
+
+    /**
+     * An array as it is stored, whatever a limit says.
+     *
+     * @throws UnsupportedException if these samples are no archive that has it
+     */
+    public HostTensor array(String name) {
+        Npz npz = archive.orElseThrow(
+                () -> new UnsupportedException(where + " is no .npz archive, so it has no array '" + name + "'"));
+        return npz.array(name);
+    }
+
     /** The same without the array of that name: what remains may be the only one, whose name then does not matter. They share this object's files: close this one. */
     public Samples without(String name) {
         Map<String, ArraySource> left = new LinkedHashMap<>(arrays);

@@ -33,8 +33,8 @@ import java.util.stream.Collectors;
  */
 public record Verification(
         int layers, List<String> missing, int samples, Optional<String> difference, double worst, String worstLayer) {
-    /** On so many samples the written model runs, at most. */
-    private static final int SAMPLES = 64;
+    /** On so many samples the written model runs, where nobody says on how many. */
+    public static final int USUAL_SAMPLES = 64;
 
     /** Both runs add the bias to the same sums: what is left is the rounding of float32. */
     private static final double OF_SIZE = 1e-5;
@@ -59,7 +59,8 @@ public record Verification(
      * @param result what came of that
      * @param expected the model that was to be written, where its file can be compared with it bit for bit
      * @param written the model as it was read back from its file
-     * @param all what to run on; at most 64 of them are, spread over all
+     * @param all what to run on
+     * @param most how many of them are, spread over all
      * @throws dev.rebias.error.UnsupportedException if ONNX Runtime rejects the model
      */
     public static Verification of(
@@ -67,13 +68,14 @@ public record Verification(
             CorrectionResult result,
             Optional<OnnxModel> expected,
             OnnxModel written,
-            Samples all) {
+            Samples all,
+            int most) {
         CorrectionProbe.Probe probe = correction.probe(written, result);
         List<String> inputs = correction.inputNames();
         BoundSamples samples = all.bind(correction.inputs());
         int batch = correction.fixedBatch(samples).orElse(1);
         Map<String, float[]> corrections = result.corrections();
-        int count = Math.min(samples.count(), Math.max(batch, SAMPLES / batch * batch));
+        int count = Math.min(samples.count(), Math.max(batch, most / batch * batch));
         Sums sums = run(written.name(), probe, batch, inputs, samples.spread(count));
         double worst = 0;
         String worstLayer = "";
@@ -87,7 +89,7 @@ public record Verification(
         List<String> seen =
                 probe.views().stream().map(CorrectionProbe.View::layer).toList();
         List<String> missing = result.layers().stream()
-                .filter(l -> l.moments().isPresent() && !seen.contains(l.name()))
+                .filter(l -> l.isCorrected() && !seen.contains(l.name()))
                 .map(LayerResult::name)
                 .toList();
         return new Verification(

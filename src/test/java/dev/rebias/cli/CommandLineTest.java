@@ -99,7 +99,7 @@ final class CommandLineTest {
         assertThat(last.get("status").asText()).isEqualTo("skipped");
         assertThat(last.get("reason").asText()).isNotEmpty();
         assertThat(last.get("delta").isNull()).isTrue();
-        assertThat(json.get("timings").get("sweepSeconds").asDouble()).isPositive();
+        assertThat(json.get("timings").get("sweep, reference layer").asDouble()).isPositive();
         assertThat(json.get("memory").get("peakDeviceBytes").asLong()).isPositive();
     }
 
@@ -163,7 +163,7 @@ final class CommandLineTest {
     private static Verification verify(
             BiasCorrection correction, CorrectionResult result, ModelProto written, Samples samples) {
         return Verification.of(
-                correction, result, Optional.of(result.model()), OnnxModel.of("written", written), samples);
+                correction, result, Optional.of(result.model()), OnnxModel.of("written", written), samples, 64);
     }
 
     /** The running model shows a missing correction; the file itself, read again, one step in one channel. */

@@ -21,7 +21,7 @@ import java.util.Set;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** The corrected model against the quantised one, message by message: only biases may differ. */
+/** The corrected model against the quantised one, message by message: only biases may differ, and what the metadata say of them. */
 final class WrittenModelTest {
     private static CorrectionResult correct(ReferencePair pair) {
         try (Samples samples = pair.samples()) {
@@ -48,10 +48,12 @@ final class WrittenModelTest {
         CorrectionResult result = correct(pair);
         ModelProto after = result.model().proto();
 
-        assertThat(after.toBuilder().clearGraph().build())
+        assertThat(after.toBuilder().clearGraph().clearMetadataProps().build())
                 .isEqualTo(before.toBuilder().clearGraph().build());
         assertThat(withoutNodesAndInitializers(after.getGraph()))
                 .isEqualTo(withoutNodesAndInitializers(before.getGraph()));
+
+        assertThat(Marks.undone(result.model()).proto()).isEqualTo(before);
 
         Set<String> biases = biasTensors(after);
         Map<String, TensorProto> old = byName(before.getGraph().getInitializerList());

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import dev.rebias.model.OnnxModel;
+import dev.rebias.outcome.NetworkDistance;
 import dev.rebias.outcome.Networks;
 import dev.rebias.outcome.Outcome;
 import dev.rebias.outcome.OutcomeMeasurement;
@@ -16,6 +17,7 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 /** Distances between whole networks' outputs, against sums formed by hand. */
@@ -62,10 +64,11 @@ final class OutcomeTest {
     private static Outcome measure(OnnxModel floating, OnnxModel before, OnnxModel after, int samples, int batch) {
         BoundSamples bound = Samples.of(Map.of("x", HostTensor.of(VALUES, SAMPLES, 2)))
                 .bind(List.of(new InputSpec("x", ElementType.FLOAT, new long[] {-1, 2})));
-        return OutcomeMeasurement.measure(
-                new Networks(floating, before, after, v -> Map.of("x", v.get(0)), v -> Map.of("x", v.get(0))),
+        List<NetworkDistance> distances = OutcomeMeasurement.measure(
+                new Networks(floating, List.of(before, after), v -> Map.of("x", v.get(0)), v -> Map.of("x", v.get(0))),
                 bound.spread(samples),
                 batch);
+        return Outcome.of(distances.get(0), distances.get(1), false, 0);
     }
 
     @Test
@@ -108,12 +111,45 @@ final class OutcomeTest {
                 .isTrue();
     }
 
+    private static Outcome changed(double change, double standardError, boolean heldOut) {
+        List<Outcome.Output> one = List.of(new Outcome.Output("y", 1, 1, 1 + change, 1, 1, Optional.empty()));
+        return new Outcome(4, heldOut, one, List.of(), 1, change, standardError, 0);
+    }
+
     @Test
     void aChangeWithinItsNoiseIsNotWorse() {
-        Outcome outcome = new Outcome(4, List.of(), List.of(), 0.01, 0.02, 0);
-        assertThat(outcome.isWorse()).isFalse();
-        assertThat(new Outcome(4, List.of(), List.of(), 0.05, 0.02, 0).isWorse())
-                .isTrue();
+        assertThat(changed(0.01, 0.02, false).verdict()).isEqualTo(Outcome.Verdict.UNDECIDED);
+        assertThat(changed(0.05, 0.02, false).verdict()).isEqualTo(Outcome.Verdict.WORSE);
+        assertThat(changed(-0.01, 0.02, false).verdict()).isEqualTo(Outcome.Verdict.UNDECIDED);
+        assertThat(changed(-0.05, 0.02, false).verdict()).isEqualTo(Outcome.Verdict.BETTER);
+        assertThat(changed(0, 0, false).verdict()).isEqualTo(Outcome.Verdict.UNDECIDED);
+        assertThat(new Outcome(4, false, List.of(), List.of(), 1, 1, 0, 0).verdict())
+                .isEqualTo(Outcome.Verdict.UNKNOWN);
+    }
+
+    @Test
+    void onHeldOutSamplesARiseOfMoreThanAPerCentIsWorseWhateverItsNoise() {
+        assertThat(changed(0.011, 0.02, true).isWorse()).isTrue();
+        assertThat(changed(0.009, 0.02, true).isWorse()).isFalse();
+        assertThat(changed(0.011, 0.02, false).isWorse()).isFalse();
+        assertThat(changed(Double.NaN, Double.NaN, true).isWorse()).isTrue();
+    }
+
+    @Test
+    void theCosineIsThatOfAllSamplesAsOneVector() {
+        Outcome outcome = measure(network(0, 0, false), network(0.5f, 0, false), network(0, 0, false), 10, 1);
+        double products = 0;
+        double own = 0;
+        double others = 0;
+        for (int i = 0; i < VALUES.length; i++) {
+            double other = VALUES[i] + (i % 2 == 0 ? 0.5 : 0);
+            products += VALUES[i] * other;
+            own += VALUES[i] * VALUES[i];
+            others += other * other;
+        }
+        assertThat(outcome.outputs().get(0).cosineBefore()).isCloseTo(products / Math.sqrt(own * others), within(1e-6));
+        assertThat(outcome.outputs().get(0).cosineAfter()).isCloseTo(1, within(1e-12));
+        assertThat(outcome.verdict()).isEqualTo(Outcome.Verdict.BETTER);
     }
 
     @Test

@@ -37,7 +37,7 @@ final class ReportsTest {
             CorrectionResult result = ReferencePair.FASHION_W3A8
                     .correction()
                     .correct(some, options.device("cpu").perChannel(perChannel).build());
-            return JsonReport.of(result, new Timings(0.1, result.sweepSeconds(), 0.1, 5), perChannel);
+            return JsonReport.of(RunReport.of(result, perChannel));
         }
     }
 

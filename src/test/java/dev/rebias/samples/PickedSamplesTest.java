@@ -107,7 +107,7 @@ final class PickedSamplesTest {
 
     @Test
     void whatIsSeenOfSamplesDoesNotDependOnBatches() {
-        InputSurvey.Range range = new InputSurvey.Range(-5, 3);
+        InputSurvey.Range range = new InputSurvey.Range(-5, 3, 0.5);
         SampleSurvey one = survey(samples(10), Optional.of(range), 1);
         InputSurvey x = one.inputs().get(0);
         assertThat(x.least()).isEqualTo(-9);

@@ -1,0 +1,150 @@
+package dev.rebias;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.model.Marks;
+import dev.rebias.model.OnnxModel;
+import dev.rebias.sweep.Reference;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * How a corrected model came about, as its metadata say. Equal corrections say equal things: nothing in it depends on when, where, on what device or in what batches they were made.
+ *
+ * @param version the program's
+ * @param reference {@code layer} or {@code network}
+ * @param chosen whether that is the better of both, by held-out samples
+ * @param samples how many samples corrections come from
+ * @param heldOut how many others were held out
+ * @param sha256 of the samples that corrections come from, see {@link SamplesUsed}
+ * @param scale what stored values were divided by
+ * @param mean what was subtracted then
+ * @param std what was divided by then
+ * @param gate {@code none}, {@code layer} or {@code channel}
+ * @param shrunk whether corrections were made smaller by what is noise in them
+ * @param layers how many layers were corrected
+ */
+public record Provenance(
+        String version,
+        String reference,
+        boolean chosen,
+        int samples,
+        int heldOut,
+        String sha256,
+        double scale,
+        List<Double> mean,
+        List<Double> std,
+        String gate,
+        boolean shrunk,
+        int layers) {
+    private static final ObjectMapper MAPPER = new ObjectMapper();
+
+    public Provenance {
+        mean = List.copyOf(mean);
+        std = List.copyOf(std);
+    }
+
+    static Provenance of(Reference reference, CorrectionOptions options, SamplesUsed used, int layers) {
+        return new Provenance(
+                Version.current(),
+                reference.name().toLowerCase(Locale.ROOT),
+                options.reference().isEmpty(),
+                used.correcting(),
+                used.heldOut(),
+                used.sha256(),
+                used.normalization().scale(),
+                doubles(used.normalization().mean()),
+                doubles(used.normalization().std()),
+                options.gate().name().toLowerCase(Locale.ROOT),
+                options.shrink(),
+                layers);
+    }
+
+    /** The shortest decimals that stand for these floats. */
+    private static List<Double> doubles(float[] values) {
+        Double[] out = new Double[values.length];
+        for (int i = 0; i < out.length; i++) {
+            out[i] = Double.valueOf(Float.toString(values[i]));
+        }
+        return List.of(out);
+    }
+
+    /**
+     * What a model says of itself; empty where it was not corrected.
+     *
+     * @throws UnsupportedException if it says what cannot be read
+     */
+    public static Optional<Provenance> of(OnnxModel model) {
+        return Marks.provenance(model).map(text -> {
+            try {
+                JsonNode json = MAPPER.readTree(text);
+                return new Provenance(
+                        json.path("version").asText("unknown"),
+                        json.path("reference").asText("unknown"),
+                        json.path("chosen").asBoolean(),
+                        json.path("samples").asInt(),
+                        json.path("heldOut").asInt(),
+                        json.path("sha256").asText(""),
+                        json.path("scale").asDouble(1),
+                        numbers(json.path("mean")),
+                        numbers(json.path("std")),
+                        json.path("gate").asText("none"),
+                        json.path("shrunk").asBoolean(),
+                        json.path("layers").asInt());
+            } catch (JsonProcessingException e) {
+                throw new UnsupportedException(
+                        "what the metadata of '" + model.name()
+                                + "' say of its correction cannot be read (metadata 'rebias' is not JSON): take the original file",
+                        e);
+            }
+        });
+    }
+
+    private static List<Double> numbers(JsonNode array) {
+        Double[] out = new Double[array.size()];
+        for (int i = 0; i < out.length; i++) {
+            out[i] = array.get(i).asDouble();
+        }
+        return List.of(out);
+    }
+
+    /** JSON on one line. */
+    String json() {
+        ObjectNode root = MAPPER.createObjectNode();
+        root.put("version", version);
+        root.put("reference", reference);
+        root.put("chosen", chosen);
+        root.put("samples", samples);
+        root.put("heldOut", heldOut);
+        root.put("sha256", sha256);
+        root.put("scale", scale);
+        ArrayNode means = root.putArray("mean");
+        mean.forEach(means::add);
+        ArrayNode stds = root.putArray("std");
+        std.forEach(stds::add);
+        root.put("gate", gate);
+        root.put("shrunk", shrunk);
+        root.put("layers", layers);
+        try {
+            return MAPPER.writeValueAsString(root);
+        } catch (JsonProcessingException e) {
+            throw new RebiasException("the model's metadata cannot be written as JSON: " + e.getMessage(), e);
+        }
+    }
+
+    /** In one line. */
+    @Override
+    public String toString() {
+        return "rebias " + version + ", reference " + reference + (chosen ? " (the better of both)" : "") + ", "
+                + layers + (layers == 1 ? " layer" : " layers") + ", " + samples
+                + (samples == 1 ? " sample" : " samples") + (heldOut > 0 ? " and " + heldOut + " held out" : "")
+                + " (sha256 " + sha256.substring(0, Math.min(12, sha256.length())) + "), scale " + scale + ", mean "
+                + mean + ", std " + std + (gate.equals("none") ? "" : ", gate " + gate) + (shrunk ? ", shrunk" : "");
+    }
+}

@@ -1,0 +1,27 @@
+package dev.rebias;
+
+import dev.rebias.samples.InputSurvey;
+import dev.rebias.samples.Normalization;
+import java.util.List;
+
+/**
+ * The samples of a correction.
+ *
+ * @param correcting how many samples corrections come from
+ * @param heldOut how many others were held out
+ * @param distinct how many different ones are among those that corrections come from
+ * @param sha256 of the values of these, in order, as the network was given them; in hexadecimal
+ * @param normalization how stored values became values
+ * @param inputs what their values were like, for each FLOAT input
+ */
+public record SamplesUsed(
+        int correcting,
+        int heldOut,
+        int distinct,
+        String sha256,
+        Normalization normalization,
+        List<InputSurvey> inputs) {
+    public SamplesUsed {
+        inputs = List.copyOf(inputs);
+    }
+}

@@ -1,0 +1,50 @@
+package dev.rebias.cli;
+
+import dev.rebias.error.Failure;
+import dev.rebias.error.RebiasException;
+import dev.rebias.report.RunReport;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.DigestInputStream;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+
+/** The files of a run, with their hashes. */
+final class FilesRead {
+    private static final int CHUNK = 1 << 16;
+
+    private FilesRead() {}
+
+    static List<RunReport.FileRead> of(ModelPair pair, Path samples) {
+        List<RunReport.FileRead> all = new ArrayList<>();
+        pair.files().forEach(f -> all.add(new RunReport.FileRead("model", f.toString(), hash(f))));
+        all.add(new RunReport.FileRead("samples", samples.toString(), hash(samples)));
+        return all;
+    }
+
+    /** SHA-256 of a file; empty for a folder, whose samples' values have a hash of their own. */
+    private static Optional<String> hash(Path file) {
+        if (Files.isDirectory(file)) {
+            return Optional.empty();
+        }
+        try (InputStream in = Files.newInputStream(file)) {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            DigestInputStream hashed = new DigestInputStream(in, digest);
+            byte[] chunk = new byte[CHUNK];
+            while (hashed.read(chunk) >= 0) {
+                // Reading is all it takes.
+            }
+            return Optional.of(HexFormat.of().formatHex(digest.digest()));
+        } catch (IOException e) {
+            throw new RebiasException("cannot read '" + file + "': " + Failure.reason(e), e);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java has SHA-256", e);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+package dev.rebias.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import ai.onnx.proto.OnnxMl.ModelProto;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.rebias.model.OnnxModel;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What a user is told of a correction's worth and of the samples, and what is refused; from the command line. */
+final class EvidenceCommandsTest {
+    private static final String[] NORMALIZATION = {"--scale", "255", "--mean", "0.2860", "--std", "0.3530"};
+
+    @TempDir
+    Path folder;
+
+    private Path corrected;
+    private Path report;
+
+    @BeforeEach
+    void name() {
+        corrected = folder.resolve("c.onnx");
+        report = folder.resolve("r.json");
+    }
+
+    private static String run(int exitCode, String... arguments) {
+        ByteArrayOutputStream said = new ByteArrayOutputStream();
+        PrintStream out = System.out;
+        PrintStream err = System.err;
+        PrintStream both = new PrintStream(said, true, StandardCharsets.UTF_8);
+        System.setOut(both);
+        System.setErr(both);
+        try {
+            assertThat(Main.run(arguments))
+                    .as(() -> said.toString(StandardCharsets.UTF_8))
+                    .isEqualTo(exitCode);
+        } finally {
+            System.setOut(out);
+            System.setErr(err);
+        }
+        return said.toString(StandardCharsets.UTF_8);
+    }
+
+    private String correct(int exitCode, Path quantized, String... more) {
+        List<String> arguments = new ArrayList<>(List.of(
+                "correct",
+                "--float",
+                "examples/fashion/float.onnx",
+                "--quantized",
+                quantized.toString(),
+                "--samples",
+                "examples/fashion/calibration.npz",
+                "--device",
+                "cpu",
+                "--output",
+                corrected.toString(),
+                "--report",
+                report.toString()));
+        arguments.addAll(List.of(more));
+        return run(exitCode, arguments.toArray(String[]::new));
+    }
+
+    private String correct(int exitCode, String... more) {
+        String[] all = Arrays.copyOf(NORMALIZATION, NORMALIZATION.length + more.length);
+        System.arraycopy(more, 0, all, NORMALIZATION.length, more.length);
+        return correct(exitCode, Path.of("examples/fashion/w3a8.onnx"), all);
+    }
+
+    private JsonNode read() throws IOException {
+        return new ObjectMapper().readTree(report.toFile());
+    }
+
+    @Test
+    void bothReferencesAreToldOfAndTheBetterIsWritten() throws IOException {
+        String said = correct(0, "--reference", "auto", "--limit", "64", "--verify");
+        assertThat(said)
+                .contains(
+                        "verdict: better: ",
+                        "13 held-out samples",
+                        "and is kept",
+                        "verified: 17 layers compared",
+                        "wrote ");
+        JsonNode json = read();
+        assertThat(json.get("trials")).hasSize(2);
+        assertThat(json.get("samplesUsed").get("heldOut").asInt()).isEqualTo(13);
+        assertThat(json.get("verdict").get("kind").asText()).isEqualTo("better");
+        assertThat(json.get("verification").get("passed").asBoolean()).isTrue();
+        assertThat(json.get("options").get("--reference").asText()).isEqualToIgnoringCase("auto");
+        assertThat(json.get("files")).hasSize(3);
+        double total = 0;
+        for (JsonNode phase : json.get("timings")) {
+            total += phase.asDouble();
+        }
+        double whole = json.get("timings").get("totalSeconds").asDouble();
+        assertThat(total - whole).isBetween(0.99 * whole, 1.01 * whole);
+    }
+
+    @Test
+    void undoGivesTheOriginalBackAfterOneCorrectionAndAfterTwo() throws IOException {
+        Path original = Path.of("examples/fashion/w3a8.onnx");
+        correct(0, "--limit", "16");
+        Path once = folder.resolve("once.onnx");
+        Files.move(corrected, once);
+        assertThat(run(
+                        0,
+                        "undo",
+                        once.toString(),
+                        "--output",
+                        folder.resolve("q.onnx").toString()))
+                .contains("undone: rebias ", "reference layer, 17 layers, 16 samples");
+        ModelProto wanted = OnnxModel.read(original).proto();
+        assertThat(OnnxModel.read(folder.resolve("q.onnx")).proto()).isEqualTo(wanted);
+        String[] again = Arrays.copyOf(NORMALIZATION, NORMALIZATION.length + 5);
+        System.arraycopy(
+                new String[] {"--limit", "16", "--reference", "network", "--force"}, 0, again, NORMALIZATION.length, 5);
+        assertThat(correct(0, once, again))
+                .contains("was corrected before (rebias ", "'undo' brings the first ones back");
+        run(
+                0,
+                "undo",
+                corrected.toString(),
+                "--output",
+                folder.resolve("q2.onnx").toString());
+        assertThat(OnnxModel.read(folder.resolve("q2.onnx")).proto()).isEqualTo(wanted);
+        assertThat(run(0, "inspect", "--float", "examples/fashion/float.onnx", "--quantized", corrected.toString()))
+                .contains(
+                        "corrected before: rebias ",
+                        "reference network",
+                        "'rebias undo' brings the original biases back");
+    }
+
+    @Test
+    void whatCannotBeUndoneSaysWhy() throws IOException {
+        correct(0, "--limit", "16", "--no-undo");
+        assertThat(run(
+                        4,
+                        "undo",
+                        corrected.toString(),
+                        "--output",
+                        folder.resolve("q.onnx").toString()))
+                .contains("made with --no-undo");
+        assertThat(run(
+                        4,
+                        "undo",
+                        "examples/fashion/w3a8.onnx",
+                        "--output",
+                        folder.resolve("q.onnx").toString()))
+                .contains("was not corrected by rebias");
+        correct(0, "--limit", "16", "--force");
+        OnnxModel written = OnnxModel.read(corrected);
+        ModelProto.Builder changed = written.proto().toBuilder();
+        changed.getGraphBuilder().getNodeBuilder(0).setDocString("another");
+        Files.write(corrected, changed.build().toByteArray());
+        assertThat(run(
+                        4,
+                        "undo",
+                        corrected.toString(),
+                        "--output",
+                        folder.resolve("q.onnx").toString()))
+                .contains("was changed since it was corrected");
+        assertThat(folder.resolve("q.onnx")).doesNotExist();
+    }
+
+    @Test
+    void equalRunsWriteEqualBytes() throws IOException {
+        correct(0, "--limit", "16");
+        byte[] first = Files.readAllBytes(corrected);
+        correct(0, "--limit", "16", "--force", "--batch-size", "5", "--verify-samples", "all");
+        assertThat(Files.readAllBytes(corrected)).isEqualTo(first);
+    }
+
+    @Test
+    void aRequirementThatDoesNotHoldExitsWith5AndWritesNothing() throws IOException {
+        assertThat(correct(5, "--limit", "200", "--require-agreement", "1"))
+                .contains("is not written: --require-agreement 1 does not hold: ");
+        assertThat(corrected).doesNotExist();
+        assertThat(read().get("verdict").get("kind").asText()).isEqualTo("missed");
+        assertThat(correct(5, "--limit", "16", "--require-sqnr-gain", "60", "--force"))
+                .contains("--require-sqnr-gain 60 does not hold: ");
+        assertThat(correct(5, "--limit", "16", "--require-sqnr-gain", "0", "--no-outcome", "--force"))
+                .contains("not known: no output was compared");
+        String said = correct(
+                0,
+                "--limit",
+                "32",
+                "--require-sqnr-gain",
+                "0.1",
+                "--require-agreement",
+                "0.1",
+                "--max-layer-mse-increase",
+                "0",
+                "--force");
+        assertThat(said).contains("--max-layer-mse-increase 0 holds: ");
+        assertThat(correct(2, "--require-agreement", "1.5", "--force")).contains("it is a share, from 0 to 1");
+    }
+
+    @Test
+    void anExistingOutputIsSkippedWhereThatIsAskedFor() throws IOException {
+        Files.writeString(corrected, "mine");
+        assertThat(correct(0, "--skip-existing")).contains("exists, and is left as it is");
+        assertThat(Files.readString(corrected)).isEqualTo("mine");
+        assertThat(correct(2)).contains("exists already");
+    }
+
+    @Test
+    void aForgottenScaleIsRefusedAndTheMissingOptionNamed() throws IOException {
+        Path quantized = Path.of("examples/fashion/w3a8.onnx");
+        assertThat(correct(4, quantized, "--mean", "0.2860", "--std", "0.3530"))
+                .contains(
+                        "these are not the model's samples",
+                        "beyond that",
+                        "likeliest --scale 255 is missing",
+                        "--force");
+        assertThat(corrected).doesNotExist();
+        assertThat(read().get("error").get("exitCode").asInt()).isEqualTo(4);
+        Files.delete(report);
+        assertThat(correct(
+                        4,
+                        quantized,
+                        "--scale",
+                        "65025",
+                        
+                        "--mean",
+                        "0.2860",
+                        "--std",
+                        "0.3530"))
+                .contains("these are not the model's samples", "of which they use 0 %");
+    }
+
+    @Test
+    void aDoubledMeanIsNamed() {
+        String said = correct(
+                0,
+                Path.of("examples/fashion/w3a8.onnx"),
+                "--scale",
+                "255",
+                "--mean",
+                "0.5720",
+                "--std",
+                "0.3530",
+                "--limit",
+                "32",
+                "--force");
+        assertThat(said)
+                .contains("warning: the samples for input 'input' run from -1.62", "likeliest --mean was doubled");
+    }
+
+    @Test
+    void rightSamplesGetNoWarning() {
+        assertThat(correct(0, "--limit", "32")).doesNotContain("warning:");
+    }
+
+    @Test
+    void measuringWritesNoModelAndSaysWhatIsThere() throws IOException {
+        List<String> arguments = new ArrayList<>(List.of(
+                "measure",
+                "--float",
+                "examples/fashion/float.onnx",
+                "--quantized",
+                "examples/fashion/w3a8.onnx",
+                "--samples",
+                "examples/fashion/calibration.npz",
+                "--device",
+                "cpu",
+                "--limit",
+                "32",
+                "--report",
+                report.toString()));
+        arguments.addAll(List.of(NORMALIZATION));
+        assertThat(run(0, arguments.toArray(String[]::new)))
+                .contains("verdict: measured, nothing corrected", "0 of 17 layers");
+        JsonNode json = read();
+        assertThat(json.get("command").asText()).isEqualTo("measure");
+        assertThat(json.get("layers").get(3).get("status").asText()).isEqualTo("left");
+        assertThat(json.get("layers").get(3).get("mseBefore").asDouble())
+                .isPositive()
+                .isEqualTo(json.get("layers").get(3).get("mseAfter").asDouble());
+        arguments.addAll(List.of("--require-agreement", "1", "--force"));
+        assertThat(run(5, arguments.toArray(String[]::new))).contains("does not pass: --require-agreement 1");
+    }
+
+    @Test
+    void anyModelsAreComparedWithAndWithoutLabels() {
+        List<String> arguments = new ArrayList<>(List.of(
+                "compare",
+                "--float",
+                "examples/fashion/float.onnx",
+                "examples/fashion/w3a8.onnx",
+                "examples/fashion/float.onnx",
+                "--limit",
+                "20"));
+        arguments.addAll(List.of(NORMALIZATION));
+        List<String> labelled = new ArrayList<>(arguments);
+        labelled.addAll(List.of("--samples", "examples/fashion/test.npz"));
+        assertThat(run(0, labelled.toArray(String[]::new)))
+                .contains(
+                        " 88.80 % of 2000 right",
+                        " 93.00 % of 2000 right", "logits: SQNR inf dB, cosine 1.0000", "20 samples");
+        List<String> without = new ArrayList<>(arguments);
+        without.addAll(List.of("--samples", "examples/fashion/calibration.npz"));
+        assertThat(run(0, without.toArray(String[]::new)))
+                .contains("logits: SQNR")
+                .doesNotContain("right");
+        assertThat(run(2, "compare", "examples/fashion/w3a8.onnx", "--samples", "examples/fashion/calibration.npz"))
+                .contains("holds no labels, and there is no float model to compare with");
+    }
+}
