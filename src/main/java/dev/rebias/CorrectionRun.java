@@ -1,11 +1,11 @@
 package dev.rebias;
 
 import dev.rebias.device.Device;
-import dev.rebias.measure.Moments;
 import dev.rebias.device.Transfers;
 import dev.rebias.error.OutOfDeviceMemoryException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.measure.Moments;
 import dev.rebias.model.BiasWriter;
 import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;

@@ -1,7 +1,7 @@
 package dev.rebias;
 
-import dev.rebias.measure.Moments;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.measure.Moments;
 import dev.rebias.model.LayerPair;
 import dev.rebias.op.BiasGrid;
 import dev.rebias.sweep.CorrectionRule;

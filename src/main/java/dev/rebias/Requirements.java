@@ -51,7 +51,8 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
         public String toString() {
             String reached = measured.map(m -> String.format(Locale.ROOT, "%.4g", m) + " at '" + where + "'")
                     .orElse("not known: " + where);
-            return name + " " + new DecimalFormat("0.####", DecimalFormatSymbols.getInstance(Locale.ROOT)).format(wanted)
+            return name + " "
+                    + new DecimalFormat("0.####", DecimalFormatSymbols.getInstance(Locale.ROOT)).format(wanted)
                     + (held ? " holds: " : " does not hold: ") + reached;
         }
     }

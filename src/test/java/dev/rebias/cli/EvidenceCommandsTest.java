@@ -226,16 +226,7 @@ final class EvidenceCommandsTest {
         assertThat(corrected).doesNotExist();
         assertThat(read().get("error").get("exitCode").asInt()).isEqualTo(4);
         Files.delete(report);
-        assertThat(correct(
-                        4,
-                        quantized,
-                        "--scale",
-                        "65025",
-                        
-                        "--mean",
-                        "0.2860",
-                        "--std",
-                        "0.3530"))
+        assertThat(correct(4, quantized, "--scale", "65025", "--mean", "0.2860", "--std", "0.3530"))
                 .contains("these are not the model's samples", "of which they use 0 %");
     }
 
