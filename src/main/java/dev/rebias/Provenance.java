@@ -28,7 +28,7 @@ import java.util.Optional;
  * @param std what was divided by then
  * @param gate {@code none}, {@code layer} or {@code channel}
  * @param shrunk whether corrections were made smaller by what is noise in them
- * @param layers how many layers were corrected
+ * @param correctedLayers how many layers were corrected
  */
 public record Provenance(
         String version,
@@ -42,7 +42,7 @@ public record Provenance(
         List<Double> std,
         String gate,
         boolean shrunk,
-        int layers) {
+        int correctedLayers) {
     private static final ObjectMapper MAPPER = new ObjectMapper();
 
     public Provenance {
@@ -96,7 +96,7 @@ public record Provenance(
                         numbers(json.path("std")),
                         json.path("gate").asText("none"),
                         json.path("shrunk").asBoolean(),
-                        json.path("layers").asInt());
+                        json.path("correctedLayers").asInt());
             } catch (JsonProcessingException e) {
                 throw new UnsupportedException(
                         "what the metadata of '" + model.name()
@@ -130,7 +130,7 @@ public record Provenance(
         std.forEach(stds::add);
         root.put("gate", gate);
         root.put("shrunk", shrunk);
-        root.put("layers", layers);
+        root.put("correctedLayers", correctedLayers);
         try {
             return MAPPER.writeValueAsString(root);
         } catch (JsonProcessingException e) {
@@ -142,7 +142,7 @@ public record Provenance(
     @Override
     public String toString() {
         return "rebias " + version + ", reference " + reference + (chosen ? " (the better of both)" : "") + ", "
-                + layers + (layers == 1 ? " layer" : " layers") + ", " + samples
+                + correctedLayers + (correctedLayers == 1 ? " layer" : " layers") + ", " + samples
                 + (samples == 1 ? " sample" : " samples") + (heldOut > 0 ? " and " + heldOut + " held out" : "")
                 + " (sha256 " + sha256.substring(0, Math.min(12, sha256.length())) + "), scale " + scale + ", mean "
                 + mean + ", std " + std + (gate.equals("none") ? "" : ", gate " + gate) + (shrunk ? ", shrunk" : "");
