@@ -246,7 +246,7 @@ public final class BiasCorrection {
     private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
         Reference reference = planned(options);
         Plan plan = plan(layers(options, reference), device, options, reference, bound.shapes() == 1);
-        int wanted = options.batchSize().orElse(device.usualBatchSize());
+        int wanted = options.batchSize().orElse(device.batches().usual());
         try (Sweep sweep = sweep(
                 plan, device, options.toBuilder().memoryLimit(Long.MAX_VALUE).build())) {
             return sweep.footprint(bound, batching(bound, wanted).size(plan, device, count));
@@ -368,7 +368,7 @@ public final class BiasCorrection {
         List<BiasGrid> grids =
                 plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
         boolean limited = options.memoryLimit() < Long.MAX_VALUE;
-        long limit = limited ? options.memoryLimit() : device.waitingBytes();
+        long limit = limited ? options.memoryLimit() : device.memory().usualLimit();
         return new Sweep(plan, device, grids, perChannel, limit, rule);
     }
 }

@@ -238,7 +238,13 @@ final class CorrectionRun {
                         sweep.profile(),
                         seconds,
                         new SweepWarnings(owner, options, batching)
-                                .of(reference, layers, own, usual, batchSize, device.memory().peak()));
+                                .of(
+                                        reference,
+                                        layers,
+                                        own,
+                                        usual,
+                                        batchSize,
+                                        device.memory().peak()));
             } catch (OutOfDeviceMemoryException e) {
                 if (!free || batchSize == 1) {
                     throw e;
