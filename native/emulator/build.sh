@@ -31,7 +31,7 @@ flags+=("-DEMULATOR_VERSION=$((version % 1000000))")
 compile() {
     g++ "${flags[@]}" -c "$here/$1.cpp" -o "$objects/$1.o"
 }
-printf '%s\n' report work memory streams blocks cudnn_convolution cudnn_support driver runtime nvrtc cublas cudnn_graph cudnn_ops cudnn_cnn |
+printf '%s\n' report work memory streams blocks cudnn_convolution cudnn_support driver runtime nvrtc cublas cublas_lt cudnn_graph cudnn_ops cudnn_cnn |
     xargs -P 2 -I{} bash -c "$(declare -p flags here objects); $(declare -f compile); compile {}"
 
 # What the stand-ins share is one library, so that they are one device.
@@ -53,7 +53,7 @@ library libcudnn_graph.so.9 "$objects/cudnn_graph.o"
 library libcudnn_ops.so.9 "$objects/cudnn_ops.o"
 library libcudnn_cnn.so.9 "$objects/cudnn_cnn.o"
 library libcudnn_adv.so.9
-library libcublasLt.so.13
+library libcublasLt.so.13 "$objects/cublas_lt.o"
 # Nothing in these is called; but the presets, or cuDNN itself, load them, and would find a toolkit's if they were missing here.
 for name in libcudnn.so.9 libcudnn_{engines_precompiled,engines_runtime_compiled,engines_tensor_ir,heuristic}.so.9 libnvrtc-builtins.so.13.1; do
     library "$name"

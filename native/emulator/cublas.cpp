@@ -3,15 +3,12 @@
 #include <cstring>
 #include <vector>
 
-#include "emulator.h"
+#include "cublas.h"
 
 using namespace emulator;
 
 namespace {
 
-constexpr int NOT_INITIALISED = 1;
-constexpr int INVALID = 7;
-constexpr int EXECUTION_FAILED = 13;
 constexpr int TF32_TENSOR_OP_MATH = 3;
 
 struct Handle {
@@ -39,18 +36,18 @@ struct Matrix {
 
 int product(Handle* handle, const char* function, int transpose_a, int transpose_b, int m, int n, int k, const float* alpha, Matrix a, Matrix b,
             const float* beta, float* c, int ldc, int64_t stride_c, int batches) {
-    if (!alive(handle, "cuBLAS handle", function)) return NOT_INITIALISED;
+    if (!alive(handle, "cuBLAS handle", function)) return CUBLAS_NOT_INITIALIZED;
     a.transposed = transpose_a != 0;
     b.transposed = transpose_b != 0;
     bool fits = m >= 0 && n >= 0 && k >= 0 && batches >= 0 && ldc >= std::max(1, m) && a.leading >= std::max(1, a.transposed ? k : m) &&
                 b.leading >= std::max(1, b.transposed ? n : k);
     if (!fits) {
         violation(INVALID_VALUE, "%s: m %d, n %d, k %d do not fit leading dimensions %ld, %ld, %d", function, m, n, k, a.leading, b.leading, ldc);
-        return INVALID;
+        return CUBLAS_INVALID_VALUE;
     }
     if (!handle->stream || !alive(handle->stream, "stream", function)) {
         violation(INVALID_HANDLE, "%s: the handle has no stream of its own", function);
-        return EXECUTION_FAILED;
+        return CUBLAS_EXECUTION_FAILED;
     }
     if (m == 0 || n == 0 || batches == 0) return 0;
     float scale = *alpha;
@@ -94,23 +91,23 @@ int product(Handle* handle, const char* function, int transpose_a, int transpose
 
 }  // namespace
 
-#define ENTER(function)                                                \
-    std::lock_guard<std::recursive_mutex> guard(lock());               \
-    if (int ordered = called(#function, EXECUTION_FAILED)) return ordered; \
-    if (sticky() || !require_context(#function)) return EXECUTION_FAILED
-
-EXPORT const char* cublasGetStatusString(int status) {
+EXPORT const char* cublasGetStatusName(int status) {
     switch (status) {
         case 0: return "CUBLAS_STATUS_SUCCESS";
-        case NOT_INITIALISED: return "CUBLAS_STATUS_NOT_INITIALIZED";
-        case INVALID: return "CUBLAS_STATUS_INVALID_VALUE";
-        case EXECUTION_FAILED: return "CUBLAS_STATUS_EXECUTION_FAILED";
+        case CUBLAS_NOT_INITIALIZED: return "CUBLAS_STATUS_NOT_INITIALIZED";
+        case CUBLAS_INVALID_VALUE: return "CUBLAS_STATUS_INVALID_VALUE";
+        case CUBLAS_EXECUTION_FAILED: return "CUBLAS_STATUS_EXECUTION_FAILED";
+        case CUBLAS_NOT_SUPPORTED: return "CUBLAS_STATUS_NOT_SUPPORTED";
         default: return "CUBLAS_STATUS unknown";
     }
 }
 
+EXPORT const char* cublasGetStatusString(int status) {
+    return cublasGetStatusName(status);
+}
+
 EXPORT int cublasCreate_v2(Handle** handle) {
-    ENTER(cublasCreate_v2);
+    ENTER_CONTEXT(cublasCreate_v2);
     *handle = new Handle();
     born(*handle, "cuBLAS handle");
     return 0;
@@ -118,45 +115,45 @@ EXPORT int cublasCreate_v2(Handle** handle) {
 
 EXPORT int cublasDestroy_v2(Handle* handle) {
     std::lock_guard<std::recursive_mutex> guard(lock());
-    int ordered = called("cublasDestroy_v2", NOT_INITIALISED);
-    if (!require_context("cublasDestroy_v2")) return NOT_INITIALISED;
-    if (!died(handle, "cuBLAS handle", "cublasDestroy")) return NOT_INITIALISED;
+    int ordered = called("cublasDestroy_v2", CUBLAS_NOT_INITIALIZED);
+    if (!require_context("cublasDestroy_v2")) return CUBLAS_NOT_INITIALIZED;
+    if (!died(handle, "cuBLAS handle", "cublasDestroy")) return CUBLAS_NOT_INITIALIZED;
     delete handle;
     return ordered;
 }
 
 EXPORT int cublasGetProperty(int property, int* value) {
     std::lock_guard<std::recursive_mutex> guard(lock());
-    if (int ordered = called("cublasGetProperty", EXECUTION_FAILED)) return ordered;
+    if (int ordered = called("cublasGetProperty", CUBLAS_EXECUTION_FAILED)) return ordered;
     const int version[] = {13, 2, 0};
-    if (property < 0 || property > 2) return INVALID;
+    if (property < 0 || property > 2) return CUBLAS_INVALID_VALUE;
     *value = version[property];
     return 0;
 }
 
 EXPORT int cublasSetStream_v2(Handle* handle, Stream* stream) {
-    ENTER(cublasSetStream_v2);
-    if (!alive(handle, "cuBLAS handle", "cublasSetStream") || !alive(stream, "stream", "cublasSetStream")) return NOT_INITIALISED;
+    ENTER_CONTEXT(cublasSetStream_v2);
+    if (!alive(handle, "cuBLAS handle", "cublasSetStream") || !alive(stream, "stream", "cublasSetStream")) return CUBLAS_NOT_INITIALIZED;
     handle->stream = stream;
     return 0;
 }
 
 EXPORT int cublasSetMathMode(Handle* handle, int mode) {
-    ENTER(cublasSetMathMode);
-    if (!alive(handle, "cuBLAS handle", "cublasSetMathMode")) return NOT_INITIALISED;
+    ENTER_CONTEXT(cublasSetMathMode);
+    if (!alive(handle, "cuBLAS handle", "cublasSetMathMode")) return CUBLAS_NOT_INITIALIZED;
     handle->math = mode;
     return 0;
 }
 
 EXPORT int cublasSgemm_v2(Handle* handle, int ta, int tb, int m, int n, int k, const float* alpha, const float* a, int lda, const float* b, int ldb,
                           const float* beta, float* c, int ldc) {
-    ENTER(cublasSgemm_v2);
+    ENTER_CONTEXT(cublasSgemm_v2);
     return product(handle, "cublasSgemm", ta, tb, m, n, k, alpha, {a, false, lda, 0}, {b, false, ldb, 0}, beta, c, ldc, 0, 1);
 }
 
 EXPORT int cublasSgemmStridedBatched(Handle* handle, int ta, int tb, int m, int n, int k, const float* alpha, const float* a, int lda, int64_t stride_a,
                                      const float* b, int ldb, int64_t stride_b, const float* beta, float* c, int ldc, int64_t stride_c, int batches) {
-    ENTER(cublasSgemmStridedBatched);
+    ENTER_CONTEXT(cublasSgemmStridedBatched);
     return product(handle, "cublasSgemmStridedBatched", ta, tb, m, n, k, alpha, {a, false, lda, stride_a}, {b, false, ldb, stride_b}, beta, c, ldc,
                    stride_c, batches);
 }

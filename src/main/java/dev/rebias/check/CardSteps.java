@@ -12,6 +12,7 @@ import dev.rebias.device.cuda.KernelTimes;
 import dev.rebias.device.cuda.LibraryProbe;
 import dev.rebias.device.cuda.MappedLibraries;
 import dev.rebias.device.cuda.MomentsSpeed;
+import dev.rebias.device.cuda.ProbeRow;
 import dev.rebias.device.cuda.SelfTest;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.model.OnnxModel;
@@ -164,7 +165,7 @@ public final class CardSteps {
                         + CudaLibraries.versions().entrySet().stream()
                                 .map(e -> e.getKey() + " " + e.getValue())
                                 .collect(Collectors.joining(", ")),
-                String.join("\t", LibraryProbe.COLUMNS));
+                String.join("\t", ProbeRow.COLUMNS));
         Set<String> done = new HashSet<>();
         if (Files.exists(table)
                 && Files.readAllLines(table).stream()
@@ -180,7 +181,7 @@ public final class CardSteps {
             Files.readAllLines(table).stream()
                     .skip(head.size())
                     .map(l -> l.split("\t", -1))
-                    .filter(c -> c.length == LibraryProbe.COLUMNS.size())
+                    .filter(c -> c.length == ProbeRow.COLUMNS.size())
                     .map(c -> String.join("\t", List.of(c).subList(0, 6)))
                     .forEach(done::add);
         } else {

@@ -1,6 +1,7 @@
 package dev.rebias.check;
 
 import dev.rebias.device.cuda.LibraryProbe;
+import dev.rebias.device.cuda.ProbeRow;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -37,7 +38,7 @@ final class SupportTable {
     /**
      * The table's lines.
      *
-     * @param rows the cells of the probe's rows, as {@link LibraryProbe#COLUMNS} names them
+     * @param rows the cells of the probe's rows, as {@link ProbeRow#COLUMNS} names them
      * @param origin where they come from, for the table's first line
      */
     static List<String> lines(List<String[]> rows, String origin) {

@@ -2,36 +2,25 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.device.Resources;
 import dev.rebias.tensor.ElementType;
-import dev.rebias.tensor.HostTensor;
-import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Random;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.bytedeco.cuda.cudnn.cudnnConvolutionStruct;
 import org.bytedeco.cuda.cudnn.cudnnFilterStruct;
 import org.bytedeco.cuda.cudnn.cudnnTensorStruct;
-import org.bytedeco.cuda.global.cublas;
-import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.cuda.global.cudnn;
-import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
 /**
- * Asks cuDNN and cuBLAS of a card for every kind of convolution and product by every algorithm, and looks at what comes back. The descriptors are cuDNN's
- * older interface, as in {@link ConvolutionDescriptors}.
+ * Asks a card's cuDNN for every kind of convolution by every algorithm, its cuBLAS and cuBLASLt for products, and looks at what comes back. The descriptors are
+ * cuDNN's older interface, as in {@link ConvolutionDescriptors}.
  */
 @SuppressWarnings("deprecation")
 public final class LibraryProbe implements AutoCloseable {
-    /** As the table's head names them. */
-    public static final List<String> COLUMNS =
-            List.of("library", "kind", "direction", "algorithm", "math", "batch", "status", "ms", "exact", "same_bits");
-
     private static final List<String> FORWARD = List.of(
             "IMPLICIT_GEMM",
             "IMPLICIT_PRECOMP_GEMM",
@@ -62,57 +51,15 @@ public final class LibraryProbe implements AutoCloseable {
         }
     }
 
-    /**
-     * One line of the table.
-     *
-     * @param kind what is special about the convolution or the product
-     * @param direction {@code forward}, {@code backward}, {@code product}
-     * @param status what the library answered: {@code SUCCESS}, or its name of the refusal
-     * @param milliseconds of one call; empty if it was refused
-     * @param exact whether sums of 8-bit integers are exact
-     * @param sameBits whether a sample's values are those that it has alone, in the first row and the last, bit for bit
-     */
-    public record Row(
-            String library,
-            String kind,
-            String direction,
-            String algorithm,
-            String math,
-            int batch,
-            String status,
-            Optional<Double> milliseconds,
-            Optional<Boolean> exact,
-            Optional<Boolean> sameBits) {
-        /** What it is, without what came out. */
-        public String key() {
-            return String.join("\t", library, kind, direction, algorithm, math, Integer.toString(batch));
-        }
-
-        /** As a line of the table. */
-        public String line() {
-            return String.join(
-                    "\t",
-                    key(),
-                    status,
-                    milliseconds.map(m -> String.format(Locale.ROOT, "%.4f", m)).orElse("-"),
-                    exact.map(LibraryProbe::yes).orElse("-"),
-                    sameBits.map(LibraryProbe::yes).orElse("-"));
-        }
-    }
-
     /** The algorithms of a direction, in the order of cuDNN's numbers. */
     public static List<String> algorithms(String direction) {
         return direction.equals("backward") ? BACKWARD : FORWARD;
     }
 
-    private static String yes(boolean b) {
-        return b ? "yes" : "no";
-    }
-
     private final CudaContext context;
     private final boolean emulated;
     private final Predicate<String> wanted;
-    private final Consumer<Row> rows;
+    private final Consumer<ProbeRow> rows;
     /** What one sample alone gave, by what was asked. */
     private final Map<String, float[]> alone = new HashMap<>();
     /** What the integers of each convolution give, which do not depend on the algorithm. */
@@ -124,7 +71,7 @@ public final class LibraryProbe implements AutoCloseable {
      * @param wanted told each row's key just before it is tried; false passes it over
      * @param rows gets the rows as they come
      */
-    public LibraryProbe(int ordinal, Predicate<String> wanted, Consumer<Row> rows) {
+    public LibraryProbe(int ordinal, Predicate<String> wanted, Consumer<ProbeRow> rows) {
         CudaCards.Card card = CudaCards.require(ordinal);
         this.emulated = card.emulated();
         this.context = new CudaContext(card);
@@ -144,43 +91,22 @@ public final class LibraryProbe implements AutoCloseable {
                 }
             }
         }
-        for (int batch : batches) {
-            product("FMA", cublas.CUBLAS_DEFAULT_MATH, batch);
-        }
-        // The emulator takes TF32 for a mistake, and has no products of bytes.
-        if (!emulated) {
-            for (int batch : batches) {
-                product("TF32", cublas.CUBLAS_TF32_TENSOR_OP_MATH, batch);
-            }
-            for (int batch : batches) {
-                byteProduct(batch);
-            }
-        }
+        new ProductProbe(context, emulated, wanted, rows).run(batches);
     }
 
     private record Outcome(int status, String stage, float[] first, float[] last, double milliseconds) {}
 
     private void convolution(ProbeCase one, String name, int algorithm, Arithmetic arithmetic, int batch) {
-        Row asked = new Row(
-                "cudnn",
-                one.kind(),
-                one.direction(),
-                name,
-                arithmetic.name(),
-                batch,
-                "",
-                Optional.empty(),
-                Optional.empty(),
-                Optional.empty());
+        ProbeRow asked = ProbeRow.asked("cudnn", one.kind(), one.direction(), name, arithmetic.name(), batch);
         if (!wanted.test(asked.key())) {
             return;
         }
         Random random = new Random(5);
-        float[] integers = integers(random, one.transposed() ? one.yElements() : one.xElements(), LARGEST);
-        float[] integerWeights = integers(random, one.weights(), LARGEST_WEIGHT);
+        float[] integers = ProbeData.integers(random, one.transposed() ? one.yElements() : one.xElements(), LARGEST);
+        float[] integerWeights = ProbeData.integers(random, one.weights(), LARGEST_WEIGHT);
         Outcome exact = call(one, algorithm, arithmetic, batch, integers, integerWeights);
         if (exact.status() != cudnn.CUDNN_STATUS_SUCCESS) {
-            rows.accept(refused(asked, status(exact.status())));
+            rows.accept(asked.refused(status(exact.status())));
             return;
         }
         double[] expected = sums.computeIfAbsent(one, c -> c.expected(integers, integerWeights));
@@ -197,63 +123,19 @@ public final class LibraryProbe implements AutoCloseable {
                     algorithm,
                     arithmetic,
                     batch,
-                    reals(random, integers.length),
-                    reals(random, integerWeights.length));
+                    ProbeData.reals(random, integers.length),
+                    ProbeData.reals(random, integerWeights.length));
             String key = asked.kind() + asked.direction() + name + arithmetic;
             if (real.status() == cudnn.CUDNN_STATUS_SUCCESS) {
                 float[] single = alone.computeIfAbsent(key, k -> real.first());
                 same = Arrays.equals(single, real.first()) && Arrays.equals(single, real.last());
             }
         }
-        rows.accept(done(asked, exact.milliseconds(), isExact, same));
-    }
-
-    private static Row refused(Row asked, String status) {
-        return new Row(
-                asked.library(),
-                asked.kind(),
-                asked.direction(),
-                asked.algorithm(),
-                asked.math(),
-                asked.batch(),
-                status,
-                Optional.empty(),
-                Optional.empty(),
-                Optional.empty());
-    }
-
-    private static Row done(Row asked, double milliseconds, boolean exact, boolean same) {
-        return new Row(
-                asked.library(),
-                asked.kind(),
-                asked.direction(),
-                asked.algorithm(),
-                asked.math(),
-                asked.batch(),
-                "SUCCESS",
-                Optional.of(milliseconds),
-                Optional.of(exact),
-                Optional.of(same));
+        rows.accept(asked.done(exact.milliseconds(), isExact, same));
     }
 
     private static String status(int code) {
         return cudnn.cudnnGetErrorString(code).getString().replace("CUDNN_STATUS_", "");
-    }
-
-    private static float[] integers(Random random, int n, int largest) {
-        float[] values = new float[n];
-        for (int i = 0; i < n; i++) {
-            values[i] = random.nextInt(2 * largest + 1) - largest;
-        }
-        return values;
-    }
-
-    private static float[] reals(Random random, int n) {
-        float[] values = new float[n];
-        for (int i = 0; i < n; i++) {
-            values[i] = (float) random.nextGaussian();
-        }
-        return values;
     }
 
     /** One sample, {@code batch} times, through one algorithm. */
@@ -265,9 +147,10 @@ public final class LibraryProbe implements AutoCloseable {
         int resultChannels = one.transposed() ? one.channels() : one.filters();
         int results = one.transposed() ? one.xElements() : one.yElements();
         try (Resources owned = new Resources();
-                DeviceTensor data =
-                        upload(bytes ? last(sample, dataChannels, ProbeCase.product(inner)) : sample, batch, bytes);
-                DeviceTensor weights = upload(
+                DeviceTensor data = ProbeData.upload(
+                        context, bytes ? last(sample, dataChannels, ProbeCase.product(inner)) : sample, batch, bytes);
+                DeviceTensor weights = ProbeData.upload(
+                        context,
                         bytes
                                 ? last(w, one.channels() / one.groups(), ProbeCase.product(one.kernel()), one.filters())
                                 : w,
@@ -337,8 +220,8 @@ public final class LibraryProbe implements AutoCloseable {
                     }
                 }
                 Arrays.sort(times);
-                float[] first = part(result, 0, results);
-                float[] lastRow = part(result, (long) (batch - 1) * results, results);
+                float[] first = ProbeData.floats(context, result, 0, results);
+                float[] lastRow = ProbeData.floats(context, result, (long) (batch - 1) * results, results);
                 int spatial = ProbeCase.product(outer);
                 return new Outcome(
                         status,
@@ -369,30 +252,6 @@ public final class LibraryProbe implements AutoCloseable {
 
     private static float[] first(float[] values, int channels, int spatial) {
         return last(values, /* channels= */ spatial, /* spatial= */ channels);
-    }
-
-    private DeviceTensor upload(float[] sample, int batch, boolean bytes) {
-        if (!bytes) {
-            float[] all = new float[sample.length * batch];
-            for (int n = 0; n < batch; n++) {
-                System.arraycopy(sample, 0, all, n * sample.length, sample.length);
-            }
-            return context.upload(HostTensor.of(all, all.length));
-        }
-        HostTensor all = HostTensor.zeros(ElementType.INT8, (long) sample.length * batch);
-        ByteBuffer to = all.bytes();
-        for (int i = 0; i < sample.length * batch; i++) {
-            to.put(i, (byte) sample[i % sample.length]);
-        }
-        return context.upload(all);
-    }
-
-    private float[] part(DeviceTensor from, long offset, int n) {
-        float[] values = new float[n];
-        try (CudaContext.Returned back = context.bring(from.address() + offset * Float.BYTES, (long) n * Float.BYTES)) {
-            back.get().asFloatBuffer().get(values);
-        }
-        return values;
     }
 
     /** cuDNN's descriptors, whose statuses are what is asked for. */
@@ -455,161 +314,6 @@ public final class LibraryProbe implements AutoCloseable {
             strides[1] = last ? 1 : step;
             strides[0] = last ? step : step * dims[1];
             return cudnn.cudnnSetTensorNdDescriptor(t, type, dims.length, dims, strides);
-        }
-    }
-
-    /** y [batch, 96] = x [batch, 160] w, as rebias asks cuBLAS for it. */
-    private void product(String math, int mode, int batch) {
-        Row asked = new Row(
-                "cublas",
-                "matrix",
-                "product",
-                "default",
-                math,
-                batch,
-                "",
-                Optional.empty(),
-                Optional.empty(),
-                Optional.empty());
-        if (!wanted.test(asked.key())) {
-            return;
-        }
-        int in = 160;
-        int out = 96;
-        Random random = new Random(7);
-        float[] x = integers(random, in, LARGEST);
-        float[] w = integers(random, in * out, LARGEST_WEIGHT);
-        double[] expected = new double[out];
-        for (int o = 0; o < out; o++) {
-            for (int i = 0; i < in; i++) {
-                expected[o] += (double) x[i] * w[i * out + o];
-            }
-        }
-        Status.cublas(cublas.cublasSetMathMode(context.cublas(), mode), "cublasSetMathMode", math);
-        try {
-            Outcome integers = gemm(x, w, batch, in, out);
-            if (integers.status() != cublas.CUBLAS_STATUS_SUCCESS) {
-                rows.accept(refused(
-                        asked, cublas.cublasGetStatusString(integers.status()).getString()));
-                return;
-            }
-            boolean exact = true;
-            for (int o = 0; o < out; o++) {
-                exact &= integers.first()[o] == expected[o] && integers.last()[o] == expected[o];
-            }
-            Outcome real = gemm(reals(random, in), reals(random, in * out), batch, in, out);
-            float[] single = alone.computeIfAbsent("product" + math, k -> real.first());
-            rows.accept(done(
-                    asked,
-                    integers.milliseconds(),
-                    exact,
-                    Arrays.equals(single, real.first()) && Arrays.equals(single, real.last())));
-        } finally {
-            Status.cublas(
-                    cublas.cublasSetMathMode(context.cublas(), cublas.CUBLAS_DEFAULT_MATH), "cublasSetMathMode", "");
-        }
-    }
-
-    private Outcome gemm(float[] x, float[] w, int batch, int in, int out) {
-        try (DeviceTensor data = upload(x, batch, false);
-                DeviceTensor weights = upload(w, 1, false);
-                DeviceTensor y = DeviceTensor.allocate(context, ElementType.FLOAT, batch, out)) {
-            double[] times = new double[TIMED];
-            for (int i = -1; i < TIMED; i++) {
-                context.synchronise();
-                long start = System.nanoTime();
-                int status = cublas.cublasSgemm_v2(
-                        context.cublas(),
-                        cublas.CUBLAS_OP_N,
-                        cublas.CUBLAS_OP_N,
-                        out,
-                        batch,
-                        in,
-                        context.one(),
-                        new org.bytedeco.javacpp.FloatPointer(new Address(weights.address())),
-                        out,
-                        new org.bytedeco.javacpp.FloatPointer(new Address(data.address())),
-                        in,
-                        context.zero(),
-                        new org.bytedeco.javacpp.FloatPointer(new Address(y.address())),
-                        out);
-                if (status != cublas.CUBLAS_STATUS_SUCCESS) {
-                    return new Outcome(status, "call", new float[0], new float[0], 0);
-                }
-                context.synchronise();
-                times[Math.max(i, 0)] = (System.nanoTime() - start) / 1e6;
-            }
-            Arrays.sort(times);
-            return new Outcome(0, "call", part(y, 0, out), part(y, (long) (batch - 1) * out, out), times[TIMED / 2]);
-        }
-    }
-
-    /** int32 y [batch, 96] = int8 x [batch, 160] w: what integer layers would use. */
-    private void byteProduct(int batch) {
-        Row asked = new Row(
-                "cublas",
-                "matrix",
-                "product",
-                "GemmEx",
-                "INT8",
-                batch,
-                "",
-                Optional.empty(),
-                Optional.empty(),
-                Optional.empty());
-        if (!wanted.test(asked.key())) {
-            return;
-        }
-        int in = 160;
-        int out = 96;
-        Random random = new Random(9);
-        float[] x = integers(random, in, LARGEST);
-        float[] w = integers(random, in * out, LARGEST_WEIGHT);
-        try (DeviceTensor data = upload(x, batch, true);
-                DeviceTensor weights = upload(w, 1, true);
-                DeviceTensor y = DeviceTensor.allocate(context, ElementType.FLOAT, batch, out);
-                IntPointer one = new IntPointer(1);
-                IntPointer zero = new IntPointer(1)) {
-            one.put(1);
-            zero.put(0);
-            context.synchronise();
-            long start = System.nanoTime();
-            int status = cublas.cublasGemmEx(
-                    context.cublas(),
-                    cublas.CUBLAS_OP_N,
-                    cublas.CUBLAS_OP_N,
-                    out,
-                    batch,
-                    in,
-                    one,
-                    new Address(weights.address()),
-                    cudart.CUDA_R_8I,
-                    out,
-                    new Address(data.address()),
-                    cudart.CUDA_R_8I,
-                    in,
-                    zero,
-                    new Address(y.address()),
-                    cudart.CUDA_R_32I,
-                    out,
-                    cublas.CUBLAS_COMPUTE_32I,
-                    cublas.CUBLAS_GEMM_DEFAULT);
-            if (status != cublas.CUBLAS_STATUS_SUCCESS) {
-                rows.accept(refused(asked, cublas.cublasGetStatusString(status).getString()));
-                return;
-            }
-            context.synchronise();
-            double milliseconds = (System.nanoTime() - start) / 1e6;
-            boolean exact = true;
-            float[] raw = part(y, (long) (batch - 1) * out, out);
-            for (int o = 0; o < out; o++) {
-                long sum = 0;
-                for (int i = 0; i < in; i++) {
-                    sum += ((long) x[i]) * ((long) w[i * out + o]);
-                }
-                exact &= Float.floatToRawIntBits(raw[o]) == sum;
-            }
-            rows.accept(done(asked, milliseconds, exact, exact));
         }
     }
 
