@@ -198,6 +198,7 @@ final class BrokenKerasTest {
 
     private static void configurations(List<Case> cases) {
         cases.add(hdf5("not JSON", config(c -> c.substring(0, c.length() / 2)), "not JSON", "save the model again"));
+        cases.add(hdf5("more than JSON", config(c -> c + "]}"), "not JSON", "save the model again"));
         cases.add(hdf5("JSON of something else", config(c -> "{\"a\": [1, 2]}"), "no list config.layers", "version"));
         cases.add(hdf5(
                 "a list of layers without a model (Keras 1)",
