@@ -245,10 +245,13 @@ public final class BiasCorrection {
 
     private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
         Reference reference = planned(options);
-        Plan plan = plan(layers(options, reference), device, options, reference, bound.shapes() == 1);
+        List<LayerPair> layers = layers(options, reference);
+        WeightAdjustment weights = new WeightAdjustment(sites, layers, options);
+        Plan plan = plan(layers, device, options, reference, bound.shapes() == 1, weights);
         int wanted = options.batchSize().orElse(device.batches().usual());
-        try (Sweep sweep = sweep(
-                plan, device, options.toBuilder().memoryLimit(Long.MAX_VALUE).build())) {
+        CorrectionOptions unlimited =
+                options.toBuilder().memoryLimit(Long.MAX_VALUE).build();
+        try (Sweep sweep = sweep(plan, device, unlimited, options.perChannel(), Optional.empty(), weights)) {
             return sweep.footprint(bound, batching(bound, wanted).size(plan, device, count));
         }
     }
@@ -315,7 +318,9 @@ public final class BiasCorrection {
                     Arrays.stream(input.shape()).map(d -> d < 0 ? SOME_SIZE : d).toArray());
         }
         Reference reference = planned(options);
-        return plan(layers(options, reference), new Preferences() {}, options, reference, true)
+        List<LayerPair> layers = layers(options, reference);
+        WeightAdjustment weights = new WeightAdjustment(sites, layers, options);
+        return plan(layers, new Preferences() {}, options, reference, true, weights)
                 .upcoming(shapes);
     }
 
@@ -354,21 +359,31 @@ public final class BiasCorrection {
             Preferences device,
             CorrectionOptions options,
             Reference reference,
-            boolean oneSize) {
+            boolean oneSize,
+            WeightAdjustment weights) {
         return Planner.plan(
-                reference, options.errors(), device, floating, quantized, inputs.sameSamples(), layers, oneSize);
-    }
-
-    private Sweep sweep(Plan plan, Device device, CorrectionOptions options) {
-        return sweep(plan, device, options, options.perChannel(), Optional.empty());
+                reference,
+                options.errors(),
+                device,
+                floating,
+                quantized,
+                inputs.sameSamples(),
+                layers,
+                oneSize,
+                weights::of);
     }
 
     Sweep sweep(
-            Plan plan, Device device, CorrectionOptions options, boolean perChannel, Optional<CorrectionRule> rule) {
+            Plan plan,
+            Device device,
+            CorrectionOptions options,
+            boolean perChannel,
+            Optional<CorrectionRule> rule,
+            WeightAdjustment weights) {
         List<BiasGrid> grids =
                 plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
         boolean limited = options.memoryLimit() < Long.MAX_VALUE;
         long limit = limited ? options.memoryLimit() : device.memory().usualLimit();
-        return new Sweep(plan, device, grids, perChannel, limit, rule);
+        return new Sweep(plan, device, grids, perChannel, limit, rule, weights.grids(plan.layers()));
     }
 }

@@ -30,6 +30,8 @@ public final class CorrectionOptions {
     private final boolean shrink;
     private final boolean anySamples;
     private final boolean undo;
+    private final Adjustment adjust;
+    private final OptionalInt weightBits;
     private final long memoryLimit;
     private final SweepListener listener;
 
@@ -46,6 +48,8 @@ public final class CorrectionOptions {
         this.shrink = builder.shrink;
         this.anySamples = builder.anySamples;
         this.undo = builder.undo;
+        this.adjust = builder.adjust;
+        this.weightBits = builder.weightBits;
         this.memoryLimit = builder.memoryLimit;
         this.listener = builder.listener;
     }
@@ -75,6 +79,8 @@ public final class CorrectionOptions {
         builder.shrink = shrink;
         builder.anySamples = anySamples;
         builder.undo = undo;
+        builder.adjust = adjust;
+        builder.weightBits = weightBits;
         builder.memoryLimit = memoryLimit;
         builder.listener = listener;
         return builder;
@@ -83,6 +89,16 @@ public final class CorrectionOptions {
     /** Where y_f comes from; empty where both are tried, and the better is kept. */
     public Optional<Reference> reference() {
         return reference;
+    }
+
+    /** What is changed. */
+    public Adjustment adjust() {
+        return adjust;
+    }
+
+    /** How many bits weights have that are chosen anew; empty where it is as many as the layer's weights use. */
+    public OptionalInt weightBits() {
+        return weightBits;
     }
 
     /** The most samples per batch; empty where the device decides. */
@@ -117,13 +133,14 @@ public final class CorrectionOptions {
 
     /** The share of the samples that corrections do not come from; of few samples more are held out where nobody says how many. */
     public double holdout() {
-        return holdout.orElse(reference.isEmpty() || gate != Gate.NONE ? USUAL_HOLDOUT : 0);
+        return holdout.orElse(
+                reference.isEmpty() || gate != Gate.NONE || adjust == Adjustment.WEIGHTS ? USUAL_HOLDOUT : 0);
     }
 
     /** How many of so many samples are held out. */
     int heldOut(int samples) {
         long share = Math.round(holdout() * samples);
-        boolean usual = holdout.isEmpty() && share > 0;
+        boolean usual = holdout.isEmpty() && share > 0 && adjust == Adjustment.BIASES;
         return (int) Math.max(share, usual ? Math.min(LEAST_HELD_OUT, samples / 2) : 0);
     }
 
@@ -160,6 +177,8 @@ public final class CorrectionOptions {
     /** Makes options. Each setter says what its default is. */
     public static final class Builder {
         private Optional<Reference> reference = Optional.of(Reference.LAYER);
+        private Adjustment adjust = Adjustment.BIASES;
+        private OptionalInt weightBits = OptionalInt.empty();
         private OptionalInt batchSize = OptionalInt.empty();
         private String device = "auto";
         private Predicate<String> layers = name -> true;
@@ -185,6 +204,18 @@ public final class CorrectionOptions {
         /** Both references are tried, on the same samples, and the one is kept whose outputs are nearer to the float network's on samples that are held out. */
         public Builder bestReference() {
             this.reference = Optional.empty();
+            return this;
+        }
+
+        /** What is changed; default {@code BIASES}. */
+        public Builder adjust(Adjustment value) {
+            this.adjust = value;
+            return this;
+        }
+
+        /** How many bits weights have that are chosen anew, 2 to 16; default: the range from the least to the largest integer that a layer's weights use. */
+        public Builder weightBits(int value) {
+            this.weightBits = OptionalInt.of(value);
             return this;
         }
 
@@ -284,6 +315,18 @@ public final class CorrectionOptions {
             if (batchSize.isPresent() && batchSize.getAsInt() < 1) {
                 throw new UsageException(
                         "batch size " + batchSize.getAsInt() + " is not possible: it must be 1 or more");
+            }
+            if (weightBits.isPresent() && (weightBits.getAsInt() < 2 || weightBits.getAsInt() > 16)) {
+                throw new UsageException(
+                        "weights of " + weightBits.getAsInt() + " bits are not possible: they have 2 to 16");
+            }
+            if (weightBits.isPresent() && adjust == Adjustment.BIASES) {
+                throw new UsageException(
+                        "the bits of weights (--weight-bits) matter where weights are adjusted: add --adjust weights");
+            }
+            if (adjust == Adjustment.WEIGHTS && (shrink || gate != Gate.NONE)) {
+                throw new UsageException(
+                        "--shrink and --gate are about corrections of biases alone: give them, or --adjust weights, which looks at held-out samples by itself");
             }
             if (memoryLimit < 1) {
                 throw new UsageException(

@@ -74,6 +74,7 @@ final class CorrectionRun {
             List<LayerPair> layers,
             List<LayerMoments> moments,
             Optional<EvidenceRule> rule,
+            WeightAdjustment weights,
             SampleSurvey survey,
             OnnxModel corrected,
             int batchSize,
@@ -125,7 +126,7 @@ final class CorrectionRun {
         SamplesUsed used =
                 checks.used(kept.survey(), heldOut.map(BoundSamples::count).orElse(0));
         List<LayerResult> layers =
-                new LayerResults(owner, kept.layers(), kept.moments(), kept.rule(), correcting).all();
+                new LayerResults(owner, kept.layers(), kept.moments(), kept.rule(), kept.weights(), correcting).all();
         Optional<Provenance> provenance = correcting
                 ? Optional.of(Provenance.of(kept.reference(), options, used, (int)
                         layers.stream().filter(LayerResult::isCorrected).count()))
@@ -210,7 +211,8 @@ final class CorrectionRun {
             SampleChecks checks,
             Device device) {
         List<LayerPair> layers = layers(reference);
-        Plan plan = owner.plan(layers, device, options, reference, samples.shapes() == 1);
+        WeightAdjustment weights = new WeightAdjustment(owner.sites(), layers, options);
+        Plan plan = owner.plan(layers, device, options, reference, samples.shapes() == 1, weights);
         int usual = batching.size(plan, device, samples.count());
         boolean free = options.batchSize().isEmpty() && batching.fixed().isEmpty();
         long start = System.nanoTime();
@@ -220,7 +222,7 @@ final class CorrectionRun {
             Optional<EvidenceRule> rule = options.shrink() || options.gate() != Gate.NONE
                     ? Optional.of(new EvidenceRule(layers, options))
                     : Optional.empty();
-            try (Sweep sweep = owner.sweep(plan, device, options, perChannel(), rule(rule, layers))) {
+            try (Sweep sweep = owner.sweep(plan, device, options, perChannel(), rule(rule, layers), weights)) {
                 List<LayerMoments> moments =
                         sweep.run(samples.observed(survey), heldOut, batchSize, options.listener());
                 double seconds = (System.nanoTime() - start) / 1e9;
@@ -230,8 +232,9 @@ final class CorrectionRun {
                         layers,
                         moments,
                         rule,
+                        weights,
                         survey,
-                        corrected(layers, own),
+                        corrected(layers, moments, weights),
                         batchSize,
                         sweep.spilledBytes(),
                         device.memory().peak(),
@@ -268,17 +271,18 @@ final class CorrectionRun {
         return options.errors() && (options.perChannel() || decided);
     }
 
-    private OnnxModel corrected(List<LayerPair> layers, List<Moments> moments) {
+    private OnnxModel corrected(List<LayerPair> layers, List<LayerMoments> moments, WeightAdjustment weights) {
         Map<Layer, float[]> corrections = new LinkedHashMap<>();
         boolean ruled = options.shrink() || options.gate() != Gate.NONE;
         for (int i = 0; i < layers.size(); i++) {
-            float[] delta = moments.get(i).delta();
+            float[] delta = moments.get(i).moments().delta();
             if (correcting && !(ruled && LayerResults.isZero(delta))) {
                 corrections.put(layers.get(i).quantized(), delta);
             }
         }
         return correcting
-                ? owner.quantizedModel().corrected(BiasWriter.write(owner.sites(), corrections))
+                ? owner.quantizedModel()
+                        .corrected(weights.written(BiasWriter.write(owner.sites(), corrections), layers, moments))
                 : owner.quantizedModel();
     }
 

@@ -1,6 +1,7 @@
 package dev.rebias;
 
 import dev.rebias.measure.Moments;
+import dev.rebias.measure.WeightChoice;
 import java.util.List;
 import java.util.Optional;
 
@@ -18,6 +19,7 @@ import java.util.Optional;
  * @param moments its errors and its correction, unless it was skipped
  * @param heldOut what the correction does to its errors on the samples that were held out, if any were
  * @param givenUp the channels that were left as they were because their error on held-out samples would have risen
+ * @param weights what became of its weights; empty where weights were not to be adjusted, or the layer was not measured
  */
 public record LayerResult(
         String name,
@@ -29,10 +31,25 @@ public record LayerResult(
         Optional<String> reason,
         Optional<Moments> moments,
         Optional<Moments> heldOut,
-        List<Integer> givenUp) {
+        List<Integer> givenUp,
+        Optional<Weights> weights) {
     public LayerResult {
         givenUp = List.copyOf(givenUp);
     }
+
+    /**
+     * What became of a layer's weights.
+     *
+     * @param moved the share of them that are others than before, 0 to 1
+     * @param kept why they stay as they were; empty where they were chosen anew
+     * @param mseWithBias the mean squared error with the old weights and a correction of the bias alone, where it was measured
+     * @param heldOut what held-out samples say of the weights that were found, taken or not
+     */
+    public record Weights(
+            double moved,
+            Optional<String> kept,
+            Optional<Double> mseWithBias,
+            Optional<WeightChoice.HeldOut> heldOut) {}
 
     /** What was done with a layer. */
     public enum Status {

@@ -1,5 +1,6 @@
 package dev.rebias;
 
+import dev.rebias.measure.WeightChoice;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
@@ -18,6 +19,7 @@ import java.util.Optional;
  * @param layers those that were swept
  * @param moments what was measured of each
  * @param rule what decided about corrections, if anything did
+ * @param weights whose weights were chosen anew
  * @param correcting whether corrections were applied, or only measured
  */
 record LayerResults(
@@ -25,6 +27,7 @@ record LayerResults(
         List<LayerPair> layers,
         List<LayerMoments> moments,
         Optional<EvidenceRule> rule,
+        WeightAdjustment weights,
         boolean correcting) {
     static boolean isZero(float[] delta) {
         for (float d : delta) {
@@ -52,7 +55,8 @@ record LayerResults(
                     Optional.of(s.reason()),
                     Optional.empty(),
                     Optional.empty(),
-                    List.of()));
+                    List.of(),
+                    Optional.empty()));
         }
         results.sort(Comparator.comparing(r -> order.getOrDefault(r.output(), Integer.MAX_VALUE)));
         return results;
@@ -75,7 +79,23 @@ record LayerResults(
                 reason,
                 i < 0 ? Optional.empty() : Optional.of(moments.get(i).moments()),
                 i < 0 ? Optional.empty() : moments.get(i).heldOut(),
-                i < 0 ? List.of() : rule.map(r -> r.givenUp(i)).orElse(List.of()));
+                i < 0 ? List.of() : rule.map(r -> r.givenUp(i)).orElse(List.of()),
+                i < 0 ? Optional.empty() : weights(pair, moments.get(i).weights()));
+    }
+
+    /** What became of a layer's weights, where weights were to be chosen anew. */
+    private Optional<LayerResult.Weights> weights(LayerPair pair, Optional<WeightChoice> choice) {
+        return choice.map(c -> new LayerResult.Weights(
+                        c.moved(),
+                        c.adjusted()
+                                ? Optional.empty()
+                                : Optional.of("the ones that were found do not make its errors smaller"
+                                        + (c.heldOut().isPresent() ? " on held-out samples" : "")),
+                        Optional.of(c.mseWithBias()),
+                        c.heldOut()))
+                .or(() -> weights.obstacle(pair)
+                        .map(reason ->
+                                new LayerResult.Weights(0, Optional.of(reason), Optional.empty(), Optional.empty())));
     }
 
     private static String skipped(LayerPair pair) {

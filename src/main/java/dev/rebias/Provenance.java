@@ -28,6 +28,7 @@ import java.util.Optional;
  * @param std what was divided by then
  * @param gate {@code none}, {@code layer} or {@code channel}
  * @param shrunk whether corrections were made smaller by what is noise in them
+ * @param adjust {@code biases}, or {@code weights} where also weights were chosen anew
  * @param correctedLayers how many layers were corrected
  */
 public record Provenance(
@@ -42,6 +43,7 @@ public record Provenance(
         List<Double> std,
         String gate,
         boolean shrunk,
+        String adjust,
         int correctedLayers) {
     private static final ObjectMapper MAPPER = new ObjectMapper();
 
@@ -63,6 +65,7 @@ public record Provenance(
                 doubles(used.normalization().std()),
                 options.gate().name().toLowerCase(Locale.ROOT),
                 options.shrink(),
+                options.adjust().name().toLowerCase(Locale.ROOT),
                 layers);
     }
 
@@ -96,6 +99,7 @@ public record Provenance(
                         numbers(json.path("std")),
                         json.path("gate").asText("none"),
                         json.path("shrunk").asBoolean(),
+                        json.path("adjust").asText("biases"),
                         json.path("correctedLayers").asInt());
             } catch (JsonProcessingException e) {
                 throw new UnsupportedException(
@@ -130,6 +134,7 @@ public record Provenance(
         std.forEach(stds::add);
         root.put("gate", gate);
         root.put("shrunk", shrunk);
+        root.put("adjust", adjust);
         root.put("correctedLayers", correctedLayers);
         try {
             return MAPPER.writeValueAsString(root);
@@ -145,6 +150,7 @@ public record Provenance(
                 + correctedLayers + (correctedLayers == 1 ? " layer" : " layers") + ", " + samples
                 + (samples == 1 ? " sample" : " samples") + (heldOut > 0 ? " and " + heldOut + " held out" : "")
                 + " (sha256 " + sha256.substring(0, Math.min(12, sha256.length())) + "), scale " + scale + ", mean "
-                + mean + ", std " + std + (gate.equals("none") ? "" : ", gate " + gate) + (shrunk ? ", shrunk" : "");
+                + mean + ", std " + std + (gate.equals("none") ? "" : ", gate " + gate) + (shrunk ? ", shrunk" : "")
+                + (adjust.equals("biases") ? "" : ", weights too");
     }
 }

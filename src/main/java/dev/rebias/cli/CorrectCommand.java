@@ -1,7 +1,9 @@
 package dev.rebias.cli;
 
+import dev.rebias.Adjustment;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.error.PrintableText;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.samples.Samples;
 import dev.rebias.verify.Verification;
@@ -56,6 +58,9 @@ final class CorrectCommand implements Callable<Integer> {
 
     @Mixin
     private SampleOptions sampleOptions;
+
+    @Mixin
+    private AdjustOptions adjustment;
 
     @Mixin
     private EvidenceOptions evidence;
@@ -127,10 +132,16 @@ final class CorrectCommand implements Callable<Integer> {
                 .outcome(!noOutcome)
                 .memoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE));
         evidence.apply(builder);
+        adjustment.apply(builder);
         CorrectionOptions options = builder.build();
+        ModelPair models = pair.read(sweepOptions.reference(), force);
+        if (options.adjust() == Adjustment.WEIGHTS && models.keras().isPresent()) {
+            throw new UnsupportedException(
+                    "a Keras model quantises its weights on every call, with a scale that follows from them: its weights cannot be chosen anew (--adjust weights); adjust biases");
+        }
         CorrectionJob job = new CorrectionJob(
                 start,
-                pair.read(sweepOptions.reference(), force),
+                models,
                 samplesPath,
                 Optional.of(output),
                 reports,

@@ -49,6 +49,11 @@ public final class BiasSites {
         uses.merge(tensor, 1, Integer::sum);
     }
 
+    /** What messages call the model. */
+    public String name() {
+        return model.name();
+    }
+
     OnnxModel model() {
         return model;
     }

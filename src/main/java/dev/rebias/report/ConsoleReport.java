@@ -4,6 +4,7 @@ import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.error.PrintableText;
 import dev.rebias.measure.Moments;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
@@ -71,6 +72,7 @@ public final class ConsoleReport {
                 result.batchSize(),
                 result.device().kind(),
                 result.device().name()));
+        weights(result, out);
         result.sufficiency().ifPresent(s -> out.append(line("samples: %s", s.sentence())));
         out.append(line(
                 "at most %.1f MB of tensors at once%s; bytes to the device %d, back %d",
@@ -81,6 +83,51 @@ public final class ConsoleReport {
                                 .stripTrailing(),
                 result.transfers().hostToDeviceBytes(),
                 result.transfers().deviceToHostBytes()));
+    }
+
+    /** What became of the layers' weights, where these were to be chosen anew. */
+    private static void weights(CorrectionResult result, StringBuilder out) {
+        List<LayerResult> asked =
+                result.layers().stream().filter(l -> l.weights().isPresent()).toList();
+        if (asked.isEmpty()) {
+            return;
+        }
+        List<LayerResult> chosen = asked.stream()
+                .filter(l -> l.weights().orElseThrow().kept().isEmpty())
+                .toList();
+        out.append(line(
+                "weights: chosen anew in %d of %d layers, of which %.1f %% of the weights moved on average",
+                chosen.size(),
+                asked.size(),
+                100
+                        * chosen.stream()
+                                .mapToDouble(l -> l.weights().orElseThrow().moved())
+                                .average()
+                                .orElse(0)));
+        out.append(
+                line("%-" + NAME_WIDTH + "s %9s  %9s  %9s  %6s", "MSE of those", "before", "bias", "weights", "moved"));
+        for (LayerResult layer : chosen) {
+            LayerResult.Weights w = layer.weights().orElseThrow();
+            Optional<Moments.Errors> e = layer.moments().flatMap(Moments::errors);
+            out.append(line(
+                    "%-" + NAME_WIDTH + "s %9s  %9s  %9s  %5.1f%%",
+                    shortened(PrintableText.name(layer.name())),
+                    mse(e.map(Moments.Errors::mseBefore)),
+                    mse(w.mseWithBias()),
+                    mse(e.map(Moments.Errors::mseAfter)),
+                    100 * w.moved()));
+        }
+        for (LayerResult layer : asked) {
+            layer.weights()
+                    .orElseThrow()
+                    .kept()
+                    .ifPresent(reason -> out.append(
+                            line("layer '%s' keeps its weights: %s", PrintableText.name(layer.name()), reason)));
+        }
+    }
+
+    private static String mse(Optional<Double> value) {
+        return value.isPresent() ? line("%.3g", value.get()).strip() : "-";
     }
 
     private static String line(LayerResult layer) {

@@ -20,7 +20,10 @@ public final class CsvReport {
             "sqnrBefore",
             "sqnrAfter",
             "biasShare",
-            "maxAbsDelta");
+            "maxAbsDelta",
+            "weightsMoved",
+            "weightsKept",
+            "mseWithBias");
 
     private CsvReport() {}
 

@@ -11,6 +11,7 @@ import dev.rebias.Sufficiency;
 import dev.rebias.Version;
 import dev.rebias.error.RebiasException;
 import dev.rebias.measure.Moments;
+import dev.rebias.measure.WeightChoice;
 import dev.rebias.outcome.Outcome;
 import dev.rebias.samples.InputSurvey;
 import dev.rebias.verify.Verification;
@@ -148,7 +149,7 @@ public final class JsonReport {
         }
         ArrayNode kept = to.putArray("keptChannels");
         m.kept().forEach(kept::add);
-        if (perChannel) {
+        if (perChannel && m.perChannel().isPresent()) {
             ArrayNode errors = to.putArray("standardError");
             for (int c = 0; c < m.channels(); c++) {
                 m.standardError(c).ifPresentOrElse(errors::add, errors::addNull);
@@ -170,6 +171,13 @@ public final class JsonReport {
         put(to, "sqnrAfter", e.flatMap(x -> Decibels.sqnr(x.signalPower(), x.mseAfter())));
         put(to, "biasShare", e.map(Moments.Errors::biasShare));
         to.put("maxAbsDelta", m.maxAbsDelta());
+        layer.weights().ifPresent(w -> {
+            to.put("weightsMoved", w.moved());
+            to.put("weightsKept", w.kept().orElse(null));
+            put(to, "mseWithBias", w.mseWithBias());
+            put(to, "heldOutMseWithBias", w.heldOut().map(WeightChoice.HeldOut::mseWithBias));
+            put(to, "heldOutMseWithWeights", w.heldOut().map(WeightChoice.HeldOut::mseWithWeights));
+        });
     }
 
     private static void write(Outcome outcome, ObjectNode to) {
