@@ -82,6 +82,12 @@ public final class HtmlReport {
         page.put("outputsNote", outputsNote());
         page.put("notCompared", texts(report.path("outcome").path("notCompared")));
         layers(page);
+        put(page, "Trials", "trials", trials());
+        put(page, "Inputs", "inputs", inputs());
+        page.put("sufficiency", sufficiency());
+        page.put("hasSamples", report.path("samplesUsed").isObject());
+        page.put("samplesNote", samplesNote());
+        put(page, "Requirements", "requirements", requirements());
         put(page, "Skipped", "skipped", skipped());
         phases(page);
         put(page, "Settings", "settings", settings());
@@ -120,7 +126,15 @@ public final class HtmlReport {
             card(cards, measured.size() + " of " + report.path("layers").size(), "layers corrected");
         }
         if (report.has("samples")) {
-            card(cards, Integer.toString(report.path("samples").asInt()), "calibration samples");
+            JsonNode enough = report.path("sufficiency");
+            card(
+                    cards,
+                    Integer.toString(report.path("samples").asInt()),
+                    enough.isObject()
+                            ? (enough.path("enough").asBoolean()
+                                    ? "calibration samples: enough"
+                                    : "calibration samples: more would be better")
+                            : "calibration samples");
         }
         return cards;
     }
@@ -224,7 +238,7 @@ public final class HtmlReport {
     private List<Map<String, String>> skipped() {
         List<Map<String, String>> rows = new ArrayList<>();
         for (JsonNode layer : report.path("layers")) {
-            if (!layer.hasNonNull("delta")) {
+            if (layer.hasNonNull("reason")) {
                 rows.add(Map.of(
                         "name",
                         PrintableText.name(layer.path("name").asText()),
@@ -281,17 +295,118 @@ public final class HtmlReport {
         page.put("facts", facts);
     }
 
+    private List<Map<String, String>> trials() {
+        List<Map<String, String>> rows = new ArrayList<>();
+        for (JsonNode trial : report.path("trials")) {
+            JsonNode output = trial.path("outcome").path("outputs").path(0);
+            rows.add(Map.of(
+                    "reference",
+                    trial.path("reference").asText(),
+                    "sqnr",
+                    output.isObject() ? arrow(output, "sqnr", 1, "%.1f", "") : NONE,
+                    "seconds",
+                    number("%.2f", trial.path("sweepSeconds"), 1, " s"),
+                    "kept",
+                    trial.path("kept").asBoolean() ? "kept" : ""));
+        }
+        return rows.size() > 1 ? rows : List.of();
+    }
+
+    private List<Map<String, String>> inputs() {
+        List<Map<String, String>> rows = new ArrayList<>();
+        for (JsonNode input : report.path("samplesUsed").path("inputs")) {
+            rows.add(Map.of(
+                    "name",
+                    PrintableText.name(input.path("name").asText()),
+                    "range",
+                    range(input.path("least"), input.path("most")),
+                    "mean",
+                    number("%.3g", input.path("mean"), 1, ""),
+                    "quantizer",
+                    range(input.path("quantizerLeast"), input.path("quantizerMost")),
+                    "beyond",
+                    number("%.2g", input.path("beyond"), 100, " %")));
+        }
+        return rows;
+    }
+
+    private static String range(JsonNode least, JsonNode most) {
+        return least.isNumber() && most.isNumber()
+                ? number("%.3g", least.asDouble()) + " to " + number("%.3g", most.asDouble())
+                : NONE;
+    }
+
+    /** Whether the samples were enough, in a sentence. */
+    private String sufficiency() {
+        JsonNode s = report.path("sufficiency");
+        if (!s.isObject()) {
+            return "Standard errors were not measured.";
+        }
+        if (!s.path("relativeStandardError").isNumber()) {
+            return "No: the typical correction is no larger than its standard error.";
+        }
+        String error = "the typical standard error is " + number("%.2g", s.path("relativeStandardError"), 100, " %")
+                + " of a correction";
+        if (s.path("enough").asBoolean()) {
+            return "Yes: " + error + ".";
+        }
+        return "More would be better: " + error
+                + (s.path("wantedSamples").isNumber()
+                        ? "; about " + s.path("wantedSamples").asLong() + " samples would bring it to 5 %."
+                        : ".");
+    }
+
+    private String samplesNote() {
+        JsonNode used = report.path("samplesUsed");
+        return "Corrections come from " + used.path("correcting").asInt() + " samples, "
+                + used.path("distinct").asInt() + " of them different"
+                + (used.path("heldOut").asInt() > 0
+                        ? "; " + used.path("heldOut").asInt() + " were held out to measure the outcome on."
+                        : ".");
+    }
+
+    private List<Map<String, String>> requirements() {
+        List<Map<String, String>> rows = new ArrayList<>();
+        for (JsonNode r : report.path("requirements")) {
+            rows.add(Map.of(
+                    "name",
+                    r.path("name").asText(),
+                    "wanted",
+                    number("%.3g", r.path("wanted"), 1, ""),
+                    "measured",
+                    number("%.3g", r.path("measured"), 1, ""),
+                    "where",
+                    PrintableText.name(r.path("where").asText()),
+                    "kind",
+                    r.path("held").asBoolean() ? "good" : "worse",
+                    "held",
+                    r.path("held").asBoolean() ? "held" : "missed"));
+        }
+        return rows;
+    }
+
     private List<Map<String, String>> settings() {
         List<Map<String, String>> facts = new ArrayList<>();
-        for (String name : List.of("provenance", "options")) {
-            for (Map.Entry<String, JsonNode> option : report.path(name).properties()) {
-                JsonNode value = option.getValue();
-                if (!value.isNull()) {
-                    facts.add(fact(
-                            option.getKey(),
-                            PrintableText.sentence(value.isValueNode() ? value.asText() : value.toString())));
-                }
-            }
+        JsonNode verification = report.path("verification");
+        if (verification.isObject()) {
+            facts.add(fact(
+                    "verification",
+                    verification.path("passed").asBoolean()
+                            ? "passed: " + verification.path("layers").asInt() + " layers run on "
+                                    + verification.path("samples").asInt() + " samples in ONNX Runtime"
+                            : "failed"));
+        }
+        for (JsonNode file : report.path("files")) {
+            facts.add(fact(
+                    file.path("role").asText(),
+                    PrintableText.name(file.path("path").asText())
+                            + (file.path("sha256").isTextual()
+                                    ? ", SHA-256 " + file.path("sha256").asText()
+                                    : "")));
+        }
+        for (Map.Entry<String, JsonNode> option : report.path("options").properties()) {
+            facts.add(fact(
+                    option.getKey(), PrintableText.sentence(option.getValue().asText())));
         }
         return facts;
     }
@@ -334,7 +449,16 @@ public final class HtmlReport {
                         "Not corrected: "
                                 + PrintableText.sentence(error.path("message").asText()));
             }
+            String said = report.path("verdict").path("kind").asText();
+            if (said.equals("missed")) {
+                return new Verdict(
+                        "worse",
+                        PrintableText.sentence(report.path("verdict").path("sentence").asText()));
+            }
             JsonNode outcome = report.path("outcome");
+            if (said.equals("measured")) {
+                return new Verdict("soft", "Measured, nothing corrected");
+            }
             if (outcome.path("outputs").isEmpty()) {
                 return new Verdict("soft", "Corrected; how far the network's outputs moved was not measured");
             }
