@@ -110,7 +110,7 @@ final class CalibrateCommand implements Runnable {
                     Optional.of(output.orElseGet(() -> calibrated(model))),
                     List.of(),
                     new CorrectionJob.Settings(
-                            false, OptionalInt.empty(), Requirements.NONE, force, quiet, GivenOptions.of(spec)),
+                            false, false, OptionalInt.empty(), Requirements.NONE, force, quiet, GivenOptions.of(spec)),
                     spec.commandLine().getOut(),
                     spec.commandLine().getErr());
             try (Samples all = sampleOptions.open(samplesPath)) {

@@ -79,6 +79,9 @@ final class CorrectCommand implements Callable<Integer> {
                     "Also write the report to this file: .html for people, .json for programs, .csv with a line per layer; - for JSON on standard output. May be given more than once.")
     private List<Path> reports = List.of();
 
+    @Option(names = "--all", description = "Print every layer, in the model's order, and not only the ten worst.")
+    private boolean all;
+
     @Option(names = "--per-channel", description = "With the standard error of every correction in the report.")
     private boolean perChannel;
 
@@ -146,11 +149,11 @@ final class CorrectCommand implements Callable<Integer> {
                 Optional.of(output),
                 reports,
                 new CorrectionJob.Settings(
-                        perChannel, verifyCount(), evidence.requirements(), force, quiet, GivenOptions.of(spec)),
+                        perChannel, all, verifyCount(), evidence.requirements(), force, quiet, GivenOptions.of(spec)),
                 out,
                 spec.commandLine().getErr());
-        try (Samples all = sampleOptions.open(samplesPath)) {
-            job.run(limit.of(all), options);
+        try (Samples samples = sampleOptions.open(samplesPath)) {
+            job.run(limit.of(samples), options);
         }
         return 0;
     }

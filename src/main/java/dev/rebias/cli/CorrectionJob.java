@@ -48,6 +48,7 @@ final class CorrectionJob {
      * What a user can say of a job.
      *
      * @param perChannel whether reports tell of single channels
+     * @param all whether every layer is printed, and not only the worst
      * @param verify on how many samples the written file is run in ONNX Runtime and compared; empty where it is not
      * @param requirements what must be reached
      * @param force whether existing files may be replaced, and what makes the network worse may be written
@@ -56,6 +57,7 @@ final class CorrectionJob {
      */
     record Settings(
             boolean perChannel,
+            boolean all,
             OptionalInt verify,
             Requirements requirements,
             boolean force,
@@ -246,7 +248,7 @@ final class CorrectionJob {
         reports.write(JsonReport.of(report));
         if (!settings.quiet()) {
             say("device: %s", result.deviceChoice());
-            out.print(ConsoleReport.write(report));
+            out.print(ConsoleReport.write(report, settings.all()));
         }
     }
 

@@ -45,6 +45,9 @@ final class MeasureCommand implements Callable<Integer> {
                     "Also write the report to this file: .html for people, .json for programs, .csv with a line per layer; - for JSON on standard output. May be given more than once.")
     private List<Path> reports = List.of();
 
+    @Option(names = "--all", description = "Print every layer, in the model's order, and not only the ten worst.")
+    private boolean all;
+
     @Option(names = "--per-channel", description = "With the standard error of every mean error in the report.")
     private boolean perChannel;
 
@@ -81,11 +84,11 @@ final class MeasureCommand implements Callable<Integer> {
                 Optional.empty(),
                 reports,
                 new CorrectionJob.Settings(
-                        perChannel, OptionalInt.empty(), requirements, force, quiet, GivenOptions.of(spec)),
+                        perChannel, all, OptionalInt.empty(), requirements, force, quiet, GivenOptions.of(spec)),
                 spec.commandLine().getOut(),
                 spec.commandLine().getErr());
-        try (Samples all = sampleOptions.open(samplesPath)) {
-            job.run(limit.of(all), options);
+        try (Samples samples = sampleOptions.open(samplesPath)) {
+            job.run(limit.of(samples), options);
         }
         return 0;
     }

@@ -34,7 +34,14 @@ public final class Devices {
         if (name.equals("auto")) {
             Optional<String> missing = CudaLibraries.missing();
             if (missing.isPresent()) {
-                return new Choice(new CpuDevice(), "cpu: no GPU can be used here, " + missing.get());
+                // A machine without a driver has no card, and nothing is wrong with it.
+                boolean withoutDriver = !CudaLibraries.all().get(0).found();
+                return new Choice(
+                        new CpuDevice(),
+                        "cpu: no GPU can be used here, "
+                                + (withoutDriver
+                                        ? "no NVIDIA driver was found ('rebias doctor' says more)"
+                                        : missing.get()));
             }
             List<CudaCards.Card> cards = CudaCards.all();
             if (cards.isEmpty()) {

@@ -453,7 +453,8 @@ public final class HtmlReport {
             if (said.equals("missed")) {
                 return new Verdict(
                         "worse",
-                        PrintableText.sentence(report.path("verdict").path("sentence").asText()));
+                        PrintableText.sentence(
+                                report.path("verdict").path("sentence").asText()));
             }
             JsonNode outcome = report.path("outcome");
             if (said.equals("measured")) {

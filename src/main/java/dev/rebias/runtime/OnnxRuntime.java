@@ -15,6 +15,7 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.TensorInfo;
+import com.sun.jna.NativeLibrary;
 import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.RebiasException;
@@ -63,7 +64,13 @@ public final class OnnxRuntime {
         static final OrtEnvironment ENVIRONMENT;
         static final boolean GLOBAL_THREADS;
 
+        /** Linux's library sends usage data to its maker unless its environment says otherwise when it is loaded. Java has a copy of the environment, which it cannot change. */
+        private static void withoutTelemetry() {
+            NativeLibrary.getProcess().getFunction("setenv").invokeInt(new Object[] {"ORT_DISABLE_TELEMETRY", "1", 1});
+        }
+
         static {
+            withoutTelemetry();
             OrtEnvironment environment;
             boolean global;
             try {
