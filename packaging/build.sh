@@ -115,7 +115,7 @@ cp -r packaging/licences/. "$root/licences/"
 find "$root" -exec touch -h -d "$date" {} +
 fashion=$root/examples/fashion
 REBIAS_JAVA_OPTIONS="-XX:AOTCacheOutput=$work/classes.aot -XX:+UnlockDiagnosticVMOptions -XX:-AOTRecordTraining" "$root/bin/rebias" correct --float "$fashion/float.onnx" --quantized "$fashion/w3a8.onnx" \
-    --samples "$fashion/calibration.npz" --limit 64 --device cpu --quiet --output "$work/corrected.onnx" >"$work/training" 2>&1 && [ -s "$work/classes.aot" ] ||
+    --samples "$fashion/calibration.npz" --scale 255 --mean 0.286 --std 0.353 --limit 64 --device cpu --quiet --output "$work/corrected.onnx" >"$work/training" 2>&1 && [ -s "$work/classes.aot" ] ||
     { echo "dist: the training run of the AOT cache failed:" >&2; cat "$work/training" >&2; exit 1; }
 mv "$work/classes.aot" "$root/"
 
