@@ -265,7 +265,7 @@ public final class HtmlReport {
             }
         }
         if (!seconds.isEmpty()) {
-            seconds.put("other", Math.max(0, rest));
+            seconds.merge("other", Math.max(0, rest), Double::sum);
         }
         int index = 0;
         for (Map.Entry<String, Double> phase : seconds.entrySet()) {
