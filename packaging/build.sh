@@ -27,7 +27,7 @@ else
     done
     [ -n "$jdk" ] || { echo "dist: no JDK $oldest or newer that jlink can make a runtime of is in JAVA_HOME or /usr/lib/jvm: install one (Eclipse Temurin $oldest, say), or name it: mvn -Pdist package -Ddist.jdk=/path/to/jdk" >&2; exit 1; }
 fi
-for tool in xz tar unzip; do
+for tool in xz tar unzip strip; do
     command -v "$tool" >/dev/null || { echo "dist: $tool is needed to pack the distribution" >&2; exit 1; }
 done
 
@@ -51,6 +51,8 @@ unused+='|java.xml/com/sun/org/apache/(xalan|xpath|bcel|xerces/internal/(impl/(x
 "$jdk/bin/jlink" --add-modules java.base,java.desktop,java.logging,java.management,java.xml,jdk.unsupported,jdk.zipfs \
     --exclude-resources="@$work/unused" --strip-java-debug-attributes --no-header-files --no-man-pages --compress zip-0 --output "$root/runtime"
 rm -f "$root"/runtime/lib/{libawt_xawt,libsplashscreen,libjsound,libjawt,libprefs,libfontmanager,libfreetype}.so "$root"/runtime/lib/{jexec,classlist,jrt-fs.jar,psfont*} "$root"/runtime/bin/{jrunscript,keytool,rmiregistry}
+# Names of functions that only a debugger reads: 5 MB of the JVM alone.
+find "$root/runtime" -name '*.so' -exec strip --strip-unneeded {} +
 
 # ---- jars without native libraries (those lie in native/ as files), stored, for xz packs them better
 repack() {
@@ -115,7 +117,7 @@ cp -r packaging/licences/. "$root/licences/"
 find "$root" -exec touch -h -d "$date" {} +
 fashion=$root/examples/fashion
 REBIAS_JAVA_OPTIONS="-XX:AOTCacheOutput=$work/classes.aot -XX:+UnlockDiagnosticVMOptions -XX:-AOTRecordTraining" "$root/bin/rebias" correct --float "$fashion/float.onnx" --quantized "$fashion/w3a8.onnx" \
-    --samples "$fashion/calibration.npz" --scale 255 --mean 0.286 --std 0.353 --limit 64 --device cpu --quiet --output "$work/corrected.onnx" >"$work/training" 2>&1 && [ -s "$work/classes.aot" ] ||
+    --samples "$fashion/calibration.npz" --scale 255 --mean 0.286 --std 0.353 --limit 64 --no-outcome --device cpu --quiet --output "$work/corrected.onnx" >"$work/training" 2>&1 && [ -s "$work/classes.aot" ] ||
     { echo "dist: the training run of the AOT cache failed:" >&2; cat "$work/training" >&2; exit 1; }
 mv "$work/classes.aot" "$root/"
 
