@@ -20,6 +20,10 @@ public final class AttributeRules {
 
     private static final Range SIZE = new Range(1, MOST);
     private static final Range PAD = new Range(0, MOST);
+
+    /** Of a window: more than any network has, and little enough that what is padded is filled in no time. */
+    private static final Range WINDOW_PAD = new Range(0, 1 << 20);
+
     private static final Range AXIS = new Range(-1024, 1024);
 
     private static final Map<String, Range> RANGES = Map.ofEntries(
@@ -97,7 +101,7 @@ public final class AttributeRules {
                 throw wrong(node, "cannot be: " + e.getMessage());
             }
         }
-        Range range = name.equals("pads") && WINDOWS.contains(node.getOpType()) ? PAD : RANGES.get(name);
+        Range range = name.equals("pads") && WINDOWS.contains(node.getOpType()) ? WINDOW_PAD : RANGES.get(name);
         if (range == null) {
             return;
         }

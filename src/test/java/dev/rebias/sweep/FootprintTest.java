@@ -52,7 +52,8 @@ final class FootprintTest {
                     "%s, %s, %s, %d samples: predicted %.2f MB, measured %.2f MB%n",
                     device, pair, kind, samples, predicted / 1e6, measured / 1e6);
             // With few batches it shows that two threads need not be at their largest tensors together.
-            assertThat(measured).isLessThan(predicted * 102 / 100);
+            // Of a run this small the buffers of the card's sums are several per cent, and when they are there differs.
+            assertThat(measured).isLessThan(predicted * (samples < 20 ? 106 : 102) / 100);
             assertThat(measured).isGreaterThan(predicted * (samples < 20 ? 40 : 87) / 100);
         }
     }
