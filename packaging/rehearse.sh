@@ -95,7 +95,7 @@ start "$folder/bin/rebias" gpu-check --budget 60s --out "$place/work/none" >/dev
 [ "$code" = 3 ] || fail "gpu-check exits $code instead of 3 where there is no driver"
 
 code=0
-start LD_LIBRARY_PATH="$place/driver" "$folder/bin/rebias" gpu-check --budget 600s --out "$place/work/check" || code=$?
+start LD_LIBRARY_PATH="$place/driver" "$folder/bin/rebias" gpu-check --budget 1500s --out "$place/work/check" || code=$?
 results=$place/work/check
 [ "$code" = 0 ] || { cat "$results/summary.md" >&2; tail -n 30 "$results"/*.log >&2; fail "gpu-check exits $code"; }
 for step in environment doctor contract goldens probe corrections moments kernels; do

@@ -108,7 +108,7 @@ final class DeviceChoiceTest {
         assertThat(deep.exitCode()).isEqualTo(CUDA ? 0 : 3);
         if (CUDA) {
             assertThat(deep.out())
-                    .contains("convolution 3x3, depthwise", "error moments of", "% of the bound")
+                    .contains("convolution 3x3, depthwise", "error sums of", "class sums of", "% of the bound")
                     .doesNotContain("FAILED");
         }
     }

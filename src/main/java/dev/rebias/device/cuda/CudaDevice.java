@@ -73,8 +73,13 @@ public final class CudaDevice implements Device {
         }
         CudaCards.Card card = CudaCards.require(ordinal);
         CudaContext context = new CudaContext(card, libraryElements);
-        // Samples are the first that come.
-        context.kernels().expect(CudaContext.DECODE);
+        try {
+            // Samples are the first that come.
+            context.kernels().expect(CudaContext.DECODE);
+        } catch (RuntimeException | Error e) {
+            context.close();
+            throw e;
+        }
         return new CudaDevice(context, card.emulated());
     }
 
