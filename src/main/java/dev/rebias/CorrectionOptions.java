@@ -349,6 +349,10 @@ public final class CorrectionOptions {
                 throw new UsageException(
                         "--shrink and --gate look at the errors of single channels, which --no-mse leaves out: give one or the other");
             }
+            if (!errors && reference.isEmpty()) {
+                throw new UsageException(
+                        "the better reference (auto) is refused where corrections are noise, by the errors of single channels, which --no-mse leaves out: give one or the other");
+            }
             if (reference.isEmpty() && !outcome) {
                 throw new UsageException(
                         "the better reference (auto) is chosen by the networks' outputs, which --no-outcome leaves out: name a reference, layer or network");

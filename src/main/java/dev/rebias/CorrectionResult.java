@@ -80,9 +80,18 @@ public record CorrectionResult(
         return corrections;
     }
 
-    /** Whether the better reference was wanted, and the corrections of either are noise rather than error. */
-    public boolean isNoise() {
-        return trials.size() > 1 && sufficiency.filter(Sufficiency::isNoise).isPresent();
+    /**
+     * Where the better reference was wanted, and the corrections of either are noise rather than error: why, in a sentence. A held-out sample or two may then like by chance what thousands of others do not. The noise
+     * of layers whose weights are chosen anew is not looked at: they keep the old ones unless held-out samples like the new.
+     */
+    public Optional<String> noise() {
+        if (trials.size() < 2) {
+            return Optional.empty();
+        }
+        return samplesUsed.distinct() < 2
+                ? Optional.of(
+                        "what in a correction is noise is not known from one sample, or copies of one: give more, and different ones")
+                : sufficiency.filter(Sufficiency::isNoise).map(Sufficiency::sentence);
     }
 
     /** How many layers have another bias now. */

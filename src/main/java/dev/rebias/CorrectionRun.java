@@ -111,7 +111,9 @@ final class CorrectionRun {
                 : swept.stream().map(s -> Optional.<Outcome>empty()).toList();
         List<Optional<Sufficiency>> sufficiency = swept.stream()
                 .map(s -> Sufficiency.of(
-                        s.moments().stream().map(LayerMoments::moments).toList(), samples.count()))
+                        s.moments().stream().map(LayerMoments::moments).toList(),
+                        samples.count(),
+                        s.survey().distinct()))
                 .toList();
         int best = best(outcomes, sufficiency);
         Swept kept = swept.get(best);
@@ -267,7 +269,10 @@ final class CorrectionRun {
 
     /** Whether statistics of channels are needed. */
     private boolean perChannel() {
-        boolean decided = !correcting || options.shrink() || options.holdout() > 0;
+        boolean decided = !correcting
+                || options.shrink()
+                || options.holdout() > 0
+                || options.reference().isEmpty();
         return options.errors() && (options.perChannel() || decided);
     }
 

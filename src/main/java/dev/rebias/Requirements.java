@@ -59,11 +59,14 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
 
     /** Looks at a correction. */
     public List<Finding> of(CorrectionResult result) {
+        return of(result.outcome(), result.layers());
+    }
+
+    List<Finding> of(Optional<Outcome> outcome, List<LayerResult> layers) {
         List<Finding> all = new ArrayList<>();
-        Optional<Outcome> outcome = result.outcome();
         sqnrGain.ifPresent(w -> all.add(gain(w, outcome)));
         agreement.ifPresent(w -> all.add(agreement(w, outcome)));
-        layerMseIncrease.ifPresent(w -> all.add(layers(w, result.layers())));
+        layerMseIncrease.ifPresent(w -> all.add(layers(w, layers)));
         return all;
     }
 
@@ -76,10 +79,8 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
         double least = Double.POSITIVE_INFINITY;
         String where = "";
         for (Outcome.Output output : outcome.map(Outcome::outputs).orElse(List.of())) {
-            double own = output.errorAfter() == output.errorBefore()
-                    ? 0
-                    : 10 * Math.log10(output.errorBefore() / output.errorAfter());
-            if (!(own >= least) || where.isEmpty()) {
+            double own = output.gain();
+            if (where.isEmpty() || isBeyond(least, own)) {
                 least = own;
                 where = output.name();
             }
@@ -87,6 +88,11 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
         return where.isEmpty()
                 ? unknown(name, wanted, "no output was compared")
                 : new Finding(name, wanted, Optional.of(least), least >= wanted, where);
+    }
+
+    /** Whether a value is less than the least so far; what is no number stays the least. */
+    private static boolean isBeyond(double least, double own) {
+        return !Double.isNaN(least) && !(own >= least);
     }
 
     private static Finding agreement(double wanted, Optional<Outcome> outcome) {
@@ -105,6 +111,9 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
 
     private static Finding layers(double wanted, List<LayerResult> layers) {
         String name = "--max-layer-mse-increase";
+        if (layers.stream().noneMatch(LayerResult::isCorrected)) {
+            return new Finding(name, wanted, Optional.of(0.0), true, "every layer, for all were left as they were");
+        }
         double most = Double.NEGATIVE_INFINITY;
         String where = "";
         for (LayerResult layer : layers) {
@@ -116,7 +125,7 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
                                     ? (e.mseAfter() == 0 ? 0 : Double.POSITIVE_INFINITY)
                                     : e.mseAfter() / e.mseBefore() - 1)
                     : Optional.empty();
-            if (rise.isPresent() && !(rise.get() <= most)) {
+            if (rise.isPresent() && (where.isEmpty() || isBeyond(-most, -rise.get()))) {
                 most = rise.get();
                 where = layer.name();
             }

@@ -151,10 +151,9 @@ final class CorrectionJob {
                 .filter(f -> !f.held())
                 .findFirst()
                 .map(f -> "'" + what() + "' " + (output.isPresent() ? "is not written" : "does not pass") + ": " + f);
-        Optional<String> noise = Optional.of(result)
-                .filter(r -> r.isNoise() && !settings.force())
-                .map(r -> "'" + what() + "' is not written: "
-                        + r.sufficiency().orElseThrow().sentence() + "; --force writes it all the same");
+        Optional<String> noise = result.noise()
+                .filter(why -> !settings.force())
+                .map(why -> "'" + what() + "' is not written: " + why + "; --force writes it all the same");
         Optional<String> refused = missed.or(() -> noise).or(() -> worse.filter(
                         o -> output.isPresent() && !settings.force())
                 .map(o -> "'" + what() + "' is not written: " + worse(o, result) + "; --force writes it all the same"));

@@ -127,4 +127,10 @@ public final class PrintableText {
             default -> true;
         };
     }
+
+    /** A share, short: 120 %, 12 %, 0.3 %, 2e-05 %. */
+    public static String percent(double share) {
+        double value = 100 * share;
+        return String.format(Locale.ROOT, value >= 10 ? "%.0f %%" : "%.2g %%", value);
+    }
 }

@@ -15,7 +15,7 @@ import java.util.stream.Stream;
  * @param notCompared the outputs that could not be, one sentence each
  * @param errorBefore the relative squared error before the correction, the outputs' added up: the mean over samples of error^2 / mean float output^2
  * @param change by how much it rose (fell where it is negative)
- * @param standardError of the change, paired by sample; 0 for one sample
+ * @param standardError of the change, paired by sample; infinite for one sample, of which it is not known
  * @param seconds how long the measurement took
  */
 public record Outcome(
@@ -55,11 +55,9 @@ public record Outcome(
             double cosineBefore,
             double cosineAfter,
             Optional<Agreement> largest) {
-        /** By how many decibels the ratio of signal to error rose; empty where there is no signal, or no error before or after. */
-        public Optional<Double> gain() {
-            return signalPower > 0 && errorBefore > 0 && errorAfter > 0
-                    ? Optional.of(10 * Math.log10(errorBefore / errorAfter))
-                    : Optional.empty();
+        /** By how many decibels the ratio of signal to error rose; infinite where there was no error before, or is none after it, and 0 where neither. */
+        public double gain() {
+            return errorAfter == errorBefore ? 0 : 10 * Math.log10(errorBefore / errorAfter);
         }
     }
 
@@ -124,7 +122,7 @@ public record Outcome(
                         .toList(),
                 before.relativeError(),
                 mean,
-                n < 2 ? 0 : Math.sqrt(squares / (n - 1) / n),
+                n < 2 ? Double.POSITIVE_INFINITY : Math.sqrt(squares / (n - 1) / n),
                 seconds);
     }
 

@@ -218,8 +218,8 @@ public final class HtmlReport {
             row.put("bar", errors.bar(before.getAsDouble(), after.getAsDouble(), before.getAsDouble() * (1 - share)));
             row.put(
                     "barLabel",
-                    "error " + percent(before.getAsDouble()) + " of the signal before, " + percent(after.getAsDouble())
-                            + " after");
+                    "error " + PrintableText.percent(before.getAsDouble()) + " of the signal before, "
+                            + PrintableText.percent(after.getAsDouble()) + " after");
         } else {
             row.put("barLabel", "not measured");
         }
@@ -345,7 +345,8 @@ public final class HtmlReport {
         if (!s.path("relativeStandardError").isNumber()) {
             return "No: the typical correction is no larger than its standard error.";
         }
-        String error = "the typical standard error is " + number("%.2g", s.path("relativeStandardError"), 100, " %")
+        String error = "the typical standard error is "
+                + PrintableText.percent(s.path("relativeStandardError").asDouble())
                 + " of a correction";
         if (s.path("enough").asBoolean()) {
             return "Yes: " + error + ".";
@@ -431,12 +432,6 @@ public final class HtmlReport {
 
     static String number(String format, double value) {
         return String.format(Locale.ROOT, format, value);
-    }
-
-    /** A share of the signal's power, short: 12 %, 0.3 %, 2e-5 %. */
-    static String percent(double share) {
-        double value = 100 * share;
-        return (value >= 10 ? number("%.0f", value) : number("%.2g", value)) + " %";
     }
 
     /** What the first line says. */

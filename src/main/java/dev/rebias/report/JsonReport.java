@@ -85,8 +85,9 @@ public final class JsonReport {
         result.provenance()
                 .ifPresentOrElse(p -> root.set("provenance", MAPPER.valueToTree(p)), () -> root.putNull("provenance"));
         root.put("batchSize", result.batchSize());
+        int distinct = result.samplesUsed().distinct();
         ArrayNode layers = root.putArray("layers");
-        result.layers().forEach(layer -> write(layer, layers.addObject(), perChannel));
+        result.layers().forEach(layer -> write(layer, layers.addObject(), perChannel, distinct));
         result.outcome().ifPresentOrElse(o -> write(o, root.putObject("outcome")), () -> root.putNull("outcome"));
         ArrayNode trials = root.putArray("trials");
         result.trials().forEach(t -> {
@@ -131,7 +132,7 @@ public final class JsonReport {
         }
     }
 
-    private static void write(LayerResult layer, ObjectNode to, boolean perChannel) {
+    private static void write(LayerResult layer, ObjectNode to, boolean perChannel, int distinct) {
         to.put("name", layer.name());
         to.put("output", layer.output());
         to.put("op", layer.op());
@@ -160,7 +161,7 @@ public final class JsonReport {
         Optional<Moments.Errors> held = layer.heldOut().flatMap(Moments::errors);
         put(to, "heldOutMseBefore", held.map(Moments.Errors::mseBefore));
         put(to, "heldOutMseAfter", held.map(Moments.Errors::mseAfter));
-        Sufficiency.relativeError(m)
+        Sufficiency.relativeError(m, distinct)
                 .ifPresentOrElse(
                         r -> to.put("relativeStandardError", finite(r)), () -> to.putNull("relativeStandardError"));
         Optional<Moments.Errors> e = m.errors();
@@ -185,20 +186,20 @@ public final class JsonReport {
         to.put("heldOut", outcome.heldOut());
         to.put("verdict", outcome.verdict().name().toLowerCase(Locale.ROOT));
         to.put("worse", outcome.isWorse());
-        to.put("errorBefore", outcome.errorBefore());
-        to.put("change", outcome.change());
-        to.put("standardError", outcome.standardError());
+        to.put("errorBefore", finite(outcome.errorBefore()));
+        to.put("change", finite(outcome.change()));
+        to.put("standardError", finite(outcome.standardError()));
         to.put("seconds", outcome.seconds());
         ArrayNode outputs = to.putArray("outputs");
         for (Outcome.Output output : outcome.outputs()) {
             ObjectNode o = outputs.addObject();
             o.put("name", output.name());
-            o.put("rmsErrorBefore", Math.sqrt(output.errorBefore()));
-            o.put("rmsErrorAfter", Math.sqrt(output.errorAfter()));
+            o.put("rmsErrorBefore", finite(Math.sqrt(output.errorBefore())));
+            o.put("rmsErrorAfter", finite(Math.sqrt(output.errorAfter())));
             put(o, "sqnrBefore", Decibels.sqnr(output.signalPower(), output.errorBefore()));
             put(o, "sqnrAfter", Decibels.sqnr(output.signalPower(), output.errorAfter()));
-            o.put("cosineBefore", output.cosineBefore());
-            o.put("cosineAfter", output.cosineAfter());
+            o.put("cosineBefore", finite(output.cosineBefore()));
+            o.put("cosineAfter", finite(output.cosineAfter()));
             put(o, "agreementBefore", output.largest().map(Outcome.Agreement::before));
             put(o, "agreementAfter", output.largest().map(Outcome.Agreement::after));
         }
@@ -232,12 +233,12 @@ public final class JsonReport {
         s.wanted().ifPresentOrElse(w -> to.put("wantedSamples", w), () -> to.putNull("wantedSamples"));
     }
 
-    /** JSON has no infinity. */
+    /** JSON has no infinity, and nothing that is no number. */
     private static Double finite(double value) {
         return Double.isFinite(value) ? value : null;
     }
 
     private static void put(ObjectNode to, String name, Optional<Double> value) {
-        value.ifPresentOrElse(v -> to.put(name, v), () -> to.putNull(name));
+        value.filter(Double::isFinite).ifPresentOrElse(v -> to.put(name, v), () -> to.putNull(name));
     }
 }

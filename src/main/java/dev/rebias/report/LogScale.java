@@ -1,5 +1,6 @@
 package dev.rebias.report;
 
+import dev.rebias.error.PrintableText;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -50,8 +51,8 @@ record LogScale(int low, int high) {
     }
 
     String text() {
-        return "error as share of the signal, " + HtmlReport.percent(Math.pow(10, low)) + " to "
-                + HtmlReport.percent(Math.pow(10, high)) + ", a line for each factor of ten";
+        return "error as share of the signal, " + PrintableText.percent(Math.pow(10, low)) + " to "
+                + PrintableText.percent(Math.pow(10, high)) + ", a line for each factor of ten";
     }
 
     /** A layer's bar: what is left, then what the correction took away or added, with a mark at what no bias can take away. */

@@ -62,9 +62,10 @@ public final class OutcomeText {
                         .orElse(""));
     }
 
-    /** What is left of the relative squared error of all outputs: {@code 43 %}. */
+    /** What is left of the relative squared error of all outputs: {@code 43 %}; a dash where there was none. */
     public static String share(Outcome outcome) {
-        return String.format(Locale.ROOT, "%.3g %%", 100 * outcome.errorAfter() / outcome.errorBefore());
+        double share = outcome.errorAfter() / outcome.errorBefore();
+        return Double.isFinite(share) ? String.format(Locale.ROOT, "%.3g %%", 100 * share) : "-";
     }
 
     private static String decibels(double signal, double noise) {

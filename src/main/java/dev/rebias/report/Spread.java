@@ -1,6 +1,7 @@
 package dev.rebias.report;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.rebias.error.PrintableText;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,7 +30,7 @@ record Spread(double limit) {
     }
 
     String text() {
-        return "-" + HtmlReport.percent(limit) + " to " + HtmlReport.percent(limit) + " of the outputs' RMS";
+        return "-" + PrintableText.percent(limit) + " to " + PrintableText.percent(limit) + " of the outputs' RMS";
     }
 
     /** What the page says of a layer's corrections. */
@@ -55,8 +56,8 @@ record Spread(double limit) {
                 "spreadLabel",
                 shares.length == 0
                         ? "not measured"
-                        : "half of the corrections lie from " + HtmlReport.percent(quantile(shares, 0.25)) + " to "
-                                + HtmlReport.percent(quantile(shares, 0.75)) + " of the outputs' RMS");
+                        : "half of the corrections lie from " + PrintableText.percent(quantile(shares, 0.25)) + " to "
+                                + PrintableText.percent(quantile(shares, 0.75)) + " of the outputs' RMS");
         return row;
     }
 

@@ -20,16 +20,9 @@ public final class VerdictText {
                                 : "of the samples that corrections come from"))
                 .orElse("");
         return switch (kind) {
-            case BETTER ->
-                String.format(
-                        Locale.ROOT,
-                        "better: the outputs' error is %s of what it was, %s",
-                        OutcomeText.share(result.outcome().orElseThrow()),
-                        where);
+            case BETTER -> "better: " + share(result.outcome().orElseThrow()) + ", " + where;
             case UNDECIDED -> "no difference beyond chance in the outputs, " + where;
-            case WORSE ->
-                "worse: the outputs' error is "
-                        + OutcomeText.share(result.outcome().orElseThrow()) + " of what it was, " + where;
+            case WORSE -> "worse: " + share(result.outcome().orElseThrow()) + ", " + where;
             case UNKNOWN ->
                 result.outcome()
                         .map(Outcome::notCompared)
@@ -38,5 +31,11 @@ public final class VerdictText {
             case MEASURED -> "measured, nothing corrected";
             case MISSED -> throw new IllegalArgumentException(kind + " has a sentence of its own");
         };
+    }
+
+    private static String share(Outcome outcome) {
+        return outcome.errorBefore() == 0
+                ? "the outputs had no error, and have one now"
+                : "the outputs' error is " + OutcomeText.share(outcome) + " of what it was";
     }
 }

@@ -10,6 +10,7 @@ import dev.rebias.outcome.NetworkDistance;
 import dev.rebias.outcome.Networks;
 import dev.rebias.outcome.Outcome;
 import dev.rebias.outcome.OutcomeMeasurement;
+import dev.rebias.report.OutcomeText;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
@@ -125,6 +126,30 @@ final class OutcomeTest {
         assertThat(changed(0, 0, false).verdict()).isEqualTo(Outcome.Verdict.UNDECIDED);
         assertThat(new Outcome(4, false, List.of(), List.of(), 1, 1, 0, 0).verdict())
                 .isEqualTo(Outcome.Verdict.UNKNOWN);
+    }
+
+    @Test
+    void ofOneSampleNoChangeIsMoreThanChance() {
+        OnnxModel floating = network(0, 0, false);
+        Outcome nearer = measure(floating, network(0.2f, 0, false), network(0.1f, 0, false), 1, 1);
+        Outcome further = measure(floating, network(0.1f, 0, false), network(0.2f, 0, false), 1, 1);
+        assertThat(nearer.standardError()).isInfinite();
+        assertThat(nearer.verdict()).isEqualTo(Outcome.Verdict.UNDECIDED);
+        assertThat(further.verdict()).isEqualTo(Outcome.Verdict.UNDECIDED);
+        assertThat(measure(floating, floating, network(Float.NaN, 0, false), 1, 1)
+                        .isWorse())
+                .isTrue();
+    }
+
+    @Test
+    void aShareOfNoErrorIsADash() {
+        OnnxModel floating = network(0, 0, false);
+        assertThat(OutcomeText.share(measure(floating, floating, floating, 10, 1)))
+                .isEqualTo("-");
+        assertThat(OutcomeText.share(measure(floating, floating, network(0.1f, 0, false), 10, 1)))
+                .isEqualTo("-");
+        assertThat(OutcomeText.share(measure(floating, network(0.2f, 0, false), network(0.1f, 0, false), 10, 1)))
+                .isEqualTo("25.0 %");
     }
 
     @Test
