@@ -78,8 +78,8 @@ __device__ __forceinline__ void load_channel(const T* __restrict__ from, Index i
 }
 
 template <typename T>
-__device__ __forceinline__ void load_walk(const T* __restrict__ from, Index i, int lanes, const StridedIndex& walk, float* to) {
-    for (int l = 0; l < 4; l++) to[l] = l < lanes ? (float)from[offset(walk, i + l)] : 0.0f;
+__device__ __forceinline__ void load_index(const T* __restrict__ from, Index i, int lanes, const StridedIndex& index, float* to) {
+    for (int l = 0; l < 4; l++) to[l] = l < lanes ? (float)from[offset(index, i + l)] : 0.0f;
 }
 
 __device__ __forceinline__ void fill(float value, float* to) {

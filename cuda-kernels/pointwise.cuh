@@ -1,6 +1,6 @@
 // The parts of pointwise kernels: single nodes whose every output element follows from one element of each input, of any types, where no group of floats can take
 // them (elementwise.cuh): comparisons, choices, casts, arithmetic on integers, functions that networks seldom use. rebias writes the kernels themselves:
-//   y[i] = f(x0[walk0(i)], x1[walk1(i)], ..)
+//   y[i] = f(x0[index0(i)], x1[index1(i)], ..)
 // one thread per output. Reads each input and writes the output once, where both run along memory.
 #pragma once
 #include "elementwise.cuh"

@@ -12,21 +12,21 @@
 #define CHUNK 8192
 #define FEATURE_ROWS 256
 
-// A walk over up to six dimensions, outermost first: sizes, and how far apart neighbours lie.
+// Indices over up to six dimensions, outermost first: sizes, and how far apart neighbours lie.
 #define RANK 6
 struct StridedIndex {
     long long size[RANK];
     long long stride[RANK];
 };
 
-// Where the i-th element of a walk lies.
-__device__ __forceinline__ long long offset(const StridedIndex& walk, long long i) {
+// Where the i-th element lies.
+__device__ __forceinline__ long long offset(const StridedIndex& index, long long i) {
     long long at = 0;
 #pragma unroll
     for (int d = RANK - 1; d > 0; d--) {
-        long long next = i / walk.size[d];
-        at += (i - next * walk.size[d]) * walk.stride[d];
+        long long next = i / index.size[d];
+        at += (i - next * index.size[d]) * index.stride[d];
         i = next;
     }
-    return at + i * walk.stride[0];
+    return at + i * index.stride[0];
 }

@@ -54,10 +54,10 @@ rm -f "$root"/runtime/lib/{libawt_xawt,libsplashscreen,libjsound,libjawt,libpref
 # Names of functions that only a debugger reads: 5 MB of the JVM alone.
 find "$root/runtime" -name '*.so' -exec strip --strip-unneeded {} +
 
-# ---- jars without native libraries (those lie in native/ as files), stored, for xz packs them better
-repack() {
-    local jar=$1 folder=$work/jar
-    rm -rf "$folder" && mkdir "$folder"
+# ---- jars without native libraries (those lie in native/ as files) and without what only a debugger reads, stored, for xz packs them better
+unpack() {
+    local jar=$1 folder=$work/jars/$(basename "$1")
+    mkdir -p "$folder"
     unzip -q -o "$jar" -d "$folder"
     mkdir -p "$work/native"
     # This platform's natives, wherever the jar keeps them.
@@ -65,12 +65,11 @@ repack() {
     find "$folder" -type f \( -name '*.so' -o -name '*.so.*' -o -name '*.dll' -o -name '*.dylib' -o -name '*.jnilib' -o -name '*.yml' -o -name '*.a' -o -name 'Info.plist' -o -path '*.dSYM/*' \) -delete
     licences "$jar" "$folder"
     # The presets' native side is all in native/ now; JavaCPP's jars for one platform are empty.
-    case $(basename "$jar") in *-linux-x86_64.jar) return ;; esac
+    case $(basename "$jar") in *-linux-x86_64.jar) rm -rf "$folder" && return ;; esac
     find "$folder" -depth -type d -empty -delete
     # JavaCPP's presets of the parts of CUDA that rebias does not use.
     rm -rf "$folder"/org/bytedeco/cuda/{cufft,cufile,cupti,curand,cusolver,cusparse,nccl,npp*,nvml,nvcomp,nvjpeg} "$folder"/org/bytedeco/cuda/{global,presets}/{cufft,cufile,cupti,curand,cusolver,cusparse,nccl,npp,nvml,nvcomp,nvjpeg,nvToolsExt}*
     rm -rf "$folder"/META-INF/{native-image,proguard} "$folder"/META-INF/*.{SF,RSA,DSA} "$folder/ThirdPartyNotices.txt"
-    (cd "$folder" && "$jdk/bin/jar" --create --file "$root/lib/$(basename "$jar")" --no-compress --no-manifest --date="$date" $(ls -A))
 }
 
 # The texts that a library brings, in licences/<library>/.
@@ -83,7 +82,11 @@ licences() {
 }
 
 for jar in target/lib/*.jar; do
-    repack "$jar"
+    unpack "$jar"
+done
+"$jdk/bin/java" packaging/StripDebug.java "$work/jars" target/lib/*.jar
+for folder in "$work"/jars/*; do
+    (cd "$folder" && "$jdk/bin/jar" --create --file "$root/lib/$(basename "$folder")" --no-compress --no-manifest --date="$date" $(ls -A))
 done
 
 # JavaCPP brings a library for each part of CUDA; these are the ones that rebias loads.

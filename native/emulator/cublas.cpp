@@ -1,8 +1,4 @@
 // libcublas.so.13: matrix products of float32, column-major as cuBLAS has them.
-#include <cmath>
-#include <cstring>
-#include <vector>
-
 #include "cublas.h"
 
 using namespace emulator;
@@ -22,10 +18,7 @@ struct Matrix {
     int64_t leading;
     int64_t stride;
 
-    float get(int64_t batch, int64_t row, int64_t column) const {
-        const float* m = at + batch * stride;
-        return transposed ? m[column + row * leading] : m[row + column * leading];
-    }
+    Columns<float> of(int64_t batch) const { return {at + batch * stride, transposed, leading}; }
 
     size_t bytes(int64_t rows, int64_t columns, int64_t batches) const {
         int64_t outer = transposed ? rows : columns;
@@ -63,28 +56,9 @@ int product(Handle* handle, const char* function, int transpose_a, int transpose
         int64_t result = size(int64_t{m} * n, 1);
         moved(name.c_str(), size(int64_t{m} * k, a.stride) + size(int64_t{k} * n, b.stride) + (keep == 0 ? 0 : result), result);
         multiplied(name.c_str(), tf32 ? TF32 : FP32, int64_t{m} * n * k * batches);
-        // A as rows, so that sums run along memory.
-        auto operand = [tf32](float value) { return tf32 ? to_tf32(value) : value; };
-        // Rows of what rebias has as rows are our columns: their number is the batch.
+        // cuBLAS's columns are rebias' rows; their number is the batch.
         int64_t first = first_of_sum(int64_t{n} * batches, k);
-        std::vector<float> rows(static_cast<size_t>(m) * k);
-        for (int64_t batch = 0; batch < batches; batch++) {
-            for (int64_t i = 0; i < m; i++) {
-                for (int64_t p = 0; p < k; p++) rows[static_cast<size_t>(i * k + p)] = operand(a.get(batch, i, p));
-            }
-            parallel(n, [&](int64_t j) {
-                std::vector<float> column(static_cast<size_t>(k));
-                for (int64_t p = 0; p < k; p++) column[static_cast<size_t>(p)] = operand(b.get(batch, p, j));
-                for (int64_t i = 0; i < m; i++) {
-                    float sum = 0;
-                    const float* row = rows.data() + i * k;
-                    for (int64_t p = first; p < k; p++) sum += row[p] * column[static_cast<size_t>(p)];
-                    for (int64_t p = 0; p < first; p++) sum += row[p] * column[static_cast<size_t>(p)];
-                    float* to = c + batch * stride_c + i + j * ldc;
-                    *to = scale * sum + (keep == 0 ? 0 : keep * *to);
-                }
-            });
-        }
+        for (int64_t i = 0; i < batches; i++) multiply(m, n, k, first, tf32, scale, a.of(i), b.of(i), keep, c + i * stride_c, ldc);
     });
     return 0;
 }

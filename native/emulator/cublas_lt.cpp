@@ -1,7 +1,6 @@
 // libcublasLt.so.13: products by cublasLtMatmul, column-major, of float32 (also with operands of TF32) and of int8 into int32.
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "cublas.h"
 
@@ -16,7 +15,6 @@ constexpr int R_32F = 0;
 constexpr int R_8I = 3;
 constexpr int R_32I = 10;
 constexpr int DESC_TRANSA = 3;
-constexpr int DESC_TRANSB = 4;
 constexpr int PREF_MAX_WORKSPACE_BYTES = 1;
 
 // What a preference promises of every matrix's address unless it says otherwise, which nobody here does.
@@ -30,7 +28,7 @@ struct LtHandle {};
 struct Desc {
     int compute;
     int scale;
-    bool transposed[2];
+    bool transposed;
 };
 
 struct Layout {
@@ -61,11 +59,11 @@ struct Sizes {
 };
 
 Sizes sizes(const Desc& d, const Layout& a, const Layout& c) {
-    return {c.rows, c.columns, d.transposed[0] ? a.rows : a.columns};
+    return {c.rows, c.columns, d.transposed ? a.rows : a.columns};
 }
 
 Algo algo_for(const Desc& d, const Sizes& s, uint64_t workspace) {
-    uint64_t kind = static_cast<uint64_t>(d.compute) * 4 + d.transposed[0] * 2 + d.transposed[1];
+    uint64_t kind = static_cast<uint64_t>(d.compute) * 2 + d.transposed;
     return {{MAGIC, static_cast<uint64_t>(s.m), static_cast<uint64_t>(s.n), static_cast<uint64_t>(s.k), kind, workspace, 0, 0}};
 }
 
@@ -78,11 +76,10 @@ bool alive_all(const char* function, const void* handle, const void* desc, std::
 // Whether the matrices fit each other, and whether cuBLASLt has such a product.
 int check(const char* function, const Desc& d, const Layout& a, const Layout& b, const Layout& c, const Layout& to) {
     Sizes s = sizes(d, a, c);
-    bool fits = (d.transposed[0] ? a.columns : a.rows) == s.m && (d.transposed[1] ? b.columns : b.rows) == s.k && (d.transposed[1] ? b.rows : b.columns) == s.n &&
-                to.rows == s.m && to.columns == s.n;
+    bool fits = (d.transposed ? a.columns : a.rows) == s.m && b.rows == s.k && b.columns == s.n && to.rows == s.m && to.columns == s.n;
     if (!fits) {
-        violation(INVALID_VALUE, "%s: A [%ld, %ld]%s, B [%ld, %ld]%s, C [%ld, %ld] and D [%ld, %ld] do not fit each other", function, a.rows, a.columns,
-                  d.transposed[0] ? "^T" : "", b.rows, b.columns, d.transposed[1] ? "^T" : "", c.rows, c.columns, to.rows, to.columns);
+        violation(INVALID_VALUE, "%s: A [%ld, %ld]%s, B [%ld, %ld], C [%ld, %ld] and D [%ld, %ld] do not fit each other", function, a.rows, a.columns,
+                  d.transposed ? "^T" : "", b.rows, b.columns, c.rows, c.columns, to.rows, to.columns);
         return CUBLAS_INVALID_VALUE;
     }
     if (d.compute != COMPUTE_32I) {
@@ -91,59 +88,14 @@ int check(const char* function, const Desc& d, const Layout& a, const Layout& b,
     }
     bool types = d.scale == R_32I && a.type == R_8I && b.type == R_8I && c.type == R_32I && to.type == R_32I;
     // The rules of int8 in columns: the summed index contiguous in both, and whole groups of 4. The number of columns is free.
-    bool contiguous = d.transposed[0] && !d.transposed[1];
     bool fours = s.m % 4 == 0 && s.k % 4 == 0 && a.leading % 4 == 0 && b.leading % 4 == 0 && c.leading % 4 == 0 && to.leading % 4 == 0;
-    return types && contiguous && fours ? 0 : CUBLAS_NOT_SUPPORTED;
+    return types && d.transposed && fours ? 0 : CUBLAS_NOT_SUPPORTED;
 }
 
 bool aligned(const char* function, const char* what, const void* address) {
     if (reinterpret_cast<uintptr_t>(address) % ALIGNMENT == 0) return true;
     violation(INVALID_VALUE, "%s: %s at %p is not aligned to the %ld bytes that the algorithm was asked for", function, what, address, static_cast<long>(ALIGNMENT));
     return false;
-}
-
-float operand(float value, bool tf32) {
-    return tf32 ? to_tf32(value) : value;
-}
-
-int32_t operand(int8_t value, bool) {
-    return value;
-}
-
-// Sums wrap round as the card's do.
-float add(float sum, float a, float b) {
-    return sum + a * b;
-}
-
-int32_t add(int32_t sum, int32_t a, int32_t b) {
-    return static_cast<int32_t>(static_cast<uint32_t>(sum) + static_cast<uint32_t>(a * b));
-}
-
-struct Operand {
-    const void* at;
-    Layout layout;
-    bool transposed;
-
-    // Where the value of a row and a column is, once it is transposed.
-    int64_t index(int64_t row, int64_t column) const { return transposed ? column + row * layout.leading : row + column * layout.leading; }
-};
-
-template <typename In, typename Sum>
-void multiply(const Sizes& s, bool tf32, Sum alpha, const Operand& a, const Operand& b, Sum beta, const Sum* c, int64_t ldc, Sum* d, int64_t ldd) {
-    const In* from_a = static_cast<const In*>(a.at);
-    const In* from_b = static_cast<const In*>(b.at);
-    // Rows of what rebias has as rows are our columns: their number is the batch.
-    int64_t first = first_of_sum(s.n, s.k);
-    parallel(s.n, [&](int64_t j) {
-        for (int64_t i = 0; i < s.m; i++) {
-            Sum sum = 0;
-            for (int64_t step = 0; step < s.k; step++) {
-                int64_t p = (first + step) % s.k;
-                sum = add(sum, operand(from_a[a.index(i, p)], tf32), operand(from_b[b.index(p, j)], tf32));
-            }
-            d[i + j * ldd] = alpha * sum + (beta == 0 ? 0 : beta * c[i + j * ldc]);
-        }
-    });
 }
 
 template <typename T>
@@ -177,7 +129,7 @@ EXPORT int cublasLtDestroy(LtHandle* handle) {
 EXPORT int cublasLtMatmulDescCreate(Desc** desc, int compute, int scale) {
     ENTER(cublasLtMatmulDescCreate);
     if (compute != COMPUTE_32F && compute != COMPUTE_32F_FAST_TF32 && compute != COMPUTE_32I) return CUBLAS_INVALID_VALUE;
-    return create(desc, "product descriptor", Desc{compute, scale, {false, false}});
+    return create(desc, "product descriptor", Desc{compute, scale, false});
 }
 
 EXPORT int cublasLtMatmulDescDestroy(Desc* desc) {
@@ -188,10 +140,10 @@ EXPORT int cublasLtMatmulDescSetAttribute(Desc* desc, int attribute, const void*
     ENTER(cublasLtMatmulDescSetAttribute);
     if (!alive(desc, "product descriptor", "cublasLtMatmulDescSetAttribute")) return CUBLAS_INVALID_VALUE;
     int32_t transposed;
-    if ((attribute != DESC_TRANSA && attribute != DESC_TRANSB) || !value || bytes != sizeof transposed) return CUBLAS_INVALID_VALUE;
+    if (attribute != DESC_TRANSA || !value || bytes != sizeof transposed) return CUBLAS_INVALID_VALUE;
     memcpy(&transposed, value, bytes);
     if (transposed != 0 && transposed != 1) return CUBLAS_INVALID_VALUE;
-    desc->transposed[attribute - DESC_TRANSA] = transposed == 1;
+    desc->transposed = transposed == 1;
     return 0;
 }
 
@@ -262,29 +214,33 @@ EXPORT int cublasLtMatmul(LtHandle* handle, const Desc* desc, const void* alpha,
         return CUBLAS_INVALID_VALUE;
     }
     if (!aligned(function, "A", a) || !aligned(function, "B", b) || !aligned(function, "C", c) || !aligned(function, "D", d)) return CUBLAS_INVALID_VALUE;
-    // Alpha and beta are the host's, and are read now.
-    float scale, keep;
-    int32_t whole_scale, whole_keep;
+    // Alpha and beta are the host's, and are read now; a zero is the same bits in both types.
+    float scale;
+    int32_t whole_scale, beta_bits;
     memcpy(&scale, alpha, sizeof scale);
-    memcpy(&keep, beta, sizeof keep);
     memcpy(&whole_scale, alpha, sizeof whole_scale);
-    memcpy(&whole_keep, beta, sizeof whole_keep);
-    enqueue(stream, function, [=, desc = *desc, from_a = Operand{a, *ad, desc->transposed[0]}, from_b = Operand{b, *bd, desc->transposed[1]}, cd = *cd, dd = *dd] {
-        bool integers = desc.compute == COMPUTE_32I;
-        bool keeps = integers ? whole_keep != 0 : keep != 0;
-        bool there = require_device(a, from_a.layout.bytes(), "cublasLtMatmul, A") && require_device(b, from_b.layout.bytes(), "cublasLtMatmul, B") &&
-                     (!keeps || require_device(c, cd.bytes(), "cublasLtMatmul, C")) && require_device(d, dd.bytes(), "cublasLtMatmul, D") &&
-                     (needed == 0 || require_device(space, needed, "cublasLtMatmul, workspace"));
+    memcpy(&beta_bits, beta, sizeof beta_bits);
+    if (beta_bits != 0) {
+        violation(INVALID_VALUE, "%s: only a beta of 0 is emulated", function);
+        return CUBLAS_NOT_SUPPORTED;
+    }
+    enqueue(stream, function, [=, desc = *desc, ad = *ad, bd = *bd, dd = *dd] {
+        bool there = require_device(a, ad.bytes(), "cublasLtMatmul, A") && require_device(b, bd.bytes(), "cublasLtMatmul, B") &&
+                     require_device(d, dd.bytes(), "cublasLtMatmul, D") && (needed == 0 || require_device(space, needed, "cublasLtMatmul, workspace"));
         if (!there) return;
         if (needed > 0) memset(space, 0xff, needed);
-        int64_t value = integers ? 1 : 4, result = s.m * s.n * 4;
-        moved(function, (s.m * s.k + s.k * s.n) * value + (keeps ? result : 0), result);
+        bool integers = desc.compute == COMPUTE_32I;
+        moved(function, (s.m * s.k + s.k * s.n) * (integers ? 1 : 4), s.m * s.n * 4);
         bool tf32 = desc.compute == COMPUTE_32F_FAST_TF32;
         multiplied(function, integers ? INT8 : tf32 ? TF32 : FP32, s.m * s.n * s.k);
+        // cuBLAS's columns are rebias' rows; their number is the batch.
+        int64_t first = first_of_sum(s.n, s.k);
         if (integers) {
-            multiply<int8_t>(s, false, whole_scale, from_a, from_b, whole_keep, static_cast<const int32_t*>(c), cd.leading, static_cast<int32_t*>(d), dd.leading);
+            multiply<int8_t, int32_t>(s.m, s.n, s.k, first, false, whole_scale, {static_cast<const int8_t*>(a), desc.transposed, ad.leading},
+                                      {static_cast<const int8_t*>(b), false, bd.leading}, 0, static_cast<int32_t*>(d), dd.leading);
         } else {
-            multiply<float>(s, tf32, scale, from_a, from_b, keep, static_cast<const float*>(c), cd.leading, static_cast<float*>(d), dd.leading);
+            multiply<float, float>(s.m, s.n, s.k, first, tf32, scale, {static_cast<const float*>(a), desc.transposed, ad.leading},
+                                   {static_cast<const float*>(b), false, bd.leading}, 0, static_cast<float*>(d), dd.leading);
         }
     });
     return 0;

@@ -62,16 +62,6 @@ struct alignas(sizeof(T) * N) emulator_vector {
 typedef emulator_vector<float, 4> float4;
 typedef emulator_vector<unsigned char, 4> uchar4;
 typedef emulator_vector<signed char, 4> char4;
-inline long long __double_as_longlong(double value) {
-    long long bits;
-    __builtin_memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-inline double __longlong_as_double(long long bits) {
-    double value;
-    __builtin_memcpy(&value, &bits, sizeof value);
-    return value;
-}
 inline float __int_as_float(int bits) {
     float value;
     __builtin_memcpy(&value, &bits, 4);

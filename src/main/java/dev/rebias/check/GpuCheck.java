@@ -129,7 +129,7 @@ public final class GpuCheck {
         if (step == Step.PROBE) {
             Files.deleteIfExists(plan.out().resolve(CardSteps.PROBE_TABLE));
         }
-        List<String> command = java(List.of(), System.getProperty("java.class.path"), List.of());
+        List<String> command = java(System.getProperty("java.class.path"), List.of());
         command.addAll(List.of(
                 ENTRY, "gpu-check", "--run", step.id(), "--out", plan.out().toString()));
         double seconds = 0;
@@ -196,8 +196,8 @@ public final class GpuCheck {
     }
 
     /** The same Java, with the same options. */
-    private static List<String> java(List<String> before, String classPath, List<String> more) {
-        List<String> command = new ArrayList<>(before);
+    private static List<String> java(String classPath, List<String> more) {
+        List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
                 .filter(a -> !a.startsWith("-agentlib") && !a.startsWith("-XX:AOTCache="))
@@ -236,7 +236,6 @@ public final class GpuCheck {
         Path reports = plan.out().resolve(step.id() + "-junit");
         Optional<String> emulator = emulator();
         List<String> command = java(
-                List.of(),
                 classPath,
                 Stream.concat(
                                 Stream.of("-Drebias.test.devices=cuda"),
@@ -295,11 +294,8 @@ public final class GpuCheck {
                     Step.TOOLS, Outcome.Status.SKIPPED, "neither compute-sanitizer nor ncu is on the PATH", 0, limit);
         }
         Findings findings = new Findings(plan.out().resolve("tools.json"));
-        External.Ended ended = tools.run(
-                findings,
-                plan.out(),
-                limit,
-                options -> java(List.of(), System.getProperty("java.class.path"), options));
+        External.Ended ended =
+                tools.run(findings, plan.out(), limit, options -> java(System.getProperty("java.class.path"), options));
         findings.complete();
         return judged(Step.TOOLS, ended, ended.seconds(), limit);
     }

@@ -21,7 +21,11 @@ final class NvidiaTools {
     /** The last line that a check prints: {@code ========= ERROR SUMMARY: 0 errors}, {@code RACECHECK SUMMARY: 0 hazards displayed (..)}. */
     private static final Pattern SUMMARY = Pattern.compile("=+ \\w+ SUMMARY: (\\d+) (?:error|hazard).*");
 
-    private static final int LAUNCHES = 12;
+    private static final String NO_POOL = "-Drebias.cuda.pool=none";
+    private static final String EACH_ONCE = "-D" + CardSteps.ONCE + "=true";
+    /** More than the step moments makes of these kernels where it makes each call once. */
+    private static final int LAUNCHES = 100;
+
     private static final String STALL = "smsp__average_warps_issue_stalled_";
     private static final List<String> STALLS =
             List.of("long_scoreboard", "short_scoreboard", "barrier", "lg_throttle", "math_pipe_throttle", "wait");
@@ -63,7 +67,8 @@ final class NvidiaTools {
             Path log = out.resolve("tools-" + name + ".log");
             List<String> command = new ArrayList<>(check ? checking(name) : profiling());
             // Without a pool every tensor is an allocation, whose first bytes the checker knows.
-            command.addAll(java.apply(name.equals("initcheck") ? List.of("-Drebias.cuda.pool=none") : List.of()));
+            List<String> sanitized = name.equals("initcheck") ? List.of(NO_POOL) : List.of();
+            command.addAll(java.apply(check ? sanitized : List.of(EACH_ONCE)));
             command.addAll(
                     check
                             ? List.of(ENTRY, "doctor", "--deep")

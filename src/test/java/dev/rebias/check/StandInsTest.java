@@ -142,7 +142,9 @@ final class StandInsTest {
                         List.of("0 error_moments_warp", "512.00", "2147.48", "0.07", "17.25", "-", "-", "-", "-", "-"),
                         List.of("1 error_moments_fold", "-", "0.00", "-", "-", "-", "-", "-", "-", "-"));
         assertThat(Files.readString(folder.resolve("calls")))
-                .contains("--csv", "dram__bytes_read.sum", "regex:error_moments.*", "gpu-check --run moments --out");
+                .contains("--csv", "dram__bytes_read.sum", "regex:error_moments.*", "gpu-check --run moments --out")
+                // 13 shapes, of each the moments, their fold and the fold alone: none is left out.
+                .contains("-Drebias.moments.once=true", "--launch-count 100");
     }
 
     @Test

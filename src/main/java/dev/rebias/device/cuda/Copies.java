@@ -12,7 +12,7 @@ final class Copies {
     private Copies() {}
 
     /**
-     * Copies elements along two walks of the same sizes.
+     * Copies elements by two strided indices of the same sizes.
      *
      * @return false if the tensors have too many dimensions for the kernel
      */

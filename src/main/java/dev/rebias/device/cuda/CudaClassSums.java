@@ -15,7 +15,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 
 /** Class sums by {@code cuda-kernels/class_sums.cu}: totals stay on the card until the host asks for them. */
@@ -49,10 +48,7 @@ final class CudaClassSums implements ClassSums {
         private final long channelStride;
         private final long entryStride;
         private final DeviceTensor members;
-        private final MemoryPool.Block totals;
-        private Optional<CudaContext.Returned> returned = Optional.empty();
-        private long entries;
-        private long samples;
+        private final CardTotals totals;
 
         /**
          * Of data.
@@ -88,14 +84,9 @@ final class CudaClassSums implements ClassSums {
             }
             try (Partial made = new Partial()) {
                 members = made.keep(context.upload(members(taps)));
-                totals = made.keep(context.pool().allocate(bytes(), "class sums"));
-                context.clear(totals.address(), bytes());
+                totals = made.keep(new CardTotals(context, (long) combinations * channels, "class sums"));
                 made.complete();
             }
-        }
-
-        private long bytes() {
-            return (long) combinations * channels * Double.BYTES;
         }
 
         /** For each dimension where each class's indices begin, and the indices, class after class. */
@@ -146,18 +137,11 @@ final class CudaClassSums implements ClassSums {
                         .int32(sums)
                         .over(context.kernel(FILE, "class_sums_fold"), "class_sums_fold", sums);
             }
-            entries += newEntries;
-            samples += newSamples;
+            totals.count(newEntries, newSamples);
         }
 
-        void bring() {
-            if (returned.isEmpty()) {
-                returned = Optional.of(context.bring(totals.address(), bytes()));
-            }
-        }
-
-        double[][][] totals() {
-            double[] flat = returned.orElseThrow().doubles(combinations * channels);
+        double[][][] sums() {
+            double[] flat = totals.values();
             double[][] sums = new double[combinations][];
             for (int k = 0; k < combinations; k++) {
                 sums[k] = Arrays.copyOfRange(flat, k * channels, (k + 1) * channels);
@@ -169,7 +153,6 @@ final class CudaClassSums implements ClassSums {
             Resources all = new Resources();
             all.add(members::close);
             all.add(totals::close);
-            returned.ifPresent(r -> all.add(r::close));
             all.close();
         }
     }
@@ -191,14 +174,14 @@ final class CudaClassSums implements ClassSums {
 
     @Override
     public void bring() {
-        forms.values().forEach(Form::bring);
+        forms.values().forEach(f -> f.totals.bring());
     }
 
     @Override
     public ClassTotals totals() {
         bring();
         ClassTotals totals = new ClassTotals(op, weights);
-        forms.forEach((unit, form) -> totals.add(unit, form.totals(), form.entries, form.samples));
+        forms.forEach((unit, form) -> totals.add(unit, form.sums(), form.totals.units(), form.totals.samples()));
         return totals;
     }
 

@@ -10,6 +10,8 @@ import dev.rebias.tensor.HostValues;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.bytedeco.cuda.cublas.cublasContext;
@@ -58,11 +60,12 @@ final class CudaContext implements AutoCloseable {
     private PinnedRing ring;
     private Launch launch;
     private Launch decoding;
-    /** Pinned memory for results: what has been allocated, the last piece of it, and how much of that is used. */
-    private final Resources resultChunks = new Resources();
+    /** Pinned memory for results, used from the first piece on: which piece is in use, how much of it, and how many results there are that are not closed. */
+    private final List<Pointer> resultChunks = new ArrayList<>();
 
-    private Pointer results;
+    private int resultChunk;
     private long resultsUsed;
+    private int resultsOpen;
     /** How much was put on the compute stream that the host will read, and up to where it is known to be done. */
     private long sent;
 
@@ -120,7 +123,7 @@ final class CudaContext implements AutoCloseable {
             uploadBlocks = new UploadBlocks(pool, events, compute, uploads);
             ring = new PinnedRing(counters, events);
             resources.add(ring::close);
-            resources.add(resultChunks::close);
+            resources.add(this::freeResults);
             launch = new Launch(compute);
             resources.add(launch::close);
             decoding = new Launch(uploads);
@@ -129,7 +132,7 @@ final class CudaContext implements AutoCloseable {
             resources.add(() -> synchronise(uploads));
             resources.add(() -> synchronise(compute));
             resources.add(this::enter);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             try {
                 resources.close();
             } catch (RuntimeException more) {
@@ -258,7 +261,8 @@ final class CudaContext implements AutoCloseable {
         }
         return upload(values, elements * Float.BYTES, block -> {
             MemoryPool.Block stored = uploadBlocks.stage(behind + table.capacity());
-            try {
+            try (Resources after = new Resources()) {
+                after.add(() -> uploadBlocks.staged(stored));
                 ring.send(codes, stored.address(), uploads);
                 ring.send(table, stored.address() + behind, uploads);
                 decoding.begin()
@@ -273,8 +277,6 @@ final class CudaContext implements AutoCloseable {
                         .int64(order.innerStride())
                         .int64(order.offset())
                         .over(kernel(DECODE, "decode"), "decode", elements);
-            } finally {
-                uploadBlocks.staged(stored);
             }
         });
     }
@@ -292,8 +294,12 @@ final class CudaContext implements AutoCloseable {
             }
             send.accept(block);
             return DeviceTensor.uploading(this, values.type(), values.shape(), block, events.record(uploads));
-        } catch (RuntimeException e) {
-            block.close();
+        } catch (RuntimeException | Error e) {
+            try {
+                block.close();
+            } catch (RuntimeException more) {
+                e.addSuppressed(more);
+            }
             throw e;
         }
     }
@@ -350,10 +356,16 @@ final class CudaContext implements AutoCloseable {
             }
             counters.deviceToHostBytes += bytes;
             ticket = ++sent;
+            if (!own) {
+                resultsOpen++;
+            }
         }
 
         /** The bytes, after waiting for them if nothing has yet. */
         ByteBuffer get() {
+            if (closed) {
+                throw new IllegalStateException(bytes + " bytes of results are read after they were closed");
+            }
             settle();
             return new BytePointer(memory).capacity(bytes).asByteBuffer().order(ByteOrder.nativeOrder());
         }
@@ -383,6 +395,10 @@ final class CudaContext implements AutoCloseable {
                         freed.add(this::settle);
                         freed.add(CudaContext.this::enter);
                     }
+                } else if (--resultsOpen == 0) {
+                    // What comes next is ordered behind what was on its way here.
+                    resultChunk = 0;
+                    resultsUsed = 0;
                 }
             }
         }
@@ -399,15 +415,24 @@ final class CudaContext implements AutoCloseable {
         Status.cuda(cudart.cuMemFreeHost(pinned), "cuMemFreeHost");
     }
 
+    private void freeResults() {
+        try (Resources all = new Resources()) {
+            resultChunks.forEach(chunk -> all.add(() -> free(chunk)));
+            resultChunks.clear();
+        }
+    }
+
     /** Pinned memory for a layer's results, which stays until the context ends: allocating it each time costs more than the copy. */
     private Pointer result(long bytes) {
-        if (results == null || resultsUsed + bytes > RESULTS) {
-            Pointer chunk = pinned(RESULTS);
-            resultChunks.add(() -> free(chunk));
-            results = chunk;
+        if (resultsUsed + bytes > RESULTS) {
+            resultChunk++;
             resultsUsed = 0;
         }
-        Pointer place = new Address(results.address() + resultsUsed);
+        if (resultChunk == resultChunks.size()) {
+            Pointer chunk = pinned(RESULTS);
+            resultChunks.add(chunk);
+        }
+        Pointer place = new Address(resultChunks.get(resultChunk).address() + resultsUsed);
         resultsUsed += (bytes + Long.BYTES - 1) / Long.BYTES * Long.BYTES;
         return place;
     }

@@ -72,15 +72,13 @@ public final class CudaDevice implements Device {
             throw new DeviceUnavailableException("no GPU can be used: " + missing.get() + "; or use --device cpu");
         }
         CudaCards.Card card = CudaCards.require(ordinal);
-        CudaContext context = new CudaContext(card, libraryElements);
-        try {
+        try (Partial made = new Partial()) {
+            CudaContext context = made.keep(new CudaContext(card, libraryElements));
             // Samples are the first that come.
             context.kernels().expect(CudaContext.DECODE);
-        } catch (RuntimeException | Error e) {
-            context.close();
-            throw e;
+            made.complete();
+            return new CudaDevice(context, card.emulated());
         }
-        return new CudaDevice(context, card.emulated());
     }
 
     @Override

@@ -9,7 +9,6 @@ import dev.rebias.tensor.Shape;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 
@@ -25,26 +24,14 @@ final class CudaErrorSums implements ErrorSums {
 
     private static final int WARPS = Launch.THREADS / 32;
     /** And of the totals one more, of squared sample means. */
-    private static final int TOTALS = ErrorTotals.SUMS + 1;
+    static final int TOTALS = ErrorTotals.SUMS + 1;
 
     private final CudaContext context;
     private final LayerOp op;
     private final int channels;
     private final boolean difference;
     /** By the number of positions that a unit of samples has. */
-    private final Map<Long, Form> forms = new TreeMap<>();
-
-    /** Totals on the card; how many units, and how many samples. */
-    private static final class Form {
-        private final MemoryPool.Block totals;
-        private Optional<CudaContext.Returned> returned = Optional.empty();
-        private long units;
-        private long samples;
-
-        Form(MemoryPool.Block totals) {
-            this.totals = totals;
-        }
-    }
+    private final Map<Long, CardTotals> forms = new TreeMap<>();
 
     /** Parameters as for {@link dev.rebias.device.Device#errorSums}. */
     CudaErrorSums(CudaContext context, LayerOp op, int channels, boolean difference) {
@@ -52,18 +39,6 @@ final class CudaErrorSums implements ErrorSums {
         this.op = op;
         this.channels = channels;
         this.difference = difference;
-    }
-
-    private Form form(long positions) {
-        return forms.computeIfAbsent(positions, p -> {
-            MemoryPool.Block totals = context.pool().allocate(totalBytes(), "error sums");
-            context.clear(totals.address(), totalBytes());
-            return new Form(totals);
-        });
-    }
-
-    private long totalBytes() {
-        return (long) TOTALS * channels * Double.BYTES;
     }
 
     @Override
@@ -88,7 +63,8 @@ final class CudaErrorSums implements ErrorSums {
         int chunks = Math.toIntExact(chunks(length, inner == 1));
         long perUnit = inner == 1 ? chunks : rows * chunks;
         long pieces = units * perUnit * channels;
-        Form form = form(rows * inner);
+        CardTotals totals = forms.computeIfAbsent(
+                rows * inner, p -> new CardTotals(context, (long) TOTALS * channels, "error sums"));
         try (MemoryPool.Block parts =
                 context.pool().allocate(pieces * ErrorTotals.SUMS * Double.BYTES, "error sums of a batch")) {
             Launch arguments = context.arguments()
@@ -121,7 +97,7 @@ final class CudaErrorSums implements ErrorSums {
             }
             context.arguments()
                     .pointer(parts.address())
-                    .pointer(form.totals.address())
+                    .pointer(totals.address())
                     .int64(units)
                     .int32(perUnit)
                     .int32(channels)
@@ -129,8 +105,7 @@ final class CudaErrorSums implements ErrorSums {
                     .float64((double) samples / units)
                     .over(kernel("error_moments_fold"), "error_moments_fold", channels);
         }
-        form.units += units;
-        form.samples += samples;
+        totals.count(units, samples);
     }
 
     /** How many pieces a length is summed up in. */
@@ -145,29 +120,21 @@ final class CudaErrorSums implements ErrorSums {
 
     @Override
     public void bring() {
-        for (Form form : forms.values()) {
-            if (form.returned.isEmpty()) {
-                form.returned = Optional.of(context.bring(form.totals.address(), totalBytes()));
-            }
-        }
+        forms.values().forEach(CardTotals::bring);
     }
 
     @Override
     public ErrorTotals totals() {
         ErrorTotals totals = new ErrorTotals(channels);
         bring();
-        forms.forEach((positions, form) -> totals.add(
-                form.returned.orElseThrow().doubles(TOTALS * channels), positions, form.units, form.samples));
+        forms.forEach((positions, form) -> totals.add(form.values(), positions, form.units(), form.samples()));
         return totals;
     }
 
     @Override
     public void close() {
         Resources all = new Resources();
-        forms.values().forEach(f -> {
-            all.add(f.totals::close);
-            f.returned.ifPresent(r -> all.add(r::close));
-        });
+        forms.values().forEach(f -> all.add(f::close));
         forms.clear();
         all.close();
     }

@@ -14,7 +14,7 @@ import java.util.Set;
 
 /**
  * The kernel of a group of elementwise operations for inputs of certain shapes and types. The source holds how each input lies in memory (whole, one value,
- * one per channel, or any walk); sizes and numbers are arguments, so networks with many alike groups share kernels.
+ * one per channel, or any strided index); sizes and numbers are arguments, so networks with many alike groups share kernels.
  *
  * @param source CUDA C++, with one kernel {@code elementwise}
  * @param reads how each input is read
@@ -70,11 +70,11 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
         /** Index {@code i / inner % channels}. */
         CHANNEL,
         /** Anything else that broadcasts. */
-        WALK
+        INDEX
     }
 
     /** How an input is read: its layout and what that needs. */
-    record Read(Layout layout, ElementType type, long inner, long channels, Optional<StridedIndex> walk) {}
+    record Read(Layout layout, ElementType type, long inner, long channels, Optional<StridedIndex> index) {}
 
     /**
      * The kernel for inputs of these shapes.
@@ -125,7 +125,7 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
             return Optional.of(new Read(Layout.CHANNEL, type, inner, channels, Optional.empty()));
         }
         return StridedIndex.paired(total, Copies.broadcastStrides(aligned, total))
-                .map(w -> new Read(Layout.WALK, type, 1, 1, Optional.of(w)));
+                .map(w -> new Read(Layout.INDEX, type, 1, 1, Optional.of(w)));
     }
 
     private static String source(
@@ -147,10 +147,10 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
                     body.append(line(String.format(
                             "float x%d[4]; load_channel(p%d, i, lanes, inner%d, channels%d, x%d);", i, i, i, i, i)));
                 }
-                case WALK -> {
-                    parameters.append(", StridedIndex walk").append(i);
+                case INDEX -> {
+                    parameters.append(", StridedIndex index").append(i);
                     body.append(
-                            line(String.format("float x%d[4]; load_walk(p%d, i, lanes, walk%d, x%d);", i, i, i, i)));
+                            line(String.format("float x%d[4]; load_index(p%d, i, lanes, index%d, x%d);", i, i, i, i)));
                 }
             }
         }

@@ -58,8 +58,8 @@ final class Gathers {
         long[] strides = StridedIndex.dense(data);
         long stride = strides[a];
         strides[a] = 0;
-        Optional<StridedIndex> walk = StridedIndex.of(out, strides);
-        if (walk.isEmpty()) {
+        Optional<StridedIndex> place = StridedIndex.of(out, strides);
+        if (place.isEmpty()) {
             return Optional.empty();
         }
         for (int i = 0; i < out.length; i++) {
@@ -78,7 +78,7 @@ final class Gathers {
                 begin(context, x, y, k, data[a])
                         .int64(stride)
                         .int64(missing(x))
-                        .index(walk.get())
+                        .index(place.get())
                         .over(context.kernel("gather.cu", kernel), kernel, y.elements());
             }
             made.complete();

@@ -1,5 +1,6 @@
 package dev.rebias.device.cuda;
 
+import dev.rebias.device.ErrorTotals;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.MatMul;
@@ -13,8 +14,7 @@ import org.bytedeco.cuda.global.cudart;
 
 /** How fast a card takes error moments, held against a copy in its own memory that is timed in the same run. */
 public final class MomentsSpeed {
-    private static final int PART_BYTES = 4 * Double.BYTES;
-    private static final int TOTALS = 5;
+    private static final int PART_BYTES = ErrorTotals.SUMS * Double.BYTES;
     private static final int ROUNDS = 5;
     /** Whose outputs have their channels first. */
     private static final LayerOp CONVOLUTION = new Convolution(
@@ -35,7 +35,7 @@ public final class MomentsSpeed {
      *
      * @param what the kernels
      * @param shape the tensors'
-     * @param microseconds of one call, the median of five rounds
+     * @param microseconds of one call, the median of five rounds, or of the only call
      * @param bytes that it has to read and write
      */
     public record Row(String what, String shape, double microseconds, long bytes) {
@@ -45,11 +45,11 @@ public final class MomentsSpeed {
     }
 
     /**
-     * Measures a copy, uploads, downloads, and error moments with their fold and the fold alone.
+     * Measures a copy on the card, and error moments with their fold and the fold alone.
      *
      * @param ordinal the card
      * @param elements about how many elements tensors have
-     * @param repeats calls in a round
+     * @param repeats calls in a round; 0 for one call of each in all, which a profiler looks at
      * @param rows gets each measurement as it is made, the copy's first
      */
     public static void measure(int ordinal, long elements, int repeats, Consumer<Row> rows) {
@@ -98,10 +98,10 @@ public final class MomentsSpeed {
         int perUnit = Math.toIntExact(CudaErrorSums.chunks(inner, channelAxis != 1));
         long partBytes = shape[0] * perUnit * channels * PART_BYTES;
         try (MemoryPool.Block parts = context.pool().allocate(partBytes, "parts of error moments");
-                MemoryPool.Block totals =
-                        context.pool().allocate((long) TOTALS * channels * Double.BYTES, "error moments")) {
+                MemoryPool.Block totals = context.pool()
+                        .allocate((long) CudaErrorSums.TOTALS * channels * Double.BYTES, "error moments")) {
             context.clear(parts.address(), partBytes);
-            context.clear(totals.address(), (long) TOTALS * channels * Double.BYTES);
+            context.clear(totals.address(), (long) CudaErrorSums.TOTALS * channels * Double.BYTES);
             double fold = median(() -> context.arguments()
                     .pointer(parts.address())
                     .pointer(totals.address())
@@ -116,18 +116,24 @@ public final class MomentsSpeed {
     }
 
     private double median(Runnable call) {
-        call.run();
-        context.synchronise();
+        double first = time(call, 1);
+        if (repeats == 0) {
+            return first;
+        }
         double[] times = new double[ROUNDS];
         for (int i = 0; i < ROUNDS; i++) {
-            long start = System.nanoTime();
-            for (int r = 0; r < repeats; r++) {
-                call.run();
-            }
-            context.synchronise();
-            times[i] = (System.nanoTime() - start) / 1e3 / repeats;
+            times[i] = time(call, repeats);
         }
         Arrays.sort(times);
         return times[ROUNDS / 2];
+    }
+
+    private double time(Runnable call, int times) {
+        long start = System.nanoTime();
+        for (int i = 0; i < times; i++) {
+            call.run();
+        }
+        context.synchronise();
+        return (System.nanoTime() - start) / 1e3 / times;
     }
 }

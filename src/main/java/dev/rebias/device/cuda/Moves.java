@@ -11,7 +11,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
-/** Operations that put elements elsewhere and change none: each a walk over its data by {@code cuda-kernels/copy.cu}. */
+/** Operations that put elements elsewhere and change none: each by a strided index into its data, by {@code cuda-kernels/copy.cu}. */
 final class Moves {
     private Moves() {}
 
@@ -46,7 +46,7 @@ final class Moves {
             for (long size : sizes) {
                 long[] out = shape.clone();
                 out[axis] = size;
-                Optional<DeviceTensor> part = walked(inputs.context(), x, at * strides[axis], strides, out, out)
+                Optional<DeviceTensor> part = indexed(inputs.context(), x, at * strides[axis], strides, out, out)
                         .map(made::keep);
                 if (part.isEmpty()) {
                     return Optional.empty();
@@ -80,7 +80,7 @@ final class Moves {
         return Optional.of(List.of(value));
     }
 
-    /** Along one axis: a walk over three dimensions, whatever the tensor's rank. */
+    /** Along one axis: an index over three dimensions, whatever the tensor's rank. */
     private static DeviceTensor repeated(CudaContext context, DeviceTensor x, int axis, long times) {
         long[] out = x.shape();
         long outer = Shape.elements(out, 0, axis);
@@ -88,7 +88,7 @@ final class Moves {
         out[axis] = Math.multiplyExact(out[axis], times);
         long[] sizes = {outer, times, run};
         long[] strides = {run, 0, 1};
-        return walked(context, x, 0, strides, sizes, out).orElseThrow();
+        return indexed(context, x, 0, strides, sizes, out).orElseThrow();
     }
 
     /** Channels in blocks of b x b to positions: [N, C, H, W] to [N, C / b^2, H b, W b]. */
@@ -107,7 +107,7 @@ final class Moves {
         long[] sizes = {shape[0], c, shape[2], b, shape[3], b};
         long[] strides = {shape[1] * plane, channel, shape[3], b * column, 1, column};
         long[] out = {shape[0], c, shape[2] * b, shape[3] * b};
-        return walked(inputs.context(), inputs.device(0), 0, strides, sizes, out)
+        return indexed(inputs.context(), inputs.device(0), 0, strides, sizes, out)
                 .map(List::of);
     }
 
@@ -122,16 +122,16 @@ final class Moves {
         long[] sizes = {shape[0], b, b, shape[1], shape[2] / b, shape[3] / b};
         long[] strides = {shape[1] * plane, shape[3], 1, plane, b * shape[3], b};
         long[] out = {shape[0], shape[1] * b * b, shape[2] / b, shape[3] / b};
-        return walked(inputs.context(), inputs.device(0), 0, strides, sizes, out)
+        return indexed(inputs.context(), inputs.device(0), 0, strides, sizes, out)
                 .map(List::of);
     }
 
     /**
-     * A new dense tensor of what a walk over another meets.
+     * A new dense tensor of what a strided index into another meets.
      *
-     * @param out its shape, of as many elements as the walk's sizes
+     * @param out its shape, of as many elements as the index's sizes
      */
-    private static Optional<DeviceTensor> walked(
+    private static Optional<DeviceTensor> indexed(
             CudaContext context, DeviceTensor x, long offset, long[] strides, long[] sizes, long[] out) {
         try (Partial made = new Partial()) {
             DeviceTensor y = made.keep(DeviceTensor.allocate(context, x.type(), out));

@@ -18,8 +18,8 @@ final class Pointwise {
 
     private Pointwise() {}
 
-    /** How an input is read: by the output's index, one value for all, or along a walk. */
-    private record Read(int input, String index, Optional<StridedIndex> walk) {}
+    /** How an input is read: by the output's index, one value for all, or by a strided index. */
+    private record Read(int input, String place, Optional<StridedIndex> index) {}
 
     static Optional<List<Tensor>> run(OnnxOp op, Inputs inputs) {
         List<Optional<ElementType>> types = IntStream.range(0, inputs.count())
@@ -80,7 +80,7 @@ final class Pointwise {
             return Optional.of(new Read(input, "0", Optional.empty()));
         }
         return StridedIndex.of(out, Copies.broadcastStrides(shape, out))
-                .map(w -> new Read(input, "offset(walk" + input + ", i)", Optional.of(w)));
+                .map(w -> new Read(input, "offset(index" + input + ", i)", Optional.of(w)));
     }
 
     private static DeviceTensor launch(
@@ -101,7 +101,7 @@ final class Pointwise {
                 Launch arguments = context.arguments().int64(n);
                 for (int i = 0; i < addresses.length; i++) {
                     arguments.pointer(addresses[i]);
-                    reads.get(i).walk().ifPresent(arguments::index);
+                    reads.get(i).index().ifPresent(arguments::index);
                 }
                 e.constants().forEach(arguments::float32);
                 arguments
@@ -120,8 +120,8 @@ final class Pointwise {
             Read r = reads.get(i);
             String type = PointwiseExpression.TYPES.get(tensors.get(i).type());
             parameters.append(String.format(", const %s* __restrict__ p%d", type, r.input()));
-            r.walk().ifPresent(w -> parameters.append(", StridedIndex walk").append(r.input()));
-            body.append(String.format("    %s x%d = p%d[%s];%n", type, r.input(), r.input(), r.index()));
+            r.index().ifPresent(w -> parameters.append(", StridedIndex index").append(r.input()));
+            body.append(String.format("    %s x%d = p%d[%s];%n", type, r.input(), r.input(), r.place()));
         }
         for (int c = 0; c < e.constants().size(); c++) {
             parameters.append(", float c").append(c);

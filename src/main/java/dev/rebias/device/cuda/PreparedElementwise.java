@@ -123,7 +123,7 @@ final class PreparedElementwise implements PreparedOp {
                         index(arguments, small, read.inner());
                         index(arguments, small, read.channels());
                     }
-                    read.walk().ifPresent(arguments::index);
+                    read.index().ifPresent(arguments::index);
                 }
                 program.orElseThrow().constants().forEach(arguments::float32);
                 outputs.forEach(o -> arguments.pointer(o.address()));

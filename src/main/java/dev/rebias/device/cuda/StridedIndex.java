@@ -31,7 +31,7 @@ record StridedIndex(List<Long> sizes, List<Long> strides) {
         return Optional.of(padded(n, s));
     }
 
-    /** Two walks of the same sizes that keep their dimensions paired; empty if the rank is above {@link #RANK}. */
+    /** Two of the same sizes that keep their dimensions paired; empty if the rank is above {@link #RANK}. */
     static Optional<StridedIndex> paired(long[] sizes, long[] strides) {
         if (sizes.length > RANK) {
             return Optional.empty();

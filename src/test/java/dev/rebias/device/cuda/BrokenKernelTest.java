@@ -235,15 +235,16 @@ final class BrokenKernelTest {
     }
 
     private static void copy(CudaContext context, long from, DeviceTensor to) {
-        StridedIndex walk = StridedIndex.paired(new long[] {64}, new long[] {1}).orElseThrow();
+        StridedIndex index =
+                StridedIndex.paired(new long[] {64}, new long[] {1}).orElseThrow();
         context.arguments()
                 .pointer(from)
                 .pointer(to.address())
                 .int64(64)
                 .int64(0)
                 .int64(0)
-                .index(walk)
-                .index(walk)
+                .index(index)
+                .index(index)
                 .over(context.kernel("copy.cu", "copy_4"), "copy_4", 64);
         settle(context, to);
     }

@@ -3,6 +3,7 @@ package dev.rebias.device.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
+import dev.rebias.device.ClassSums;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.ErrorSums;
 import dev.rebias.device.Tensor;
@@ -11,8 +12,13 @@ import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** The emulator's count of bytes and multiply-adds, where one can say what it must be. */
 @Tag("cuda")
@@ -43,6 +49,45 @@ final class CountedWorkTest {
             assertThat(work.written()).isEqualTo(4L * 8 * 4 * Double.BYTES);
             assertThat(emulator.work().get("cuMemcpyDtoHAsync").read()).isEqualTo(elements * Float.BYTES);
         }
+    }
+
+    /**
+     * A convolution of 3x3 has three classes of indices along each of two dimensions: their lists are [classes + 1 + size] ints, and [1 + 1 + 1] of the third. Memory
+     * gives them in pieces of 32 bytes.
+     */
+    @ParameterizedTest
+    @EnumSource(
+            value = ElementType.class,
+            names = {"FLOAT", "UINT8", "INT8"})
+    void classSumsReadEachElementAndTheListsOfMembersOnce(ElementType type) {
+        Optional<ElementType> integers = Optional.of(type).filter(t -> t != ElementType.FLOAT);
+        try (CudaDevice device = CudaDevice.open(0);
+                ClassSums sums = device.classSums(TestOps.threeByThree(), new long[] {4, 8, 3, 3}, integers, 0);
+                Tensor x = device.upload(HostTensor.zeros(type, 4, 8, 32, 32))) {
+            emulator.forgetWork();
+            sums.add(List.of(x), 4);
+            sums.totals();
+            Emulator.Work work = emulator.work().get("class_sums_" + type.name().toLowerCase(Locale.ROOT));
+            long elements = 4L * 8 * 32 * 32;
+            long members = (2 * (3 + 1 + 32) + (1 + 1 + 1)) * Integer.BYTES;
+            assertThat(work.calls()).isEqualTo(1);
+            assertThat(work.read()).isEqualTo(elements * type.bytes() + (members + 31) / 32 * 32);
+            assertThat(work.written()).isEqualTo(4L * 8 * 9 * Double.BYTES);
+        }
+    }
+
+    /** What the profiler is given: it sees every kernel on every shape, and no call twice. */
+    @Test
+    void momentsThatAreMeasuredOnceLaunchEachKernelOncePerShape() {
+        emulator.forgetWork();
+        MomentsSpeed.measure(
+                0, 1 << 16, 0, row -> assertThat(row.microseconds()).isBetween(0.0, 1e9));
+        Map<String, Emulator.Work> work = emulator.work();
+        // Images of 112 and 56 by blocks, of 28 to 7 by warps; one position, channels last and [N, C] by features.
+        assertThat(work.get("error_moments_block").calls()).isEqualTo(2);
+        assertThat(work.get("error_moments_warp").calls()).isEqualTo(3);
+        assertThat(work.get("error_moments_features").calls()).isEqualTo(1 + 6 + 1);
+        assertThat(work.get("error_moments_fold").calls()).isEqualTo(2 * 13);
     }
 
     /** A pooling window reads most elements several times; memory gives them once. */

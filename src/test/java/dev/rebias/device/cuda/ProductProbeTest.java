@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the probe finds out of products, and that the emulated cuBLASLt has the real one's rules. */
 @Tag("cuda")
@@ -59,6 +60,22 @@ final class ProductProbeTest {
         Emulator.Work light = emulator.work().get("cublasLtMatmul");
         assertThat(light.calls()).isEqualTo((2 + 2 + 1) * 4 * 4);
         assertThat(List.of(light.fp32(), light.tf32(), light.int8())).containsExactly(8 * once, 8 * once, 4 * once);
+    }
+
+    /** Each row is a first call and three timed ones with integers, then as many for the bits, of which the first fails here. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void aCallThatIsRefusedHasNotTheSameBits(int row) {
+        List<ProbeRow> rows = new ArrayList<>();
+        try (LibraryProbe probe =
+                new LibraryProbe(0, key -> key.startsWith("cublas\tmatrix\tproduct\tdefault\tFMA"), rows::add)) {
+            emulator.fail("cublasSgemm_v2", row * 8L + 5);
+            probe.run(List.of(1, 1, 1));
+        }
+        assertThat(emulator.failed()).isEqualTo("cublasSgemm_v2");
+        List<Boolean> same = new ArrayList<>(List.of(true, true, true));
+        same.set(row, false);
+        assertThat(rows.stream().map(r -> r.sameBits().orElseThrow())).containsExactlyElementsOf(same);
     }
 
     /** Eight-bit products want whole groups of 4 in all but the batch; those of float32 do not. */

@@ -106,7 +106,7 @@ final class RealLibrariesTest {
                 .endsWith(" " + sources + " found compiled");
     }
 
-    /** Corrected bias, HardSwish, quantise, dequantise, and a residual along with a walk, as one source. */
+    /** Corrected bias, HardSwish, quantise, dequantise, and a residual by a strided index, as one source. */
     private static String group(ElementType type, long[] shape) {
         List<OperatorSetIdProto> opset =
                 List.of(OperatorSetIdProto.newBuilder().setVersion(14).build());
