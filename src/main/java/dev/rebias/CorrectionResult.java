@@ -24,6 +24,7 @@ import java.util.Optional;
  * @param batchSize how many went through at a time
  * @param layers every layer of the quantised model, in graph order
  * @param provenance how the model came about, as its metadata say; empty where nothing was corrected
+ * @param correctedBefore how the quantised model had been corrected before, as its metadata say; empty where it had not, or they cannot be read
  * @param undoable whether its metadata also hold what it takes to undo the correction
  * @param outcome how far the network's outputs are from the float network's, before and after, if that was asked for
  * @param trials what was tried: the correction that was kept, and where the better reference was wanted also the other
@@ -45,6 +46,7 @@ public record CorrectionResult(
         int batchSize,
         List<LayerResult> layers,
         Optional<Provenance> provenance,
+        Optional<Provenance> correctedBefore,
         boolean undoable,
         Optional<Outcome> outcome,
         List<Trial> trials,
@@ -94,6 +96,19 @@ public record CorrectionResult(
                 : sufficiency.filter(Sufficiency::isNoise).map(Sufficiency::sentence);
     }
 
+    /**
+     * Where the quantised model had been corrected before, from more samples than there are now (those held out included): that, in a sentence. What this correction adds is then mostly the noise of fewer samples, which
+     * a few held-out ones need not show.
+     */
+    public Optional<String> weakerThanBefore() {
+        long now = (long) samplesUsed.correcting() + samplesUsed.heldOut();
+        return correctedBefore
+                .filter(p -> provenance.isPresent() && (long) p.samples() + p.heldOut() > now)
+                .map(p -> "the quantised model was corrected before, from more samples than these ("
+                        + ((long) p.samples() + p.heldOut())
+                        + ", and now " + now + "): give as many, or the file that was not corrected");
+    }
+
     /** How many layers have another bias now. */
     public long correctedLayers() {
         return layers.stream().filter(LayerResult::isCorrected).count();
@@ -107,7 +122,7 @@ public record CorrectionResult(
      */
     public OnnxModel marked(OnnxModel original, OnnxModel corrected) {
         return provenance
-                .map(p -> Marks.marked(original, corrected, p.json(), undoable))
+                .map(p -> Marks.marked(original, corrected, p.json(), undoable).model())
                 .orElse(corrected);
     }
 }

@@ -48,6 +48,9 @@ final class CorrectionRun {
     private final boolean correcting;
     private final BoundSamples bound;
     private final Normalization normalization;
+    /** How the quantised model was corrected before, if it was. */
+    private final Optional<Provenance> earlier;
+
     private final List<Phase> phases = new ArrayList<>();
     private final List<String> warnings = new ArrayList<>();
 
@@ -66,6 +69,17 @@ final class CorrectionRun {
             throw new UsageException("a measurement has no better reference to choose: name one, layer or network");
         }
         references().forEach(this::layers);
+        this.earlier = earlier();
+    }
+
+    /** What nobody can read of an earlier correction is no reason not to make this one. */
+    private Optional<Provenance> earlier() {
+        try {
+            return Provenance.of(owner.quantizedModel());
+        } catch (UnsupportedException e) {
+            warnings.add(e.getMessage());
+            return Optional.empty();
+        }
     }
 
     /** What came of one sweep. */
@@ -94,10 +108,8 @@ final class CorrectionRun {
         BoundSamples samples = split.map(BoundSamples.Split::rest).orElse(all);
         Optional<BoundSamples> heldOut = split.map(BoundSamples.Split::heldOut);
         SampleChecks checks = new SampleChecks(owner.networkInputs(), normalization);
-        timed(
-                "checking samples",
-                () -> checks.refuseGrossMisfit(
-                        samples.spread(Math.min(LOOKED_AT, samples.count())), options.anySamples()));
+        BoundSamples first = samples.spread(Math.min(LOOKED_AT, samples.count()));
+        timed("checking samples", () -> checks.refuseGrossMisfit(first, options.anySamples()));
         int wanted = options.batchSize().orElse(device.batches().usual());
         Batching batching = owner.batching(samples, wanted);
         List<Swept> swept = new ArrayList<>();
@@ -127,27 +139,28 @@ final class CorrectionRun {
         }
         SamplesUsed used =
                 checks.used(kept.survey(), heldOut.map(BoundSamples::count).orElse(0));
-        List<LayerResult> layers =
-                new LayerResults(owner, kept.layers(), kept.moments(), kept.rule(), kept.weights(), correcting).all();
+        List<LayerResult> layers = new LayerResults(
+                        owner, kept.layers(), kept.moments(), kept.rule(), kept.weights(), correcting, options.shrink())
+                .all();
         Optional<Provenance> provenance = correcting
                 ? Optional.of(Provenance.of(kept.reference(), options, used, (int)
                         layers.stream().filter(LayerResult::isCorrected).count()))
                 : Optional.empty();
-        OnnxModel model = timed("metadata", () -> provenance
+        Marks.Marked marked = timed("metadata", () -> provenance
                 .map(p -> Marks.marked(owner.quantizedModel(), kept.corrected(), p.json(), options.undo()))
-                .orElse(kept.corrected()));
-        Provenance.of(owner.quantizedModel())
-                .ifPresent(
-                        p -> warnings.add(
-                                "the quantised model was corrected before (" + p
-                                        + "): its biases are corrected anew from the float model's, and 'undo' brings the first ones back"));
+                .orElseGet(() -> new Marks.Marked(kept.corrected(), false, false, List.of())));
+        earlier.filter(p -> correcting)
+                .ifPresent(p -> warnings.add("the quantised model was corrected before (" + p
+                        + "): its biases are corrected anew from the float model's"
+                        + (marked.toFirst() ? ", and 'undo' brings the first ones back" : "")));
+        warnings.addAll(marked.warnings());
         warnings.addAll(device.log().warnings());
         warnings.addAll(batching.warnings());
         warnings.addAll(kept.warnings());
         warnings.addAll(checks.warnings(used, samples, kept.survey().inputs()));
         sufficiency.get(best).filter(Sufficiency::isNoise).ifPresent(x -> warnings.add(x.sentence()));
         return new CorrectionResult(
-                model,
+                marked.model(),
                 kept.reference(),
                 device.info(),
                 why,
@@ -156,7 +169,8 @@ final class CorrectionRun {
                 kept.batchSize(),
                 layers,
                 provenance,
-                options.undo(),
+                earlier,
+                marked.undoable(),
                 outcomes.get(best),
                 trials,
                 sufficiency.get(best),
@@ -172,11 +186,18 @@ final class CorrectionRun {
         return reference == Reference.LAYER ? "layer" : "network";
     }
 
-    private <T> T timed(String phase, Supplier<T> work) {
+    private void timed(String phase, Runnable work) {
         long start = System.nanoTime();
-        T result = work.get();
+        work.run();
         phases.add(new Phase(phase, (System.nanoTime() - start) / 1e9));
-        return result;
+    }
+
+    private <T> T timed(String phase, Supplier<T> work) {
+        List<T> result = new ArrayList<>();
+        timed(phase, () -> {
+            result.add(work.get());
+        });
+        return result.get(0);
     }
 
     private List<LayerPair> layers(Reference reference) {
@@ -236,7 +257,7 @@ final class CorrectionRun {
                         rule,
                         weights,
                         survey,
-                        corrected(layers, moments, weights),
+                        corrected(layers, moments, rule, weights),
                         batchSize,
                         sweep.spilledBytes(),
                         device.memory().peak(),
@@ -276,12 +297,12 @@ final class CorrectionRun {
         return options.errors() && (options.perChannel() || decided);
     }
 
-    private OnnxModel corrected(List<LayerPair> layers, List<LayerMoments> moments, WeightAdjustment weights) {
+    private OnnxModel corrected(
+            List<LayerPair> layers, List<LayerMoments> moments, Optional<EvidenceRule> rule, WeightAdjustment weights) {
         Map<Layer, float[]> corrections = new LinkedHashMap<>();
-        boolean ruled = options.shrink() || options.gate() != Gate.NONE;
         for (int i = 0; i < layers.size(); i++) {
             float[] delta = moments.get(i).moments().delta();
-            if (correcting && !(ruled && LayerResults.isZero(delta))) {
+            if (correcting && !(rule.isPresent() && LayerResults.isZero(delta))) {
                 corrections.put(layers.get(i).quantized(), delta);
             }
         }

@@ -21,6 +21,7 @@ import java.util.Optional;
  * @param rule what decided about corrections, if anything did
  * @param weights whose weights were chosen anew
  * @param correcting whether corrections were applied, or only measured
+ * @param shrunk whether corrections were made smaller by what is noise in them
  */
 record LayerResults(
         BiasCorrection owner,
@@ -28,7 +29,8 @@ record LayerResults(
         List<LayerMoments> moments,
         Optional<EvidenceRule> rule,
         WeightAdjustment weights,
-        boolean correcting) {
+        boolean correcting,
+        boolean shrunk) {
     static boolean isZero(float[] delta) {
         for (float d : delta) {
             if (d != 0) {
@@ -112,9 +114,12 @@ record LayerResults(
         if (rule.isEmpty() || !isZero(moments.get(i).moments().delta())) {
             return Optional.empty();
         }
+        if (!rule.get().givenUp(i).isEmpty()) {
+            return Optional.of("its mean squared error on held-out samples would rise");
+        }
         return Optional.of(
-                rule.get().givenUp(i).isEmpty()
+                shrunk
                         ? "its corrections are no larger than their standard errors"
-                        : "its mean squared error on held-out samples would rise");
+                        : "there is nothing to correct that its bias can hold");
     }
 }

@@ -1,6 +1,7 @@
 package dev.rebias;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -45,7 +46,8 @@ public record Provenance(
         boolean shrunk,
         String adjust,
         int correctedLayers) {
-    private static final ObjectMapper MAPPER = new ObjectMapper();
+    private static final ObjectMapper MAPPER =
+            new ObjectMapper().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
     public Provenance {
         mean = List.copyOf(mean);
@@ -60,7 +62,7 @@ public record Provenance(
                 used.correcting(),
                 used.heldOut(),
                 used.sha256(),
-                used.normalization().scale(),
+                Double.parseDouble(Float.toString(used.normalization().scale())),
                 doubles(used.normalization().mean()),
                 doubles(used.normalization().std()),
                 options.gate().name().toLowerCase(Locale.ROOT),
@@ -87,6 +89,9 @@ public record Provenance(
         return Marks.provenance(model).map(text -> {
             try {
                 JsonNode json = MAPPER.readTree(text);
+                if (!json.isObject()) {
+                    throw unreadable(model, null);
+                }
                 return new Provenance(
                         json.path("version").asText("unknown"),
                         json.path("reference").asText("unknown"),
@@ -102,12 +107,15 @@ public record Provenance(
                         json.path("adjust").asText("biases"),
                         json.path("correctedLayers").asInt());
             } catch (JsonProcessingException e) {
-                throw new UnsupportedException(
-                        "what the metadata of '" + model.name()
-                                + "' say of its correction cannot be read (metadata 'rebias' is not JSON): take the original file",
-                        e);
+                throw unreadable(model, e);
             }
         });
+    }
+
+    private static UnsupportedException unreadable(OnnxModel model, Exception cause) {
+        String sentence = "what the metadata of '" + model.name()
+                + "' say of its correction cannot be read (metadata 'rebias' is no JSON object): take the original file";
+        return cause == null ? new UnsupportedException(sentence) : new UnsupportedException(sentence, cause);
     }
 
     private static List<Double> numbers(JsonNode array) {

@@ -39,10 +39,9 @@ final class SampleChecks {
      * Looks at some samples before the work begins.
      *
      * @param anyway whether to go on with what does not fit at all
-     * @return what was seen
      * @throws UnsupportedException if most values are outside of what the model's input quantiser holds
      */
-    SampleSurvey refuseGrossMisfit(BoundSamples some, boolean anyway) {
+    void refuseGrossMisfit(BoundSamples some, boolean anyway) {
         SampleSurvey survey = survey();
         try (Batches batches = some.observed(survey).batches(1)) {
             while (batches.hasNext()) {
@@ -56,7 +55,6 @@ final class SampleChecks {
                         + fit.get().sentence() + "; --force goes on all the same");
             }
         }
-        return survey;
     }
 
     SamplesUsed used(SampleSurvey survey, int heldOut) {

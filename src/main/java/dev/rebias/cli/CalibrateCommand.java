@@ -1,7 +1,9 @@
 package dev.rebias.cli;
 
+import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.Requirements;
+import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.samples.Samples;
@@ -113,21 +115,28 @@ final class CalibrateCommand implements Runnable {
                             false, false, OptionalInt.empty(), Requirements.NONE, force, quiet, GivenOptions.of(spec)),
                     spec.commandLine().getOut(),
                     spec.commandLine().getErr());
-            try (Samples all = sampleOptions.open(samplesPath)) {
-                Samples joined = all.joined();
-                Samples used = dropRemainder && batchSize.isPresent()
-                        ? joined.limit(full(joined, pair, batchSize.get()))
-                        : joined;
-                CorrectionOptions.Builder options = CorrectionOptions.builder().device(deviceOption.device());
-                batchSize.ifPresent(options::batchSize);
-                job.run(used, options.build());
-            }
+            CorrectionOptions.Builder options = CorrectionOptions.builder().device(deviceOption.device());
+            batchSize.ifPresent(options::batchSize);
+            job.run(this::samples, options.build());
             return 0;
         }
 
+        private Samples samples(BiasCorrection correction) {
+            Samples all = sampleOptions.open(samplesPath);
+            try {
+                Samples joined = all.joined();
+                return dropRemainder && batchSize.isPresent()
+                        ? joined.limit(full(joined, correction, batchSize.get()))
+                        : joined;
+            } catch (RebiasException e) {
+                all.close();
+                throw e;
+            }
+        }
+
         /** How many samples are in full batches. */
-        private static int full(Samples samples, ModelPair pair, int batchSize) {
-            int count = samples.bind(pair.correction().inputs()).count();
+        private static int full(Samples samples, BiasCorrection correction, int batchSize) {
+            int count = samples.bind(correction.inputs()).count();
             if (batchSize < 1 || batchSize > count) {
                 throw new UsageException("with --drop-remainder a batch size of " + batchSize + " leaves none of "
                         + count + " samples: it must be from 1 to " + count);

@@ -5,7 +5,6 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
-import dev.rebias.samples.Samples;
 import dev.rebias.verify.Verification;
 import java.io.PrintWriter;
 import java.math.BigInteger;
@@ -152,9 +151,7 @@ final class CorrectCommand implements Callable<Integer> {
                         perChannel, all, verifyCount(), evidence.requirements(), force, quiet, GivenOptions.of(spec)),
                 out,
                 spec.commandLine().getErr());
-        try (Samples samples = sampleOptions.open(samplesPath)) {
-            job.run(limit.of(samples), options);
-        }
+        job.run(correction -> limit.of(sampleOptions.open(samplesPath)), options);
         return 0;
     }
 

@@ -6,7 +6,6 @@ import dev.rebias.CorrectionResult;
 import dev.rebias.Phase;
 import dev.rebias.Requirements;
 import dev.rebias.Version;
-import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
@@ -20,9 +19,7 @@ import dev.rebias.report.VerdictText;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import dev.rebias.verify.Verification;
-import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -30,19 +27,30 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.stream.Stream;
 
-/** One correction from files to files: outputs are checked first, then it is computed, written beside its place, verified, reported, and given its name. */
+/** One correction from files to files: outputs are checked first, then it is computed, written beside its place, verified, given its name, and reported. */
 final class CorrectionJob {
     private final long start;
     private final ModelPair pair;
-    private final Path samplesPath;
     private final Optional<CorrectedFile> output;
     private final ReportFiles reports;
-    private final boolean reported;
+    private final List<RunReport.FileRead> read;
     private final Settings settings;
     private final PrintWriter out;
     private final List<Phase> phases = new ArrayList<>();
+    /** Whether a report says what came of it. */
+    private boolean told;
+
+    /** Opens a job's samples. */
+    @FunctionalInterface
+    interface Opening {
+        /**
+         * Opens them; the job closes them.
+         *
+         * @param correction what they are for
+         */
+        Samples open(BiasCorrection correction);
+    }
 
     /**
      * What a user can say of a job.
@@ -81,29 +89,17 @@ final class CorrectionJob {
             PrintWriter standardOutput,
             PrintWriter standardError) {
         List<Path> inputs = new ArrayList<>(pair.files());
-        inputs.addAll(files(samples));
+        inputs.addAll(FilesRead.under(samples));
         this.start = start;
         this.pair = pair;
-        this.samplesPath = samples;
         this.output = output.map(o -> CorrectedFile.check(pair, o, inputs, settings.force()));
         this.output.ifPresent(o -> inputs.addAll(o.paths()));
         this.reports = new ReportFiles(reports, inputs, settings.force(), standardOutput);
-        this.reported = !reports.isEmpty();
         this.settings = settings;
         // A report that goes to standard output has it for itself.
-        this.out = ReportFiles.takeStandardOutput(reports) ? standardError : standardOutput;
-    }
-
-    private static List<Path> files(Path samples) {
-        List<Path> files = new ArrayList<>(List.of(samples));
-        if (Files.isDirectory(samples)) {
-            try (Stream<Path> images = Files.walk(samples)) {
-                images.forEach(files::add);
-            } catch (IOException e) {
-                throw new RebiasException("folder '" + samples + "' cannot be listed: " + Failure.reason(e), e);
-            }
-        }
-        return files;
+        this.out = this.reports.takeStandardOutput() ? standardError : standardOutput;
+        // As they are now, whatever becomes of them while this runs.
+        this.read = reports.isEmpty() ? List.of() : FilesRead.of(pair, samples);
     }
 
     /**
@@ -111,25 +107,34 @@ final class CorrectionJob {
      *
      * @throws QualityGateException if the network would be worse, a requirement does not hold, or the written file does not compute what was corrected
      */
-    void run(Samples samples, CorrectionOptions wanted) {
-        boolean computed = false;
+    void run(Opening opening, CorrectionOptions wanted) {
         try {
             BiasCorrection correction = pair.correction();
             correction.nothingToCorrect().ifPresent(why -> {
                 throw new UnsupportedException(why);
             });
             phases.add(new Phase("reading models", seconds(start)));
-            CorrectionResult found = compute(correction, samples, wanted);
-            computed = true;
-            phases.addAll(found.phases());
-            finish(correction, samples, found);
+            try (Samples samples = opening.open(correction)) {
+                CorrectionResult found = compute(correction, samples, wanted);
+                phases.addAll(found.phases());
+                finish(correction, samples, found);
+            }
         } catch (RebiasException e) {
-            if (!computed) {
-                reports.write(JsonReport.of(e));
+            if (!told) {
+                tell(e);
             }
             throw e;
         } finally {
             out.flush();
+        }
+    }
+
+    /** Reports a failure; that it cannot be reported is the lesser one. */
+    private void tell(RebiasException failure) {
+        try {
+            reports.write(JsonReport.of(failure));
+        } catch (RebiasException e) {
+            failure.addSuppressed(e);
         }
     }
 
@@ -154,11 +159,14 @@ final class CorrectionJob {
         Optional<String> noise = result.noise()
                 .filter(why -> !settings.force())
                 .map(why -> "'" + what() + "' is not written: " + why + "; --force writes it all the same");
-        Optional<String> refused = missed.or(() -> noise).or(() -> worse.filter(
+        Optional<String> weaker = result.weakerThanBefore()
+                .filter(why -> output.isPresent() && !settings.force())
+                .map(why -> "'" + what() + "' is not written: " + why + "; --force writes it all the same");
+        Optional<String> refused = missed.or(() -> noise).or(() -> weaker).or(() -> worse.filter(
                         o -> output.isPresent() && !settings.force())
                 .map(o -> "'" + what() + "' is not written: " + worse(o, result) + "; --force writes it all the same"));
         if (refused.isPresent() || output.isEmpty()) {
-            RunReport.Kind kind = missed.isPresent() || noise.isPresent()
+            RunReport.Kind kind = missed.isPresent() || noise.isPresent() || weaker.isPresent()
                     ? RunReport.Kind.MISSED
                     : output.isEmpty() ? RunReport.Kind.MEASURED : RunReport.Kind.WORSE;
             report(result, findings, Optional.empty(), kind, refused, false);
@@ -176,26 +184,25 @@ final class CorrectionJob {
             Optional<String> different = verification
                     .filter(v -> !v.passed())
                     .map(v -> "'" + what() + "' is not written, for it does not compute what was corrected: " + v);
-            if (different.isEmpty()) {
-                warn(worse, result);
-            }
-            report(
-                    result,
-                    findings,
-                    verification,
-                    different.isPresent() ? RunReport.Kind.MISSED : RunReport.Verdict.kind(result.outcome()),
-                    different,
-                    different.isEmpty());
             if (different.isPresent()) {
+                report(result, findings, verification, RunReport.Kind.MISSED, different, false);
                 throw new QualityGateException(different.get());
             }
             staged.publish();
+            worse.ifPresent(o -> say("warning: %s", worse(o, result)));
+            try {
+                report(
+                        result,
+                        findings,
+                        verification,
+                        RunReport.Verdict.kind(result.outcome()),
+                        Optional.empty(),
+                        true);
+            } catch (RebiasException e) {
+                throw new RebiasException("'" + what() + "' is written, but not its report: " + e.getMessage(), e);
+            }
         }
         say("wrote %s", what());
-    }
-
-    private void warn(Optional<Outcome> worse, CorrectionResult result) {
-        worse.ifPresent(o -> say("warning: %s", worse(o, result)));
     }
 
     private String what() {
@@ -222,17 +229,22 @@ final class CorrectionJob {
     }
 
     /** That the outputs are further from the float network's, and what is the likeliest reason. */
-    private static String worse(Outcome outcome, CorrectionResult result) {
+    private String worse(Outcome outcome, CorrectionResult result) {
         Outcome.Output most = outcome.outputs().stream()
                 .max(Comparator.comparingDouble(o -> (o.errorAfter() - o.errorBefore()) / o.signalPower()))
                 .orElseThrow();
-        String other = result.trials().size() > 1
-                ? "; neither reference is any better"
-                : result.reference() == Reference.LAYER ? "; or try --reference network" : "; or try --reference layer";
+        String other = "";
+        if (result.trials().size() > 1) {
+            other = "; neither reference is any better";
+        } else if (settings.given().containsKey("--reference")) {
+            other = "; or try --reference " + (result.reference() == Reference.LAYER ? "network" : "layer");
+        }
         return "corrected, the network is further from the float network than before (" + OutcomeText.line(most)
                 + "; " + outcome.samples() + (outcome.heldOut() ? " held-out samples" : " samples, beyond chance")
                 + "): check that --scale, --mean and --std are those"
-                + " of the network's training, and that --float is the model which was quantised" + other;
+                + " of the network's training"
+                + (settings.given().containsKey("--float") ? ", and that --float is the model which was quantised" : "")
+                + other;
     }
 
     private void report(
@@ -244,6 +256,7 @@ final class CorrectionJob {
             boolean published) {
         String sentence = refused.orElseGet(() -> VerdictText.of(kind, result));
         RunReport report = report(new RunReport.Verdict(kind, sentence, published), result, findings, verification);
+        told = true;
         reports.write(JsonReport.of(report));
         if (!settings.quiet()) {
             say("device: %s", result.deviceChoice());
@@ -268,7 +281,7 @@ final class CorrectionJob {
                 findings,
                 verification,
                 settings.given(),
-                reported ? FilesRead.of(pair, samplesPath) : List.of(),
+                read,
                 all,
                 total,
                 settings.perChannel());

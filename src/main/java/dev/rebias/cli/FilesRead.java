@@ -5,6 +5,8 @@ import dev.rebias.error.RebiasException;
 import dev.rebias.report.RunReport;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.DigestInputStream;
@@ -14,13 +16,41 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
-/** The files of a run, with their hashes. */
+/** The files that a run reads. */
 final class FilesRead {
     private static final int CHUNK = 1 << 16;
 
     private FilesRead() {}
 
+    /**
+     * A file or folder of samples, and all that is in the folder and those below, links followed as they are where images are read.
+     *
+     * @throws RebiasException if a folder cannot be listed
+     */
+    static List<Path> under(Path samples) {
+        if (!Files.isDirectory(samples)) {
+            return List.of(samples);
+        }
+        try (Stream<Path> all = Files.walk(samples, FileVisitOption.FOLLOW_LINKS)) {
+            return all.toList();
+        } catch (IOException e) {
+            throw unlisted(samples, e);
+        } catch (UncheckedIOException e) {
+            throw unlisted(samples, e.getCause());
+        }
+    }
+
+    private static RebiasException unlisted(Path folder, IOException e) {
+        return new RebiasException("folder '" + folder + "' cannot be listed: " + Failure.reason(e), e);
+    }
+
+    /**
+     * What reports say of a run's files, with their hashes.
+     *
+     * @throws RebiasException if one cannot be read
+     */
     static List<RunReport.FileRead> of(ModelPair pair, Path samples) {
         List<RunReport.FileRead> all = new ArrayList<>();
         pair.files().forEach(f -> all.add(new RunReport.FileRead("model", f.toString(), hash(f))));

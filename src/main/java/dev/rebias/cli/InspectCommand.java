@@ -4,10 +4,12 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.Provenance;
 import dev.rebias.error.PrintableText;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.Marks;
+import dev.rebias.model.OnnxModel;
 import dev.rebias.model.SkippedLayer;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Footprint;
@@ -70,14 +72,13 @@ final class InspectCommand implements Callable<Integer> {
         ModelPair models = pair.read(sweepOptions.reference(), true);
         BiasCorrection correction = models.correction();
         PrintWriter out = spec.commandLine().getOut();
-        Provenance.of(models.quantized())
-                .map(Provenance::toString)
+        before(models.quantized())
                 .or(() -> models.keras().flatMap(KerasModel::correctedBefore))
                 .ifPresent(p -> print(
                         out,
                         "corrected before: %s%s",
                         p,
-                        Marks.isUndoable(models.quantized()) ? "; 'rebias undo' brings the original biases back" : ""));
+                        Marks.isUndoable(models.quantized()) ? "; 'rebias undo' brings the original back" : ""));
         correction
                 .inputs()
                 .forEach(input -> print(
@@ -105,6 +106,15 @@ final class InspectCommand implements Callable<Integer> {
         plan.ifPresent(samples -> plan(out, correction, samples));
         out.flush();
         return 0;
+    }
+
+    /** How a model was corrected before, or that nobody can tell. */
+    private static Optional<String> before(OnnxModel model) {
+        try {
+            return Provenance.of(model).map(Provenance::toString);
+        } catch (UnsupportedException e) {
+            return Optional.of(e.getMessage());
+        }
     }
 
     private void plan(PrintWriter out, BiasCorrection correction, long samples) {

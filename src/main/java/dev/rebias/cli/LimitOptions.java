@@ -16,10 +16,16 @@ final class LimitOptions {
     @Option(names = "--first", description = "With --limit: use the first N samples.")
     private boolean first;
 
+    /** The samples that are wanted of all, which are closed where that fails. */
     Samples of(Samples all) {
-        if (first && limit.isEmpty()) {
-            throw new UsageException("--first says which samples --limit N takes: give both, or neither");
+        try {
+            if (first && limit.isEmpty()) {
+                throw new UsageException("--first says which samples --limit N takes: give both, or neither");
+            }
+            return limit.map(n -> first ? all.limit(n) : all.spread(n)).orElse(all);
+        } catch (UsageException e) {
+            all.close();
+            throw e;
         }
-        return limit.map(n -> first ? all.limit(n) : all.spread(n)).orElse(all);
     }
 }

@@ -2,7 +2,6 @@ package dev.rebias.cli;
 
 import dev.rebias.CorrectionOptions;
 import dev.rebias.Requirements;
-import dev.rebias.samples.Samples;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -87,9 +86,7 @@ final class MeasureCommand implements Callable<Integer> {
                         perChannel, all, OptionalInt.empty(), requirements, force, quiet, GivenOptions.of(spec)),
                 spec.commandLine().getOut(),
                 spec.commandLine().getErr());
-        try (Samples samples = sampleOptions.open(samplesPath)) {
-            job.run(limit.of(samples), options);
-        }
+        job.run(correction -> limit.of(sampleOptions.open(samplesPath)), options);
         return 0;
     }
 }

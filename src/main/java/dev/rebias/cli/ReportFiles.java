@@ -43,8 +43,8 @@ final class ReportFiles {
     }
 
     /** Whether standard output is a report's alone, and all else goes to standard error. */
-    static boolean takeStandardOutput(List<Path> paths) {
-        return paths.contains(STANDARD_OUTPUT);
+    boolean takeStandardOutput() {
+        return toStandardOutput;
     }
 
     /** Writes them all. */

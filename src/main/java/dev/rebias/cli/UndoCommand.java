@@ -11,6 +11,7 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -21,7 +22,7 @@ import picocli.CommandLine.Spec;
 /** {@code rebias undo}: the model as it was before it was corrected. */
 @Command(
         name = "undo",
-        description = "Gives a corrected ONNX model its original biases back, bit for bit.",
+        description = "Gives a corrected ONNX model its original biases and weights back, bit for bit.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class UndoCommand implements Callable<Integer> {
@@ -46,11 +47,13 @@ final class UndoCommand implements Callable<Integer> {
         }
         OnnxModel model = OnnxModel.read(corrected);
         OnnxModel original = Marks.undone(model);
+        Optional<Provenance> provenance = Provenance.of(model);
         List<Path> inputs = new ArrayList<>(List.of(corrected));
         inputs.addAll(model.externalFiles());
+        inputs.addAll(original.externalFiles());
         ModelFile.check(original, output, inputs, force).write(original);
         PrintWriter out = spec.commandLine().getOut();
-        Provenance.of(model).ifPresent(p -> out.println(PrintableText.format("undone: %s", p.toString())));
+        provenance.ifPresent(p -> out.println(PrintableText.format("undone: %s", p.toString())));
         out.println(PrintableText.format("wrote %s", output.toString()));
         out.flush();
         return 0;

@@ -3,7 +3,9 @@ package dev.rebias.model;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.StringStringEntryProto;
 import dev.rebias.error.UnsupportedException;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -19,9 +21,25 @@ public final class Marks {
     /** What was changed, as it was before. */
     private static final String UNDO = "rebias.undo";
 
+    /** What was changed is not stored where it would make the file so much larger: metadata are text, of at most 2 GiB. */
+    private static final long MOST_UNDO_BYTES = 512L << 20;
+
     private static final List<String> KEYS = List.of(PROVENANCE, GRAPH, ORIGINALS, UNDO);
 
     private Marks() {}
+
+    /**
+     * A corrected model with what is to be said of its correction.
+     *
+     * @param undoable whether it holds what it takes to undo the correction
+     * @param toFirst whether that leads back behind an earlier correction too
+     * @param warnings what the user should know of that, one sentence each
+     */
+    public record Marked(OnnxModel model, boolean undoable, boolean toFirst, List<String> warnings) {
+        public Marked {
+            warnings = List.copyOf(warnings);
+        }
+    }
 
     /** How a model was corrected, as {@link #marked} was told; empty where it was not, or does not say. */
     public static Optional<String> provenance(OnnxModel model) {
@@ -41,23 +59,58 @@ public final class Marks {
      * @param provenance how the correction came about
      * @param undoable whether to store what it takes to undo it
      */
-    public static OnnxModel marked(OnnxModel original, OnnxModel corrected, String provenance, boolean undoable) {
-        OnnxModel first = isUndoable(original) && isUnchanged(original) ? undone(original) : original;
-        Undo undo = Undo.of(first, corrected.proto());
+    public static Marked marked(OnnxModel original, OnnxModel corrected, String provenance, boolean undoable) {
+        return marked(original, corrected, provenance, undoable, MOST_UNDO_BYTES);
+    }
+
+    /**
+     * The same.
+     *
+     * @param most the bytes of what was changed beyond which it is not stored
+     */
+    static Marked marked(OnnxModel original, OnnxModel corrected, String provenance, boolean undoable, long most) {
+        List<String> warnings = new ArrayList<>();
         ModelProto.Builder proto = cleared(corrected.proto());
         add(proto, PROVENANCE, provenance);
         add(proto, GRAPH, graphHash(corrected.proto()));
-        add(proto, ORIGINALS, undo.hash());
+        boolean toFirst = false;
+        boolean stored = false;
         if (undoable) {
-            add(proto, UNDO, undo.text());
+            Optional<Undo> behindFirst = undoToFirst(original, corrected, warnings);
+            Undo undo = behindFirst.orElseGet(() -> Undo.of(original, corrected.proto()));
+            stored = undo.bytes() <= most;
+            toFirst = stored && behindFirst.isPresent();
+            if (stored) {
+                add(proto, ORIGINALS, undo.hash());
+                add(proto, UNDO, undo.text());
+            } else {
+                warnings.add(String.format(
+                        Locale.ROOT,
+                        "the corrected model does not hold what it takes to undo the correction, which would be %.0f MB of text: keep the original file",
+                        undo.bytes() * 4 / 3e6));
+            }
         }
-        return new OnnxModel(corrected.name(), corrected.folder(), proto.build(), corrected.hints());
+        OnnxModel model = new OnnxModel(corrected.name(), corrected.folder(), proto.build(), corrected.hints());
+        return new Marked(model, stored, toFirst, warnings);
+    }
+
+    /** What undoes a correction and those before it; empty where there were none, or what the model holds of them is of no use. */
+    private static Optional<Undo> undoToFirst(OnnxModel original, OnnxModel corrected, List<String> warnings) {
+        if (!isUndoable(original) || !isUnchanged(original)) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(Undo.of(undone(original), corrected.proto()));
+        } catch (UnsupportedException e) {
+            warnings.add("the correction before this one cannot be undone: " + e.getMessage());
+            return Optional.empty();
+        }
     }
 
     /**
      * The model as it was before its correction, or before the first of several, bit for bit.
      *
-     * @throws UnsupportedException if it was not corrected, was changed since, or holds nothing to undo its correction with
+     * @throws UnsupportedException if it was not corrected, was changed since, or holds nothing to undo its correction with, or what makes no model
      */
     public static OnnxModel undone(OnnxModel model) {
         if (provenance(model).isEmpty()) {
@@ -67,7 +120,7 @@ public final class Marks {
                 .orElseThrow(
                         () -> new UnsupportedException(
                                 "'" + model.name()
-                                        + "' holds nothing to undo its correction with (it was made with --no-undo): take the original file"));
+                                        + "' holds nothing to undo its correction with (it was made with --no-undo, or that would have been too much): take the original file"));
         if (!isUnchanged(model)) {
             throw new UnsupportedException(
                     "'" + model.name()
@@ -82,7 +135,10 @@ public final class Marks {
         ModelProto proto = cleared(model.proto())
                 .setGraph(undo.apply(model.name(), model.proto().getGraph()))
                 .build();
-        return new OnnxModel(model.name(), model.folder(), proto, model.hints());
+        OnnxModel first = new OnnxModel(model.name(), model.folder(), proto, model.hints());
+        // It comes from text that anybody can have written.
+        LoadCheck.requireTypes(first);
+        return first;
     }
 
     private static boolean isUnchanged(OnnxModel model) {

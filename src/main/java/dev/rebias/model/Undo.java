@@ -26,7 +26,7 @@ import java.util.Set;
 /**
  * What it takes to make the original of a corrected model: the nodes and tensors that changed, as they were, and which were added. A GraphProto, of which the first node says where the others belong.
  */
-public final class Undo {
+final class Undo {
     private static final String TYPE = "Undo";
     private static final String CHANGED = "changed";
     private static final String ADDED = "added";
@@ -83,7 +83,7 @@ public final class Undo {
                 .addAttribute(addedTensors);
         Undo undo = new Undo(originals.addNode(places).addAllNode(nodes).build());
         if (next < before.getNodeCount()) {
-            throw new IllegalStateException("node '" + before.getNode(next).getName() + "' of '" + original.name()
+            throw new UnsupportedException("node '" + before.getNode(next).getName() + "' of '" + original.name()
                     + "' is not in the model that was made from it");
         }
         return undo;
@@ -130,6 +130,19 @@ public final class Undo {
         return cause == null ? new UnsupportedException(sentence) : new UnsupportedException(sentence, cause);
     }
 
+    /** How many bytes there are of it. */
+    long bytes() {
+        // Added up here, for all together may be more than one message can be.
+        long bytes = 0;
+        for (NodeProto node : originals.getNodeList()) {
+            bytes += node.getSerializedSize();
+        }
+        for (TensorProto tensor : originals.getInitializerList()) {
+            bytes += tensor.getSerializedSize();
+        }
+        return bytes;
+    }
+
     /** As text, for a model's metadata. */
     String text() {
         return Base64.getEncoder().encodeToString(originals.toByteArray());
@@ -165,11 +178,15 @@ public final class Undo {
                     "it has " + (originals.getNodeCount() - 1) + " nodes for " + changed.size() + " places",
                     null);
         }
+        Map<Long, NodeProto> nodes = new HashMap<>();
+        for (int i = 0; i < changed.size(); i++) {
+            nodes.put(changed.get(i), originals.getNode(i + 1));
+        }
         GraphProto.Builder graph = after.toBuilder().clearNode().clearInitializer();
         for (int i = 0; i < after.getNodeCount(); i++) {
-            int at = changed.indexOf((long) i);
-            if (at >= 0) {
-                graph.addNode(originals.getNode(at + 1));
+            NodeProto before = nodes.get((long) i);
+            if (before != null) {
+                graph.addNode(before);
             } else if (!added.contains((long) i)) {
                 graph.addNode(after.getNode(i));
             }
@@ -178,7 +195,9 @@ public final class Undo {
         originals.getInitializerList().forEach(t -> tensors.put(t.getName(), t));
         for (TensorProto tensor : after.getInitializerList()) {
             if (!addedTensors.contains(tensor.getName())) {
-                graph.addInitializer(tensors.getOrDefault(tensor.getName(), tensor));
+                // Each is used once: no small file can ask for a large tensor many times.
+                TensorProto before = tensors.remove(tensor.getName());
+                graph.addInitializer(before == null ? tensor : before);
             }
         }
         return graph.build();

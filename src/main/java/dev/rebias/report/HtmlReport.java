@@ -72,9 +72,9 @@ public final class HtmlReport {
 
     private Map<String, Object> page() {
         Map<String, Object> page = new LinkedHashMap<>();
-        Verdict verdict = Verdict.of(report);
-        page.put("title", "rebias: " + verdict.sentence());
-        page.put("verdict", Map.of("kind", verdict.kind(), "sentence", verdict.sentence()));
+        String verdict = verdict();
+        page.put("title", "rebias: " + verdict);
+        page.put("verdict", Map.of("kind", verdictKind(), "sentence", verdict));
         page.put("subtitle", subtitle());
         page.put("cards", cards());
         put(page, "Warnings", "warnings", texts(report.path("warnings")));
@@ -99,16 +99,59 @@ public final class HtmlReport {
         page.put(name, values);
     }
 
+    /** What the first line says. */
+    private String verdict() {
+        JsonNode error = report.path("error");
+        if (error.isObject()) {
+            return "Not corrected: "
+                    + PrintableText.sentence(error.path("message").asText());
+        }
+        String sentence =
+                PrintableText.sentence(report.path("verdict").path("sentence").asText());
+        return sentence.isEmpty() ? sentence : Character.toUpperCase(sentence.charAt(0)) + sentence.substring(1);
+    }
+
+    /** In which colour. */
+    private String verdictKind() {
+        return switch (report.path("verdict").path("kind").asText()) {
+            case "better" -> "good";
+            case "undecided" -> "warn";
+            case "measured", "unknown" -> "soft";
+            default -> "worse";
+        };
+    }
+
+    private boolean isMeasurement() {
+        return report.path("command").asText().equals("measure");
+    }
+
+    /** How many of the layers were corrected, or only measured. */
+    private String counted() {
+        long counted = isMeasurement()
+                ? measured.size()
+                : measured.stream()
+                        .map(l -> l.path("status").asText())
+                        .filter(status -> status.equals("corrected") || status.equals("inserted"))
+                        .count();
+        return counted + " of " + report.path("layers").size();
+    }
+
     private String subtitle() {
         List<String> parts = new ArrayList<>();
         if (report.has("layers")) {
-            parts.add(measured.size() + " of " + report.path("layers").size() + " layers corrected against the "
+            parts.add(counted() + " layers " + (isMeasurement() ? "measured" : "corrected") + " against the "
                     + report.path("reference").asText() + " reference");
             parts.add(report.path("samples").asInt() + " samples");
             JsonNode device = report.path("device");
             parts.add("on " + device.path("kind").asText() + " ("
                     + PrintableText.name(device.path("name").asText()) + ")"
                     + (device.path("emulated").asBoolean() ? ", emulated" : ""));
+        }
+        if (report.path("command").asText().equals("correct")) {
+            parts.add(
+                    report.path("verdict").path("published").asBoolean()
+                            ? "the corrected model is written"
+                            : "no model is written");
         }
         parts.add("rebias " + report.path("rebias").asText());
         return String.join(", ", parts);
@@ -123,7 +166,7 @@ public final class HtmlReport {
             card(cards, arrow(output, "agreement", 100, "%.1f", " %"), "same largest value as the float network");
         }
         if (!measured.isEmpty()) {
-            card(cards, measured.size() + " of " + report.path("layers").size(), "layers corrected");
+            card(cards, counted(), isMeasurement() ? "layers measured" : "layers corrected");
         }
         if (report.has("samples")) {
             JsonNode enough = report.path("sufficiency");
@@ -195,11 +238,38 @@ public final class HtmlReport {
         page.put("axis", errors.text());
         page.put("spreadAxis", spread.text());
         page.put("spreadOpen", rows.size() > WORST ? "" : "open");
-        page.put(
-                "spreadNote",
-                measured.stream().anyMatch(l -> l.has("standardError"))
-                        ? ""
-                        : " Standard errors come with --per-channel.");
+        page.put("spreadNote", spreadNote());
+        put(page, "Weights", "weights", weights());
+    }
+
+    private String spreadNote() {
+        if (measured.stream().anyMatch(l -> l.has("standardError"))) {
+            return "";
+        }
+        return measured.stream().anyMatch(l -> l.has("weightsMoved"))
+                ? " Standard errors are not known where weights are chosen anew."
+                : " Standard errors come with --per-channel.";
+    }
+
+    /** What became of the weights of layers, where these were to be chosen anew. */
+    private List<Map<String, String>> weights() {
+        List<Map<String, String>> rows = new ArrayList<>();
+        for (JsonNode layer : measured) {
+            if (layer.has("weightsMoved")) {
+                rows.add(Map.of(
+                        "name",
+                        PrintableText.name(layer.path("name").asText()),
+                        "moved",
+                        number("%.1f", layer.path("weightsMoved"), 100, " %"),
+                        "withBias",
+                        number("%.3g", layer.path("mseWithBias"), 1, ""),
+                        "after",
+                        number("%.3g", layer.path("mseAfter"), 1, ""),
+                        "kept",
+                        PrintableText.sentence(layer.path("weightsKept").asText(""))));
+            }
+        }
+        return rows;
     }
 
     private Map<String, Object> row(JsonNode layer) {
@@ -255,17 +325,11 @@ public final class HtmlReport {
         List<Map<String, String>> rows = new ArrayList<>();
         JsonNode timings = report.path("timings");
         double total = timings.path("totalSeconds").asDouble();
-        double rest = total;
         Map<String, Double> seconds = new LinkedHashMap<>();
         for (Map.Entry<String, JsonNode> phase : timings.properties()) {
-            String name = phase.getKey().replaceFirst("Seconds$", "");
-            if (!name.equals("total")) {
-                seconds.put(name, phase.getValue().asDouble());
-                rest -= phase.getValue().asDouble();
+            if (!phase.getKey().equals("totalSeconds")) {
+                seconds.put(phase.getKey(), phase.getValue().asDouble());
             }
-        }
-        if (!seconds.isEmpty()) {
-            seconds.merge("other", Math.max(0, rest), Double::sum);
         }
         int index = 0;
         for (Map.Entry<String, Double> phase : seconds.entrySet()) {
@@ -432,52 +496,5 @@ public final class HtmlReport {
 
     static String number(String format, double value) {
         return String.format(Locale.ROOT, format, value);
-    }
-
-    /** What the first line says. */
-    private record Verdict(String kind, String sentence) {
-        static Verdict of(JsonNode report) {
-            JsonNode error = report.path("error");
-            if (error.isObject()) {
-                return new Verdict(
-                        "worse",
-                        "Not corrected: "
-                                + PrintableText.sentence(error.path("message").asText()));
-            }
-            String said = report.path("verdict").path("kind").asText();
-            if (said.equals("missed")) {
-                return new Verdict(
-                        "worse",
-                        PrintableText.sentence(
-                                report.path("verdict").path("sentence").asText()));
-            }
-            JsonNode outcome = report.path("outcome");
-            if (said.equals("measured")) {
-                return new Verdict("soft", "Measured, nothing corrected");
-            }
-            if (outcome.path("outputs").isEmpty()) {
-                return new Verdict("soft", "Corrected; how far the network's outputs moved was not measured");
-            }
-            if (outcome.path("worse").asBoolean()) {
-                return new Verdict("worse", "The corrected network is further from the float network than before");
-            }
-            double change = outcome.path("change").asDouble();
-            if (-change > 2 * outcome.path("standardError").asDouble()) {
-                return new Verdict("good", "The corrected network is closer to the float network" + gain(outcome));
-            }
-            return new Verdict(
-                    "warn", "The correction makes no difference to the network's outputs that chance does not explain");
-        }
-
-        private static String gain(JsonNode outcome) {
-            JsonNode output = outcome.path("outputs").path(0);
-            if (!output.path("sqnrBefore").isNumber()
-                    || !output.path("sqnrAfter").isNumber()) {
-                return "";
-            }
-            double gain = output.path("sqnrAfter").asDouble()
-                    - output.path("sqnrBefore").asDouble();
-            return gain >= 0.05 ? ": " + number("%.1f", gain) + " dB less noise" : "";
-        }
     }
 }

@@ -70,7 +70,7 @@ public record RunReport(
     /**
      * A file that was read.
      *
-     * @param role what it is: {@code float}, {@code quantized} or {@code samples}
+     * @param role what it is: {@code model} or {@code samples}
      * @param sha256 of its bytes, in hexadecimal; empty for a folder
      */
     public record FileRead(String role, String path, Optional<String> sha256) {}

@@ -6,10 +6,7 @@ import ai.onnx.proto.OnnxMl.ModelProto;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.model.OnnxModel;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -18,6 +15,8 @@ import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a user is told of a correction's worth and of the samples, and what is refused; from the command line. */
 final class EvidenceCommandsTest {
@@ -36,21 +35,9 @@ final class EvidenceCommandsTest {
     }
 
     private static String run(int exitCode, String... arguments) {
-        ByteArrayOutputStream said = new ByteArrayOutputStream();
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        PrintStream both = new PrintStream(said, true, StandardCharsets.UTF_8);
-        System.setOut(both);
-        System.setErr(both);
-        try {
-            assertThat(Main.run(arguments))
-                    .as(() -> said.toString(StandardCharsets.UTF_8))
-                    .isEqualTo(exitCode);
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
-        return said.toString(StandardCharsets.UTF_8);
+        CommandLineRun.Captured run = CommandLineRun.captured(arguments);
+        assertThat(run.exitCode()).as(run::said).isEqualTo(exitCode);
+        return run.said();
     }
 
     private String correct(int exitCode, Path quantized, String... more) {
@@ -135,10 +122,7 @@ final class EvidenceCommandsTest {
                 folder.resolve("q2.onnx").toString());
         assertThat(OnnxModel.read(folder.resolve("q2.onnx")).proto()).isEqualTo(wanted);
         assertThat(run(0, "inspect", "--float", "examples/fashion/float.onnx", "--quantized", corrected.toString()))
-                .contains(
-                        "corrected before: rebias ",
-                        "reference network",
-                        "'rebias undo' brings the original biases back");
+                .contains("corrected before: rebias ", "reference network", "'rebias undo' brings the original back");
     }
 
     @Test
@@ -171,6 +155,69 @@ final class EvidenceCommandsTest {
                         folder.resolve("q.onnx").toString()))
                 .contains("was changed since it was corrected");
         assertThat(folder.resolve("q.onnx")).doesNotExist();
+    }
+
+    /** A model that says this of its correction. */
+    private Path saying(String text) throws IOException {
+        Path file = folder.resolve("says.onnx");
+        ModelProto.Builder model = OnnxModel.read(Path.of("examples/fashion/w3a8.onnx")).proto().toBuilder();
+        model.addMetadataPropsBuilder().setKey("rebias").setValue(text);
+        Files.write(file, model.build().toByteArray());
+        return file;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"of somebody else", "{} {}", "[]", "{\"samples\":", ""})
+    void whatNobodyCanReadOfAnEarlierCorrectionIsAWarning(String text) throws IOException {
+        Path quantized = saying(text);
+        String[] few = Arrays.copyOf(NORMALIZATION, NORMALIZATION.length + 1);
+        few[NORMALIZATION.length] = "--limit=16";
+        assertThat(correct(0, quantized, few)).contains("warning: what the metadata of", "cannot be read", "wrote ");
+        assertThat(run(0, "inspect", "--float", "examples/fashion/float.onnx", "--quantized", quantized.toString()))
+                .contains("corrected before: what the metadata of");
+    }
+
+    @Test
+    void undoWritesNothingWhereItCannotReadWhatItUndoes() throws IOException {
+        correct(0, "--limit", "16");
+        ModelProto.Builder model = OnnxModel.read(corrected).proto().toBuilder();
+        model.getMetadataPropsBuilderList().stream()
+                .filter(e -> e.getKey().equals("rebias"))
+                .forEach(e -> e.setValue("of somebody else"));
+        Files.write(corrected, model.build().toByteArray());
+        Path output = folder.resolve("q.onnx");
+        assertThat(run(4, "undo", corrected.toString(), "--output", output.toString()))
+                .contains("cannot be read");
+        assertThat(output).doesNotExist();
+    }
+
+    @Test
+    void fewerSamplesThanBeforeAreRefused() throws IOException {
+        correct(0, "--limit", "64");
+        Path once = folder.resolve("once.onnx");
+        Files.move(corrected, once);
+        Files.delete(report);
+        List<String> again = new ArrayList<>(List.of(NORMALIZATION));
+        again.addAll(List.of("--limit", "63"));
+        assertThat(correct(5, once, again.toArray(String[]::new)))
+                .contains(
+                        "is not written: the quantised model was corrected before, from more samples",
+                        "(64, and now 63)");
+        assertThat(corrected).doesNotExist();
+        assertThat(read().at("/verdict/kind").asText()).isEqualTo("missed");
+        assertThat(read().at("/verdict/published").asBoolean()).isFalse();
+        again.add("--force");
+        correct(0, once, again.toArray(String[]::new));
+        again.set(again.size() - 2, "64");
+        again.addAll(List.of("--holdout", "0.25"));
+        correct(0, once, again.toArray(String[]::new));
+    }
+
+    @Test
+    void aScaleIsKeptAsItWasGiven() throws IOException {
+        List<String> scaled = new ArrayList<>(List.of("--scale", "0.1", "--limit", "8", "--force"));
+        correct(0, Path.of("examples/fashion/w3a8.onnx"), scaled.toArray(String[]::new));
+        assertThat(read().at("/provenance/scale").asText()).isEqualTo("0.1");
     }
 
     @Test

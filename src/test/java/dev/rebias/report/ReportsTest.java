@@ -11,6 +11,7 @@ import com.networknt.schema.JsonSchemaFactory;
 import com.networknt.schema.SpecVersion;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.cli.CommandLineRun;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.golden.ReferencePair;
@@ -21,15 +22,20 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Reports of real corrections: JSON as its schema says, and pages and tables that say the same. */
 final class ReportsTest {
     private static final ObjectMapper MAPPER = new ObjectMapper();
+
+    @TempDir
+    Path folder;
 
     private static ObjectNode report(CorrectionOptions.Builder options, boolean perChannel) {
         try (Samples all = ReferencePair.FASHION_W3A8.samples();
@@ -102,29 +108,97 @@ final class ReportsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = ';',
-            value = {
-                "false; -0.5; 0.1; closer to the float network",
-                "true; 0.5; 0.1; further from the float network",
-                "false; -0.1; 0.1; makes no difference",
-                "false; 0.1; 0.1; makes no difference"
-            })
-    void theVerdictIsTheOutcomes(boolean worse, double change, double standardError, String sentence) {
+    @CsvSource({"better, good", "undecided, warn", "worse, worse", "missed, worse", "measured, soft", "unknown, soft"})
+    void aPageSaysWhatTheVerdictSays(String kind, String shown) {
         ObjectNode report = report(CorrectionOptions.builder(), false);
-        ((ObjectNode) report.path("outcome"))
-                .put("worse", worse)
-                .put("change", change)
-                .put("standardError", standardError);
-        assertThat(page(report)).containsPattern("<h1[^>]*>[^<]*" + sentence);
+        ((ObjectNode) report.path("verdict")).put("kind", kind).put("sentence", "it came out so, on 3 samples");
+        assertThat(page(report)).contains("<h1 class=\"" + shown + "\">It came out so, on 3 samples</h1>");
+        assertThat(page(report)).contains("no model is written");
+        ((ObjectNode) report.path("verdict")).put("published", true);
+        assertThat(page(report)).contains("the corrected model is written");
     }
 
     @Test
     void withoutAnOutcomeAPageSaysSo() {
         assertThat(page(report(CorrectionOptions.builder().outcome(false), false)))
-                .containsPattern("<h1[^>]*>[^<]*was not measured");
+                .containsPattern("<h1[^>]*>[^<]*outputs were not compared");
         assertThat(page(JsonReport.of(new UnsupportedException("no layer pairs"))))
-                .containsPattern("<h1[^>]*>Not corrected: no layer pairs");
+                .containsPattern("<h1 class=\"worse\">Not corrected: no layer pairs");
+    }
+
+    @Test
+    void onlyLayersThatWereCorrectedAreCountedAsSuch() {
+        ObjectNode report = report(CorrectionOptions.builder(), false);
+        assertThat(page(report)).contains("17 of 17 layers corrected against");
+        ((ObjectNode) report.path("layers").get(0)).put("status", "left");
+        ((ObjectNode) report.path("layers").get(1)).put("status", "inserted");
+        assertThat(page(report)).contains("16 of 17 layers corrected against", "<b>16 of 17</b>");
+    }
+
+    /** Runs a command on the bundled example and gives its report. */
+    private ObjectNode commanded(int exitCode, String... arguments) throws IOException {
+        Path file = folder.resolve("r.json");
+        List<String> all = new ArrayList<>(List.of(arguments));
+        all.addAll(List.of(
+                "--float=examples/fashion/float.onnx",
+                "--quantized=examples/fashion/w3a8.onnx",
+                "--samples=examples/fashion/calibration.npz",
+                "--scale=255",
+                "--mean=0.2860",
+                "--std=0.3530",
+                "--device=cpu",
+                "--report=" + file));
+        CommandLineRun.Captured run = CommandLineRun.captured(all.toArray(String[]::new));
+        assertThat(run.exitCode()).as(run::said).isEqualTo(exitCode);
+        ObjectNode report = (ObjectNode) MAPPER.readTree(file.toFile());
+        assertThat(schema().validate(report)).isEmpty();
+        return report;
+    }
+
+    @Test
+    void aMeasurementCorrectsNothing() throws IOException {
+        ObjectNode report = commanded(0, "measure", "--limit=8", "--per-channel");
+        assertThat(report.at("/verdict/published").asBoolean()).isFalse();
+        assertThat(page(report))
+                .contains("<h1 class=\"soft\">Measured, nothing corrected", "17 of 17 layers measured against")
+                .doesNotContain("layers corrected", "model is written");
+    }
+
+    @Test
+    void reportsOfTheCommandLineAreAsTheirSchemaSays() throws IOException {
+        String output = "--output=" + folder.resolve("c.onnx");
+        ObjectNode auto = commanded(0, "correct", output, "--reference=auto", "--limit=40", "--verify");
+        assertThat(auto.path("trials")).hasSize(2);
+        assertThat(page(auto)).contains("the corrected model is written");
+        assertThat(page(auto))
+                .contains(auto.at("/verdict/sentence").asText().substring(1).replace("'", "&#39;"));
+        ObjectNode one = commanded(0, "correct", output, "--limit=1", "--force");
+        assertThat(one.at("/outcome/standardError").isNull()).isTrue();
+        assertThat(page(one)).contains("<h1 class=\"warn\">No difference beyond chance");
+        commanded(5, "correct", output, "--limit=4", "--require-sqnr-gain=90", "--force", "--per-channel");
+    }
+
+    @Test
+    void aPageTellsOfWeightsThatWereChosenAnew() throws IOException {
+        ObjectNode report = commanded(
+                0,
+                "correct",
+                "--output=" + folder.resolve("c.onnx"),
+                "--adjust=weights",
+                "--limit=80",
+                "--per-channel");
+        String page = page(report);
+        assertThat(page).contains("Weights chosen anew").doesNotContain("come with --per-channel");
+        for (JsonNode layer : report.path("layers")) {
+            String moved = String.format(
+                    Locale.ROOT,
+                    "<td>%.1f %%</td>",
+                    100 * layer.path("weightsMoved").asDouble());
+            assertThat(page).contains(moved);
+        }
+        assertThat(page(report(CorrectionOptions.builder(), false)))
+                .contains("come with --per-channel")
+                .doesNotContain("Weights chosen anew");
     }
 
     @Test
