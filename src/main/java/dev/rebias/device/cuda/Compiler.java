@@ -39,7 +39,8 @@ final class Compiler {
             "pool.cu",
             "reduce.cu",
             "resize.cu",
-            "softmax.cu");
+            "softmax.cu",
+            "unfolded_sums.cu");
 
     private static final List<String> HEADERS = List.of("rebias.cuh", "elementwise.cuh", "pointwise.cuh");
 

@@ -19,7 +19,6 @@ import dev.rebias.device.UnfoldedSums;
 import dev.rebias.device.Upcoming;
 import dev.rebias.device.WeightError;
 import dev.rebias.error.DeviceUnavailableException;
-import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
@@ -226,8 +225,7 @@ public final class CudaDevice implements Device {
 
     @Override
     public UnfoldedSums unfoldedSums(WeightError layer, boolean joint) {
-        throw new UnsupportedException(
-                "weights are chosen anew on the CPU only so far: use the device cpu, or adjust biases");
+        return new CudaUnfoldedSums(context, layer, joint);
     }
 
     @Override
