@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -19,22 +21,26 @@ final class FuzzRunner {
     private final long seed;
     private final int first;
     private final int cases;
+    private final Duration limit;
     private final String device;
     private final Path folder;
     private final Map<String, Integer> counts = new TreeMap<>();
     private final List<String> faults = new ArrayList<>();
     private long heap;
+    private int tried;
 
     /**
      * Prepares a run.
      *
      * @param first the number of the first case
+     * @param limit after which no case is begun
      * @param folder where cases are worked on, and those stay that went wrong
      */
-    FuzzRunner(long seed, int first, int cases, String device, Path folder) {
+    FuzzRunner(long seed, int first, int cases, Duration limit, String device, Path folder) {
         this.seed = seed;
         this.first = first;
         this.cases = cases;
+        this.limit = limit;
         this.device = device;
         this.folder = folder;
     }
@@ -42,13 +48,14 @@ final class FuzzRunner {
     /** What went wrong, one line for each case: its number and what happened. */
     List<String> run() throws Exception {
         int processes = Runtime.getRuntime().availableProcessors();
+        Instant end = Instant.now().plus(limit);
         ExecutorService pool = Executors.newFixedThreadPool(processes);
         try {
             List<Future<?>> all = new ArrayList<>();
             for (int i = 0; i < processes; i++) {
                 int own = i;
                 all.add(pool.submit(() -> {
-                    work(own, processes);
+                    work(own, processes, end);
                     return null;
                 }));
             }
@@ -61,13 +68,13 @@ final class FuzzRunner {
         return faults;
     }
 
-    private void work(int own, int processes) throws IOException, InterruptedException {
+    private void work(int own, int processes, Instant end) throws IOException, InterruptedException {
         int next = first + own;
-        while (next < first + cases) {
+        while (next < first + cases && Instant.now().isBefore(end)) {
             Path place = Files.createDirectories(folder.resolve("process-" + own));
             Path tmp = Files.createDirectories(place.resolve("tmp"));
             Path log = folder.resolve("process-" + own + ".log");
-            Process process = new ProcessBuilder(command(next, processes, place, tmp))
+            Process process = new ProcessBuilder(command(next, processes, end, place, tmp))
                     .redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()))
                     .start();
             int at = next;
@@ -82,6 +89,7 @@ final class FuzzRunner {
                         begun = true;
                     } else if (words[0].equals("end")) {
                         open = false;
+                        begunAndEnded();
                         ended(at, words, place);
                         next = at + processes;
                     } else if (words[0].equals("heap")) {
@@ -101,17 +109,20 @@ final class FuzzRunner {
                 next = Math.max(next, at + processes);
                 continue;
             }
+            begunAndEnded();
             fault(exitCode == FuzzWorker.HUNG ? "HANG" : "DEAD", at, "exit " + exitCode + ", see " + log, place);
             next = at + processes;
         }
     }
 
-    private List<String> command(int next, int processes, Path place, Path tmp) {
+    private List<String> command(int next, int processes, Instant end, Path place, Path tmp) {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Xmx1g",
                 "-XX:MaxDirectMemorySize=2g",
                 "-XX:+UseSerialGC",
+                // Cases are short and all different: the second compiler takes longer than it saves.
+                "-XX:TieredStopAtLevel=1",
                 "-XX:-CreateCoredumpOnCrash",
                 "-XX:ErrorFile=" + folder.resolve("hs_err_%p.log"),
                 "-Djava.io.tmpdir=" + tmp,
@@ -142,6 +153,7 @@ final class FuzzRunner {
                 Integer.toString(next),
                 Integer.toString(processes),
                 Integer.toString(first + cases),
+                Long.toString(end.toEpochMilli()),
                 place.toString(),
                 device));
         return command;
@@ -176,6 +188,15 @@ final class FuzzRunner {
         return heap;
     }
 
+    private synchronized void begunAndEnded() {
+        tried++;
+    }
+
+    /** How many cases were run. */
+    int tried() {
+        return tried;
+    }
+
     /** How many cases gave a corrected model. */
     int corrected() {
         return counts.getOrDefault("exit 0", 0);
@@ -184,9 +205,10 @@ final class FuzzRunner {
     /** The figures in one line. */
     String figures() {
         return String.format(
-                "fuzz on %s, seed %d: %d cases, %d corrected, %d refused, %d not written since worse; dead %d, hangs %d, internal errors %d, accesses out of bounds %d, files left %d, heap at most %d MB",
+                "fuzz on %s, seed %d: %d of %d cases, %d corrected, %d refused, %d not written since worse; dead %d, hangs %d, internal errors %d, accesses out of bounds %d, files left %d, heap at most %d MB",
                 device,
                 seed,
+                tried,
                 cases,
                 counts.getOrDefault("exit 0", 0),
                 counts.getOrDefault("exit 2", 0) + counts.getOrDefault("exit 4", 0),

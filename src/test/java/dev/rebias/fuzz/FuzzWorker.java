@@ -19,7 +19,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 
 /**
- * A process that works off cases: seed, first number, step, end, folder, device. For each it says {@code start N} and then {@code end N VERDICT TEXT} on its standard output, so that who
+ * A process that works off cases: seed, first number, step, end, the time from which on none is begun, folder, device. For each it says {@code start N} and then {@code end N VERDICT TEXT} on its standard output, so that who
  * reads that knows of which case it died.
  */
 public final class FuzzWorker {
@@ -40,13 +40,14 @@ public final class FuzzWorker {
         int first = Integer.parseInt(args[1]);
         int step = Integer.parseInt(args[2]);
         int end = Integer.parseInt(args[3]);
-        Path folder = Path.of(args[4]);
-        String device = args[5];
+        long deadline = Long.parseLong(args[4]);
+        Path folder = Path.of(args[5]);
+        String device = args[6];
         PrintStream answers = System.out;
         AtomicLong started = new AtomicLong(Long.MAX_VALUE);
         watch(started, answers);
         Path work = folder.resolve("work");
-        for (int n = first; n < end; n += step) {
+        for (int n = first; n < end && System.currentTimeMillis() < deadline; n += step) {
             delete(work);
             Files.createDirectory(work);
             List<String> command = FuzzInput.write(seed, n, work, device);

@@ -11,6 +11,7 @@ import java.io.InputStream;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
@@ -74,15 +75,21 @@ final class PpOcrTest {
             double tolerance,
             int disturbedRuns) {
         boolean network = reference == Reference.NETWORK;
-        Map<String, NaiveCorrection.LayerCorrection> expected =
-                NaiveCorrection.correct(floating, quantized, samples, network);
+        // The first without disturbance; each takes a processor for seconds.
+        List<Map<String, NaiveCorrection.LayerCorrection>> runs = IntStream.rangeClosed(0, disturbedRuns)
+                .parallel()
+                .mapToObj(run -> {
+                    Random random = new Random(run);
+                    return run == 0
+                            ? NaiveCorrection.correct(floating, quantized, samples, network)
+                            : NaiveCorrection.correct(floating, quantized, samples, network, t -> disturbed(t, random));
+                })
+                .toList();
+        Map<String, NaiveCorrection.LayerCorrection> expected = runs.get(0);
         Map<String, Double> spreads = new HashMap<>();
-        for (int run = 0; run < disturbedRuns; run++) {
-            Random random = new Random(run);
-            NaiveCorrection.correct(floating, quantized, samples, network, t -> disturbed(t, random))
-                    .forEach((layer, c) -> spreads.merge(
-                            layer, distance(c.delta(), expected.get(layer).delta()), Math::max));
-        }
+        runs.subList(1, runs.size())
+                .forEach(run -> run.forEach((layer, c) -> spreads.merge(
+                        layer, distance(c.delta(), expected.get(layer).delta()), Math::max)));
         CorrectionResult result = ToyCorrectionTest.correct(floating, quantized, samples, reference, 1);
         assertThat(result.correctedLayers()).as(what).isEqualTo(expected.size()).isGreaterThan(30);
         double worst = 0;
