@@ -70,13 +70,16 @@ public interface Device extends Preferences, AutoCloseable {
     ClassSums classSums(LayerOp op, long[] weights, Optional<ElementType> dataType, long zero);
 
     /**
-     * New sums of products of two columns of a layer's input.
+     * New sums of products of two columns of a layer's input, which only a device makes that has a use for them.
      *
      * @param layer a pointwise convolution of one group on 8-bit integers
      * @param joint whether the float layer has an input of its own
      * @param perSample whether the squared means within single samples are wanted
+     * @return empty where the device never {@linkplain #prefers prefers} {@link Method#GRAM}
      */
-    Gram gram(WeightError layer, boolean joint, boolean perSample);
+    default Optional<Gram> gram(WeightError layer, boolean joint, boolean perSample) {
+        return Optional.empty();
+    }
 
     /**
      * New sums of products of two elements of a layer's unfolded input.

@@ -43,7 +43,9 @@ final class GramFilling implements Filling.OfErrors {
         this.channels = channels;
         this.errors = joint ? weights.jointErrors() : weights.difference();
         this.outputs = joint ? weights.jointOutputs() : weights.reference();
-        this.sums = device.gram(weights, joint, perSample);
+        this.sums = device.gram(weights, joint, perSample)
+                .orElseThrow(() -> new IllegalStateException(
+                        "the plan measures by Gram matrices on a device that makes none: " + device.info()));
     }
 
     @Override

@@ -206,8 +206,9 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public Gram gram(WeightError layer, boolean joint, boolean perSample) {
-        return joint ? new CpuJointGram(context, layer, perSample) : new CpuGram(context, layer, perSample);
+    public Optional<Gram> gram(WeightError layer, boolean joint, boolean perSample) {
+        return Optional.of(
+                joint ? new CpuJointGram(context, layer, perSample) : new CpuGram(context, layer, perSample));
     }
 
     @Override

@@ -8,7 +8,6 @@ import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.DeviceLog;
 import dev.rebias.device.DeviceMemory;
 import dev.rebias.device.ErrorSums;
-import dev.rebias.device.Gram;
 import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
 import dev.rebias.device.Operand;
@@ -216,11 +215,6 @@ public final class CudaDevice implements Device {
     @Override
     public ClassSums classSums(LayerOp op, long[] weights, Optional<ElementType> dataType, long zero) {
         return new CudaClassSums(context, op, weights, zero);
-    }
-
-    @Override
-    public Gram gram(WeightError layer, boolean joint, boolean perSample) {
-        return new CudaGram(context, layer, joint, perSample);
     }
 
     @Override
