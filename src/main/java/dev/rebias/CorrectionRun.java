@@ -114,9 +114,11 @@ final class CorrectionRun {
         Batching batching = owner.batching(samples, wanted);
         List<Swept> swept = new ArrayList<>();
         for (Reference reference : references) {
+            // The first sweep looks at the samples, which are the same for the second.
+            Optional<SampleSurvey> seen = swept.stream().map(Swept::survey).findFirst();
             swept.add(timed(
                     "sweep, reference " + name(reference),
-                    () -> sweep(reference, samples, heldOut, batching, checks, device)));
+                    () -> sweep(reference, samples, heldOut, batching, checks, seen, device)));
         }
         List<Optional<Outcome>> outcomes = options.outcome()
                 ? timed("comparing outputs", () -> outcomes(swept, heldOut.orElse(samples), heldOut.isPresent()))
@@ -232,6 +234,7 @@ final class CorrectionRun {
             Optional<BoundSamples> heldOut,
             Batching batching,
             SampleChecks checks,
+            Optional<SampleSurvey> seen,
             Device device) {
         List<LayerPair> layers = layers(reference);
         WeightAdjustment weights = new WeightAdjustment(owner.sites(), layers, options);
@@ -241,13 +244,13 @@ final class CorrectionRun {
         long start = System.nanoTime();
         for (int batchSize = usual; ; batchSize = batchSize / 2) {
             device.memory().forgetPeak();
-            SampleSurvey survey = checks.survey();
+            SampleSurvey survey = seen.orElseGet(checks::survey);
+            BoundSamples read = seen.isPresent() ? samples : samples.observed(survey);
             Optional<EvidenceRule> rule = options.shrink() || options.gate() != Gate.NONE
                     ? Optional.of(new EvidenceRule(layers, options))
                     : Optional.empty();
             try (Sweep sweep = owner.sweep(plan, device, options, perChannel(), rule(rule, layers), weights)) {
-                List<LayerMoments> moments =
-                        sweep.run(samples.observed(survey), heldOut, batchSize, options.listener());
+                List<LayerMoments> moments = sweep.run(read, heldOut, batchSize, options.listener());
                 double seconds = (System.nanoTime() - start) / 1e9;
                 List<Moments> own = moments.stream().map(LayerMoments::moments).toList();
                 return new Swept(

@@ -1,5 +1,6 @@
 package dev.rebias;
 
+import dev.rebias.model.Graph;
 import dev.rebias.model.GraphReader;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.outcome.NetworkDistance;
@@ -7,7 +8,11 @@ import dev.rebias.outcome.Networks;
 import dev.rebias.outcome.OutcomeMeasurement;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.Samples;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 
 /** How far a network's outputs are from those of the float network that it was made from. */
 public final class NetworkComparison {
@@ -21,13 +26,36 @@ public final class NetworkComparison {
      * @throws dev.rebias.error.UnsupportedException if the models cannot be given the same samples, or ONNX Runtime does not run them
      */
     public static NetworkDistance of(OnnxModel floating, OnnxModel other, Samples samples) {
-        NetworkInputs inputs = NetworkInputs.match(GraphReader.read(floating), GraphReader.read(other), other.hints());
-        BoundSamples bound = samples.bind(inputs.ofSweep());
-        int batch = inputs.fixedBatch(bound).orElse(1);
-        return OutcomeMeasurement.measure(
-                        new Networks(floating, List.of(other), inputs::ofFloatFile, inputs::ofQuantizedFile),
-                        bound,
-                        batch)
-                .get(0);
+        return of(floating, List.of(other), samples).get(0);
+    }
+
+    /**
+     * The same of several networks, in order; the float network runs once for all that take samples in the same way.
+     *
+     * @param others each a model with the float model's inputs, or integers that stand for them
+     */
+    public static List<NetworkDistance> of(OnnxModel floating, List<OnnxModel> others, Samples samples) {
+        Graph graph = GraphReader.read(floating);
+        List<NetworkInputs> inputs = others.stream()
+                .map(other -> NetworkInputs.match(graph, GraphReader.read(other), other.hints()))
+                .toList();
+        Map<String, List<Integer>> alike = new LinkedHashMap<>();
+        for (int i = 0; i < others.size(); i++) {
+            alike.computeIfAbsent(inputs.get(i).how(), k -> new ArrayList<>()).add(i);
+        }
+        Map<Integer, NetworkDistance> distances = new TreeMap<>();
+        for (List<Integer> group : alike.values()) {
+            NetworkInputs how = inputs.get(group.get(0));
+            BoundSamples bound = samples.bind(how.ofSweep());
+            List<NetworkDistance> own = OutcomeMeasurement.measure(
+                    new Networks(
+                            floating, group.stream().map(others::get).toList(), how::ofFloatFile, how::ofQuantizedFile),
+                    bound,
+                    how.fixedBatch(bound).orElse(1));
+            for (int i = 0; i < own.size(); i++) {
+                distances.put(group.get(i), own.get(i));
+            }
+        }
+        return List.copyOf(distances.values());
     }
 }

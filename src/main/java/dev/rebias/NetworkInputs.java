@@ -12,6 +12,7 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -110,6 +111,14 @@ record NetworkInputs(
     /** What {@link #quantized} wants of samples, in the order of its inputs. */
     List<InputSpec> ofSweep() {
         return quantized.inputs().stream().map(i -> spec(i, Optional.empty())).toList();
+    }
+
+    /** How samples are given to both models, as text that is equal where it is the same. */
+    String how() {
+        return quantized.inputs().stream()
+                        .map(i -> i.name() + " " + i.type() + " " + Arrays.toString(i.shape()))
+                        .toList()
+                + " " + sameSamples + " " + names + " " + integers + " " + channelsLast;
     }
 
     /** What the quantised model's file wants of samples, in the order of its inputs. */

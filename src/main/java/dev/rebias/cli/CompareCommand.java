@@ -85,12 +85,18 @@ final class CompareCommand implements Callable<Integer> {
             }
             Samples inputs = all.without(name);
             Optional<OnnxModel> floating = floatModel.map(CompareCommand::read);
-            for (Path file : models) {
-                OnnxModel model = read(file);
-                labels.ifPresent(l -> print(
-                        "%6.2f %% of %d right  %s", 100 * accuracy(model, inputs, l), l.elements(), file.toString()));
-                floating.ifPresent(
-                        f -> compare(file, f, model, limit.map(inputs::spread).orElse(inputs)));
+            List<OnnxModel> others = models.stream().map(CompareCommand::read).toList();
+            List<NetworkDistance> distances = floating.map(f -> NetworkComparison.of(
+                            f, others, limit.map(inputs::spread).orElse(inputs)))
+                    .orElse(List.of());
+            for (int i = 0; i < others.size(); i++) {
+                String file = models.get(i).toString();
+                OnnxModel model = others.get(i);
+                labels.ifPresent(
+                        l -> print("%6.2f %% of %d right  %s", 100 * accuracy(model, inputs, l), l.elements(), file));
+                if (!distances.isEmpty()) {
+                    print(file, distances.get(i));
+                }
             }
         }
         return 0;
@@ -100,9 +106,8 @@ final class CompareCommand implements Callable<Integer> {
         return KerasModel.isKeras(file) ? KerasModel.read(file).computed() : OnnxModel.read(file);
     }
 
-    private void compare(Path file, OnnxModel floating, OnnxModel model, Samples samples) {
-        NetworkDistance distance = NetworkComparison.of(floating, model, samples);
-        print("%s: outputs against the float network's, %d samples", file.toString(), distance.samples());
+    private void print(String file, NetworkDistance distance) {
+        print("%s: outputs against the float network's, %d samples", file, distance.samples());
         distance.outputs().forEach(o -> print("  %s", OutcomeText.line(o)));
         distance.notCompared().forEach(reason -> print("  not compared: %s", PrintableText.sentence(reason)));
     }

@@ -39,11 +39,6 @@ final class ArrayReader implements SampleReader {
     }
 
     @Override
-    public HostTensor next(int n) {
-        return stored(n).tensor();
-    }
-
-    @Override
     public HostValues stored(int n) {
         shape[0] = n;
         int bytes = array.size(shape, "a batch of " + n + " samples", "use a smaller --batch-size, or smaller samples");
@@ -72,7 +67,8 @@ final class ArrayReader implements SampleReader {
         int axis = input.channelAxis(shape, normalization).orElseThrow();
         int channels = axis > 0 ? Math.toIntExact(shape[axis]) : 1;
         int inner = axis > 0 ? Math.toIntExact(Shape.elements(shape, axis + 1, shape.length)) : 1;
-        if (array.type().bytes() == 1 && (long) CodedTensor.CODES * channels <= raw.capacity()) {
+        // Of each sample: whether they stay bytes depends on no batch.
+        if (array.type().bytes() == 1 && (long) CodedTensor.CODES * channels <= raw.capacity() / shape[0]) {
             if (table.length == 0) {
                 table = normalization.table(channels, array.type() == ElementType.INT8);
             }

@@ -136,11 +136,20 @@ public final class BoundSamples {
     }
 
     /**
-     * The same samples, read once and kept in memory; or, where they would take more than that many bytes, these, which are read anew each time.
+     * The same samples, read once and kept in memory; or, where they would take more than that many bytes, or more memory than there is, these, which are read anew each time.
      *
      * @throws dev.rebias.error.UnsupportedException as {@link Batches#next} does
      */
     public BoundSamples kept(long mostBytes) {
+        try {
+            return keptAnyway(mostBytes);
+        } catch (OutOfMemoryError e) {
+            // What was kept so far is free again; one sample at a time, there may be room.
+            return this;
+        }
+    }
+
+    private BoundSamples keptAnyway(long mostBytes) {
         List<List<HostValues>> values = new ArrayList<>();
         inputs.forEach(i -> values.add(new ArrayList<>()));
         try (Batches batches = batches(1)) {

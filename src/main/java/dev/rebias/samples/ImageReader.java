@@ -48,11 +48,6 @@ final class ImageReader implements SampleReader {
     }
 
     @Override
-    public HostTensor next(int n) {
-        return stored(n).tensor();
-    }
-
-    @Override
     public CodedTensor stored(int n) {
         Picture first = picture();
         // What is smaller than expected may be more of.

@@ -1,8 +1,6 @@
 package dev.rebias.samples;
 
-import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.HostValues;
-import java.util.ArrayList;
 import java.util.List;
 
 /** Reads several arrays one after the other, as if they were one. */
@@ -23,30 +21,34 @@ final class JoinedReader implements SampleReader {
     }
 
     @Override
-    public HostTensor next(int n) {
-        return stored(n).tensor();
+    public HostValues stored(int n) {
+        return SampleParts.read(n, this::part);
     }
 
     @Override
-    public HostValues stored(int n) {
-        List<HostValues> parts = new ArrayList<>();
-        for (int have = 0;
-                have < n;
-                have += Math.toIntExact(parts.get(parts.size() - 1).shape()[0])) {
-            parts.add(part(n - have));
+    public void skip(int n) {
+        for (int left = n; left > 0; ) {
+            int here = begin(left);
+            readers.get(current).skip(here);
+            left -= here;
         }
-        return SampleParts.joined(parts);
     }
 
     /** As many of the next n samples as the current array still has. */
     private HostValues part(int n) {
+        int here = begin(n);
+        return readers.get(current).stored(here);
+    }
+
+    /** How many of the next n samples are read from the current array, which is the next one where the last is used up. */
+    private int begin(int n) {
         while (read == counts.get(current)) {
             current++;
             read = 0;
         }
         int here = (int) Math.min(n, counts.get(current) - read);
         read += here;
-        return readers.get(current).stored(here);
+        return here;
     }
 
     @Override

@@ -1,6 +1,5 @@
 package dev.rebias.samples;
 
-import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.HostValues;
 import java.util.List;
 
@@ -11,11 +10,6 @@ final class KeptReader implements SampleReader {
 
     KeptReader(List<HostValues> samples) {
         this.samples = samples;
-    }
-
-    @Override
-    public HostTensor next(int n) {
-        return stored(n).tensor();
     }
 
     @Override

@@ -22,7 +22,7 @@ final class MemoryReader implements SampleReader {
     }
 
     @Override
-    public HostTensor next(int n) {
+    public HostTensor stored(int n) {
         long[] shape = tensor.shape();
         int sampleBytes = Math.toIntExact(
                 Shape.elements(shape, 1, shape.length) * tensor.type().bytes());

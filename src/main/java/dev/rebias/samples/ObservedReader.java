@@ -1,6 +1,5 @@
 package dev.rebias.samples;
 
-import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.HostValues;
 
 /** Shows what is read to an observer. */
@@ -25,18 +24,10 @@ final class ObservedReader implements SampleReader {
     }
 
     @Override
-    public HostTensor next(int n) {
-        return seen(reader.next(n), n).tensor();
-    }
-
-    @Override
     public HostValues stored(int n) {
-        return seen(reader.stored(n), n);
-    }
-
-    private HostValues seen(HostValues read, int n) {
+        HostValues read = reader.stored(n);
         if (counts || !shown) {
-            observer.see(input, read.tensor(), counts ? n : 1);
+            observer.see(input, read, counts ? n : 1);
             shown = true;
         }
         return read;

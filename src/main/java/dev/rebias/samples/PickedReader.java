@@ -1,9 +1,6 @@
 package dev.rebias.samples;
 
-import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.HostValues;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.stream.IntStream;
 
 /** Gives some of the samples of another reader; those that lie side by side are read together. */
@@ -31,19 +28,8 @@ final class PickedReader implements SampleReader {
     }
 
     @Override
-    public HostTensor next(int n) {
-        return stored(n).tensor();
-    }
-
-    @Override
     public HostValues stored(int n) {
-        List<HostValues> parts = new ArrayList<>();
-        for (int have = 0;
-                have < n;
-                have += Math.toIntExact(parts.get(parts.size() - 1).shape()[0])) {
-            parts.add(run(n - have));
-        }
-        return SampleParts.joined(parts);
+        return SampleParts.read(n, this::run);
     }
 
     /** As many of the next n samples as lie side by side. */
@@ -57,6 +43,11 @@ final class PickedReader implements SampleReader {
         passed = from + length;
         given += length;
         return all.stored(length);
+    }
+
+    @Override
+    public void skip(int n) {
+        given += n;
     }
 
     @Override

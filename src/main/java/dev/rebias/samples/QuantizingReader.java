@@ -13,7 +13,7 @@ final class QuantizingReader implements SampleReader {
     }
 
     @Override
-    public HostTensor next(int n) {
+    public HostTensor stored(int n) {
         return quantization.of(floats.next(n));
     }
 

@@ -11,8 +11,13 @@ final class SameForAllReader implements SampleReader {
     }
 
     @Override
-    public HostTensor next(int n) {
+    public HostTensor stored(int n) {
         return value;
+    }
+
+    @Override
+    public void skip(int n) {
+        // It is the same for those that are left out.
     }
 
     @Override

@@ -1,6 +1,6 @@
 package dev.rebias.samples;
 
-import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 
 /** Sees samples as they are read. Called by one thread at a time, not always the same. */
 @FunctionalInterface
@@ -9,8 +9,8 @@ public interface SampleObserver {
      * Some samples of one input have been read.
      *
      * @param input its number among the bound inputs
-     * @param values what was read; not to be kept or changed
+     * @param values what was read, as it is stored; not to be kept or changed
      * @param samples how many samples that is, one after the other
      */
-    void see(int input, HostTensor values, int samples);
+    void see(int input, HostValues values, int samples);
 }

@@ -5,20 +5,16 @@ import dev.rebias.tensor.HostValues;
 
 /** Reads the samples of one input from the first to the last, n at a time. */
 interface SampleReader extends AutoCloseable {
-    /** The next n samples as the model's input wants them; n does not go beyond the last. */
-    HostTensor next(int n);
+    /** The next n samples as the model's input wants them, or bytes that stand for these where that is how they are stored; n does not go beyond the last. */
+    HostValues stored(int n);
 
-    /** The same, as bytes that stand for the values where that is how they are stored. Either of the two methods reads on from where the other left off. */
-    default HostValues stored(int n) {
-        return next(n);
+    /** The same as values. Either of the two methods reads on from where the other left off. */
+    default HostTensor next(int n) {
+        return stored(n).tensor();
     }
 
     /** Passes over n samples. */
-    default void skip(int n) {
-        for (int i = 0; i < n; i++) {
-            next(1);
-        }
-    }
+    void skip(int n);
 
     @Override
     void close();

@@ -1,13 +1,16 @@
 package dev.rebias.samples;
 
+import dev.rebias.tensor.CodedTensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import dev.rebias.tensor.Shape;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
@@ -34,6 +37,18 @@ public final class SampleSurvey implements SampleObserver {
         private int samples;
         private int constant;
         private int firstConstant = -1;
+
+        /** One sample more, with its range. */
+        void add(float sampleLeast, float sampleMost, int elements) {
+            count += elements;
+            least = Math.min(least, sampleLeast);
+            most = Math.max(most, sampleMost);
+            if (sampleLeast == sampleMost && elements > 1) {
+                firstConstant = constant == 0 ? samples : firstConstant;
+                constant++;
+            }
+            samples++;
+        }
     }
 
     /**
@@ -52,14 +67,14 @@ public final class SampleSurvey implements SampleObserver {
     }
 
     @Override
-    public void see(int input, HostTensor tensor, int samples) {
-        ByteBuffer bytes = tensor.bytes();
-        int size = bytes.capacity() / samples;
-        MessageDigest digest = sha256();
-        for (int i = 0; i < samples; i++) {
-            digest.update(bytes.slice(i * size, size));
-            digests.get(input).add(digest.digest());
+    public void see(int input, HostValues read, int samples) {
+        if (read instanceof CodedTensor coded) {
+            hash(input, coded.codes().bytes(), samples, meaning(coded, samples));
+            add(values.get(input), ranges.get(input), coded, samples);
+            return;
         }
+        HostTensor tensor = read.tensor();
+        hash(input, tensor.bytes(), samples, new byte[0]);
         if (tensor.type() == ElementType.FLOAT && inputs.get(input).type() == ElementType.FLOAT) {
             int each = Math.toIntExact(Shape.elements(tensor.shape()) / samples);
             for (int i = 0; i < samples; i++) {
@@ -68,11 +83,86 @@ public final class SampleSurvey implements SampleObserver {
         }
     }
 
+    private void hash(int input, ByteBuffer bytes, int samples, byte[] meaning) {
+        int size = bytes.capacity() / samples;
+        MessageDigest digest = sha256();
+        for (int i = 0; i < samples; i++) {
+            digest.update(meaning);
+            digest.update(bytes.slice(i * size, size));
+            digests.get(input).add(digest.digest());
+        }
+    }
+
+    /** What a sample's bytes stand for: its shape, how they lie, and the value of each. */
+    private static byte[] meaning(CodedTensor coded, int samples) {
+        CodedTensor.Order order = coded.order();
+        long[] shape = coded.shape();
+        ByteBuffer layout = ByteBuffer.allocate((shape.length + 6) * Long.BYTES);
+        Arrays.stream(shape).skip(1).forEach(layout::putLong);
+        layout.putLong(order.outer() / samples)
+                .putLong(order.channels())
+                .putLong(order.outerStride())
+                .putLong(order.channelStride())
+                .putLong(order.innerStride())
+                .putLong(order.offset());
+        MessageDigest digest = sha256();
+        digest.update(layout.array());
+        digest.update(coded.table().bytes());
+        return digest.digest();
+    }
+
+    /** Of bytes it takes to know how often each is there. */
+    private static void add(Values to, Optional<InputSurvey.Range> range, CodedTensor coded, int samples) {
+        CodedTensor.Order order = coded.order();
+        float[] table = coded.table().toFloats();
+        int[] counts = new int[table.length];
+        byte[] sample = new byte[Math.toIntExact(coded.codes().elements() / samples)];
+        int rows = Math.toIntExact(order.outer() / samples);
+        for (int i = 0; i < samples; i++) {
+            coded.codes().bytes().get(i * sample.length, sample);
+            Arrays.fill(counts, 0);
+            for (int c = 0; c < order.channels(); c++) {
+                for (int row = 0; row < rows; row++) {
+                    int at = Math.toIntExact(order.offset() + row * order.outerStride() + c * order.channelStride());
+                    for (int k = 0; k < order.inner(); k++) {
+                        counts[CodedTensor.CODES * c + Byte.toUnsignedInt(sample[at])]++;
+                        at += (int) order.innerStride();
+                    }
+                }
+            }
+            add(to, range, table, counts, sample.length);
+        }
+    }
+
+    private static void add(Values to, Optional<InputSurvey.Range> range, float[] values, int[] counts, int elements) {
+        double low = low(range);
+        double high = high(range);
+        float least = Float.POSITIVE_INFINITY;
+        float most = Float.NEGATIVE_INFINITY;
+        for (int i = 0; i < counts.length; i++) {
+            float v = values[i];
+            if (counts[i] > 0) {
+                least = Math.min(least, v);
+                most = Math.max(most, v);
+                to.sum += (double) counts[i] * v;
+                to.beyond += v < low || v > high ? counts[i] : 0;
+            }
+        }
+        to.add(least, most, elements);
+    }
+
+    /** What rounds to the last step is held by it. */
+    private static double low(Optional<InputSurvey.Range> range) {
+        return range.map(r -> r.least() - r.step() / 2).orElse(Double.NEGATIVE_INFINITY);
+    }
+
+    private static double high(Optional<InputSurvey.Range> range) {
+        return range.map(r -> r.most() + r.step() / 2).orElse(Double.POSITIVE_INFINITY);
+    }
+
     private static void add(Values to, Optional<InputSurvey.Range> range, FloatBuffer sample, int from, int elements) {
-        // What rounds to the last step is held by it.
-        double tolerance = range.map(r -> r.step() / 2).orElse(0.0);
-        double low = range.map(InputSurvey.Range::least).orElse(Double.NEGATIVE_INFINITY) - tolerance;
-        double high = range.map(InputSurvey.Range::most).orElse(Double.POSITIVE_INFINITY) + tolerance;
+        double low = low(range);
+        double high = high(range);
         float[] tile = new float[Math.min(TILE, elements)];
         float least = Float.POSITIVE_INFINITY;
         float most = Float.NEGATIVE_INFINITY;
@@ -91,14 +181,7 @@ public final class SampleSurvey implements SampleObserver {
             to.sum += sum;
             to.beyond += beyond;
         }
-        to.count += elements;
-        to.least = Math.min(to.least, least);
-        to.most = Math.max(to.most, most);
-        if (least == most && elements > 1) {
-            to.firstConstant = to.constant == 0 ? to.samples : to.firstConstant;
-            to.constant++;
-        }
-        to.samples++;
+        to.add(least, most, elements);
     }
 
     private static MessageDigest sha256() {
@@ -157,7 +240,7 @@ public final class SampleSurvey implements SampleObserver {
         return different.size();
     }
 
-    /** SHA-256 over the samples' values, in order, as the network was given them. */
+    /** SHA-256 over the samples in order: the values that the network was given, or the bytes that they are stored as and what each of these stands for. */
     public String hash() {
         MessageDigest digest = sha256();
         digests.stream().filter(d -> d.size() < count()).forEach(d -> digest.update(d.get(0)));

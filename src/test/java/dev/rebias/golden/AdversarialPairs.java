@@ -16,6 +16,7 @@ import dev.rebias.tensor.HostTensor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -46,6 +47,8 @@ final class AdversarialPairs {
             ReferencePair.FASHION_W3A8_NO_BIAS,
             ReferencePair.OCR_W4A8,
             ReferencePair.OCR_W8A8);
+
+    private static final Map<ReferencePair, OnnxModel> CORRECTED = new EnumMap<>(ReferencePair.class);
 
     /** Forty of them. */
     static List<Adverse> all() {
@@ -111,6 +114,10 @@ final class AdversarialPairs {
 
     /** Corrected with all samples against the float network: what is left is noise. */
     private static OnnxModel corrected(ReferencePair base) {
+        return CORRECTED.computeIfAbsent(base, AdversarialPairs::correct);
+    }
+
+    private static OnnxModel correct(ReferencePair base) {
         try (Samples samples = base.samples()) {
             BiasCorrection correction = base.correction();
             return correction
@@ -120,6 +127,7 @@ final class AdversarialPairs {
                                     .device("cpu")
                                     .reference(Reference.NETWORK)
                                     .outcome(false)
+                                    .errors(false)
                                     .build())
                     .model();
         }

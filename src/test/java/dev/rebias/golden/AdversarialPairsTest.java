@@ -8,6 +8,7 @@ import dev.rebias.CorrectionResult;
 import dev.rebias.NetworkComparison;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.OnnxModel;
+import dev.rebias.outcome.NetworkDistance;
 import dev.rebias.outcome.Outcome;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
@@ -22,22 +23,38 @@ final class AdversarialPairsTest {
     /** Samples that no correction comes from and nothing is decided by. */
     private static final int FRESH = 100;
 
+    /** Whether to print the whole table, with what plain corrections do and what becomes of those that are refused: minutes. */
+    private static final boolean TABLE = Boolean.getBoolean("rebias.test.table");
+
+    /** By more than this share of itself an error rises where a correction does harm. */
+    private static final double HARM = 0.01;
+
     private static Samples fresh(ReferencePair base) {
         return Samples.open(base.testFile(Path.of("examples")), base.normalization())
                 .without("labels")
                 .spread(FRESH);
     }
 
-    /** By what share of itself the error rises on fresh samples. */
-    private static double rise(AdversarialPairs.Adverse pair, double before, OnnxModel model) {
-        return error(pair, model) / before - 1;
+    /** By what share of itself the error is larger on fresh samples. */
+    private static double rise(AdversarialPairs.Adverse pair, OnnxModel corrected) {
+        try (Samples fresh = fresh(pair.base())) {
+            List<NetworkDistance> distances = NetworkComparison.of(
+                    OnnxModel.read(pair.base().floatFile()), List.of(pair.quantized(), corrected), fresh);
+            return distances.get(1).relativeError() / distances.get(0).relativeError() - 1;
+        }
     }
 
-    private static double error(AdversarialPairs.Adverse pair, OnnxModel model) {
-        try (Samples fresh = fresh(pair.base())) {
-            return NetworkComparison.of(OnnxModel.read(pair.base().floatFile()), model, fresh)
-                    .relativeError();
-        }
+    /** A correction by itself, whatever it does to the outputs. */
+    private static OnnxModel plain(AdversarialPairs.Adverse pair, Reference reference) {
+        return correct(
+                        pair,
+                        CorrectionOptions.builder()
+                                .reference(reference)
+                                .outcome(false)
+                                .errors(false)
+                                .undo(false)
+                                .anySamples(true))
+                .model();
     }
 
     private static CorrectionResult correct(AdversarialPairs.Adverse pair, CorrectionOptions.Builder options) {
@@ -51,32 +68,34 @@ final class AdversarialPairsTest {
         return String.format(Locale.ROOT, "%+.1f %%", 100 * share);
     }
 
+    /** What a correction with that reference alone does. */
+    private static double plainRise(AdversarialPairs.Adverse pair, Reference reference) {
+        return rise(pair, plain(pair, reference));
+    }
+
     @Test
-    void theBetterReferenceNeverHurtsInSilence() {
+    void plainCorrectionHurtsOnSomeOfThem() {
+        AdversarialPairs.Adverse pair = AdversarialPairs.all().stream()
+                .filter(p -> p.toString().equals("FASHION_W3A8, 8 samples, biases corrected before"))
+                .findFirst()
+                .orElseThrow();
+        assertThat(plainRise(pair, Reference.LAYER)).isGreaterThan(0.1);
+    }
+
+    @Test
+    void whatIsWrittenWithoutAWordDoesNoHarm() {
         List<AdversarialPairs.Adverse> pairs = AdversarialPairs.all();
         assertThat(pairs).hasSize(40);
-        int plainHurts = 0;
         int published = 0;
         List<String> silent = new ArrayList<>();
-        System.out.println("| pair | `layer` | `network` | `auto`, held out | `auto` | what `auto` does |");
-        System.out.println("|---|---|---|---|---|---|");
+        System.out.println(
+                "| pair | " + (TABLE ? "`layer` | `network` | " : "") + "held out | fresh | what `auto` does |");
         for (AdversarialPairs.Adverse pair : pairs) {
-            double before = error(pair, pair.quantized());
-            double layer = rise(
-                    pair,
-                    before,
-                    correct(pair, CorrectionOptions.builder().anySamples(true)).model());
-            double network = rise(
-                    pair,
-                    before,
-                    correct(
-                                    pair,
-                                    CorrectionOptions.builder()
-                                            .reference(Reference.NETWORK)
-                                            .anySamples(true))
-                            .model());
-            plainHurts += Math.max(layer, network) > 0.01 ? 1 : 0;
-            String row = "| " + pair + " | " + percent(layer) + " | " + percent(network) + " | ";
+            String row = "| " + pair + " | "
+                    + (TABLE
+                            ? percent(plainRise(pair, Reference.LAYER)) + " | "
+                                    + percent(plainRise(pair, Reference.NETWORK)) + " | "
+                            : "");
             CorrectionResult auto;
             try {
                 auto = correct(pair, CorrectionOptions.builder().bestReference());
@@ -86,28 +105,30 @@ final class AdversarialPairsTest {
                 continue;
             }
             Outcome outcome = auto.outcome().orElseThrow();
-            double held = outcome.change() / outcome.errorBefore();
-            double own = rise(pair, before, auto.model());
-            boolean warned = auto.warnings().stream().anyMatch(w -> w.contains("input quantiser holds"));
             assertThat(outcome.heldOut()).isTrue();
-            boolean refused = outcome.isWorse() || auto.noise().isPresent();
-            assertThat(refused || held <= 0.01).as("%s", pair).isTrue();
-            published += refused ? 0 : 1;
+            boolean warned = auto.warnings().stream().anyMatch(w -> w.contains("input quantiser holds"));
             assertThat(warned || !pair.shifted()).as("%s", pair).isTrue();
-            if (!refused && !warned && own > 0.01) {
-                silent.add(pair + ": " + percent(own));
+            boolean refused = outcome.isWorse()
+                    || auto.noise().isPresent()
+                    || auto.weakerThanBefore().isPresent();
+            published += refused ? 0 : 1;
+            boolean silently = !refused && !warned;
+            String fresh = "";
+            if (silently || TABLE) {
+                double rise = rise(pair, auto.model());
+                fresh = percent(rise);
+                if (silently && rise > HARM) {
+                    silent.add(pair + ": " + fresh);
+                }
             }
-            System.out.println(row + percent(held) + " | " + percent(own) + " | "
-                    + (outcome.isWorse()
+            System.out.println(row + percent(outcome.change() / outcome.errorBefore()) + " | " + fresh + " | "
+                    + (refused
                             ? "refuses to write"
                             : "writes, reference " + auto.reference().name().toLowerCase(Locale.ROOT))
                     + (warned ? ", warns of the samples" : "") + " |");
         }
-        System.out.println("plain correction hurts on " + plainHurts + " of 40; auto writes " + published);
-        System.out.println("silent: " + silent);
-        assertThat(plainHurts).isPositive();
+        System.out.println("auto writes " + published + " of " + pairs.size());
         assertThat(published).isGreaterThan(pairs.size() / 4);
-        // A few held-out samples can be luckier than a hundred others.
-        assertThat(silent).hasSizeLessThanOrEqualTo(2);
+        assertThat(silent).isEmpty();
     }
 }
