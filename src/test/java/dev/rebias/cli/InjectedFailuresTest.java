@@ -163,12 +163,14 @@ final class InjectedFailuresTest {
                 "nvrtcGetCUBIN",
                 "nvrtcDestroyProgram");
         for (String function : functions) {
-            // The first kernels may be some that were expected and are not needed: then nothing is wrong.
+            // One kernel is expected before it is known whether it is needed, that which decodes samples: where it
+            // fails
+            // and is not, nothing is wrong.
             int call = 0;
             Outcome outcome;
             do {
                 call++;
-                assertThat(call).as("%s fails a run", function).isLessThan(30);
+                assertThat(call).as("%s fails a run", function).isLessThanOrEqualTo(2);
                 Files.deleteIfExists(folder.resolve("corrected.onnx"));
                 Files.deleteIfExists(folder.resolve("report.json"));
                 // An empty cache, so that kernels are compiled.

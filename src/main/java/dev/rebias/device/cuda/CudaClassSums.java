@@ -36,6 +36,7 @@ final class CudaClassSums implements ClassSums {
         this.op = op;
         this.weights = weights.clone();
         this.zero = zero;
+        context.kernels().expect(FILE);
     }
 
     /** Data of one shape: which elements are whose, and their totals on the card. */

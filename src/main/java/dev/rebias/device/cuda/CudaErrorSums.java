@@ -39,6 +39,7 @@ final class CudaErrorSums implements ErrorSums {
         this.op = op;
         this.channels = channels;
         this.difference = difference;
+        context.kernels().expect(FILE);
     }
 
     @Override

@@ -8,9 +8,12 @@ import dev.rebias.device.Upcoming;
 import dev.rebias.golden.ReferencePair;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -50,6 +53,39 @@ final class KernelsAheadTest {
             pair.correction().correct(all.limit(5), options, device);
             return device.lateKernels();
         }
+    }
+
+    /** Sums of errors or of classes, by what is measured. (In the reference {@code layer} errors need both.) */
+    @ParameterizedTest
+    @CsvSource({
+        "true, false, error_moments.cu, class_sums.cu",
+        "false, true, class_sums.cu, error_moments.cu",
+        "false, false, class_sums.cu, error_moments.cu"
+    })
+    void onlyTheSumsThatAreMeasuredAreCompiled(boolean errors, boolean layer, String needed, String other)
+            throws IOException {
+        System.setProperty("rebias.cache", folder.toString());
+        try (Samples all = ReferencePair.FASHION_W3A8.samples();
+                CudaDevice device = CudaDevice.open(0)) {
+            CorrectionOptions options = CorrectionOptions.builder()
+                    .reference(layer ? Reference.LAYER : Reference.NETWORK)
+                    .errors(errors)
+                    .batchSize(3)
+                    .build();
+            ReferencePair.FASHION_W3A8.correction().correct(all.limit(3), options, device);
+            assertThat(device.lateKernels()).doesNotContain(needed);
+        }
+        List<String> kept = new ArrayList<>();
+        try (Stream<Path> files = Files.list(folder)) {
+            for (Path file : files.filter(f -> f.toString().endsWith(".cu")).toList()) {
+                kept.add(Files.readString(file).lines().findFirst().orElse(""));
+            }
+        }
+        assertThat(kept).anyMatch(line -> line.equals(head(needed))).noneMatch(line -> line.equals(head(other)));
+    }
+
+    private static String head(String file) {
+        return Compiler.source(file).lines().findFirst().orElseThrow();
     }
 
     @ParameterizedTest
