@@ -159,7 +159,7 @@ public final class CorrectionOptions {
         return anySamples;
     }
 
-    /** Whether the corrected model holds its original biases. */
+    /** Whether the corrected model holds what it was before. */
     public boolean undo() {
         return undo;
     }
@@ -260,7 +260,7 @@ public final class CorrectionOptions {
 
         /**
          * The share of the samples, from 0 up to but not 1, that corrections do not come from, spread over the set; the outcome is then measured on them. Default: a fifth where something is decided by them (the better
-         * reference, a gate), and of few samples up to half to have 8; else none.
+         * reference, a gate, weights), and of few samples up to half to have 8 unless weights are adjusted; else none.
          */
         public Builder holdout(double value) {
             this.holdout = OptionalDouble.of(value);
@@ -285,7 +285,7 @@ public final class CorrectionOptions {
             return this;
         }
 
-        /** Whether the corrected model holds its original biases, so that {@link dev.rebias.model.Marks#undone} can bring them back; default yes. */
+        /** Whether the corrected model holds its original biases and weights, so that {@link dev.rebias.model.Marks#undone} can bring them back; default yes. */
         public Builder undo(boolean value) {
             this.undo = value;
             return this;

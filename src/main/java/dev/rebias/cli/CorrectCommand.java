@@ -7,16 +7,11 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.verify.Verification;
 import java.io.PrintWriter;
-import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -64,25 +59,11 @@ final class CorrectCommand implements Callable<Integer> {
     @Mixin
     private EvidenceOptions evidence;
 
-    @Option(
-            names = "--memory-limit",
-            paramLabel = "SIZE",
-            description =
-                    "Let tensors that wait for their turn go to a temporary file (in TMPDIR) once all take more than this, e.g. 800m or 8g (default: no limit on the CPU, 60 %% of the pool on a GPU). Does not change the result.")
-    private Optional<String> memoryLimit = Optional.empty();
+    @Mixin
+    private MemoryOptions memory;
 
-    @Option(
-            names = "--report",
-            paramLabel = "R",
-            description =
-                    "Also write the report to this file: .html for people, .json for programs, .csv with a line per layer; - for JSON on standard output. May be given more than once.")
-    private List<Path> reports = List.of();
-
-    @Option(names = "--all", description = "Print every layer, in the model's order, and not only the ten worst.")
-    private boolean all;
-
-    @Option(names = "--per-channel", description = "With the standard error of every correction in the report.")
-    private boolean perChannel;
+    @Mixin
+    private ReportOptions report;
 
     @Option(
             names = "--verify",
@@ -104,7 +85,7 @@ final class CorrectCommand implements Callable<Integer> {
     @Option(
             names = "--force",
             description =
-                    "Replace output files that exist, correct a Keras model that has been corrected already, and write also what makes the network worse.")
+                    "Replace output files that exist, go on with samples that do not fit the model, correct a Keras model that has been corrected already, and write also what makes the network worse, is mostly noise, or comes from fewer samples than an earlier correction.")
     private boolean force;
 
     @Option(
@@ -112,9 +93,6 @@ final class CorrectCommand implements Callable<Integer> {
             description =
                     "Do nothing, and exit 0, where the output file exists: it is whole, for no other takes its name.")
     private boolean skipExisting;
-
-    @Option(names = "--quiet", description = "Print nothing but errors.")
-    private boolean quiet;
 
     @Spec
     private CommandSpec spec;
@@ -124,7 +102,7 @@ final class CorrectCommand implements Callable<Integer> {
         long start = System.nanoTime();
         PrintWriter out = spec.commandLine().getOut();
         if (skipExisting && Files.exists(output)) {
-            if (!quiet) {
+            if (!report.quiet()) {
                 out.println(PrintableText.format("'%s' exists, and is left as it is", output.toString()));
                 out.flush();
             }
@@ -132,7 +110,7 @@ final class CorrectCommand implements Callable<Integer> {
         }
         CorrectionOptions.Builder builder = sweepOptions.options(pair.layers()).toBuilder()
                 .outcome(!noOutcome)
-                .memoryLimit(memoryLimit.map(CorrectCommand::bytes).orElse(Long.MAX_VALUE));
+                .memoryLimit(memory.limit());
         evidence.apply(builder);
         adjustment.apply(builder);
         CorrectionOptions options = builder.build();
@@ -146,9 +124,15 @@ final class CorrectCommand implements Callable<Integer> {
                 models,
                 samplesPath,
                 Optional.of(output),
-                reports,
+                report.reports(),
                 new CorrectionJob.Settings(
-                        perChannel, all, verifyCount(), evidence.requirements(), force, quiet, GivenOptions.of(spec)),
+                        report.perChannel(),
+                        report.all(),
+                        verifyCount(),
+                        evidence.requirements(),
+                        force,
+                        report.quiet(),
+                        GivenOptions.of(spec)),
                 out,
                 spec.commandLine().getErr());
         job.run(correction -> limit.of(sampleOptions.open(samplesPath)), options);
@@ -168,18 +152,5 @@ final class CorrectCommand implements Callable<Integer> {
             throw new UsageException("--verify-samples " + count + " is not possible: give a number from 1 on, or all");
         }
         return OptionalInt.of(Integer.parseInt(count));
-    }
-
-    private static long bytes(String size) {
-        Matcher m = Pattern.compile("(\\d+)([kmg]?)").matcher(size.toLowerCase(Locale.ROOT));
-        if (!m.matches()) {
-            throw new UsageException(
-                    "'" + size + "' is no memory limit: give bytes, or a number with k, m or g, as in 8g");
-        }
-        int thousands = " kmg".indexOf(m.group(2).isEmpty() ? " " : m.group(2));
-        return new BigInteger(m.group(1))
-                .shiftLeft(10 * thousands)
-                .min(BigInteger.valueOf(Long.MAX_VALUE))
-                .longValue();
     }
 }

@@ -89,7 +89,7 @@ final class CorrectedFile {
     Staged stage(CorrectionResult result) {
         if (keras.isEmpty()) {
             ModelFile.Staged staged = onnxFile.orElseThrow().stage(result.model());
-            return new Staged(staged::readBack, staged::publish, staged::close);
+            return new Staged(Optional.of(result.model()), staged::readBack, staged::publish, staged::close);
         }
         String note = String.format(
                 Locale.ROOT,
@@ -97,10 +97,11 @@ final class CorrectedFile {
                 Version.current(),
                 result.reference().name().toLowerCase(Locale.ROOT),
                 result.samples());
-        byte[] bytes =
-                isOnnx() ? onnx(result).proto().toByteArray() : keras.get().corrected(result.corrections(), note);
+        Optional<OnnxModel> onnx = isOnnx() ? Optional.of(onnx(result)) : Optional.empty();
+        byte[] bytes = onnx.map(m -> m.proto().toByteArray())
+                .orElseGet(() -> keras.get().corrected(result.corrections(), note));
         OutputFile.Staged staged = kerasFile.orElseThrow().stage(bytes);
-        return new Staged(() -> readBack(staged.bytes()), staged::publish, staged::close);
+        return new Staged(onnx, () -> readBack(staged.bytes()), staged::publish, staged::close);
     }
 
     private OnnxModel readBack(byte[] bytes) {
@@ -119,24 +120,24 @@ final class CorrectedFile {
         return result.marked(model.toOnnx(Map.of()), model.toOnnx(result.corrections()));
     }
 
-    /** The model that the written file must hold bit for bit; empty for a Keras file, which holds weights in a form of its own. */
-    Optional<OnnxModel> expected(CorrectionResult result) {
-        if (keras.isEmpty()) {
-            return Optional.of(result.model());
-        }
-        return isOnnx() ? Optional.of(onnx(result)) : Optional.empty();
-    }
-
     /** A corrected model that is written whole, but does not have its name yet. What is not published is removed on close. */
     static final class Staged implements AutoCloseable {
+        private final Optional<OnnxModel> expected;
         private final Supplier<OnnxModel> reading;
         private final Runnable publishing;
         private final Runnable closing;
 
-        private Staged(Supplier<OnnxModel> reading, Runnable publishing, Runnable closing) {
+        private Staged(
+                Optional<OnnxModel> expected, Supplier<OnnxModel> reading, Runnable publishing, Runnable closing) {
+            this.expected = expected;
             this.reading = reading;
             this.publishing = publishing;
             this.closing = closing;
+        }
+
+        /** The model that the written file must hold bit for bit; empty for a Keras file, which holds weights in a form of its own. */
+        Optional<OnnxModel> expected() {
+            return expected;
         }
 
         /** What was written, read back. */

@@ -216,7 +216,7 @@ final class CorrectionJob {
             Verification verification = Verification.of(
                     correction,
                     result,
-                    output.orElseThrow().expected(result),
+                    staged.expected(),
                     staged.readBack(),
                     samples,
                     settings.verify().getAsInt());

@@ -5,6 +5,7 @@ import dev.rebias.Gate;
 import dev.rebias.Requirements;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The options by which a correction proves itself. */
@@ -13,7 +14,7 @@ final class EvidenceOptions {
             names = "--holdout",
             paramLabel = "SHARE",
             description =
-                    "Keep this share of the samples apart, spread over the set: corrections do not come from them, and the outcome is measured on them (default: 0.2 with --reference auto or --gate, else 0).")
+                    "Keep this share of the samples apart, spread over the set: corrections do not come from them, and the outcome is measured on them (default: 0.2 with --reference auto, --gate or --adjust weights, else 0; of few samples up to half, to have 8, unless weights are adjusted).")
     private Optional<Double> holdout = Optional.empty();
 
     @Option(
@@ -37,12 +38,8 @@ final class EvidenceOptions {
                     "Write nothing and exit 5 unless the signal-to-error ratio of every output rises by so many decibels.")
     private Optional<Double> sqnrGain = Optional.empty();
 
-    @Option(
-            names = "--require-agreement",
-            paramLabel = "SHARE",
-            description =
-                    "Write nothing and exit 5 unless the largest value of every output of scores is the float network's in this share of the samples, e.g. 0.99.")
-    private Optional<Double> agreement = Optional.empty();
+    @Mixin
+    private AgreementOption agreement;
 
     @Option(
             names = "--max-layer-mse-increase",
@@ -54,7 +51,7 @@ final class EvidenceOptions {
     @Option(
             names = "--no-undo",
             description =
-                    "Do not store the original biases in the model's metadata, from which 'rebias undo' brings them back.")
+                    "Do not store the original biases and weights in the model's metadata, from which 'rebias undo' brings them back.")
     private boolean noUndo;
 
     void apply(CorrectionOptions.Builder options) {
@@ -63,7 +60,7 @@ final class EvidenceOptions {
     }
 
     Requirements requirements() {
-        return new Requirements(optional(sqnrGain), optional(agreement), optional(layerMseIncrease));
+        return new Requirements(optional(sqnrGain), agreement.agreement(), optional(layerMseIncrease));
     }
 
     private static OptionalDouble optional(Optional<Double> value) {

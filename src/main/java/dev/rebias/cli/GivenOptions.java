@@ -1,6 +1,5 @@
 package dev.rebias.cli;
 
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -20,9 +19,7 @@ final class GivenOptions {
                     && !Boolean.FALSE.equals(held)
                     && !(held instanceof Iterable<?> list && !list.iterator().hasNext());
             if (said && !option.usageHelp() && !option.versionHelp()) {
-                all.put(
-                        option.longestName(),
-                        held instanceof Object[] array ? Arrays.toString(array) : held.toString());
+                all.put(option.longestName(), held.toString());
             }
         }
         return all;

@@ -2,8 +2,8 @@ package dev.rebias.cli;
 
 import dev.rebias.CorrectionOptions;
 import dev.rebias.Requirements;
+import dev.rebias.error.UsageException;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
@@ -37,33 +37,19 @@ final class MeasureCommand implements Callable<Integer> {
     @Mixin
     private SampleOptions sampleOptions;
 
-    @Option(
-            names = "--report",
-            paramLabel = "R",
-            description =
-                    "Also write the report to this file: .html for people, .json for programs, .csv with a line per layer; - for JSON on standard output. May be given more than once.")
-    private List<Path> reports = List.of();
+    @Mixin
+    private MemoryOptions memory;
 
-    @Option(names = "--all", description = "Print every layer, in the model's order, and not only the ten worst.")
-    private boolean all;
+    @Mixin
+    private ReportOptions report;
 
-    @Option(names = "--per-channel", description = "With the standard error of every mean error in the report.")
-    private boolean perChannel;
-
-    @Option(
-            names = "--require-agreement",
-            paramLabel = "SHARE",
-            description =
-                    "Exit 5 unless the largest value of every output of scores is the float network's in this share of the samples, e.g. 0.99.")
-    private Optional<Double> agreement = Optional.empty();
+    @Mixin
+    private AgreementOption agreement;
 
     @Option(
             names = "--force",
             description = "Replace reports that exist, and go on with samples that do not fit the model.")
     private boolean force;
-
-    @Option(names = "--quiet", description = "Print nothing but errors.")
-    private boolean quiet;
 
     @Spec
     private CommandSpec spec;
@@ -71,19 +57,29 @@ final class MeasureCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         long start = System.nanoTime();
-        CorrectionOptions options = sweepOptions.options(pair.layers());
-        Requirements requirements = new Requirements(
-                OptionalDouble.empty(),
-                agreement.map(OptionalDouble::of).orElse(OptionalDouble.empty()),
-                OptionalDouble.empty());
+        if (sweepOptions.reference().isEmpty()) {
+            throw new UsageException(
+                    "--reference auto chooses between two corrections, and nothing is corrected here: name one, layer or network");
+        }
+        CorrectionOptions options = sweepOptions.options(pair.layers()).toBuilder()
+                .memoryLimit(memory.limit())
+                .build();
+        Requirements requirements =
+                new Requirements(OptionalDouble.empty(), agreement.agreement(), OptionalDouble.empty());
         CorrectionJob job = new CorrectionJob(
                 start,
                 pair.read(sweepOptions.reference(), true),
                 samplesPath,
                 Optional.empty(),
-                reports,
+                report.reports(),
                 new CorrectionJob.Settings(
-                        perChannel, all, OptionalInt.empty(), requirements, force, quiet, GivenOptions.of(spec)),
+                        report.perChannel(),
+                        report.all(),
+                        OptionalInt.empty(),
+                        requirements,
+                        force,
+                        report.quiet(),
+                        GivenOptions.of(spec)),
                 spec.commandLine().getOut(),
                 spec.commandLine().getErr());
         job.run(correction -> limit.of(sampleOptions.open(samplesPath)), options);

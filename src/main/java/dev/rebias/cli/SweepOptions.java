@@ -13,7 +13,7 @@ final class SweepOptions {
             names = "--reference",
             defaultValue = "layer",
             description =
-                    "What a layer's output is compared with: 'layer', the float layer on the quantised model's own input; 'network', the float network's own activations; 'auto', both are tried, and the one is kept whose outputs are nearer to the float network's on held-out samples (default: ${DEFAULT-VALUE}).")
+                    "What a layer's output is compared with: 'layer', the float layer on the quantised model's own input; 'network', the float network's own activations; 'auto' (of 'correct'), both are tried, and the one is kept whose outputs are nearer to the float network's on held-out samples (default: ${DEFAULT-VALUE}).")
     private Choice reference;
 
     /** What a user can name. */

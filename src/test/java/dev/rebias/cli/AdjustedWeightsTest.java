@@ -6,10 +6,7 @@ import ai.onnx.proto.OnnxMl.TensorProto;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.model.OnnxModel;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -46,21 +43,9 @@ final class AdjustedWeightsTest {
     }
 
     private static String said(int exitCode, List<String> arguments) {
-        ByteArrayOutputStream said = new ByteArrayOutputStream();
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        PrintStream both = new PrintStream(said, true, StandardCharsets.UTF_8);
-        System.setOut(both);
-        System.setErr(both);
-        try {
-            assertThat(Main.run(arguments.toArray(String[]::new)))
-                    .as(said.toString(StandardCharsets.UTF_8))
-                    .isEqualTo(exitCode);
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
-        return said.toString(StandardCharsets.UTF_8);
+        CommandLineRun.Captured run = CommandLineRun.captured(arguments.toArray(String[]::new));
+        assertThat(run.exitCode()).as(run::said).isEqualTo(exitCode);
+        return run.said();
     }
 
     private JsonNode corrected(String name, String... more) throws IOException {

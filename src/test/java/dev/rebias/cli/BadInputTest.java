@@ -12,9 +12,7 @@ import ai.onnx.proto.OnnxMl.StringStringEntryProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import com.google.protobuf.ByteString;
 import java.awt.image.BufferedImage;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -533,16 +531,9 @@ final class BadInputTest {
             }
         });
 
-        ByteArrayOutputStream err = new ByteArrayOutputStream();
-        PrintStream realErr = System.err;
-        int exitCode;
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
-        try {
-            exitCode = Main.run(command.toArray(String[]::new));
-        } finally {
-            System.setErr(realErr);
-        }
-        String said = err.toString(StandardCharsets.UTF_8);
+        CommandLineRun.Captured run = CommandLineRun.captured(command.toArray(String[]::new));
+        int exitCode = run.exitCode();
+        String said = run.err();
         System.out.println(badInput + " -> " + exitCode + " " + said.strip());
 
         assertThat(said.strip().lines()).as(said).hasSize(1);

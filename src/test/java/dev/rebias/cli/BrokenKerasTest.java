@@ -9,7 +9,6 @@ import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -419,27 +418,20 @@ final class BrokenKerasTest {
         Path model = folder.resolve(broken.example() == KerasExample.W4A4_ARCHIVE ? "model.keras" : "model.h5");
         Files.write(model, broken.breaking().apply(read(broken.example().modelFile())));
         Path output = folder.resolve("out" + model.getFileName().toString().substring("model".length()));
-        ByteArrayOutputStream err = new ByteArrayOutputStream();
-        PrintStream realErr = System.err;
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
-        int exitCode;
-        try {
-            exitCode = Main.run(
-                    "correct",
-                    "--device",
-                    "cpu",
-                    "--quantized",
-                    model.toString(),
-                    "--samples",
-                    KerasExample.calibrationFile().toString(),
-                    "--limit",
-                    "2",
-                    "--output",
-                    output.toString());
-        } finally {
-            System.setErr(realErr);
-        }
-        String said = err.toString(StandardCharsets.UTF_8);
+        CommandLineRun.Captured run = CommandLineRun.captured(
+                "correct",
+                "--device",
+                "cpu",
+                "--quantized",
+                model.toString(),
+                "--samples",
+                KerasExample.calibrationFile().toString(),
+                "--limit",
+                "2",
+                "--output",
+                output.toString());
+        int exitCode = run.exitCode();
+        String said = run.err();
         System.out.println(broken.name() + ": " + said.strip());
         assertThat(exitCode).as(said).isEqualTo(broken.exitCode());
         assertThat(said.strip().lines()).as(said).hasSize(1);

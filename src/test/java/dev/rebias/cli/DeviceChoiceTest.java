@@ -5,10 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.cuda.CudaLibraries;
 import dev.rebias.oracle.ToyFiles;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -25,25 +22,7 @@ final class DeviceChoiceTest {
     @TempDir
     Path folder;
 
-    private record Outcome(int exitCode, String out, String err) {}
-
-    private static Outcome run(String... arguments) {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        ByteArrayOutputStream err = new ByteArrayOutputStream();
-        PrintStream realOut = System.out;
-        PrintStream realErr = System.err;
-        System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
-        try {
-            int exitCode = Main.run(arguments);
-            return new Outcome(exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(realOut);
-            System.setErr(realErr);
-        }
-    }
-
-    private Outcome correct(String... more) throws IOException {
+    private CommandLineRun.Captured correct(String... more) throws IOException {
         ToyFiles.write(folder);
         List<String> arguments = new ArrayList<>(List.of(
                 "correct",
@@ -56,12 +35,13 @@ final class DeviceChoiceTest {
                 "--output",
                 folder.resolve("corrected.onnx").toString()));
         arguments.addAll(List.of(more));
-        return run(arguments.toArray(String[]::new));
+        return CommandLineRun.captured(arguments.toArray(String[]::new));
     }
 
     @Test
     void autoSaysInOneLineWhatItChoseAndWhy() throws IOException {
-        Outcome outcome = correct("--report", folder.resolve("r.json").toString());
+        CommandLineRun.Captured outcome =
+                correct("--report", folder.resolve("r.json").toString());
         assertThat(outcome.exitCode()).isZero();
         String first = outcome.out().lines().findFirst().orElseThrow();
         if (CUDA) {
@@ -79,7 +59,7 @@ final class DeviceChoiceTest {
 
     @Test
     void aNamedDeviceIsNeverReplacedByAnother() throws IOException {
-        Outcome outcome = correct("--device", CUDA ? "cuda:99" : "cuda");
+        CommandLineRun.Captured outcome = correct("--device", CUDA ? "cuda:99" : "cuda");
         assertThat(outcome.exitCode()).isEqualTo(3);
         assertThat(outcome.err().strip().lines()).hasSize(1);
         assertThat(outcome.err())
@@ -93,7 +73,7 @@ final class DeviceChoiceTest {
 
     @Test
     void theDoctorSaysWhatIsThereAndCuresWhatIsNot() {
-        Outcome outcome = run("doctor");
+        CommandLineRun.Captured outcome = CommandLineRun.captured("doctor");
         assertThat(outcome.exitCode()).isZero();
         assertThat(outcome.out()).contains("cpu   ready: ");
         for (CudaLibraries.Library library : CudaLibraries.all()) {
@@ -104,7 +84,7 @@ final class DeviceChoiceTest {
                         .contains("-> " + library.remedy());
             }
         }
-        Outcome deep = run("doctor", "--deep");
+        CommandLineRun.Captured deep = CommandLineRun.captured("doctor", "--deep");
         assertThat(deep.exitCode()).isEqualTo(CUDA ? 0 : 3);
         if (CUDA) {
             assertThat(deep.out())

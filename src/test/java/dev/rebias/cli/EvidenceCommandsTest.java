@@ -330,6 +330,33 @@ final class EvidenceCommandsTest {
     }
 
     @Test
+    void measuringChoosesNoReferenceAndTakesAMemoryLimit() throws IOException {
+        List<String> arguments = new ArrayList<>(List.of(
+                "measure",
+                "--float",
+                "examples/fashion/float.onnx",
+                "--quantized",
+                "examples/fashion/w3a8.onnx",
+                "--samples",
+                "examples/fashion/calibration.npz",
+                "--device",
+                "cpu",
+                "--limit",
+                "64",
+                "--memory-limit",
+                "1"));
+        arguments.addAll(List.of(NORMALIZATION));
+        List<String> auto = new ArrayList<>(arguments);
+        auto.addAll(List.of("--reference", "auto", "--quantized", "nowhere.onnx"));
+        auto.subList(3, 5).clear();
+        assertThat(run(2, auto.toArray(String[]::new))).contains("--reference auto chooses between two corrections");
+        arguments.addAll(List.of("--report", report.toString()));
+        run(0, arguments.toArray(String[]::new));
+        assertThat(read().at("/memory/spilledBytes").asLong()).isPositive();
+        assertThat(read().at("/options/--memory-limit").asText()).isEqualTo("1");
+    }
+
+    @Test
     void anyModelsAreComparedWithAndWithoutLabels() {
         List<String> arguments = new ArrayList<>(List.of(
                 "compare",

@@ -9,10 +9,7 @@ import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.oracle.ToyFiles;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -34,27 +31,9 @@ final class HostileNamesTest {
     @TempDir
     Path folder;
 
-    private record Outcome(int exitCode, String out, String err) {}
-
     @BeforeEach
     void writeFiles() throws IOException {
         ToyFiles.write(folder);
-    }
-
-    private static Outcome run(String... arguments) {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        ByteArrayOutputStream err = new ByteArrayOutputStream();
-        PrintStream realOut = System.out;
-        PrintStream realErr = System.err;
-        System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
-        try {
-            int exitCode = Main.run(arguments);
-            return new Outcome(exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(realOut);
-            System.setErr(realErr);
-        }
     }
 
     static Stream<String> decorations() {
@@ -124,7 +103,7 @@ final class HostileNamesTest {
         for (String file : List.of("float.onnx", "quantized.onnx")) {
             rename(file, name -> name + decoration);
         }
-        Outcome inspected = run(command("inspect"));
+        CommandLineRun.Captured inspected = CommandLineRun.captured(command("inspect"));
         // ONNX Runtime, which folds constants, takes no name with a zero in it.
         assertThat(inspected.exitCode()).as(inspected.err()).isEqualTo(decoration.equals("\u0000") ? 4 : 0);
         assertPlain(inspected.out());
@@ -132,7 +111,7 @@ final class HostileNamesTest {
         assertThat(inspected.out().lines()).hasSize(inspected.exitCode() == 0 ? 6 : 0);
 
         Path report = folder.resolve("r.json");
-        Outcome corrected = run(command(
+        CommandLineRun.Captured corrected = CommandLineRun.captured(command(
                 "correct",
                 "--samples",
                 folder.resolve("samples.npy").toString(),
@@ -164,7 +143,7 @@ final class HostileNamesTest {
                 .setOpType("Blorp" + decoration)
                 .setName("n" + decoration);
         Files.write(folder.resolve("quantized.onnx"), model.build().toByteArray());
-        Outcome refused = run(command(
+        CommandLineRun.Captured refused = CommandLineRun.captured(command(
                 "correct",
                 "--device",
                 "cpu",
@@ -194,7 +173,7 @@ final class HostileNamesTest {
             List<String> all = new ArrayList<>(List.of(arguments));
             all.add(option);
             all.add("/nowhere/" + decoration + "[");
-            Outcome refused = run(all.toArray(String[]::new));
+            CommandLineRun.Captured refused = CommandLineRun.captured(all.toArray(String[]::new));
             assertThat(refused.exitCode()).as(option + refused.err()).isIn(1, 2);
             assertPlain(refused.err());
             assertThat(refused.err().lines()).as(refused.err()).hasSize(1);
@@ -206,7 +185,7 @@ final class HostileNamesTest {
         rename("float.onnx", name -> name + " ".repeat(400_000));
         rename("quantized.onnx", name -> name.equals("x") ? name : name + " ".repeat(400_000));
         Assertions.assertTimeoutPreemptively(Duration.ofSeconds(20), () -> {
-            Outcome inspected = run(command("inspect"));
+            CommandLineRun.Captured inspected = CommandLineRun.captured(command("inspect"));
             assertPlain(inspected.out());
             assertPlain(inspected.err());
         });

@@ -6,10 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.device.Emulator;
 import dev.rebias.oracle.ToyFiles;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -56,52 +53,41 @@ final class InjectedFailuresTest {
         emulator.reset();
     }
 
-    private record Outcome(int exitCode, String said) {}
-
-    private Outcome correct() {
-        ByteArrayOutputStream err = new ByteArrayOutputStream();
-        PrintStream realErr = System.err;
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
-        int exitCode;
-        try {
-            exitCode = Main.run(
-                    "correct",
-                    "--float",
-                    folder.resolve("float.onnx").toString(),
-                    "--quantized",
-                    folder.resolve("quantized.onnx").toString(),
-                    "--samples",
-                    folder.resolve("samples.npy").toString(),
-                    "--batch-size",
-                    "2",
-                    "--reference",
-                    "network",
-                    "--device",
-                    "cuda",
-                    "--quiet",
-                    "--report",
-                    folder.resolve("report.json").toString(),
-                    "--output",
-                    folder.resolve("corrected.onnx").toString());
-        } finally {
-            System.setErr(realErr);
-        }
-        return new Outcome(exitCode, err.toString(StandardCharsets.UTF_8));
+    private CommandLineRun.Captured correct() {
+        return CommandLineRun.captured(
+                "correct",
+                "--float",
+                folder.resolve("float.onnx").toString(),
+                "--quantized",
+                folder.resolve("quantized.onnx").toString(),
+                "--samples",
+                folder.resolve("samples.npy").toString(),
+                "--batch-size",
+                "2",
+                "--reference",
+                "network",
+                "--device",
+                "cuda",
+                "--quiet",
+                "--report",
+                folder.resolve("report.json").toString(),
+                "--output",
+                folder.resolve("corrected.onnx").toString());
     }
 
-    private void checkFailure(long call, Outcome outcome) throws IOException {
+    private void checkFailure(long call, CommandLineRun.Captured outcome) throws IOException {
         String function = emulator.failed();
         assertThat(function).as("call %d failed as ordered", call).isNotEmpty();
         String name = function.replaceAll("_v2$", "");
-        assertThat(outcome.said())
+        assertThat(outcome.err())
                 .as("call %d, %s", call, function)
                 .contains(name)
                 .startsWith("rebias: ");
-        assertThat(outcome.said().strip().lines())
+        assertThat(outcome.err().strip().lines())
                 .as("call %d, %s", call, function)
                 .hasSize(1);
         assertThat(outcome.exitCode())
-                .as("call %d, %s: %s", call, function, outcome.said())
+                .as("call %d, %s: %s", call, function, outcome.err())
                 .isEqualTo(LOOKING.contains(function) ? UNAVAILABLE : 1);
         // What went wrong is reported, and nothing else is left.
         Path report = folder.resolve("report.json");
@@ -137,7 +123,7 @@ final class InjectedFailuresTest {
         Set<String> functions = new TreeSet<>();
         for (long call = 1; call <= calls; call++) {
             emulator.fail(call);
-            Outcome outcome = correct();
+            CommandLineRun.Captured outcome = correct();
             checkFailure(call, outcome);
             functions.add(emulator.failed());
         }
@@ -167,7 +153,7 @@ final class InjectedFailuresTest {
             // fails
             // and is not, nothing is wrong.
             int call = 0;
-            Outcome outcome;
+            CommandLineRun.Captured outcome;
             do {
                 call++;
                 assertThat(call).as("%s fails a run", function).isLessThanOrEqualTo(2);

@@ -7,9 +7,7 @@ import dev.rebias.golden.KerasExample;
 import dev.rebias.samples.Npz;
 import dev.rebias.tensor.HostTensor;
 import io.jhdf.HdfFile;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -46,21 +44,9 @@ final class KerasCommandsTest {
 
     /** What the program says, on either stream. */
     private static String run(int exitCode, String... arguments) {
-        ByteArrayOutputStream said = new ByteArrayOutputStream();
-        PrintStream stream = new PrintStream(said, true, StandardCharsets.UTF_8);
-        PrintStream realOut = System.out;
-        PrintStream realErr = System.err;
-        System.setOut(stream);
-        System.setErr(stream);
-        try {
-            assertThat(Main.run(arguments))
-                    .as(said.toString(StandardCharsets.UTF_8))
-                    .isEqualTo(exitCode);
-        } finally {
-            System.setOut(realOut);
-            System.setErr(realErr);
-        }
-        return said.toString(StandardCharsets.UTF_8);
+        CommandLineRun.Captured run = CommandLineRun.captured(arguments);
+        assertThat(run.exitCode()).as(run::said).isEqualTo(exitCode);
+        return run.said();
     }
 
     private static String correct(int exitCode, Path quantized, Path output, String... more) {

@@ -5,10 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.oracle.ToyFiles;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -43,19 +40,9 @@ final class OutcomeGateTest {
                 "--report",
                 folder.resolve("r.json").toString()));
         arguments.addAll(List.of(more));
-        ByteArrayOutputStream said = new ByteArrayOutputStream();
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        PrintStream both = new PrintStream(said, true, StandardCharsets.UTF_8);
-        System.setOut(both);
-        System.setErr(both);
-        try {
-            assertThat(Main.run(arguments.toArray(String[]::new))).isEqualTo(exitCode);
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
-        return said.toString(StandardCharsets.UTF_8);
+        CommandLineRun.Captured run = CommandLineRun.captured(arguments.toArray(String[]::new));
+        assertThat(run.exitCode()).as(run::said).isEqualTo(exitCode);
+        return run.said();
     }
 
     private JsonNode outcome() throws IOException {

@@ -2,11 +2,9 @@ package dev.rebias.fuzz;
 
 import dev.rebias.cli.CommandLineRun;
 import dev.rebias.device.Emulator;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -55,7 +53,7 @@ public final class FuzzWorker {
             answers.println("start " + n);
             System.err.println("case " + n);
             started.set(System.nanoTime());
-            Outcome outcome = run(command);
+            CommandLineRun.Captured outcome = run(command);
             started.set(Long.MAX_VALUE);
             String verdict = verdict(outcome, before, files(folder), work);
             if (!verdict.startsWith("fine")) {
@@ -91,8 +89,6 @@ public final class FuzzWorker {
         }
     }
 
-    private record Outcome(int exitCode, String out, String err) {}
-
     private static void watch(AtomicLong started, PrintStream answers) {
         Thread watchdog = new Thread(() -> {
             while (true) {
@@ -116,25 +112,11 @@ public final class FuzzWorker {
         watchdog.start();
     }
 
-    private static Outcome run(List<String> command) {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        ByteArrayOutputStream err = new ByteArrayOutputStream();
-        PrintStream realOut = System.out;
-        PrintStream realErr = System.err;
-        int exitCode;
-        try (PrintStream o = new PrintStream(out, true, StandardCharsets.UTF_8);
-                PrintStream e = new PrintStream(err, true, StandardCharsets.UTF_8)) {
-            System.setOut(o);
-            System.setErr(e);
-            exitCode = CommandLineRun.run(command.toArray(String[]::new));
-        } finally {
-            System.setOut(realOut);
-            System.setErr(realErr);
-        }
-        return new Outcome(exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+    private static CommandLineRun.Captured run(List<String> command) {
+        return CommandLineRun.captured(command.toArray(String[]::new));
     }
 
-    private static String verdict(Outcome outcome, Set<String> before, Set<String> after, Path work) {
+    private static String verdict(CommandLineRun.Captured outcome, Set<String> before, Set<String> after, Path work) {
         List<String> said = outcome.err().lines().filter(l -> !l.isBlank()).toList();
         long sentences = said.stream().filter(l -> l.startsWith("rebias:")).count();
         String last = said.isEmpty() ? "" : said.get(said.size() - 1);

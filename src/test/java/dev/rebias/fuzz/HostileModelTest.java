@@ -13,9 +13,6 @@ import com.google.protobuf.ByteString;
 import dev.rebias.cli.CommandLineRun;
 import dev.rebias.device.TestDevices;
 import dev.rebias.oracle.ToyPairs;
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -331,18 +328,9 @@ final class HostileModelTest {
                 "--device",
                 device));
         command.addAll(List.of(options));
-        ByteArrayOutputStream err = new ByteArrayOutputStream();
-        PrintStream real = System.err;
-        int code;
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
-        try {
-            code = CommandLineRun.run(command.toArray(String[]::new));
-        } finally {
-            System.setErr(real);
-        }
-        String said = err.toString(StandardCharsets.UTF_8);
-        assertThat(code).as(said).isEqualTo(exitCode);
-        return said;
+        CommandLineRun.Captured run = CommandLineRun.captured(command.toArray(String[]::new));
+        assertThat(run.exitCode()).as(run::err).isEqualTo(exitCode);
+        return run.err();
     }
 
     private static byte[] changed(ModelProto model, Kind kind, boolean open) {
