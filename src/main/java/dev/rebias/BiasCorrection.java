@@ -353,7 +353,11 @@ public final class BiasCorrection {
                 + "; or give --float the model as it was after the equalisation");
     }
 
-    /** The plan of a sweep; of samples of one size a device may join more. */
+    /**
+     * The plan of a sweep; of samples of one size a device may join more.
+     *
+     * @throws UnsupportedException if weights are chosen anew and samples have several sizes
+     */
     Plan plan(
             List<LayerPair> layers,
             Preferences device,
@@ -361,6 +365,11 @@ public final class BiasCorrection {
             Reference reference,
             boolean oneSize,
             WeightAdjustment weights) {
+        if (options.adjust() == Adjustment.WEIGHTS && !oneSize) {
+            throw new UnsupportedException(
+                    "the samples have several sizes, and weights are chosen from sums over all "
+                            + "positions, in which larger samples would weigh more: give samples of one size, or adjust biases alone");
+        }
         return Planner.plan(
                 reference,
                 options.errors(),

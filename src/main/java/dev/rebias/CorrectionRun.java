@@ -68,6 +68,10 @@ final class CorrectionRun {
         if (!correcting && options.reference().isEmpty()) {
             throw new UsageException("a measurement has no better reference to choose: name one, layer or network");
         }
+        if (!correcting && options.adjust() == Adjustment.WEIGHTS) {
+            throw new UsageException(
+                    "a measurement changes nothing, and so chooses no weights: measure without --adjust weights, or correct");
+        }
         references().forEach(this::layers);
         this.earlier = earlier();
     }

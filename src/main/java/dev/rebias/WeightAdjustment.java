@@ -18,6 +18,9 @@ import java.util.Optional;
 
 /** Which layers' weights are chosen anew, where they are in the file, and why others keep theirs. */
 final class WeightAdjustment {
+    /** Products of every two of so many inputs take half a gigabyte. */
+    private static final int MOST_WEIGHTS = 8192;
+
     private final BiasSites sites;
     private final Map<LayerPair, WeightSite> adjusted = new LinkedHashMap<>();
     private final Map<LayerPair, String> obstacles = new LinkedHashMap<>();
@@ -31,11 +34,16 @@ final class WeightAdjustment {
         WeightSites weights = new WeightSites(sites, options.weightBits());
         for (LayerPair pair : layers) {
             WeightSites.Found found = weights.find(pair.quantized());
-            boolean unfolds = Unfolding.of(
-                            pair.quantized().op(), pair.quantized().weightShape())
-                    .isPresent();
-            if (!unfolds) {
+            Optional<Unfolding> unfolding =
+                    Unfolding.of(pair.quantized().op(), pair.quantized().weightShape());
+            if (unfolding.isEmpty()) {
                 obstacles.put(pair, "its data are transposed");
+            } else if (unfolding.get().length() > MOST_WEIGHTS) {
+                obstacles.put(
+                        pair,
+                        "each of its outputs has " + unfolding.get().length()
+                                + " weights: they are chosen from the products of every two of their inputs, which is done for up to "
+                                + MOST_WEIGHTS);
             } else {
                 found.site()
                         .ifPresentOrElse(site -> adjusted.put(pair, site), () -> obstacles.put(pair, found.obstacle()));

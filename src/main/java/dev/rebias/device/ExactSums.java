@@ -3,8 +3,9 @@ package dev.rebias.device;
 import java.util.Arrays;
 
 /**
- * Sums of doubles without any rounding: each sum is an integer of as many 32-bit digits as its addends need (a small superaccumulator: Neal, "Fast exact summation using small and large
- * superaccumulators", 2015). So a sum depends neither on the order of its addends nor on how they are divided between objects that are merged later. Not safe for use by several threads.
+ * Sums of doubles without any rounding, so a sum depends neither on the order of its addends nor on how they are divided between objects that are merged later. As long as two doubles hold a sum exactly, they do
+ * (TwoSum: Knuth, "The Art of Computer Programming", volume 2, 1969); what they cannot hold goes to an integer of as many 32-bit digits as the addends need (a small superaccumulator: Neal, "Fast exact summation
+ * using small and large superaccumulators", 2015). Not safe for use by several threads.
  */
 public final class ExactSums {
     private static final int DIGIT = 32;
@@ -19,6 +20,10 @@ public final class ExactSums {
     private static final int UNCARRIED = 1 << 30;
 
     private final int size;
+    /** Each sum's two doubles: it is theirs and the digits'. */
+    private final double[] high;
+
+    private final double[] low;
     /** The digits that are kept: those from {@code lowest} on, {@code digits} of them for each sum, signed until they are carried. */
     private int lowest;
 
@@ -31,6 +36,8 @@ public final class ExactSums {
     /** Sums of nothing. */
     public ExactSums(int size) {
         this.size = size;
+        this.high = new double[size];
+        this.low = new double[size];
     }
 
     /** How many sums there are. */
@@ -45,8 +52,45 @@ public final class ExactSums {
         }
     }
 
+    /** The same of floats. */
+    public void add(int first, float[] values) {
+        for (int i = 0; i < values.length; i++) {
+            add(first + i, values[i]);
+        }
+    }
+
     /** Adds a value to a sum. */
     public void add(int sum, double value) {
+        double h = high[sum];
+        double l = low[sum];
+        double total = h + value;
+        double lost = lost(h, value, total);
+        double rest = l + lost;
+        if (lost(l, lost, rest) == 0) {
+            high[sum] = total;
+            low[sum] = rest;
+        } else {
+            // Too far apart for two doubles, or not finite.
+            pass(sum);
+            pass(sum, value);
+        }
+    }
+
+    /** What a + b, rounded to a double, is too small by; not a number where that is not finite. */
+    private static double lost(double a, double b, double sum) {
+        double part = sum - a;
+        return (a - (sum - part)) + (b - part);
+    }
+
+    /** Passes a sum's doubles to its digits. */
+    private void pass(int sum) {
+        pass(sum, high[sum]);
+        pass(sum, low[sum]);
+        high[sum] = 0;
+        low[sum] = 0;
+    }
+
+    private void pass(int sum, double value) {
         long bits = Double.doubleToRawLongBits(value);
         int exponent = (int) (bits >>> 52) & EXPONENTS;
         if (exponent == EXPONENTS) {
@@ -122,7 +166,7 @@ public final class ExactSums {
 
     private boolean highestIsUsed() {
         for (int i = 1; i <= size; i++) {
-            if (words[i * digits - 1] != 0) {
+            if (Math.abs(words[i * digits - 1]) >>> (DIGIT - 1) != 0) {
                 return true;
             }
         }
@@ -134,10 +178,12 @@ public final class ExactSums {
         if (special.length > 0 && special[sum] != 0) {
             return special[sum];
         }
-        if (digits == 0) {
-            return 0;
+        if (low[sum] == 0 && !hasDigits(sum)) {
+            return high[sum];
         }
-        long[] own = Arrays.copyOfRange(words, sum * digits, (sum + 1) * digits);
+        pass(sum);
+        // One more takes the carry.
+        long[] own = Arrays.copyOf(Arrays.copyOfRange(words, sum * digits, (sum + 1) * digits), digits + 1);
         for (int i = 0; i < own.length - 1; i++) {
             own[i + 1] += own[i] >> DIGIT;
             own[i] &= DIGIT_MASK;
@@ -152,6 +198,15 @@ public final class ExactSums {
             value += Math.scalb((double) own[i], (lowest + i) * DIGIT + LOWEST_EXPONENT);
         }
         return negative ? -value : value;
+    }
+
+    private boolean hasDigits(int sum) {
+        for (int at = sum * digits; at < (sum + 1) * digits; at++) {
+            if (words[at] != 0) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static void negate(long[] own) {
@@ -182,6 +237,10 @@ public final class ExactSums {
             if (other.special[i] != 0) {
                 addSpecial(i, other.special[i]);
             }
+        }
+        for (int i = 0; i < size; i++) {
+            add(i, other.high[i]);
+            add(i, other.low[i]);
         }
         if (other.digits == 0) {
             return;

@@ -30,7 +30,8 @@ public final class GramTotals {
             return new Differences(new ExactSums(inputs), new ExactSums(2 * inputs * inputs));
         }
 
-        private void add(Differences others) {
+        /** Adds those of other samples. */
+        public void add(Differences others) {
             sums.add(others.sums);
             products.add(others.products);
         }
@@ -106,38 +107,40 @@ public final class GramTotals {
         return squaredSampleMeans.get(channel) / samples;
     }
 
-    /** The covariances of a column and every column. */
-    public void covariances(int column, float[] to) {
-        boolean integers = column < inputs;
-        if (integers) {
-            double mean = sums[column] / count;
-            for (int j = 0; j < inputs; j++) {
-                to[j] = (float) (products[column * inputs + j] / count - mean * (sums[j] / count));
-            }
+    /** The covariances of every two columns, row by row. */
+    public Covariances covariances() {
+        double[] means = sums();
+        for (int i = 0; i < means.length; i++) {
+            means[i] /= count;
         }
-        if (differences.isEmpty()) {
-            return;
-        }
-        for (int i = 0; i < inputs; i++) {
-            // Of v[i] and p[column], or of v[column] and p[i], then v[i].
+        double[] ofDifferences =
+                differences.map(d -> d.products().get(0, d.products().size())).orElse(new double[0]);
+        return (column, to) -> {
+            boolean integers = column < inputs;
             if (integers) {
-                to[inputs + i] = ofDifference(inputs * inputs + i * inputs + column, i, mean(column));
-            } else {
-                int row = (column - inputs) * inputs + i;
-                to[i] = ofDifference(inputs * inputs + row, column - inputs, mean(i));
-                to[inputs + i] = ofDifference(row, column - inputs, mean(inputs + i));
+                double mean = sums[column] / count;
+                for (int j = 0; j < inputs; j++) {
+                    to[j] = (float) (products[column * inputs + j] / count - mean * (sums[j] / count));
+                }
             }
-        }
+            for (int i = 0; i < inputs && differences.isPresent(); i++) {
+                // Of v[i] and p[column], or of v[column] and p[i], then v[i].
+                if (integers) {
+                    double product = ofDifferences[inputs * inputs + i * inputs + column] / count;
+                    to[inputs + i] = (float) (product - means[inputs + i] * means[column]);
+                } else {
+                    int at = (column - inputs) * inputs + i;
+                    to[i] = (float) (ofDifferences[inputs * inputs + at] / count - means[column] * means[i]);
+                    to[inputs + i] = (float) (ofDifferences[at] / count - means[column] * means[inputs + i]);
+                }
+            }
+        };
     }
 
-    private double mean(int column) {
-        return column < inputs
-                ? sums[column] / count - zero
-                : differences.orElseThrow().sums().get(column - inputs) / count;
-    }
-
-    private float ofDifference(int product, int first, double secondMean) {
-        Differences d = differences.orElseThrow();
-        return (float) (d.products().get(product) / count - mean(inputs + first) * secondMean);
+    /** Covariances of a column and every column. */
+    @FunctionalInterface
+    public interface Covariances {
+        /** Those of one column. */
+        void read(int column, float[] to);
     }
 }

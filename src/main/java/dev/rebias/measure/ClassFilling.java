@@ -17,18 +17,24 @@ import java.util.Set;
 final class ClassFilling implements Filling {
     private final WeightError weights;
     private final ClassSums sums;
-    private final ClassTotals totals;
+    private Optional<ClassTotals> totals = Optional.empty();
     private final Optional<ClassSums> referenceSums;
-    private final ClassTotals referenceTotals;
+    private Optional<ClassTotals> referenceTotals = Optional.empty();
+    private final Resources owned = new Resources();
 
     ClassFilling(Device device, WeightError weights, boolean joint) {
         this.weights = weights;
         this.sums = device.classSums(weights.op(), weights.shape(), weights.dataType(), weights.zero());
-        this.totals = new ClassTotals(weights.op(), weights.shape());
-        this.referenceSums = joint
-                ? Optional.of(device.classSums(weights.op(), weights.shape(), Optional.empty(), 0))
-                : Optional.empty();
-        this.referenceTotals = new ClassTotals(weights.op(), weights.shape());
+        owned.add(sums::close);
+        try {
+            this.referenceSums = joint
+                    ? Optional.of(device.classSums(weights.op(), weights.shape(), Optional.empty(), 0))
+                    : Optional.empty();
+        } catch (RuntimeException | Error e) {
+            owned.close();
+            throw e;
+        }
+        referenceSums.ifPresent(s -> owned.add(s::close));
     }
 
     @Override
@@ -44,8 +50,19 @@ final class ClassFilling implements Filling {
     @Override
     public void merge(Filling other) {
         ClassFilling others = (ClassFilling) other;
-        totals.add(others.sums.totals());
-        others.referenceSums.ifPresent(s -> referenceTotals.add(s.totals()));
+        add(others);
+        others.totals.ifPresent(t -> totals = sum(totals, t));
+        others.referenceTotals.ifPresent(t -> referenceTotals = sum(referenceTotals, t));
+    }
+
+    private void add(ClassFilling measured) {
+        totals = sum(totals, measured.sums.totals());
+        measured.referenceSums.ifPresent(s -> referenceTotals = sum(referenceTotals, s.totals()));
+    }
+
+    private static Optional<ClassTotals> sum(Optional<ClassTotals> totals, ClassTotals more) {
+        totals.ifPresent(t -> t.add(more));
+        return totals.or(() -> Optional.of(more));
     }
 
     @Override
@@ -56,30 +73,29 @@ final class ClassFilling implements Filling {
 
     @Override
     public void finish() {
-        totals.add(sums.totals());
-        referenceSums.ifPresent(s -> referenceTotals.add(s.totals()));
+        add(this);
         close();
     }
 
     @Override
     public long samples() {
-        return totals.samples();
+        return totals.orElseThrow().samples();
     }
 
     @Override
     public double[] meanErrors() {
         if (referenceSums.isEmpty()) {
-            return totals.means(weights.difference());
+            return totals.orElseThrow().means(weights.difference());
         }
         double[] w = new double[weights.reference().length];
         for (int i = 0; i < w.length; i++) {
             w[i] = weights.reference()[i] / weights.scale();
         }
-        double[] means = referenceTotals.means(w);
+        double[] means = referenceTotals.orElseThrow().means(w);
         for (int i = 0; i < w.length; i++) {
             w[i] = weights.reference()[i] - weights.difference()[i];
         }
-        double[] less = totals.means(w);
+        double[] less = totals.orElseThrow().means(w);
         for (int c = 0; c < means.length; c++) {
             means[c] -= less[c];
         }
@@ -88,9 +104,6 @@ final class ClassFilling implements Filling {
 
     @Override
     public void close() {
-        Resources all = new Resources();
-        all.add(sums::close);
-        referenceSums.ifPresent(s -> all.add(s::close));
-        all.close();
+        owned.close();
     }
 }

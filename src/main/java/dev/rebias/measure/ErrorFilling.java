@@ -7,18 +7,18 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /** By sums of every error: {@code e = error + (b_f - b_q)} or {@code e = (y_f + b_f) - (y_q + b_q)}. */
 final class ErrorFilling implements Filling.OfErrors {
     private final int channels;
     private final ErrorSums sums;
-    private final ErrorTotals totals;
+    private Optional<ErrorTotals> totals = Optional.empty();
 
     ErrorFilling(Device device, WeightError weights, int channels, boolean joint) {
         this.channels = channels;
         this.sums = device.errorSums(weights.op(), channels, joint);
-        this.totals = new ErrorTotals(channels);
     }
 
     @Override
@@ -33,7 +33,9 @@ final class ErrorFilling implements Filling.OfErrors {
 
     @Override
     public void merge(Filling other) {
-        totals.add(((ErrorFilling) other).sums.totals());
+        ErrorFilling others = (ErrorFilling) other;
+        add(others.sums.totals());
+        others.totals.ifPresent(this::add);
     }
 
     @Override
@@ -43,18 +45,26 @@ final class ErrorFilling implements Filling.OfErrors {
 
     @Override
     public void finish() {
-        totals.add(sums.totals());
+        add(sums.totals());
         sums.close();
+    }
+
+    private void add(ErrorTotals more) {
+        totals.ifPresentOrElse(t -> t.add(more), () -> totals = Optional.of(more));
+    }
+
+    private ErrorTotals totals() {
+        return totals.orElseThrow();
     }
 
     @Override
     public long samples() {
-        return totals.samples();
+        return totals().samples();
     }
 
     private double[] means(int sum) {
         double[] means = new double[channels];
-        Arrays.setAll(means, c -> totals.mean(sum, c));
+        Arrays.setAll(means, c -> totals().mean(sum, c));
         return means;
     }
 
@@ -71,7 +81,7 @@ final class ErrorFilling implements Filling.OfErrors {
             variances[c] -= means[c] * means[c];
         }
         double[] squaredSampleMeans = new double[channels];
-        Arrays.setAll(squaredSampleMeans, totals::squaredSampleMeans);
+        Arrays.setAll(squaredSampleMeans, totals()::squaredSampleMeans);
         return new Statistics(variances, means(2), means(3), squaredSampleMeans);
     }
 

@@ -30,6 +30,7 @@ final class GramFilling implements Filling.OfErrors {
     private final Device device;
     private final boolean joint;
     private final int channels;
+    private final boolean perSample;
     /** The weights of the errors and of the float outputs, [channels, columns]. */
     private final double[] errors;
 
@@ -41,6 +42,7 @@ final class GramFilling implements Filling.OfErrors {
         this.device = device;
         this.joint = joint;
         this.channels = channels;
+        this.perSample = perSample;
         this.errors = joint ? weights.jointErrors() : weights.difference();
         this.outputs = joint ? weights.jointOutputs() : weights.reference();
         this.sums = device.gram(weights, joint, perSample)
@@ -60,7 +62,9 @@ final class GramFilling implements Filling.OfErrors {
 
     @Override
     public void merge(Filling other) {
-        add(((GramFilling) other).sums.totals());
+        GramFilling others = (GramFilling) other;
+        add(others.sums.totals());
+        others.totals.ifPresent(this::add);
     }
 
     private void add(GramTotals more) {
@@ -109,7 +113,7 @@ final class GramFilling implements Filling.OfErrors {
         double[] squaredSampleMeans = new double[channels];
         for (int c = 0; c < channels; c++) {
             referenceSquares[c] += referenceMeans[c] * referenceMeans[c];
-            squaredSampleMeans[c] = totals().squaredSampleMeans(c);
+            squaredSampleMeans[c] = perSample ? totals().squaredSampleMeans(c) : Double.NaN;
         }
         return new Statistics(Arrays.copyOf(variances, channels), referenceMeans, referenceSquares, squaredSampleMeans);
     }
@@ -131,8 +135,9 @@ final class GramFilling implements Filling.OfErrors {
             }
             forms.floats().put(i * columns, row, 0, columns);
         }
+        GramTotals.Covariances all = totals().covariances();
         for (int i = 0; i < columns; i++) {
-            totals().covariances(i, row);
+            all.read(i, row);
             covariances.floats().put(i * columns, row, 0, columns);
         }
         List<Operand> operands =

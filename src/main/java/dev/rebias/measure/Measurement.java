@@ -33,6 +33,9 @@ public final class Measurement implements AutoCloseable {
     private final Map<Role, long[]> firstInputs = new EnumMap<>(Role.class);
 
     private final List<Integer> kept = new ArrayList<>();
+    /** The mean errors, once they are known, and the correction that follows. */
+    private Optional<double[]> meanErrors = Optional.empty();
+
     private Optional<double[]> delta = Optional.empty();
     private Optional<Tensor> correctedBias = Optional.empty();
 
@@ -203,32 +206,34 @@ public final class Measurement implements AutoCloseable {
         return (double) moved / old.length;
     }
 
+    /** Begins to bring what was measured to the host, without waiting for it; nothing is added any more. Of several measurements all are on their way then before the first is waited for. */
+    public void bring() {
+        fillings.forEach(Filling::bring);
+    }
+
     /**
      * Turns what was measured into the correction: delta[c] = mean e, rounded to what the bias can hold: whole steps, or the difference of
      * two floats. Call once.
      */
     public void solve() {
-        // All are on their way before the first is waited for.
-        fillings.forEach(Filling::bring);
+        bring();
         fillings.forEach(Filling::finish);
-        double[] means = meanErrors();
+        double[] means = fillings.get(0).meanErrors();
         double[] d = new double[means.length];
         for (int c = 0; c < d.length; c++) {
+            means[c] += biases.error(c);
             d[c] = biases.grid().correction(c, biases.quantized()[c], means[c]);
             if (Double.isInfinite(d[c])) {
                 kept.add(c);
                 d[c] = 0;
             }
         }
+        meanErrors = Optional.of(means);
         delta = Optional.of(d);
     }
 
     private double[] meanErrors() {
-        double[] means = fillings.get(0).meanErrors();
-        for (int c = 0; c < means.length; c++) {
-            means[c] += biases.error(c);
-        }
-        return means;
+        return meanErrors.orElseThrow();
     }
 
     private double[] delta() {
@@ -264,6 +269,24 @@ public final class Measurement implements AutoCloseable {
         for (int c = 0; c < d.length; c++) {
             rounded[c] = (float) d[c];
         }
+        return read(perChannel, rounded, d);
+    }
+
+    /**
+     * The results under a correction that was made of other samples. Only after {@link #solve()}.
+     *
+     * @param perChannel as above
+     * @param other that correction
+     */
+    public Moments read(boolean perChannel, float[] other) {
+        double[] d = new double[other.length];
+        for (int c = 0; c < d.length; c++) {
+            d[c] = other[c];
+        }
+        return read(perChannel, other.clone(), d);
+    }
+
+    private Moments read(boolean perChannel, float[] rounded, double[] d) {
         Optional<Filling.Statistics> statistics = fillings.stream()
                 .filter(Filling.OfErrors.class::isInstance)
                 .map(f -> ((Filling.OfErrors) f).statistics())

@@ -329,6 +329,11 @@ public final class WeightSites {
                 throw new Obstacle("its weights are combined with other constants of the file");
             }
         }
+        for (double gain : gains) {
+            if (gain == 0) {
+                throw new Obstacle("an output channel is multiplied by 0, whatever its weights");
+            }
+        }
         if (scaled && unknown) {
             throw new Obstacle("an output channel's weights are all zero, so what it is scaled by does not show");
         }

@@ -1,5 +1,6 @@
 package dev.rebias.sweep;
 
+import dev.rebias.device.Resources;
 import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.tensor.HostValues;
@@ -17,7 +18,7 @@ final class Arrivals implements AutoCloseable {
         this.last = correcting;
         try {
             this.heldOut = held.map(h -> h.batches(batchSize));
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             correcting.close();
             throw e;
         }
@@ -39,7 +40,9 @@ final class Arrivals implements AutoCloseable {
 
     @Override
     public void close() {
-        correcting.close();
-        heldOut.ifPresent(Batches::close);
+        Resources all = new Resources();
+        all.add(correcting::close);
+        heldOut.ifPresent(h -> all.add(h::close));
+        all.close();
     }
 }

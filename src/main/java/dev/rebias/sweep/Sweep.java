@@ -32,13 +32,13 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Runs a plan: segment by segment, and in each segment batch by batch, several at once where the device lets several threads work. A batch's tensors that a later segment needs wait at the barrier (the
- * {@link Frontier}), and are given the corrections found there when the batch comes by again. So every step runs once per batch.
+ * {@link Frontier}), and are given the corrections found there when the batch comes by again. So every step runs once per batch; a cheap layer of which errors are computed has two, one on either side of its barrier.
  */
 public final class Sweep implements AutoCloseable {
     private final Plan plan;
     private final boolean perChannel;
     private final Device device;
-    private final List<Measurement> moments = new ArrayList<>();
+    private final List<Measurement> measurements = new ArrayList<>();
     /** The same for the samples that are held out; empty where none are. */
     private final List<Measurement> heldOut = new ArrayList<>();
 
@@ -80,7 +80,7 @@ public final class Sweep implements AutoCloseable {
     /**
      * The same, where what was measured of a layer is looked at before it is corrected.
      *
-     * @param rule makes corrections of what was measured; empty where these are the mean errors, which then need not leave the device
+     * @param rule makes corrections of what was measured; empty where these are the mean errors
      * @throws UsageException if there is a rule, but no statistics of single channels
      */
     public Sweep(
@@ -120,7 +120,7 @@ public final class Sweep implements AutoCloseable {
         this.frontier = new Frontier(device, memoryLimit);
         try {
             for (int i = 0; i < plan.layers().size(); i++) {
-                moments.add(measurement(i, grids.get(i)));
+                measurements.add(measurement(i, grids.get(i), perChannel));
             }
         } catch (RuntimeException | Error e) {
             close();
@@ -128,7 +128,7 @@ public final class Sweep implements AutoCloseable {
         }
     }
 
-    private Measurement measurement(int layer, BiasGrid grid) {
+    private Measurement measurement(int layer, BiasGrid grid, boolean perSample) {
         LayerPair pair = plan.layers().get(layer);
         Plan.Measured measured = plan.measured().get(layer);
         return new Measurement(
@@ -137,7 +137,7 @@ public final class Sweep implements AutoCloseable {
                 new Biases(pair.quantized().bias(), pair.floating().bias(), grid),
                 measured.methods(),
                 plan.reference() == Reference.NETWORK,
-                perChannel);
+                perSample);
     }
 
     /**
@@ -165,7 +165,7 @@ public final class Sweep implements AutoCloseable {
         int batches = correcting + held.map(h -> h.batchCount(batchSize)).orElse(0);
         if (held.isPresent()) {
             for (int i = 0; i < plan.layers().size(); i++) {
-                heldOut.add(measurement(i, grids.get(i)));
+                heldOut.add(measurement(i, grids.get(i), false));
             }
         }
         long total = (long) batches * plan.segments().size();
@@ -193,10 +193,7 @@ public final class Sweep implements AutoCloseable {
                             }
                         },
                         () -> segments.meanwhile(next));
-                plan.segments().get(k).solved().forEach(s -> choose(s.layer(), workers::forEach));
-                long start = System.nanoTime();
-                plan.segments().get(k).solved().forEach(this::solve);
-                profile.add("solving", System.nanoTime() - start, 0, 0);
+                solve(plan.segments().get(k), workers::forEach);
             }
             return read(workers);
         }
@@ -217,6 +214,7 @@ public final class Sweep implements AutoCloseable {
                     long others = device.memory().used() - arriving;
                     enter(source, 1);
                     device.memory().forgetPeak();
+                    prepared.prepareAdjusted();
                     prepared.run(0);
                     segments.add(new Footprint.Segment(
                             planned.steps().size(),
@@ -228,8 +226,7 @@ public final class Sweep implements AutoCloseable {
                             device.memory().peak() - others,
                             frontier.bytes(0)));
                 }
-                planned.solved().forEach(s -> choose(s.layer(), Parallel.NONE));
-                planned.solved().forEach(this::solve);
+                solve(planned, Parallel.NONE);
             }
         }
         return new Footprint(size, device.batches().threads(), segments);
@@ -280,7 +277,7 @@ public final class Sweep implements AutoCloseable {
         long start = System.nanoTime();
         WeightGrid grid = weightGrids.get(layer);
         Optional<Measurement> held = heldOut.isEmpty() ? Optional.empty() : Optional.of(heldOut.get(layer));
-        WeightChoice choice = moments.get(layer).choose(grid, held, parallel);
+        WeightChoice choice = measurements.get(layer).choose(grid, held, parallel);
         choices.put(layer, choice);
         adjusted.put(stands.get(), choice.adjusted() ? multiplied(layer, grid, choice) : stands.get());
         profile.add("choosing weights", System.nanoTime() - start, 0, 0);
@@ -297,9 +294,23 @@ public final class Sweep implements AutoCloseable {
         return HostTensor.of(values, plan.measured().get(layer).weights().shape());
     }
 
+    /** Finds the corrections of a barrier; what was measured of all its layers is on its way to the host before the first is waited for. */
+    private void solve(Plan.Segment segment, Parallel parallel) {
+        for (Plan.Solved solved : segment.solved()) {
+            measurements.get(solved.layer()).bring();
+            if (!heldOut.isEmpty()) {
+                heldOut.get(solved.layer()).bring();
+            }
+        }
+        segment.solved().forEach(s -> choose(s.layer(), parallel));
+        long start = System.nanoTime();
+        segment.solved().forEach(this::solve);
+        profile.add("solving", System.nanoTime() - start, 0, 0);
+    }
+
     private void solve(Plan.Solved solved) {
         int layer = solved.layer();
-        Measurement m = moments.get(layer);
+        Measurement m = measurements.get(layer);
         m.solve();
         if (!heldOut.isEmpty()) {
             heldOut.get(layer).solve();
@@ -329,25 +340,22 @@ public final class Sweep implements AutoCloseable {
     }
 
     private LayerMoments read(int layer) {
-        Moments own = read(moments.get(layer));
-        Optional<WeightChoice> choice = Optional.ofNullable(choices.get(layer));
-        if (heldOut.isEmpty()) {
-            return new LayerMoments(own, Optional.empty(), choice);
-        }
-        Moments others = read(heldOut.get(layer));
-        return choice.isPresent()
-                ? new LayerMoments(own, Optional.of(others), choice)
-                : new LayerMoments(own, Optional.of(others), choice).corrected(own.delta());
+        Moments own = kept(measurements.get(layer).read(perChannel));
+        return new LayerMoments(
+                own,
+                heldOut.isEmpty()
+                        ? Optional.empty()
+                        : Optional.of(kept(heldOut.get(layer).read(perChannel, own.delta()))),
+                Optional.ofNullable(choices.get(layer)));
     }
 
-    private Moments read(Measurement measurement) {
-        Moments m = measurement.read(perChannel);
+    private Moments kept(Moments m) {
         return plan.errors() ? m : m.withoutErrors();
     }
 
     private List<LayerMoments> read(Workers workers) {
         long start = System.nanoTime();
-        LayerMoments[] all = new LayerMoments[moments.size()];
+        LayerMoments[] all = new LayerMoments[measurements.size()];
         workers.forEach(all.length, i -> all[i] = ruled.containsKey(i) ? ruled.get(i) : read(i));
         profile.add("reading moments", System.nanoTime() - start, 0, 0);
         List<LayerMoments> results = List.of(all);
@@ -489,7 +497,7 @@ public final class Sweep implements AutoCloseable {
 
         /** What a batch's errors are added to. */
         private Measurement of(int layer, int batch) {
-            return batch < correcting || heldOut.isEmpty() ? moments.get(layer) : heldOut.get(layer);
+            return batch < correcting || heldOut.isEmpty() ? measurements.get(layer) : heldOut.get(layer);
         }
 
         /** A batch's number among those that are added to the same. */
@@ -526,7 +534,7 @@ public final class Sweep implements AutoCloseable {
     @Override
     public void close() {
         Resources all = new Resources();
-        moments.forEach(m -> all.add(m::close));
+        measurements.forEach(m -> all.add(m::close));
         heldOut.forEach(m -> all.add(m::close));
         ruledBiases.forEach(t -> all.add(t::close));
         all.add(frontier::close);

@@ -1,6 +1,7 @@
 package dev.rebias.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import ai.onnx.proto.OnnxMl.TensorProto;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -75,6 +76,9 @@ final class AdjustedWeightsTest {
                         .isLessThanOrEqualTo(layer.path("mseBefore").asDouble() * (1 + 1e-6));
                 assertThat(layer.path("heldOutMseWithWeights").asDouble())
                         .isLessThan(layer.path("heldOutMseWithBias").asDouble());
+                // The same weights and the same bias, told once from what they were chosen by and once in the end.
+                double chosen = layer.path("heldOutMseWithWeights").asDouble();
+                assertThat(layer.path("heldOutMseAfter").asDouble()).isCloseTo(chosen, withinPercentage(0.01));
                 moved++;
             }
         }

@@ -67,6 +67,49 @@ final class ExactSumsTest {
         }
     }
 
+    /** Values so far apart that no two doubles hold them, one after the other and so often that digits grow beyond 32 bits before they are read. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, -1})
+    void sumsOfManyEqualValuesAreThoseOfTheirMultiples(int sign) {
+        Random random = new Random(3);
+        for (int turn = 0; turn < 40; turn++) {
+            double large = sign * Math.scalb(1 + random.nextDouble(), random.nextInt(40));
+            double small = Math.scalb(random.nextDouble() - 0.5, -150);
+            double medium = Math.scalb(sign * random.nextDouble(), -20);
+            ExactSums sums = new ExactSums(1);
+            sums.add(0, medium);
+            sums.add(0, small);
+            for (int i = 0; i < 1 << 13; i++) {
+                sums.add(0, large);
+                sums.add(0, small);
+            }
+            double expected = sum(Math.scalb(large, 13), Math.scalb(small, 13), small, medium);
+            assertThat(sums.get(0)).isEqualTo(expected);
+            assertThat(sums.get(0)).as("read again").isEqualTo(expected);
+        }
+    }
+
+    /** Whatever the sums have been through: read in between, merged, or with addends of which each is lost in the one before. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 20, 60, 200})
+    void readingBetweenAdditionsChangesNoBit(int exponents) {
+        Random random = new Random(exponents);
+        for (int turn = 0; turn < 20; turn++) {
+            double[] values = values(random, 200, exponents);
+            ExactSums read = new ExactSums(1);
+            ExactSums merged = new ExactSums(1);
+            for (double v : values) {
+                read.add(0, v);
+                read.get(0);
+                ExactSums one = new ExactSums(1);
+                one.add(0, v);
+                merged.add(one);
+            }
+            assertThat(read.get(0)).isEqualTo(sum(values));
+            assertThat(merged.get(0)).isEqualTo(sum(values));
+        }
+    }
+
     @Test
     void wholeNumbersAreExactAndExtremesAreKept() {
         assertThat(sum(1e15, 1, -1e15)).isEqualTo(1);

@@ -63,11 +63,15 @@ final class MergedMeasurementsTest {
         try (Device device = Devices.open(name).device();
                 Measurement whole = TestMeasurements.of(device, weights, bias, floatBias, method, joint);
                 Measurement first = TestMeasurements.of(device, weights, bias, floatBias, method, joint);
-                Measurement second = TestMeasurements.of(device, weights, bias, floatBias, method, joint)) {
+                Measurement second = TestMeasurements.of(device, weights, bias, floatBias, method, joint);
+                Measurement third = TestMeasurements.of(device, weights, bias, floatBias, method, joint)) {
+            List<Measurement> parts = List.of(first, second, third);
             for (int n = 0; n < SAMPLES; n++) {
                 add(device, whole, method, joint, samples[n], n);
-                add(device, n % 3 == 0 ? first : second, method, joint, samples[n], n);
+                add(device, parts.get(n % 3), method, joint, samples[n], n);
             }
+            // In a chain.
+            second.merge(third);
             first.merge(second);
             whole.solve();
             first.solve();
@@ -84,6 +88,8 @@ final class MergedMeasurementsTest {
             }
             if (exact) {
                 assertThat(actual.errors()).isEqualTo(expected.errors());
+                assertThat(actual.perChannel().map(Moments.PerChannel::toString))
+                        .isEqualTo(expected.perChannel().map(Moments.PerChannel::toString));
             }
         }
     }

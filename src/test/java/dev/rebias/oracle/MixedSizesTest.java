@@ -2,14 +2,17 @@ package dev.rebias.oracle;
 
 import static dev.rebias.oracle.GraphBuilder.list;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
+import dev.rebias.Adjustment;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.device.TestDevices;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.measure.Moments;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.Normalization;
@@ -28,6 +31,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Of images of several sizes each has equal weight: a layer's mean error is the mean of the images' own. */
@@ -137,5 +141,29 @@ final class MixedSizesTest {
         shape.getDimBuilder(2).setDimValue(6);
         shape.getDimBuilder(3).setDimValue(6);
         return out.build();
+    }
+
+    @ParameterizedTest
+    @EnumSource(Reference.class)
+    void weightsAreNotChosenFromThem(Reference reference) throws IOException {
+        ModelProto floating = model();
+        BiasCorrection correction =
+                BiasCorrection.of(OnnxModel.of("f", floating), OnnxModel.of("q", RoundedWeights.of(floating, 3)));
+        for (int i = 0; i < SIZES.length; i++) {
+            write(folder, i, SIZES[i]);
+        }
+        CorrectionOptions options = CorrectionOptions.builder()
+                .device("cpu")
+                .reference(reference)
+                .adjust(Adjustment.WEIGHTS)
+                .build();
+        try (Samples samples = Samples.open(folder, PIXELS)) {
+            assertThatThrownBy(() -> correction.correct(samples, options))
+                    .isInstanceOf(UnsupportedException.class)
+                    .hasMessageContaining("several sizes");
+            assertThatThrownBy(() -> correction.footprint(samples, options, SIZES.length))
+                    .isInstanceOf(UnsupportedException.class)
+                    .hasMessageContaining("several sizes");
+        }
     }
 }

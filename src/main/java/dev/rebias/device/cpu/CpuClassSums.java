@@ -22,9 +22,6 @@ import java.util.concurrent.ConcurrentHashMap;
  * are exact, so a batch is added up as one; of floats a sample's sums are formed on their own and added to exact totals.
  */
 final class CpuClassSums implements ClassSums {
-    /** So many bytes fit into the sum of 16 bits that each has in a word. */
-    private static final int ROWS_PER_WORD = 0xFFFF / 0xFF;
-
     private final CpuContext context;
     private final LayerOp op;
     private final long[] shape;
@@ -135,61 +132,28 @@ final class CpuClassSums implements ClassSums {
         }
     }
 
-    /** The sums of all entries of axis 0. Eight bytes are added at a time, every second one to a sum of 16 bits. */
+    /** The sums of all entries of axis 0. */
     private double[][] bytes(CpuTensor x, Rows rows, int entries) {
-        boolean signed = x.type() == ElementType.INT8;
         LongBuffer words =
                 x.elements().duplicate().order(ByteOrder.nativeOrder()).asLongBuffer();
-        int n = rows.length / Long.BYTES;
-        long[] row = context.scratch().longs(n);
-        long[][] even = new long[rows.rowKinds][n];
-        long[][] odd = new long[rows.rowKinds][n];
-        int[] added = new int[rows.rowKinds];
-        double[][] sums = rows.sums();
-        long offset = zero + (signed ? 128 : 0);
+        ByteSums[] kinds = new ByteSums[rows.rowKinds];
+        Arrays.setAll(kinds, k -> new ByteSums(context.scratch(), x.type(), zero, rows.length));
         for (int entry = 0; entry < entries; entry++) {
             for (int r = 0; r < rows.kinds.length; r++) {
-                int kind = rows.kinds[r];
-                words.get((entry * rows.kinds.length + r) * n, row, 0, n);
-                ElementLoops.addBytes(row, signed ? ElementLoops.HIGH_BITS : 0, even[kind], odd[kind], n);
-                if (++added[kind] == ROWS_PER_WORD) {
-                    empty(rows, kind, even[kind], odd[kind], added[kind] * offset, sums);
-                    added[kind] = 0;
-                }
+                kinds[rows.kinds[r]].add(words, entry * rows.kinds.length + r);
             }
         }
-        for (int kind = 0; kind < rows.rowKinds; kind++) {
-            empty(rows, kind, even[kind], odd[kind], added[kind] * offset, sums);
+        double[][] sums = rows.sums();
+        for (int kind = 0; kind < kinds.length; kind++) {
+            double[] own = kinds[kind].take();
+            for (int w = 0; w < rows.width; w++) {
+                double[] to = rows.at(sums, kind, w);
+                for (int c = 0; c < rows.channels; c++) {
+                    to[c] += own[w * rows.channels + c];
+                }
+            }
         }
         return sums;
-    }
-
-    /** Adds the words' sums less an offset, and clears them. */
-    private static void empty(Rows rows, int kind, long[] even, long[] odd, long offset, double[][] sums) {
-        int column = 0;
-        int channel = 0;
-        double[] to = rows.at(sums, kind, column);
-        for (int word = 0; word < even.length; word++) {
-            // The machine's words have their first byte last, and there is no other kind with oneDNN.
-            long first = even[word];
-            long second = odd[word];
-            for (int pair = 0; pair < Long.BYTES / 2; pair++) {
-                to[channel] += (first & 0xFFFF) - offset;
-                if (++channel == rows.channels) {
-                    channel = 0;
-                    to = rows.at(sums, kind, Math.min(++column, rows.width - 1));
-                }
-                to[channel] += (second & 0xFFFF) - offset;
-                if (++channel == rows.channels) {
-                    channel = 0;
-                    to = rows.at(sums, kind, Math.min(++column, rows.width - 1));
-                }
-                first >>>= 16;
-                second >>>= 16;
-            }
-        }
-        Arrays.fill(even, 0);
-        Arrays.fill(odd, 0);
     }
 
     /** The sums of one entry of axis 0. */

@@ -1,14 +1,14 @@
 package dev.rebias.device.cpu;
 
 import dev.rebias.device.ErrorTotals;
-import dev.rebias.device.ExactSums;
 import dev.rebias.device.Gram;
 import dev.rebias.device.GramTotals;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.Convolution;
-import dev.rebias.op.Taps;
 import dev.rebias.tensor.Shape;
+import java.nio.ByteOrder;
+import java.nio.LongBuffer;
 import java.util.List;
 import java.util.Optional;
 
@@ -25,7 +25,7 @@ final class CpuGram implements Gram {
     private final boolean perSample;
     private final int inputs;
     private final SecondMoments data;
-    private final ExactSums squaredSampleMeans;
+    private final SampleSquares squares;
     private long samples;
 
     /** Parameters as for {@link dev.rebias.device.Device#gram}. */
@@ -35,7 +35,7 @@ final class CpuGram implements Gram {
         this.perSample = perSample;
         this.inputs = Math.toIntExact(weights.shape()[1]);
         this.data = new SecondMoments(context, weights.dataType().orElseThrow(), inputs);
-        this.squaredSampleMeans = new ExactSums(Math.toIntExact(weights.shape()[0]));
+        this.squares = new SampleSquares(weights.difference(), inputs, perSample);
     }
 
     /** Whether this is how such a layer's errors are best found here. */
@@ -55,61 +55,64 @@ final class CpuGram implements Gram {
     public void add(List<Tensor> tensors, int batchSamples) {
         CpuTensor x = (CpuTensor) tensors.get(0);
         long rows = Shape.elements(x.shape()) / inputs;
-        double[][] means = perSample ? sampleMeans(x, batchSamples) : new double[0][];
-        data.add(context.layouts().bytes(x, Layout.CHANNELS_LAST), rows);
-        synchronized (squaredSampleMeans) {
-            addSquares(means, weights.difference(), inputs, batchSamples, squaredSampleMeans);
-            samples += batchSamples;
+        if (perSample) {
+            squares.add(sampleMeans(x, batchSamples), batchSamples);
         }
-    }
-
-    /**
-     * Adds the squares of what a matrix makes of units' means.
-     *
-     * @param matrix [channels, columns]
-     */
-    static void addSquares(double[][] means, double[] matrix, int columns, int samples, ExactSums to) {
-        double weight = (double) samples / Math.max(1, means.length);
-        for (double[] unit : means) {
-            for (int c = 0; c < to.size(); c++) {
-                double mean = Taps.dot(matrix, c * columns, unit, 0, columns);
-                to.add(c, mean * mean * weight);
-            }
+        data.add(context.layouts().bytes(x, Layout.CHANNELS_LAST), rows);
+        synchronized (this) {
+            samples += batchSamples;
         }
     }
 
     private double[][] sampleMeans(CpuTensor x, int batchSamples) {
         int units = ErrorTotals.units(x.shape()[0], batchSamples);
         int rows = Math.toIntExact(Shape.elements(x.shape()) / inputs / units);
-        double[][] means = new double[units][inputs];
+        double[][] means = inputs % Long.BYTES == 0 ? sumsOfBytes(x, units, rows) : sums(x, units, rows);
+        for (double[] unit : means) {
+            for (int c = 0; c < inputs; c++) {
+                unit[c] /= rows;
+            }
+        }
+        return means;
+    }
+
+    private double[][] sumsOfBytes(CpuTensor x, int units, int rows) {
+        double[][] sums = new double[units][];
+        ByteSums bytes = new ByteSums(context.scratch(), x.type(), weights.zero(), inputs);
+        try (CpuTensor laid = context.layouts().in(Layout.CHANNELS_LAST, x)) {
+            LongBuffer words =
+                    laid.elements().duplicate().order(ByteOrder.nativeOrder()).asLongBuffer();
+            for (int n = 0; n < units; n++) {
+                for (int r = 0; r < rows; r++) {
+                    bytes.add(words, n * rows + r);
+                }
+                sums[n] = bytes.take();
+            }
+        }
+        return sums;
+    }
+
+    private double[][] sums(CpuTensor x, int units, int rows) {
+        double[][] sums = new double[units][inputs];
         float[] row = context.scratch().tiles(1, inputs)[0];
         try (Elements elements = new Elements(context, x, Layout.CHANNELS_LAST, weights.zero())) {
             for (int n = 0; n < units; n++) {
                 for (int r = 0; r < rows; r++) {
                     elements.read((n * rows + r) * inputs, row, inputs);
                     for (int c = 0; c < inputs; c++) {
-                        means[n][c] += row[c];
+                        sums[n][c] += row[c];
                     }
-                }
-                for (int c = 0; c < inputs; c++) {
-                    means[n][c] /= rows;
                 }
             }
         }
-        return means;
+        return sums;
     }
 
     @Override
     public GramTotals totals() {
         data.finish();
         return new GramTotals(
-                data.sums(),
-                data.products(),
-                weights.zero(),
-                Optional.empty(),
-                squaredSampleMeans,
-                data.count(),
-                samples);
+                data.sums(), data.products(), weights.zero(), Optional.empty(), squares.sums(), data.count(), samples);
     }
 
     @Override

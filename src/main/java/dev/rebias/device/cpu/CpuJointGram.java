@@ -1,7 +1,6 @@
 package dev.rebias.device.cpu;
 
 import dev.rebias.device.ErrorTotals;
-import dev.rebias.device.ExactSums;
 import dev.rebias.device.Gram;
 import dev.rebias.device.GramTotals;
 import dev.rebias.device.Tensor;
@@ -10,7 +9,9 @@ import dev.rebias.tensor.Shape;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * The Gram matrix of a pointwise convolution's two inputs: the floats x and the integers q, which stand for scale (q - zero). With p = q - zero and v = x - scale p, both small where the networks are alike, the
@@ -32,11 +33,10 @@ final class CpuJointGram implements Gram {
     private final boolean perSample;
     private final int inputs;
     private final SecondMoments integers;
-    private final GramTotals.Differences differences;
-    /** The weights of the error over (p, v). */
-    private final double[] errors;
+    /** Each thread adds up its own. */
+    private final Map<ThreadScratch, GramTotals.Differences> differences = new ConcurrentHashMap<>();
 
-    private final ExactSums squaredSampleMeans;
+    private final SampleSquares squares;
     private long samples;
 
     /** Of one unit of work: v v' and v p', one behind the other, the sums of v, and those of p where they are wanted. */
@@ -49,9 +49,7 @@ final class CpuJointGram implements Gram {
         this.perSample = perSample;
         this.inputs = Math.toIntExact(weights.shape()[1]);
         this.integers = new SecondMoments(context, weights.dataType().orElseThrow(), inputs);
-        this.differences = GramTotals.Differences.none(inputs);
-        this.errors = weights.jointErrors();
-        this.squaredSampleMeans = new ExactSums(Math.toIntExact(weights.shape()[0]));
+        this.squares = new SampleSquares(weights.jointErrors(), 2 * inputs, perSample);
     }
 
     /** Whether this is how such a layer's errors are best found here. */
@@ -142,32 +140,42 @@ final class CpuJointGram implements Gram {
         }
     }
 
-    private synchronized void add(Unit[] units, long positions, int batchSamples) {
+    private void add(Unit[] units, long positions, int batchSamples) {
+        GramTotals.Differences own =
+                differences.computeIfAbsent(context.scratch(), k -> GramTotals.Differences.none(inputs));
         double[][] means = new double[perSample ? units.length : 0][2 * inputs];
         for (int n = 0; n < units.length; n++) {
             Unit unit = units[n];
-            for (int i = 0; i < unit.products().length; i++) {
-                differences.products().add(i, unit.products()[i]);
-            }
-            differences.sums().add(0, unit.sums());
+            own.products().add(0, unit.products());
+            own.sums().add(0, unit.sums());
             for (int i = 0; i < inputs && perSample; i++) {
                 means[n][i] = unit.integers()[i] / positions;
                 means[n][inputs + i] = unit.sums()[i] / positions;
             }
         }
-        CpuGram.addSquares(means, errors, 2 * inputs, batchSamples, squaredSampleMeans);
-        samples += batchSamples;
+        if (perSample) {
+            squares.add(means, batchSamples);
+        }
+        synchronized (this) {
+            samples += batchSamples;
+        }
     }
 
     @Override
     public GramTotals totals() {
         integers.finish();
+        GramTotals.Differences all = differences.values().stream()
+                .reduce((a, b) -> {
+                    a.add(b);
+                    return a;
+                })
+                .orElseGet(() -> GramTotals.Differences.none(inputs));
         return new GramTotals(
                 integers.sums(),
                 integers.products(),
                 weights.zero(),
-                Optional.of(differences),
-                squaredSampleMeans,
+                Optional.of(all),
+                squares.sums(),
                 integers.count(),
                 samples);
     }

@@ -1,0 +1,73 @@
+package dev.rebias.device.cpu;
+
+import dev.rebias.tensor.ElementType;
+import java.nio.LongBuffer;
+import java.util.Arrays;
+
+/** Exact sums of rows of 8-bit integers less a zero point, element by element. Eight bytes are added at a time, every second one to a sum of 16 bits; doubles take these before they are full. */
+final class ByteSums {
+    /** So many bytes fit into the sum of 16 bits that each has in a word. */
+    private static final int ROWS = 0xFFFF / 0xFF;
+
+    private final long flipped;
+    private final long offset;
+    private final int words;
+    private final long[] row;
+    private final long[] even;
+    private final long[] odd;
+    private final double[] sums;
+    private int added;
+
+    /**
+     * Of no rows.
+     *
+     * @param type UINT8 or INT8
+     * @param length of a row, a multiple of 8
+     */
+    ByteSums(ThreadScratch scratch, ElementType type, long zero, int length) {
+        boolean signed = type == ElementType.INT8;
+        this.flipped = signed ? ElementLoops.HIGH_BITS : 0;
+        this.offset = zero + (signed ? 128 : 0);
+        this.words = length / Long.BYTES;
+        this.row = scratch.longs(words);
+        this.even = new long[words];
+        this.odd = new long[words];
+        this.sums = new double[length];
+    }
+
+    /** Adds the row with that number. */
+    void add(LongBuffer rows, int number) {
+        rows.get(number * words, row, 0, words);
+        ElementLoops.addBytes(row, flipped, even, odd, words);
+        if (++added == ROWS) {
+            empty();
+        }
+    }
+
+    /** The sums, which begin anew with the next row. */
+    double[] take() {
+        empty();
+        double[] taken = sums.clone();
+        Arrays.fill(sums, 0);
+        return taken;
+    }
+
+    private void empty() {
+        long less = added * offset;
+        int at = 0;
+        for (int word = 0; word < words; word++) {
+            // The machine's words have their first byte last, and there is no other kind with oneDNN.
+            long first = even[word];
+            long second = odd[word];
+            for (int pair = 0; pair < Long.BYTES / 2; pair++) {
+                sums[at++] += (first & 0xFFFF) - less;
+                sums[at++] += (second & 0xFFFF) - less;
+                first >>>= 16;
+                second >>>= 16;
+            }
+        }
+        Arrays.fill(even, 0);
+        Arrays.fill(odd, 0);
+        added = 0;
+    }
+}
