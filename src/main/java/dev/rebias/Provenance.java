@@ -4,8 +4,6 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.model.Marks;
@@ -128,24 +126,8 @@ public record Provenance(
 
     /** JSON on one line. */
     String json() {
-        ObjectNode root = MAPPER.createObjectNode();
-        root.put("version", version);
-        root.put("reference", reference);
-        root.put("chosen", chosen);
-        root.put("samples", samples);
-        root.put("heldOut", heldOut);
-        root.put("sha256", sha256);
-        root.put("scale", scale);
-        ArrayNode means = root.putArray("mean");
-        mean.forEach(means::add);
-        ArrayNode stds = root.putArray("std");
-        std.forEach(stds::add);
-        root.put("gate", gate);
-        root.put("shrunk", shrunk);
-        root.put("adjust", adjust);
-        root.put("correctedLayers", correctedLayers);
         try {
-            return MAPPER.writeValueAsString(root);
+            return MAPPER.writeValueAsString(this);
         } catch (JsonProcessingException e) {
             throw new RebiasException("the model's metadata cannot be written as JSON: " + e.getMessage(), e);
         }

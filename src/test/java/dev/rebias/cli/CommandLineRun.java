@@ -21,11 +21,6 @@ public final class CommandLineRun {
         }
     }
 
-    /** Runs a command and gives its exit code; what it says goes to {@link System#out} and {@link System#err}. */
-    public static int run(String... arguments) {
-        return Main.run(arguments);
-    }
-
     /** Runs a command and keeps what it says. */
     public static Captured captured(String... arguments) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();

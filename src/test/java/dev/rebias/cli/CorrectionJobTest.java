@@ -59,6 +59,10 @@ final class CorrectionJobTest {
     }
 
     private void correct(Event event) {
+        correct(event, OPTIONS);
+    }
+
+    private void correct(Event event, CorrectionOptions options) {
         PrintWriter out = new PrintWriter(said);
         new CorrectionJob(
                         System.nanoTime(),
@@ -83,7 +87,7 @@ final class CorrectionJobTest {
                             }
                             return Samples.open(folder.resolve("samples.npy"), Normalization.NONE);
                         },
-                        OPTIONS);
+                        options);
     }
 
     private JsonNode report() throws IOException {
@@ -133,6 +137,20 @@ final class CorrectionJobTest {
                 .hasMessageContaining("c.onnx' is written, but not its report: cannot write")
                 .isInstanceOf(RebiasException.class);
         assertThat(models.resolve("c.onnx")).exists();
+    }
+
+    @Test
+    void nobodyIsAdvisedToUseOptionsThatTheCommandLacks() throws IOException {
+        ToyFiles.writeCompensating(folder);
+        CorrectionOptions first =
+                OPTIONS.toBuilder().layers(name -> name.equals("a_node")).build();
+        assertThatThrownBy(() -> correct(() -> {}, first))
+                .hasMessageContaining("further from the float network than before")
+                .hasMessageNotContainingAny("--reference", "--float");
+        Files.delete(reports.resolve("r.json"));
+        CommandLineRun.Captured run = CommandLineRun.captured(
+                arguments(folder.resolve("samples.npy"), models.resolve("c.onnx"), "--include=^a_node$"));
+        assertThat(run.err()).contains("try --reference network", "that --float is the model");
     }
 
     @Test

@@ -122,6 +122,10 @@ final class StoredBytesTest {
         Path file = folder.resolve("x.npz");
         NpyWriter.npz(file, true, arrays);
         try (Samples samples = Samples.open(file, NORMALIZATION).joined()) {
+            BoundSamples bound = samples.bind(List.of(INPUT));
+            assertThat(stored(bound.spread(4), 4)).containsExactly(expected(data, false, List.of(1, 4, 6, 9)));
+            assertThat(stored(bound.split(3).rest().spread(4), 3))
+                    .containsExactly(expected(data, false, List.of(2, 4, 7, 10)));
             assertThat(stored(samples.bind(List.of(INPUT)), 4))
                     .containsExactly(expected(data, false, List.of(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)));
         }
