@@ -57,6 +57,9 @@ public record UnfoldedTotals(
 
     /** These and others; these must not be used any more. */
     public UnfoldedTotals plus(UnfoldedTotals others) {
+        if (sums.length == 0 || others.sums.length == 0) {
+            return sums.length == 0 ? others : this;
+        }
         add(sums, others.sums);
         add(products, others.products);
         add(differences, others.differences);

@@ -134,8 +134,10 @@ public final class Planner {
     /** The float network's means depend on no correction: it runs in the first segment, from its inputs to the last layer's. */
     private void planReferences() {
         for (int i = 0; i < layers.size(); i++) {
-            add(new Step.Measure(
-                    i, Role.REFERENCE_INPUT, List.of(floatData(layers.get(i).floating()))));
+            if (measured.get(i).methods().contains(Method.CLASS_SUMS)) {
+                int data = floatData(layers.get(i).floating());
+                add(new Step.Measure(i, Role.REFERENCE_INPUT, List.of(data)));
+            }
         }
     }
 

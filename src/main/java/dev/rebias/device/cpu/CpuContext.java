@@ -8,7 +8,7 @@ import java.util.concurrent.ConcurrentHashMap;
 /** What everything on one CPU device shares: its memory, and for every thread that works on it a {@link ThreadScratch}. */
 final class CpuContext implements AutoCloseable {
     private final HostMemory memory = new HostMemory();
-    private final Map<Thread, ThreadScratch> lanes = new ConcurrentHashMap<>();
+    private final Map<Thread, ThreadScratch> scratches = new ConcurrentHashMap<>();
     private final Layouts layouts = new Layouts(this);
     private final Products products = new Products(this);
     private final Primitives primitives = new Primitives();
@@ -31,17 +31,17 @@ final class CpuContext implements AutoCloseable {
 
     /** The calling thread's own; that of a thread which has ended goes to the next. */
     ThreadScratch scratch() {
-        ThreadScratch scratch = lanes.get(Thread.currentThread());
+        ThreadScratch scratch = scratches.get(Thread.currentThread());
         if (scratch == null) {
             scratch = idle();
-            lanes.put(Thread.currentThread(), scratch);
+            scratches.put(Thread.currentThread(), scratch);
         }
         return scratch;
     }
 
     private ThreadScratch idle() {
-        for (Thread thread : List.copyOf(lanes.keySet())) {
-            ThreadScratch scratch = thread.isAlive() ? null : lanes.remove(thread);
+        for (Thread thread : List.copyOf(scratches.keySet())) {
+            ThreadScratch scratch = thread.isAlive() ? null : scratches.remove(thread);
             if (scratch != null) {
                 scratch.adopted();
                 return scratch;
@@ -54,11 +54,11 @@ final class CpuContext implements AutoCloseable {
     public void close() {
         Resources all = new Resources();
         all.add(memory::close);
-        lanes.values().forEach(l -> all.add(l::close));
+        scratches.values().forEach(l -> all.add(l::close));
         all.add(layouts::close);
         all.add(products::close);
         all.add(primitives::close);
         all.close();
-        lanes.clear();
+        scratches.clear();
     }
 }

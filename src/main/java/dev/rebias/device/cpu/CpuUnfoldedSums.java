@@ -34,7 +34,7 @@ final class CpuUnfoldedSums implements UnfoldedSums {
         this.layer = layer;
         this.unfolding = Unfolding.of(layer.op(), layer.shape()).orElseThrow();
         this.joint = joint;
-        this.totals = UnfoldedTotals.none(unfolding, joint);
+        this.totals = UnfoldedTotals.empty(unfolding);
     }
 
     @Override

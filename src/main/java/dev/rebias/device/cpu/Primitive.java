@@ -32,7 +32,7 @@ final class Primitive implements AutoCloseable {
     private final int[] arguments;
     private final long channels;
     private final long scratchBytes;
-    private final Map<ThreadScratch, Arguments> perLane = new ConcurrentHashMap<>();
+    private final Map<ThreadScratch, Arguments> perThread = new ConcurrentHashMap<>();
 
     /** One lane's memory objects for all arguments, the scratchpad last. */
     private final class Arguments {
@@ -126,7 +126,7 @@ final class Primitive implements AutoCloseable {
      * @param addresses where the arguments lie, in the order given when it was made
      */
     void execute(ThreadScratch scratch, long... addresses) {
-        Arguments own = perLane.computeIfAbsent(scratch, l -> new Arguments());
+        Arguments own = perThread.computeIfAbsent(scratch, l -> new Arguments());
         for (int i = 0; i < addresses.length; i++) {
             own.set(i, addresses[i]);
         }
@@ -142,8 +142,8 @@ final class Primitive implements AutoCloseable {
         Resources all = new Resources();
         all.add(() -> OneDnn.check(dnnl_primitive_desc_destroy(description), "dnnl_primitive_desc_destroy"));
         all.add(() -> OneDnn.check(dnnl_primitive_destroy(primitive), "dnnl_primitive_destroy"));
-        perLane.values().forEach(a -> all.add(a::close));
-        perLane.clear();
+        perThread.values().forEach(a -> all.add(a::close));
+        perThread.clear();
         all.close();
     }
 }

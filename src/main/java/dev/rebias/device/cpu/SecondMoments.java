@@ -31,7 +31,7 @@ final class SecondMoments implements AutoCloseable {
     /** How many rows are collected. */
     private final int capacity;
 
-    private final Map<ThreadScratch, Rows> perLane = new ConcurrentHashMap<>();
+    private final Map<ThreadScratch, Rows> perThread = new ConcurrentHashMap<>();
     /** Sums of q[i] b[j], b being q as a signed byte: q - 128 where q is unsigned. */
     private final double[] products;
     /** Sums of b. */
@@ -178,7 +178,7 @@ final class SecondMoments implements AutoCloseable {
      */
     void add(long from, long rows) {
         ThreadScratch scratch = context.scratch();
-        perLane.computeIfAbsent(scratch, l -> new Rows()).add(scratch, from, rows);
+        perThread.computeIfAbsent(scratch, l -> new Rows()).add(scratch, from, rows);
         synchronized (this) {
             count += rows;
         }
@@ -187,7 +187,7 @@ final class SecondMoments implements AutoCloseable {
     /** Adds what is still collected. Nothing may be added any more; what is read below is final. */
     void finish() {
         ThreadScratch scratch = context.scratch();
-        List<Rows> all = List.copyOf(perLane.values());
+        List<Rows> all = List.copyOf(perThread.values());
         // What the threads have left makes as few products as it can.
         for (int i = 1; i < all.size(); i++) {
             all.get(0).add(scratch, all.get(i).collected.address(), all.get(i).filled);
@@ -233,8 +233,8 @@ final class SecondMoments implements AutoCloseable {
     @Override
     public void close() {
         Resources all = new Resources();
-        perLane.values().forEach(r -> all.add(r.owned::close));
-        perLane.clear();
+        perThread.values().forEach(r -> all.add(r.owned::close));
+        perThread.clear();
         all.close();
     }
 }

@@ -8,7 +8,7 @@ import org.junit.jupiter.api.Test;
 
 /** What a thread needs to work is handed on when it ends: a device that is kept open does not collect it. */
 final class CpuContextTest {
-    private static ThreadScratch laneOfAnotherThread(CpuContext context) throws InterruptedException {
+    private static ThreadScratch scratchOfAnotherThread(CpuContext context) throws InterruptedException {
         AtomicReference<ThreadScratch> scratch = new AtomicReference<>();
         Thread thread = new Thread(() -> {
             context.scratch().stream();
@@ -20,18 +20,18 @@ final class CpuContextTest {
     }
 
     @Test
-    void anEndedThreadsLaneGoesToTheNext() throws InterruptedException {
+    void anEndedThreadsScratchGoesToTheNext() throws InterruptedException {
         try (CpuContext context = new CpuContext()) {
             ThreadScratch own = context.scratch();
-            ThreadScratch first = laneOfAnotherThread(context);
+            ThreadScratch first = scratchOfAnotherThread(context);
             assertThat(first).isNotSameAs(own);
-            assertThat(laneOfAnotherThread(context)).isSameAs(first);
+            assertThat(scratchOfAnotherThread(context)).isSameAs(first);
             assertThat(context.scratch()).isSameAs(own);
         }
     }
 
     @Test
-    void aLivingThreadsLaneIsItsOwn() throws InterruptedException {
+    void aLivingThreadsScratchIsItsOwn() throws InterruptedException {
         try (CpuContext context = new CpuContext()) {
             AtomicReference<ThreadScratch> living = new AtomicReference<>();
             CountDownLatch taken = new CountDownLatch(1);
@@ -47,7 +47,7 @@ final class CpuContextTest {
             });
             thread.start();
             taken.await();
-            assertThat(laneOfAnotherThread(context)).isNotSameAs(living.get());
+            assertThat(scratchOfAnotherThread(context)).isNotSameAs(living.get());
             end.countDown();
             thread.join();
         }
