@@ -1,7 +1,6 @@
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
-import dev.rebias.device.Device;
-import dev.rebias.device.Devices;
+import dev.rebias.DeviceSession;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.Normalization;
 import dev.rebias.samples.Samples;
@@ -16,10 +15,10 @@ class ManyCorrections {
                 OnnxModel.read(Path.of("examples/ocr-orientation/w4a8.onnx")));
         Normalization pixels = new Normalization(255, new float[] {0.5f}, new float[] {0.5f});
         try (Samples samples = Samples.open(Path.of("examples/ocr-orientation/calibration.npz"), pixels);
-                Device device = Devices.open("auto").device()) {
+                DeviceSession session = DeviceSession.open("auto")) {
             for (Reference reference : Reference.values()) {
                 var options = CorrectionOptions.builder().reference(reference).build();
-                var outcome = correction.correct(samples, options, device).outcome().orElseThrow();
+                var outcome = correction.correct(samples, options, session).outcome().orElseThrow();
                 System.out.println(reference + ": " + outcome.outputs().get(0));
             }
         }

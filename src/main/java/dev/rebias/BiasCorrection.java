@@ -190,23 +190,23 @@ public final class BiasCorrection {
      * @param samples calibration samples; one axis 0 entry each, all with equal weight
      * @throws UnsupportedException if the samples do not fit the model, the model cannot be run on them, or a corrected bias does not fit its type
      * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
+     * @throws dev.rebias.error.CancelledException if the thread is interrupted: the sweep ends after the batch at work
      */
     public CorrectionResult correct(Samples samples, CorrectionOptions options) {
         CorrectionRun run = new CorrectionRun(this, samples, options, true);
-        Devices.Choice choice = Devices.open(options.device());
-        try (Device device = choice.device()) {
-            return run.on(device, choice.why());
+        try (DeviceSession session = DeviceSession.open(options.device())) {
+            return run.on(session);
         }
     }
 
     /**
-     * The same on a device that is open, and stays so: for many corrections one after the other, which then share its memory and what it has compiled.
+     * The same on a device that is open, and stays so.
      *
-     * @param options of which the name of a device is not looked at
-     * @param device used by nobody else at the same time
+     * @param options whose device's name is not looked at
+     * @throws dev.rebias.error.CancelledException if the thread is interrupted: the sweep ends after the batch at work
      */
-    public CorrectionResult correct(Samples samples, CorrectionOptions options, Device device) {
-        return new CorrectionRun(this, samples, options, true).on(device, "given");
+    public CorrectionResult correct(Samples samples, CorrectionOptions options, DeviceSession session) {
+        return new CorrectionRun(this, samples, options, true).on(session);
     }
 
     /**
@@ -217,10 +217,14 @@ public final class BiasCorrection {
      */
     public CorrectionResult measure(Samples samples, CorrectionOptions options) {
         CorrectionRun run = new CorrectionRun(this, samples, options, false);
-        Devices.Choice choice = Devices.open(options.device());
-        try (Device device = choice.device()) {
-            return run.on(device, choice.why());
+        try (DeviceSession session = DeviceSession.open(options.device())) {
+            return run.on(session);
         }
+    }
+
+    /** The same on a device that is open, and stays so. */
+    public CorrectionResult measure(Samples samples, CorrectionOptions options, DeviceSession session) {
+        return new CorrectionRun(this, samples, options, false).on(session);
     }
 
     /** How samples go through the networks: in batches, unless they would influence each other. */

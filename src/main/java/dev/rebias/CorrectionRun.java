@@ -102,7 +102,8 @@ final class CorrectionRun {
             double seconds,
             List<String> warnings) {}
 
-    CorrectionResult on(Device device, String why) {
+    CorrectionResult on(DeviceSession session) {
+        Device device = session.device();
         Transfers before = device.log().transfers();
         List<Reference> references = references();
         BoundSamples all = references.size() > 1
@@ -169,7 +170,7 @@ final class CorrectionRun {
                 marked.model(),
                 kept.reference(),
                 device.info(),
-                why,
+                session.why(),
                 samples.count(),
                 used,
                 kept.batchSize(),

@@ -3,9 +3,8 @@ package dev.rebias.check;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.DeviceSession;
 import dev.rebias.LayerResult;
-import dev.rebias.device.Device;
-import dev.rebias.device.Devices;
 import dev.rebias.measure.Moments;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.Samples;
@@ -99,11 +98,11 @@ final class Corrections {
         double[] warm = new double[size.rounds()];
         CorrectionResult last;
         try (Samples samples = Samples.of(Map.of("x", images));
-                Device device = Devices.open("cuda").device()) {
-            cold = network.correct(samples, options, device);
+                DeviceSession session = DeviceSession.open("cuda")) {
+            cold = network.correct(samples, options, session);
             last = cold;
             for (int i = 0; i < warm.length; i++) {
-                last = network.correct(samples, options, device);
+                last = network.correct(samples, options, session);
                 warm[i] = last.sweepSeconds();
             }
         }

@@ -21,11 +21,16 @@ import java.util.Optional;
  * so both follow for whatever weights W, on the samples that the weights come from and on those that are held out.
  */
 final class Rerounding {
-    /** What is added to the covariance's diagonal, as a share of its mean. */
+    /** What is added to the covariance's diagonal, as a share of its mean: so much at least, and so much at most. */
     private static final double DAMPING = 0.01;
 
-    /** Of fewer samples the covariance says less: the damping grows as they get fewer. */
-    private static final double ENOUGH_SAMPLES = 64;
+    private static final double MOST_DAMPING = 1;
+
+    /**
+     * Of fewer samples the covariance says less, and the damping grows as they get fewer: so much over their number. On
+     * samples that were not seen, the outputs' SQNR is best at about this (docs/decisions/020).
+     */
+    private static final double DAMPING_TIMES_SAMPLES = 10;
 
     private final WeightError layer;
     private final WeightGrid grid;
@@ -56,7 +61,7 @@ final class Rerounding {
 
     /** Chooses. */
     Chosen choose(UnfoldedTotals own, Optional<UnfoldedTotals> heldOut) {
-        double damping = DAMPING * Math.max(1, ENOUGH_SAMPLES / own.samples());
+        double damping = Math.min(MOST_DAMPING, Math.max(DAMPING, DAMPING_TIMES_SAMPLES / own.samples()));
         double[] multiples = grid.multiples().clone();
         double[] old = multiples.clone();
         int perGroup = unfolding.channelsPerGroup();

@@ -4,6 +4,7 @@ import dev.rebias.device.Device;
 import dev.rebias.device.Operand;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
+import dev.rebias.error.CancelledException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.measure.Biases;
@@ -145,6 +146,7 @@ public final class Sweep implements AutoCloseable {
      *
      * @return for each layer of the plan, its error statistics and its correction
      * @throws UnsupportedException if a model cannot be run on these samples, or computes values that are not numbers
+     * @throws CancelledException if the thread is interrupted: batches at work are ended, and no other begins
      */
     public List<Moments> run(BoundSamples samples, int batchSize, SweepListener listener) {
         return run(samples, Optional.empty(), batchSize, listener).stream()
@@ -170,6 +172,7 @@ public final class Sweep implements AutoCloseable {
         }
         long total = (long) batches * plan.segments().size();
         AtomicLong done = new AtomicLong();
+        Thread caller = Thread.currentThread();
         try (Arrivals source = new Arrivals(samples, held, batchSize);
                 Workers workers = new Workers(device.batches().threads());
                 Segments segments = new Segments()) {
@@ -182,6 +185,9 @@ public final class Sweep implements AutoCloseable {
                 workers.forEach(
                         batches,
                         b -> {
+                            if (caller.isInterrupted()) {
+                                throw new CancelledException("cancelled: the thread was interrupted");
+                            }
                             if (first) {
                                 // One batch ahead, so that its way to the device and the work on the one before
                                 // can overlap.

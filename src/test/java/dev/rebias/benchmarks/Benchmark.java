@@ -3,6 +3,7 @@ package dev.rebias.benchmarks;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.DeviceSession;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.keras.KerasModel;
@@ -111,7 +112,7 @@ public final class Benchmark {
             runs.put("float pass", floating::seconds);
             runs.put("quantised pass", quantized::seconds);
             kinds.forEach((kind, how) -> runs.put(kind, () -> {
-                CorrectionResult result = correction.correct(work.samples(), how, device);
+                CorrectionResult result = correction.correct(work.samples(), how, DeviceSession.of(device));
                 results.put(kind, result);
                 return result.sweepSeconds();
             }));
@@ -150,11 +151,11 @@ public final class Benchmark {
             runs.put("own quantised pass", () -> PlainPass.seconds(device, quantized, bound, batchSize));
             List<CorrectionResult> last = new ArrayList<>();
             runs.put("layer", () -> {
-                last.add(correction.correct(samples, options, device));
+                last.add(correction.correct(samples, options, DeviceSession.of(device)));
                 return last.get(last.size() - 1).sweepSeconds();
             });
             runs.put("layer --no-mse", () -> correction
-                    .correct(samples, options.toBuilder().errors(false).build(), device)
+                    .correct(samples, options.toBuilder().errors(false).build(), DeviceSession.of(device))
                     .sweepSeconds());
             try (OnnxRuntimePass f =
                             new OnnxRuntimePass(floatModel.proto().toByteArray(), correction.inputNames(), bound, 32);

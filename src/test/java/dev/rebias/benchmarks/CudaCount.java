@@ -6,6 +6,7 @@ import ai.onnx.proto.OnnxMl.TensorProto;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.DeviceSession;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Emulator;
@@ -124,7 +125,8 @@ public final class CudaCount {
                 .build();
         try (Device device = Devices.open("cuda").device()) {
             emulator.forgetWork();
-            CorrectionResult result = correction.correct(Workload.noise("x", images, 3, 224, 224), options, device);
+            CorrectionResult result =
+                    correction.correct(Workload.noise("x", images, 3, 224, 224), options, DeviceSession.of(device));
             if (result.batchSize() != images) {
                 throw new IllegalStateException(images + " images went through " + result.batchSize() + " at a time");
             }

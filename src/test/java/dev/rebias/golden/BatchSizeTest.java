@@ -3,6 +3,7 @@ package dev.rebias.golden;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.CorrectionOptions;
+import dev.rebias.DeviceSession;
 import dev.rebias.device.Device;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.samples.Samples;
@@ -29,7 +30,7 @@ final class BatchSizeTest {
                 Samples some = ReferencePair.FASHION_W3A8.samples().limit(samples)) {
             assertThat(ReferencePair.FASHION_W3A8
                             .correction()
-                            .correct(some, options, device)
+                            .correct(some, options, DeviceSession.of(device))
                             .batchSize())
                     .isEqualTo(expected);
         }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
+import dev.rebias.DeviceSession;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
@@ -71,7 +72,7 @@ final class StandardErrorsTest {
                                             .perChannel(true)
                                             .outcome(false)
                                             .build(),
-                                    device)
+                                    DeviceSession.of(device))
                             .layers();
                 }
                 if (s == 0) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.DeviceSession;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.Tensor;
 import dev.rebias.golden.ReferencePair;
@@ -172,12 +173,13 @@ final class EmulatedRunTest {
                         Samples few = all.limit(6)) {
                     List<float[]> here;
                     try (CudaDevice device = CudaDevice.open(0)) {
-                        here = deltas(pair.correction().correct(few, options, device));
+                        here = deltas(pair.correction().correct(few, options, DeviceSession.of(device)));
                     }
                     CudaDevice device = onNewThread(() -> CudaDevice.open(0));
-                    assertThat(onNewThread(() -> deltas(pair.correction().correct(few, options, device))))
+                    assertThat(onNewThread(
+                                    () -> deltas(pair.correction().correct(few, options, DeviceSession.of(device)))))
                             .containsExactlyElementsOf(here);
-                    assertThat(deltas(pair.correction().correct(few, options, device)))
+                    assertThat(deltas(pair.correction().correct(few, options, DeviceSession.of(device))))
                             .containsExactlyElementsOf(here);
                     onNewThread(() -> {
                         device.close();

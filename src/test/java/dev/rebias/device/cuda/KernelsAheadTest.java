@@ -3,6 +3,7 @@ package dev.rebias.device.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.CorrectionOptions;
+import dev.rebias.DeviceSession;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.Upcoming;
 import dev.rebias.golden.ReferencePair;
@@ -50,7 +51,7 @@ final class KernelsAheadTest {
                 CorrectionOptions.builder().reference(reference).batchSize(3).build();
         try (Samples all = pair.samples();
                 CudaDevice device = CudaDevice.open(0)) {
-            pair.correction().correct(all.limit(5), options, device);
+            pair.correction().correct(all.limit(5), options, DeviceSession.of(device));
             return device.lateKernels();
         }
     }
@@ -72,7 +73,7 @@ final class KernelsAheadTest {
                     .errors(errors)
                     .batchSize(3)
                     .build();
-            ReferencePair.FASHION_W3A8.correction().correct(all.limit(3), options, device);
+            ReferencePair.FASHION_W3A8.correction().correct(all.limit(3), options, DeviceSession.of(device));
             assertThat(device.lateKernels()).doesNotContain(needed);
         }
         List<String> kept = new ArrayList<>();

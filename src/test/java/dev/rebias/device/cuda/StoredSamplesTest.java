@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.DeviceSession;
 import dev.rebias.LayerResult;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.Tensor;
@@ -132,11 +133,11 @@ final class StoredSamplesTest {
                 Batches whole = stored.bind(List.of(input)).batches(samples)) {
             HostTensor floats = whole.next().get(0);
             long start = device.log().transfers().hostToDeviceBytes();
-            CorrectionResult fromBytes = pair.correction().correct(stored, options, device);
+            CorrectionResult fromBytes = pair.correction().correct(stored, options, DeviceSession.of(device));
             long bytes = device.log().transfers().hostToDeviceBytes() - start;
             CorrectionResult fromFloats;
             try (Samples asFloats = Samples.of(Map.of("input", floats))) {
-                fromFloats = pair.correction().correct(asFloats, options, device);
+                fromFloats = pair.correction().correct(asFloats, options, DeviceSession.of(device));
             }
             long more = device.log().transfers().hostToDeviceBytes() - start - 2 * bytes;
             long tables = 3L * CodedTensor.CODES * Float.BYTES;

@@ -1,0 +1,57 @@
+package dev.rebias;
+
+import dev.rebias.device.Device;
+import dev.rebias.device.DeviceInfo;
+import dev.rebias.device.Devices;
+
+/**
+ * A device that stays open for many corrections one after the other: they share its memory and what it has compiled. Used
+ * by one thread at a time, whichever that is.
+ */
+public final class DeviceSession implements AutoCloseable {
+    private final Device device;
+    private final String why;
+
+    private DeviceSession(Device device, String why) {
+        this.device = device;
+        this.why = why;
+    }
+
+    /**
+     * Opens a device.
+     *
+     * @param name {@code auto} (the first GPU if there is one that can be used, else the CPU), {@code cpu}, {@code cuda} or
+     *     {@code cuda:N}, as for {@link CorrectionOptions.Builder#device}
+     * @throws dev.rebias.error.DeviceUnavailableException if the device that was named cannot be used; there is no fall-back
+     *     from a named device
+     * @throws dev.rebias.error.UsageException if the name is none of these
+     */
+    public static DeviceSession open(String name) {
+        Devices.Choice choice = Devices.open(name);
+        return new DeviceSession(choice.device(), choice.why());
+    }
+
+    /** Of a device that is open; closing the session closes it. */
+    public static DeviceSession of(Device device) {
+        return new DeviceSession(device, "given");
+    }
+
+    /** What the device is. */
+    public DeviceInfo info() {
+        return device.info();
+    }
+
+    /** One line: which device was chosen and why. */
+    public String why() {
+        return why;
+    }
+
+    Device device() {
+        return device;
+    }
+
+    @Override
+    public void close() {
+        device.close();
+    }
+}
