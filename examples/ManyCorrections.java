@@ -1,7 +1,7 @@
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.DeviceSession;
-import dev.rebias.model.OnnxModel;
+import dev.rebias.ModelPair;
 import dev.rebias.samples.Normalization;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
@@ -10,9 +10,8 @@ import java.nio.file.Path;
 /** Corrects a model with both references on one device that stays open: it keeps its memory and what it has compiled. */
 class ManyCorrections {
     public static void main(String[] args) {
-        BiasCorrection correction = BiasCorrection.of(
-                OnnxModel.read(Path.of("examples/ocr-orientation/float.onnx")),
-                OnnxModel.read(Path.of("examples/ocr-orientation/w4a8.onnx")));
+        BiasCorrection correction = BiasCorrection.of(ModelPair.read(
+                Path.of("examples/ocr-orientation/float.onnx"), Path.of("examples/ocr-orientation/w4a8.onnx")));
         Normalization pixels = new Normalization(255, new float[] {0.5f}, new float[] {0.5f});
         try (Samples samples = Samples.open(Path.of("examples/ocr-orientation/calibration.npz"), pixels);
                 DeviceSession session = DeviceSession.open("auto")) {

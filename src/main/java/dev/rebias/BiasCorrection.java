@@ -5,6 +5,7 @@ import dev.rebias.device.Devices;
 import dev.rebias.device.Preferences;
 import dev.rebias.device.Upcoming;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.error.UsageException;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.CorrectionProbe;
 import dev.rebias.model.Graph;
@@ -25,6 +26,7 @@ import dev.rebias.sweep.Planner;
 import dev.rebias.sweep.Reference;
 import dev.rebias.sweep.Sweep;
 import dev.rebias.tensor.HostTensor;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -49,17 +51,17 @@ public final class BiasCorrection {
     private static final String RESCALED =
             "each output channel of its weights is that of the float model times a factor of its own: equalised, or scaled otherwise, before it was quantised";
 
-    private final OnnxModel floatModel;
-    private final OnnxModel quantizedModel;
+    private final ModelPair models;
     private final Graph floating;
     private final Graph quantized;
     private final BiasSites sites;
     private final Pairing pairing;
     private final NetworkInputs inputs;
 
-    private BiasCorrection(OnnxModel floatModel, OnnxModel quantizedModel) {
-        this.floatModel = floatModel;
-        this.quantizedModel = quantizedModel;
+    private BiasCorrection(ModelPair models) {
+        this.models = models;
+        OnnxModel floatModel = models.floating();
+        OnnxModel quantizedModel = models.quantized();
         floatModel.requireFixedScales();
         quantizedModel.requireFixedScales();
         this.floating = GraphReader.read(floatModel);
@@ -76,7 +78,22 @@ public final class BiasCorrection {
      *     differ
      */
     public static BiasCorrection of(OnnxModel floatModel, OnnxModel quantizedModel) {
-        return new BiasCorrection(floatModel, quantizedModel);
+        return of(ModelPair.of(floatModel, quantizedModel));
+    }
+
+    /** The same of models that have been read from files. Throws as {@link #of(OnnxModel, OnnxModel)} does. */
+    public static BiasCorrection of(ModelPair models) {
+        return new BiasCorrection(models);
+    }
+
+    /**
+     * Reads a quantised Keras model of cnn2snn, whose file holds the float weights too.
+     *
+     * @throws dev.rebias.error.UsageException if there is no such file, or it has been corrected already
+     * @throws UnsupportedException as {@link #of(OnnxModel, OnnxModel)} does
+     */
+    public static BiasCorrection ofKeras(Path file) {
+        return of(ModelPair.readKeras(file, false));
     }
 
     /** The layers that can be corrected, and those that cannot, with reasons. */
@@ -135,12 +152,16 @@ public final class BiasCorrection {
         return inputs.fixedBatch(samples);
     }
 
+    ModelPair models() {
+        return models;
+    }
+
     OnnxModel floatModel() {
-        return floatModel;
+        return models.floating();
     }
 
     OnnxModel quantizedModel() {
-        return quantizedModel;
+        return models.quantized();
     }
 
     Graph quantized() {
@@ -229,7 +250,7 @@ public final class BiasCorrection {
 
     /** How samples go through the networks: in batches, unless they would influence each other. */
     Batching batching(BoundSamples bound, int wanted) {
-        return Batching.of(inputs, floatModel, floating, quantizedModel, pairing.pairs(), bound, wanted);
+        return Batching.of(inputs, floatModel(), floating, quantizedModel(), pairing.pairs(), bound, wanted);
     }
 
     /**
@@ -294,6 +315,11 @@ public final class BiasCorrection {
     }
 
     List<LayerPair> layers(CorrectionOptions options, Reference reference) {
+        if (models.ownWeights() && reference == Reference.NETWORK) {
+            throw new UsageException(
+                    "--reference network, and auto, which tries it too, compare with the float network's own"
+                            + " activations: give that network with --float, as a Keras model");
+        }
         List<LayerPair> chosen = pairing.pairs().stream()
                 .filter(p -> options.layers().test(p.name()))
                 .toList();

@@ -7,6 +7,7 @@ import dev.rebias.model.OnnxModel;
 import dev.rebias.outcome.Outcome;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -15,7 +16,8 @@ import java.util.Optional;
 /**
  * The outcome of a correction.
  *
- * @param model the quantised model with corrected biases; write it with {@link dev.rebias.model.ModelFile#write}
+ * @param source the models that it came from
+ * @param model the quantised model with corrected biases, as ONNX; {@link #write} writes it
  * @param reference where y_f came from
  * @param device what computed it
  * @param deviceChoice in one line, which device was chosen and why
@@ -37,6 +39,7 @@ import java.util.Optional;
  * @param profile where the sweep's time went
  */
 public record CorrectionResult(
+        ModelPair source,
         OnnxModel model,
         Reference reference,
         DeviceInfo device,
@@ -107,6 +110,18 @@ public record CorrectionResult(
                 .map(p -> "the quantised model was corrected before, from more samples than these ("
                         + ((long) p.samples() + p.heldOut())
                         + ", and now " + now + "): give as many, or the file that was not corrected");
+    }
+
+    /**
+     * Writes the corrected model, whole or not at all: in the form that the quantised model came in, or a Keras model, where
+     * the name ends in {@code .onnx}, as ONNX for other tools.
+     *
+     * @param output a new file's name
+     * @throws dev.rebias.error.UsageException if the file exists, or its name is of another form
+     * @throws dev.rebias.error.RebiasException if it cannot be written
+     */
+    public void write(Path output) {
+        CorrectedFile.check(source, output, source.files(), false).write(this);
     }
 
     /** How many layers have another bias now. */

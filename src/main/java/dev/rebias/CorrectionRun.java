@@ -167,6 +167,7 @@ final class CorrectionRun {
         warnings.addAll(checks.warnings(used, samples, kept.survey().inputs()));
         sufficiency.get(best).filter(Sufficiency::isNoise).ifPresent(x -> warnings.add(x.sentence()));
         return new CorrectionResult(
+                owner.models(),
                 marked.model(),
                 kept.reference(),
                 device.info(),

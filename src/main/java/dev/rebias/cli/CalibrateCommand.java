@@ -2,12 +2,12 @@ package dev.rebias.cli;
 
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
+import dev.rebias.ModelPair;
 import dev.rebias.Requirements;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.samples.Samples;
-import dev.rebias.sweep.Reference;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -104,7 +104,7 @@ final class CalibrateCommand implements Runnable {
                 throw new UsageException(
                         "'" + model + "' is not a Keras model: for ONNX models there is 'rebias correct'");
             }
-            ModelPair pair = ModelPair.read(Optional.empty(), model, Optional.of(Reference.LAYER), force);
+            ModelPair pair = ModelPair.readKeras(model, force);
             CorrectionJob job = new CorrectionJob(
                     start,
                     pair,

@@ -2,6 +2,7 @@ package dev.rebias.cli;
 
 import dev.rebias.Adjustment;
 import dev.rebias.CorrectionOptions;
+import dev.rebias.ModelPair;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
@@ -114,7 +115,7 @@ final class CorrectCommand implements Callable<Integer> {
         evidence.apply(builder);
         adjustment.apply(builder);
         CorrectionOptions options = builder.build();
-        ModelPair models = pair.read(sweepOptions.reference(), force);
+        ModelPair models = pair.read(force);
         if (options.adjust() == Adjustment.WEIGHTS && models.keras().isPresent()) {
             throw new UnsupportedException(
                     "a Keras model quantises its weights on every call, with a scale that follows from them: its weights cannot be chosen anew (--adjust weights); adjust biases");

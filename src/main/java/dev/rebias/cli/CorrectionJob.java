@@ -1,8 +1,10 @@
 package dev.rebias.cli;
 
 import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectedFile;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.ModelPair;
 import dev.rebias.Phase;
 import dev.rebias.Requirements;
 import dev.rebias.Version;
@@ -109,7 +111,7 @@ final class CorrectionJob {
      */
     void run(Opening opening, CorrectionOptions wanted) {
         try {
-            BiasCorrection correction = pair.correction();
+            BiasCorrection correction = BiasCorrection.of(pair);
             correction.nothingToCorrect().ifPresent(why -> {
                 throw new UnsupportedException(why);
             });

@@ -1,8 +1,10 @@
 package dev.rebias.cli;
 
 import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectedFile;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.ModelPair;
 import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.UsageException;
@@ -104,12 +106,8 @@ final class DemoCommand implements Callable<Integer> {
     private void run(Example example, Path examples) {
         Path folder = examples.resolve(example.folder());
         Path testFile = examples.resolve(example.test());
-        ModelPair pair = ModelPair.read(
-                Optional.of(folder.resolve(example.floating())),
-                folder.resolve(example.quantized()),
-                Optional.of(Reference.LAYER),
-                false);
-        BiasCorrection correction = pair.correction();
+        ModelPair pair = ModelPair.read(folder.resolve(example.floating()), folder.resolve(example.quantized()));
+        BiasCorrection correction = BiasCorrection.of(pair);
         String input = correction.inputNames().get(0);
         HostTensor labels = Npz.read(testFile, "labels");
         try (Samples calibration = Samples.open(folder.resolve("calibration.npz"), example.normalization());

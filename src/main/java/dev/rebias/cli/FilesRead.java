@@ -1,5 +1,6 @@
 package dev.rebias.cli;
 
+import dev.rebias.ModelPair;
 import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
 import dev.rebias.report.RunReport;

@@ -2,6 +2,7 @@ package dev.rebias.cli;
 
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
+import dev.rebias.ModelPair;
 import dev.rebias.Provenance;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.UnsupportedException;
@@ -69,8 +70,8 @@ final class InspectCommand implements Callable<Integer> {
             throw new UsageException("a plan for " + plan.get() + " samples is not possible: it must be 1 or more");
         }
         Predicate<String> layers = pair.layers();
-        ModelPair models = pair.read(sweepOptions.reference(), true);
-        BiasCorrection correction = models.correction();
+        ModelPair models = pair.read(true);
+        BiasCorrection correction = BiasCorrection.of(models);
         PrintWriter out = spec.commandLine().getOut();
         before(models.quantized())
                 .or(() -> models.keras().flatMap(KerasModel::correctedBefore))

@@ -1,5 +1,6 @@
 package dev.rebias.cli;
 
+import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.device.Upcoming;
 import dev.rebias.device.cuda.KernelCompiler;
@@ -84,11 +85,10 @@ final class KernelsCommand implements Callable<Integer> {
         if (quantizedModel.isPresent()) {
             // A Keras model holds the weights of its float layers, but not the float network.
             boolean both = floatModel.isPresent();
+            BiasCorrection correction = BiasCorrection.of(PairOptions.read(floatModel, quantizedModel.get(), true));
             for (Reference reference : both ? Reference.values() : new Reference[] {Reference.LAYER}) {
-                all.addAll(ModelPair.read(floatModel, quantizedModel.get(), Optional.of(reference), true)
-                        .correction()
-                        .operations(
-                                CorrectionOptions.builder().reference(reference).build()));
+                all.addAll(correction.operations(
+                        CorrectionOptions.builder().reference(reference).build()));
             }
         }
         return all;

@@ -1,7 +1,9 @@
 package dev.rebias.cli;
 
+import dev.rebias.ModelPair;
 import dev.rebias.error.UsageException;
-import dev.rebias.sweep.Reference;
+import dev.rebias.keras.KerasModel;
+import dev.rebias.model.OnnxModel;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.Predicate;
@@ -40,8 +42,26 @@ final class PairOptions {
      *
      * @param force whether to take a Keras model that has been corrected already
      */
-    ModelPair read(Optional<Reference> reference, boolean force) {
-        return ModelPair.read(floatModel, quantizedModel, reference, force);
+    ModelPair read(boolean force) {
+        return read(floatModel, quantizedModel, force);
+    }
+
+    /**
+     * Reads two models.
+     *
+     * @param floating may be left out where the quantised model is a Keras model, whose file holds the float weights too
+     * @throws UsageException as {@link ModelPair#read} does, or if the float model is missing
+     */
+    static ModelPair read(Optional<Path> floating, Path quantized, boolean force) {
+        if (floating.isPresent()) {
+            return ModelPair.read(floating.get(), quantized);
+        }
+        if (KerasModel.isKeras(quantized)) {
+            return ModelPair.readKeras(quantized, force);
+        }
+        OnnxModel.read(quantized);
+        throw new UsageException("the quantised ONNX model '" + quantized
+                + "' holds no float weights: give the float model that it was made from, with --float F.onnx");
     }
 
     Predicate<String> layers() {

@@ -66,7 +66,7 @@ final class BoundariesTest {
             .whereLayer("sweep")
             .mayOnlyBeAccessedByLayers("front door", "cli", "check", "report")
             .whereLayer("keras")
-            .mayOnlyBeAccessedByLayers("cli")
+            .mayOnlyBeAccessedByLayers("front door", "cli")
             .whereLayer("hdf5")
             .mayOnlyBeAccessedByLayers("keras")
             .whereLayer("model")
@@ -82,7 +82,7 @@ final class BoundariesTest {
             .whereLayer("op")
             .mayOnlyBeAccessedByLayers("model", "keras", "device", "measure", "sweep", "front door", "cli")
             .whereLayer("files")
-            .mayOnlyBeAccessedByLayers("model", "keras", "samples", "runtime", "device", "cli")
+            .mayOnlyBeAccessedByLayers("front door", "model", "keras", "samples", "runtime", "device", "cli")
             .whereLayer("runtime")
             .mayOnlyBeAccessedByLayers("model", "device", "verify", "outcome", "cli");
 

@@ -7,13 +7,13 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.CorrectionOptions;
+import dev.rebias.ModelPair;
 import dev.rebias.Requirements;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.oracle.ToyFiles;
 import dev.rebias.samples.Normalization;
 import dev.rebias.samples.Samples;
-import dev.rebias.sweep.Reference;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -66,11 +66,7 @@ final class CorrectionJobTest {
         PrintWriter out = new PrintWriter(said);
         new CorrectionJob(
                         System.nanoTime(),
-                        ModelPair.read(
-                                Optional.of(folder.resolve("float.onnx")),
-                                folder.resolve("quantized.onnx"),
-                                Optional.of(Reference.LAYER),
-                                false),
+                        ModelPair.read(folder.resolve("float.onnx"), folder.resolve("quantized.onnx")),
                         folder.resolve("samples.npy"),
                         Optional.of(models.resolve("c.onnx")),
                         List.of(reports.resolve("r.json")),

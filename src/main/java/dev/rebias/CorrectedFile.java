@@ -1,9 +1,7 @@
-package dev.rebias.cli;
+package dev.rebias;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
 import com.google.protobuf.InvalidProtocolBufferException;
-import dev.rebias.CorrectionResult;
-import dev.rebias.Version;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
@@ -19,7 +17,7 @@ import java.util.Optional;
 import java.util.function.Supplier;
 
 /** Where a corrected model goes: a file of the kind that it came from, or for a Keras model also an ONNX file. */
-final class CorrectedFile {
+public final class CorrectedFile {
     private final Path path;
     private final Optional<KerasModel> keras;
     private final Optional<ModelFile> onnxFile;
@@ -40,7 +38,7 @@ final class CorrectedFile {
      * @param force whether existing files may be replaced
      * @throws UsageException as {@link OutputFile#check} does, or if the name asks for a form that the model cannot be written in
      */
-    static CorrectedFile check(ModelPair pair, Path output, Collection<Path> inputs, boolean force) {
+    public static CorrectedFile check(ModelPair pair, Path output, Collection<Path> inputs, boolean force) {
         String name = output.toString().toLowerCase(Locale.ROOT);
         boolean hdf5 = name.endsWith(".h5") || name.endsWith(".hdf5");
         if (pair.keras().isEmpty()) {
@@ -70,7 +68,7 @@ final class CorrectedFile {
     }
 
     /** The files that will be written. */
-    List<Path> paths() {
+    public List<Path> paths() {
         return onnxFile.map(ModelFile::paths).orElse(List.of(path));
     }
 
@@ -79,14 +77,14 @@ final class CorrectedFile {
     }
 
     /** Writes the corrected model, whole or not at all. */
-    void write(CorrectionResult result) {
+    public void write(CorrectionResult result) {
         try (Staged staged = stage(result)) {
             staged.publish();
         }
     }
 
     /** Writes the corrected model beside its place, which takes its name when it is published. */
-    Staged stage(CorrectionResult result) {
+    public Staged stage(CorrectionResult result) {
         if (keras.isEmpty()) {
             ModelFile.Staged staged = onnxFile.orElseThrow().stage(result.model());
             return new Staged(Optional.of(result.model()), staged::readBack, staged::publish, staged::close);
@@ -121,7 +119,7 @@ final class CorrectedFile {
     }
 
     /** A corrected model that is written whole, but does not have its name yet. What is not published is removed on close. */
-    static final class Staged implements AutoCloseable {
+    public static final class Staged implements AutoCloseable {
         private final Optional<OnnxModel> expected;
         private final Supplier<OnnxModel> reading;
         private final Runnable publishing;
@@ -136,16 +134,16 @@ final class CorrectedFile {
         }
 
         /** The model that the written file must hold bit for bit; empty for a Keras file, which holds weights in a form of its own. */
-        Optional<OnnxModel> expected() {
+        public Optional<OnnxModel> expected() {
             return expected;
         }
 
         /** What was written, read back. */
-        OnnxModel readBack() {
+        public OnnxModel readBack() {
             return reading.get();
         }
 
-        void publish() {
+        public void publish() {
             publishing.run();
         }
 
