@@ -1,2 +1,4 @@
-/** What a correction did, for people ({@link dev.rebias.report.ConsoleReport}) and for programs ({@link dev.rebias.report.JsonReport}). */
+/**
+ * What a correction did: on the console, as HTML, JSON and CSV. HTML and CSV are made from the JSON.
+ */
 package dev.rebias.report;

@@ -1,6 +1,9 @@
 /**
- * The CPU device: tensors in host memory, channels last between layers; convolutions, products and pooling by oneDNN, one sample at a time, quantised layers as bytes, a batch at a time, where the
- * processor multiplies such, and what follows them elementwise ({@code Chain}), in the same primitive where nothing else wants their output ({@code PreparedLayerGroup}); other elementwise groups and sums of errors in Java loops; Gram matrices of pointwise layers' inputs as products of bytes ({@code CpuGram}, for both networks' inputs {@code CpuJointGram}); every other operation
- * an ONNX Runtime session of one node. Several threads work on batches of their own, and share {@code Primitives}.
+ * The CPU device: tensors in host memory, in NHWC order between layers. oneDNN runs convolutions, products and pooling, one
+ * sample at a time; int8 layers a batch at a time where the processor has int8 instructions (VNNI). Elementwise operations
+ * after a layer are fused into it ({@code PreparedLayerGroup}) if nothing else reads its output, else run as a
+ * {@code Chain}. Other elementwise groups and error sums are Java loops; Gram matrices are int8 products ({@code CpuGram},
+ * {@code CpuJointGram}); every other operation is an ONNX Runtime session of one node. Several threads work on batches of
+ * their own, and share {@code Primitives}.
  */
 package dev.rebias.device.cpu;
