@@ -5,6 +5,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
+import dev.rebias.keras.CorrectionNote;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.model.ModelFile;
 import dev.rebias.model.OnnxModel;
@@ -89,12 +90,15 @@ public final class CorrectedFile {
             ModelFile.Staged staged = onnxFile.orElseThrow().stage(result.model());
             return new Staged(Optional.of(result.model()), staged::readBack, staged::publish, staged::close);
         }
-        String note = String.format(
-                Locale.ROOT,
-                "rebias %s, reference %s, %d samples",
-                Version.current(),
-                result.reference().name().toLowerCase(Locale.ROOT),
-                result.samples());
+        CorrectionNote note = new CorrectionNote(
+                String.format(
+                        Locale.ROOT,
+                        "rebias %s, reference %s, %d samples",
+                        Version.current(),
+                        result.reference().name().toLowerCase(Locale.ROOT),
+                        result.samples()),
+                result.provenance().map(Provenance::json),
+                result.undoable());
         Optional<OnnxModel> onnx = isOnnx() ? Optional.of(onnx(result)) : Optional.empty();
         byte[] bytes = onnx.map(m -> m.proto().toByteArray())
                 .orElseGet(() -> keras.get().corrected(result.corrections(), note));

@@ -84,34 +84,42 @@ public record Provenance(
      * @throws UnsupportedException if it says what cannot be read
      */
     public static Optional<Provenance> of(OnnxModel model) {
-        return Marks.provenance(model).map(text -> {
-            try {
-                JsonNode json = MAPPER.readTree(text);
-                if (!json.isObject()) {
-                    throw unreadable(model, null);
-                }
-                return new Provenance(
-                        json.path("version").asText("unknown"),
-                        json.path("reference").asText("unknown"),
-                        json.path("chosen").asBoolean(),
-                        json.path("samples").asInt(),
-                        json.path("heldOut").asInt(),
-                        json.path("sha256").asText(""),
-                        json.path("scale").asDouble(1),
-                        numbers(json.path("mean")),
-                        numbers(json.path("std")),
-                        json.path("gate").asText("none"),
-                        json.path("shrunk").asBoolean(),
-                        json.path("adjust").asText("biases"),
-                        json.path("correctedLayers").asInt());
-            } catch (JsonProcessingException e) {
-                throw unreadable(model, e);
-            }
-        });
+        return Marks.provenance(model).map(text -> parse(model.name(), text));
     }
 
-    private static UnsupportedException unreadable(OnnxModel model, Exception cause) {
-        String sentence = "what the metadata of '" + model.name()
+    /**
+     * Reads what {@link #json} wrote.
+     *
+     * @param model what messages call the model
+     * @throws UnsupportedException if it cannot be read
+     */
+    public static Provenance parse(String model, String text) {
+        try {
+            JsonNode json = MAPPER.readTree(text);
+            if (!json.isObject()) {
+                throw unreadable(model, null);
+            }
+            return new Provenance(
+                    json.path("version").asText("unknown"),
+                    json.path("reference").asText("unknown"),
+                    json.path("chosen").asBoolean(),
+                    json.path("samples").asInt(),
+                    json.path("heldOut").asInt(),
+                    json.path("sha256").asText(""),
+                    json.path("scale").asDouble(1),
+                    numbers(json.path("mean")),
+                    numbers(json.path("std")),
+                    json.path("gate").asText("none"),
+                    json.path("shrunk").asBoolean(),
+                    json.path("adjust").asText("biases"),
+                    json.path("correctedLayers").asInt());
+        } catch (JsonProcessingException e) {
+            throw unreadable(model, e);
+        }
+    }
+
+    private static UnsupportedException unreadable(String model, Exception cause) {
+        String sentence = "what the metadata of '" + model
                 + "' say of its correction cannot be read (metadata 'rebias' is no JSON object): take the original file";
         return cause == null ? new UnsupportedException(sentence) : new UnsupportedException(sentence, cause);
     }
@@ -124,8 +132,8 @@ public record Provenance(
         return List.of(out);
     }
 
-    /** JSON on one line. */
-    String json() {
+    /** JSON on one line, as metadata have it. */
+    public String json() {
         try {
             return MAPPER.writeValueAsString(this);
         } catch (JsonProcessingException e) {

@@ -74,12 +74,17 @@ final class InspectCommand implements Callable<Integer> {
         BiasCorrection correction = BiasCorrection.of(models);
         PrintWriter out = spec.commandLine().getOut();
         before(models.quantized())
-                .or(() -> models.keras().flatMap(KerasModel::correctedBefore))
+                .or(() -> models.keras().flatMap(InspectCommand::before))
                 .ifPresent(p -> print(
                         out,
                         "corrected before: %s%s",
                         p,
-                        Marks.isUndoable(models.quantized()) ? "; 'rebias undo' brings the original back" : ""));
+                        Marks.isUndoable(models.quantized())
+                                        || models.keras()
+                                                .filter(KerasModel::isUndoable)
+                                                .isPresent()
+                                ? "; 'rebias undo' brings the original back"
+                                : ""));
         correction
                 .inputs()
                 .forEach(input -> print(
@@ -116,6 +121,18 @@ final class InspectCommand implements Callable<Integer> {
         } catch (UnsupportedException e) {
             return Optional.of(e.getMessage());
         }
+    }
+
+    private static Optional<String> before(KerasModel model) {
+        return model.provenance()
+                .map(json -> {
+                    try {
+                        return Provenance.parse(model.name(), json).toString();
+                    } catch (UnsupportedException e) {
+                        return e.getMessage();
+                    }
+                })
+                .or(model::correctedBefore);
     }
 
     private void plan(PrintWriter out, BiasCorrection correction, long samples) {

@@ -9,6 +9,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -123,12 +124,30 @@ final class KerasArchive implements KerasFile {
     }
 
     @Override
-    public Optional<String> mark() {
-        return weights.text("", MARK);
+    public Optional<String> noted(String attribute) {
+        return weights.text("", attribute);
     }
 
     @Override
-    public byte[] corrected(String config, Map<KerasLayer, float[]> biases, String mark) {
+    public byte[] undone(String undo) {
+        Map<String, byte[]> changed = new HashMap<>();
+        Before.parse(where, undo)
+                .forEach((name, before) ->
+                        changed.put(name, before.restored("'" + name + "' in " + where, entry(name))));
+        return zip(changed);
+    }
+
+    @Override
+    public byte[] corrected(String config, Map<KerasLayer, float[]> biases, CorrectionNote note) {
+        byte[] text = config.equals(config()) ? entry(CONFIG) : config.getBytes(StandardCharsets.UTF_8);
+        Map<String, Before> before = Map.of(CONFIG, Before.of(entry(CONFIG), text));
+        byte[] changed = note.undoable()
+                ? Before.telling(WEIGHTS, entry(WEIGHTS), before, undo -> edited(biases, note, Optional.of(undo)))
+                : edited(biases, note, undo().map(stale -> NO_UNDO));
+        return zip(Map.of(CONFIG, text, WEIGHTS, changed));
+    }
+
+    private byte[] edited(Map<KerasLayer, float[]> biases, CorrectionNote note, Optional<String> undo) {
         Hdf5Editor editor = new Hdf5Editor("'" + WEIGHTS + "' in " + where, entry(WEIGHTS));
         biases.forEach((layer, bias) -> {
             if (layer.usesBias()) {
@@ -147,8 +166,8 @@ final class KerasArchive implements KerasFile {
                     weights.address(kernel.path()),
                     bias);
         });
-        editor.setText(editor.root(), MARK, mark);
-        return zip(Map.of(CONFIG, config.getBytes(StandardCharsets.UTF_8), WEIGHTS, editor.toBytes()));
+        KerasFile.note(editor, note, undo);
+        return editor.toBytes();
     }
 
     /** The archive with other contents for some entries; the entries' order, times and compression stay. */

@@ -145,7 +145,42 @@ public final class KerasModel {
 
     /** What an earlier correction by rebias noted in the file, if there was one. */
     public Optional<String> correctedBefore() {
-        return file.mark();
+        return file.noted(KerasFile.MARK);
+    }
+
+    /** How an earlier correction was made, JSON; empty where there was none, or it did not say. */
+    public Optional<String> provenance() {
+        return file.noted(KerasFile.PROVENANCE);
+    }
+
+    /** Whether an earlier correction can be undone. */
+    public boolean isUndoable() {
+        return file.undo().isPresent();
+    }
+
+    /**
+     * The file before its correction, or before the first of several where all can be undone: an HDF5 file bit for bit, an archive with the contents of every entry bit for bit.
+     *
+     * @throws UnsupportedException if it was not corrected, was changed since, or holds nothing to undo its correction with
+     */
+    public byte[] undone() {
+        if (correctedBefore().isEmpty()) {
+            throw new UnsupportedException("'" + path + "' was not corrected by rebias, or does not say so");
+        }
+        Optional<String> undo = file.undo();
+        if (undo.isEmpty()) {
+            throw new UnsupportedException(
+                    "'" + path
+                            + "' holds nothing to undo its correction with (it was made with --no-undo, or by an older rebias): take the original file");
+        }
+        KerasModel model = this;
+        byte[] bytes = {};
+        while (undo.isPresent()) {
+            bytes = model.file.undone(undo.get());
+            model = of(path, "the original of '" + path + "'", bytes);
+            undo = model.file.undo();
+        }
+        return bytes;
     }
 
     /**
@@ -163,13 +198,13 @@ public final class KerasModel {
 
     /**
      * The file with corrected biases. {@code use_bias} is set and a bias added where a layer has none; all else stays, but for a note of the
-     * correction.
+     * correction and what undoes it.
      *
      * @param corrections for each layer that is to change, by name, delta per channel
-     * @param note how it was done, in a few words
+     * @param note what the file says of it
      * @throws UnsupportedException if the file is stored in a way that rebias cannot change
      */
-    public byte[] corrected(Map<String, float[]> corrections, String note) {
+    public byte[] corrected(Map<String, float[]> corrections, CorrectionNote note) {
         Map<KerasLayer, float[]> biases = biases(corrections);
         Set<String> added = new HashSet<>();
         biases.keySet().stream().filter(layer -> !layer.usesBias()).forEach(layer -> added.add(layer.name()));
@@ -189,7 +224,7 @@ public final class KerasModel {
             long[] kernel = layer.weights().get(layer.biasIndex() - 1).shape();
             nothing.put(layer.name(), new float[Math.toIntExact(kernel[kernel.length - 1])]);
         });
-        corrected(nothing, "");
+        corrected(nothing, new CorrectionNote("", Optional.empty(), false));
     }
 
     /** b + delta for every layer that is to change. */

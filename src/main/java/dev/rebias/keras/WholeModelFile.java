@@ -18,6 +18,9 @@ final class WholeModelFile implements KerasFile {
     private static final String NAMES = "weight_names";
     private static final String CONFIG = "model_config";
 
+    /** What undoes a correction names the file itself so. */
+    private static final String WHOLE = "file";
+
     private final String where;
     private final byte[] bytes;
     private final Hdf5File file;
@@ -56,12 +59,28 @@ final class WholeModelFile implements KerasFile {
     }
 
     @Override
-    public Optional<String> mark() {
-        return file.text("", MARK);
+    public Optional<String> noted(String attribute) {
+        return file.text("", attribute);
     }
 
     @Override
-    public byte[] corrected(String config, Map<KerasLayer, float[]> biases, String mark) {
+    public byte[] undone(String undo) {
+        return Optional.ofNullable(Before.parse(where, undo).get(WHOLE))
+                .orElseThrow(
+                        () -> new UnsupportedException(
+                                "what " + where
+                                        + " holds of its biases before the correction is of another kind of file: take the original file"))
+                .restored(where, bytes);
+    }
+
+    @Override
+    public byte[] corrected(String config, Map<KerasLayer, float[]> biases, CorrectionNote note) {
+        return note.undoable()
+                ? Before.telling(WHOLE, bytes, Map.of(), undo -> edited(config, biases, note, Optional.of(undo)))
+                : edited(config, biases, note, undo().map(stale -> NO_UNDO));
+    }
+
+    private byte[] edited(String config, Map<KerasLayer, float[]> biases, CorrectionNote note, Optional<String> undo) {
         Hdf5Editor editor = new Hdf5Editor(where, bytes);
         Set<Long> changed = new HashSet<>();
         biases.forEach((layer, bias) -> {
@@ -79,7 +98,7 @@ final class WholeModelFile implements KerasFile {
         if (!config.equals(config())) {
             editor.setText(editor.root(), CONFIG, config);
         }
-        editor.setText(editor.root(), MARK, mark);
+        KerasFile.note(editor, note, undo);
         return editor.toBytes();
     }
 

@@ -7,6 +7,8 @@ import dev.rebias.golden.KerasExample;
 import dev.rebias.samples.Npz;
 import dev.rebias.tensor.HostTensor;
 import io.jhdf.HdfFile;
+import io.jhdf.api.dataset.ContiguousDataset;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -14,10 +16,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.ZipEntry;
+import java.util.zip.ZipInputStream;
 import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -25,6 +30,7 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** The commands on Keras models, as a user types them. */
 final class KerasCommandsTest {
@@ -124,6 +130,81 @@ final class KerasCommandsTest {
                         "6 of 6 layers corrected",
                         "verified: 6 layers compared");
         assertThat(worst(output, "golden-256.npz")).isLessThanOrEqualTo(1);
+    }
+
+    private static String undo(int exitCode, Path corrected, Path output) {
+        return run(exitCode, "undo", corrected.toString(), "--output", output.toString());
+    }
+
+    /** What an archive's entries hold, or for an HDF5 file its bytes. */
+    private static Map<String, byte[]> contents(Path model) throws IOException {
+        byte[] bytes = Files.readAllBytes(model);
+        Map<String, byte[]> contents = new LinkedHashMap<>();
+        if (model.toString().endsWith(".h5")) {
+            contents.put("file", bytes);
+            return contents;
+        }
+        try (ZipInputStream zip = new ZipInputStream(new ByteArrayInputStream(bytes))) {
+            for (ZipEntry e = zip.getNextEntry(); e != null; e = zip.getNextEntry()) {
+                contents.put(e.getName() + " " + e.getMethod() + " " + e.getTimeLocal(), zip.readAllBytes());
+            }
+        }
+        return contents;
+    }
+
+    @ParameterizedTest
+    @EnumSource(KerasExample.class)
+    void undoGivesEveryByteBackAfterOneCorrectionAndAfterTwo(KerasExample example) throws IOException {
+        String suffix = example == KerasExample.W4A4_ARCHIVE ? ".keras" : ".h5";
+        Path once = folder.resolve("once" + suffix);
+        Path twice = folder.resolve("twice" + suffix);
+        Path original = folder.resolve("original" + suffix);
+        correct(0, example.modelFile(), once, "--limit", "20");
+        correct(0, once, twice, "--limit", "30", "--include", "conv4", "--force");
+        assertThat(undo(0, once, original)).contains("undone: rebias ", "reference layer, 6 layers, 20 samples");
+        assertThat(contents(original)).usingRecursiveComparison().isEqualTo(contents(example.modelFile()));
+        Files.delete(original);
+        assertThat(undo(0, twice, original)).contains("reference layer, 1 layer, 30 samples");
+        assertThat(contents(original)).usingRecursiveComparison().isEqualTo(contents(example.modelFile()));
+        assertThat(run(0, "inspect", "--quantized", twice.toString()))
+                .contains("corrected before: rebias ", "1 layer, 30 samples", "'rebias undo' brings the original back");
+    }
+
+    @Test
+    void aKerasFileThatCannotBeUndoneSaysWhy() throws IOException {
+        Path output = folder.resolve("c.h5");
+        Path original = folder.resolve("original.h5");
+        assertThat(undo(4, model, original)).contains("was not corrected by rebias");
+        correct(0, model, output, "--limit", "20", "--no-undo");
+        assertThat(undo(4, output, original)).contains("made with --no-undo");
+        assertThat(run(0, "inspect", "--quantized", output.toString())).doesNotContain("brings the original back");
+        correct(0, model, output, "--limit", "20", "--force");
+        // Not even where a correction before it could be undone.
+        Path twice = folder.resolve("twice.h5");
+        correct(0, output, twice, "--limit", "20", "--force", "--no-undo");
+        assertThat(undo(4, twice, original)).contains("made with --no-undo");
+        byte[] bytes = Files.readAllBytes(output);
+        byte[] other = bytes.clone();
+        try (HdfFile file = HdfFile.fromBytes(bytes)) {
+            long kernel =
+                    ((ContiguousDataset) file.getDatasetByPath("/model_weights/conv4/conv4/kernel:0")).getDataAddress();
+            other[(int) kernel] ^= 1;
+        }
+        Files.write(output, other);
+        assertThat(undo(4, output, original)).contains("was changed since it was corrected");
+        // What the file tells of its past is text that anybody can have written.
+        for (String[] damage : new String[][] {
+            {"\"length\":", "\"lenght\":"},
+            {"\"ranges\":[", "\"ranges\":{"},
+            {"\"at\":", "\"ta\":"},
+            {"{\"entries\"", "{\"entriez\""}
+        }) {
+            String text = new String(bytes, StandardCharsets.ISO_8859_1);
+            assertThat(text).contains(damage[0]);
+            Files.write(output, text.replace(damage[0], damage[1]).getBytes(StandardCharsets.ISO_8859_1));
+            assertThat(undo(4, output, original)).contains("biases before the correction is damaged");
+        }
+        assertThat(original).doesNotExist();
     }
 
     @Test

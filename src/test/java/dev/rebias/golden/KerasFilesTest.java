@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
+import dev.rebias.keras.CorrectionNote;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.ProbedModel;
@@ -26,6 +27,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
@@ -49,7 +51,7 @@ final class KerasFilesTest {
     }
 
     private static byte[] corrected(KerasExample example) {
-        return example.model().corrected(corrections(example), "a test");
+        return example.model().corrected(corrections(example), new CorrectionNote("a test", Optional.empty(), false));
     }
 
     /** The objects of a file by path, the root's path being empty. */
