@@ -77,13 +77,20 @@ final class CudaUnfoldedSums implements UnfoldedSums {
     private final class Products implements AutoCloseable {
         private final boolean symmetric;
         private final long slices;
-        private final MemoryPool.Block sums;
+        /** Large: there once something has been added. */
+        private Optional<MemoryPool.Block> sums = Optional.empty();
 
         Products(boolean symmetric) {
             this.symmetric = symmetric;
             this.slices = Math.max(1, BLOCKS / tiles());
-            this.sums = context.pool().allocate(slices * bytes(), "products of unfolded inputs");
-            context.clear(sums.address(), slices * bytes());
+        }
+
+        private long address() {
+            if (sums.isEmpty()) {
+                sums = Optional.of(context.pool().allocate(slices * bytes(), "products of unfolded inputs"));
+                context.clear(sums.get().address(), slices * bytes());
+            }
+            return sums.get().address();
         }
 
         /** How many tiles are computed. */
@@ -111,7 +118,7 @@ final class CudaUnfoldedSums implements UnfoldedSums {
                     .longs(values(left))
                     .longs(values(right))
                     .pointer(source.places().map(DeviceTensor::address).orElse(0L))
-                    .pointer(sums.address())
+                    .pointer(address())
                     .longs(
                             unfolding.length(),
                             unfolding.inputs(),
@@ -129,15 +136,18 @@ final class CudaUnfoldedSums implements UnfoldedSums {
 
         /** Reads for each group the products, both halves, and the sums. */
         void read(double[][] to, double[][] sumsOf) {
+            if (sums.isEmpty()) {
+                return;
+            }
             if (slices > 1) {
                 context.arguments()
-                        .pointer(sums.address())
+                        .pointer(address())
                         .int64(elements())
                         .int32(slices)
                         .over(context.kernel(FILE, "unfolded_fold"), "unfolded_fold", elements());
             }
             int n = unfolding.length();
-            try (CudaContext.Returned returned = context.bring(sums.address(), bytes())) {
+            try (CudaContext.Returned returned = context.bring(address(), bytes())) {
                 DoubleBuffer from = returned.get().asDoubleBuffer();
                 for (int g = 0; g < to.length; g++) {
                     from.get(to[g]);
@@ -153,7 +163,8 @@ final class CudaUnfoldedSums implements UnfoldedSums {
 
         @Override
         public void close() {
-            sums.close();
+            sums.ifPresent(MemoryPool.Block::close);
+            sums = Optional.empty();
         }
     }
 
