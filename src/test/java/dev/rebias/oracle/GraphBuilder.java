@@ -120,12 +120,18 @@ final class GraphBuilder {
 
     /** A node named as its output. */
     String node(String type, String output, List<String> inputs, AttributeProto... attributes) {
-        graph.addNode(NodeProto.newBuilder()
+        return node("", type, output, inputs, attributes);
+    }
+
+    /** A node of an operator of some domain, named as its output. */
+    String node(String domain, String type, String output, List<String> inputs, AttributeProto... attributes) {
+        NodeProto.Builder node = NodeProto.newBuilder()
                 .setOpType(type)
                 .setName(output + "_node")
                 .addAllInput(inputs)
                 .addOutput(output)
-                .addAllAttribute(List.of(attributes)));
+                .addAllAttribute(List.of(attributes));
+        graph.addNode(domain.isEmpty() ? node : node.setDomain(domain));
         return output;
     }
 

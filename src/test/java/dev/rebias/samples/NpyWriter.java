@@ -15,11 +15,11 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
 /** Writes NumPy's file formats after their published description; shares no code with the reader. */
-final class NpyWriter {
+public final class NpyWriter {
     private NpyWriter() {}
 
     /** A version 1 file in C order. */
-    static byte[] npy(String dtype, byte[] data, int... shape) {
+    public static byte[] npy(String dtype, byte[] data, int... shape) {
         return npy(1, dtype, false, shape, data);
     }
 
