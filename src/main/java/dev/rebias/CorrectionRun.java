@@ -63,6 +63,7 @@ final class CorrectionRun {
         this.owner = owner;
         this.options = options;
         this.correcting = correcting;
+        owner.models().requireAdjustable(options);
         this.bound = samples.bind(owner.networkInputs().ofSweep());
         this.normalization = samples.normalization();
         if (!correcting && options.reference().isEmpty()) {

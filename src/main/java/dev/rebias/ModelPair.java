@@ -1,5 +1,6 @@
 package dev.rebias;
 
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.model.OnnxModel;
@@ -33,7 +34,7 @@ public record ModelPair(
      * Reads two models from files, both ONNX or both Keras.
      *
      * @throws UsageException if a file is missing, or they are not of one kind
-     * @throws dev.rebias.error.UnsupportedException if a file is damaged, or holds what rebias does not know
+     * @throws UnsupportedException if a file is damaged, or holds what rebias does not know
      */
     public static ModelPair read(Path floatFile, Path quantizedFile) {
         boolean keras = KerasModel.isKeras(quantizedFile);
@@ -65,7 +66,7 @@ public record ModelPair(
      * @param again whether to take a model that has been corrected already
      * @throws UsageException if the file is missing, or the model has been corrected already: its biases, which the float
      *     reference takes over, contain that correction
-     * @throws dev.rebias.error.UnsupportedException if the file is damaged, or holds what rebias does not know
+     * @throws UnsupportedException if the file is damaged, or holds what rebias does not know
      */
     public static ModelPair readKeras(Path file, boolean again) {
         KerasModel quantized = KerasModel.read(file);
@@ -78,5 +79,17 @@ public record ModelPair(
                             + " added to it; correct the original file, give the float model with --float, or insist with --force");
         }
         return new ModelPair(quantized.floating(), computed, List.of(file), Optional.of(quantized), true);
+    }
+
+    /**
+     * Refuses what the options ask for of a model that cannot be written so.
+     *
+     * @throws UnsupportedException if they ask for new weights of a Keras model
+     */
+    public void requireAdjustable(CorrectionOptions options) {
+        if (options.adjust() == Adjustment.WEIGHTS && keras.isPresent()) {
+            throw new UnsupportedException(
+                    "a Keras model quantises its weights on every call, with a scale that follows from them: its weights cannot be chosen anew (--adjust weights); adjust biases");
+        }
     }
 }

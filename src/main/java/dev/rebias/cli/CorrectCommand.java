@@ -1,10 +1,8 @@
 package dev.rebias.cli;
 
-import dev.rebias.Adjustment;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.ModelPair;
 import dev.rebias.error.PrintableText;
-import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.verify.Verification;
 import java.io.PrintWriter;
@@ -116,10 +114,7 @@ final class CorrectCommand implements Callable<Integer> {
         adjustment.apply(builder);
         CorrectionOptions options = builder.build();
         ModelPair models = pair.read(force);
-        if (options.adjust() == Adjustment.WEIGHTS && models.keras().isPresent()) {
-            throw new UnsupportedException(
-                    "a Keras model quantises its weights on every call, with a scale that follows from them: its weights cannot be chosen anew (--adjust weights); adjust biases");
-        }
+        models.requireAdjustable(options);
         CorrectionJob job = new CorrectionJob(
                 start,
                 models,

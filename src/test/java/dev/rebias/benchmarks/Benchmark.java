@@ -1,5 +1,6 @@
 package dev.rebias.benchmarks;
 
+import dev.rebias.Adjustment;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
@@ -18,6 +19,7 @@ import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.HostTensor;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.CompilationMXBean;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -51,6 +53,7 @@ public final class Benchmark {
             "chain40",
             "chain80",
             "keras",
+            "weights",
             "stream",
             "loops");
 
@@ -72,6 +75,11 @@ public final class Benchmark {
             switch (name) {
                 case "loops" -> Loops.run();
                 case "stream" -> stream();
+                case "weights" -> {
+                    weights(Workload.of("mobilenet"), machine);
+                    weights(Workload.resNet50(4), machine);
+                    weights(Workload.resNet50(12), machine);
+                }
                 case "keras" -> {
                     keras(1, machine);
                     keras(8, machine);
@@ -182,6 +190,73 @@ public final class Benchmark {
         }
     }
 
+    /** What it takes to choose weights too: of large networks one turn after one that warms up, for choosing takes the same time for any number of samples. */
+    private static void weights(Workload work, Machine machine) {
+        BiasCorrection correction =
+                BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
+        BoundSamples bound = work.samples().bind(correction.inputs());
+        CorrectionOptions options = CorrectionOptions.builder()
+                .outcome(false)
+                .device("cpu")
+                .batchSize(work.batchSize())
+                .adjust(Adjustment.WEIGHTS)
+                .build();
+        try (OnnxRuntimePass floating = new OnnxRuntimePass(
+                        work.floating().toByteArray(), correction.inputNames(), bound, work.batchSize());
+                OnnxRuntimePass quantized = new OnnxRuntimePass(
+                        work.quantized().toByteArray(), correction.inputNames(), bound, work.batchSize());
+                Device device = Devices.open("cpu").device()) {
+            double u = passes(floating, quantized);
+            System.out.printf(
+                    "%n%s, batch size %d, --adjust weights%n  U = %.3f s%n", work.name(), work.batchSize(), u);
+            for (Reference reference : Reference.values()) {
+                CorrectionOptions how = options.toBuilder().reference(reference).build();
+                correction.correct(work.samples(), how, DeviceSession.of(device));
+                pause();
+                CorrectionResult result = correction.correct(work.samples(), how, DeviceSession.of(device));
+                double choosing = result.profile().entries().stream()
+                        .filter(e -> e.work().equals("choosing weights"))
+                        .mapToDouble(Profile.Entry::seconds)
+                        .sum();
+                System.out.printf(
+                        "  %-8s %.2f s = %.2f U, %.0f ms per image, choosing weights %.2f s (%.0f %%), peak of tensors %.0f MB, %s%n",
+                        reference,
+                        result.sweepSeconds(),
+                        result.sweepSeconds() / u,
+                        1e3 * result.sweepSeconds() / bound.count(),
+                        choosing,
+                        100 * choosing / result.sweepSeconds(),
+                        result.peakDeviceBytes() / 1e6,
+                        resident());
+                profile(result, machine);
+            }
+        }
+    }
+
+    /** U, after a pass of each that warms up. */
+    private static double passes(OnnxRuntimePass floating, OnnxRuntimePass quantized) {
+        double[] seconds = new double[TURNS];
+        floating.seconds();
+        quantized.seconds();
+        for (int i = 0; i < seconds.length; i++) {
+            seconds[i] = floating.seconds() + quantized.seconds();
+        }
+        return median(seconds);
+    }
+
+    /** The most memory that this process has had. */
+    private static String resident() {
+        try {
+            return Files.readAllLines(Path.of("/proc/self/status")).stream()
+                    .filter(l -> l.startsWith("VmHWM"))
+                    .findFirst()
+                    .orElse("")
+                    .replaceAll("\\s+", " ");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /** Many samples in little memory. */
     private static void stream() throws IOException {
         Workload work = Workload.of("fashion");
@@ -198,10 +273,6 @@ public final class Benchmark {
             for (int samples : new int[] {1_000, 10_000, 100_000}) {
                 try (Samples all = Workload.repeatedFashion(file, samples)) {
                     CorrectionResult r = correction.correct(all, options);
-                    String resident = Files.readAllLines(Path.of("/proc/self/status")).stream()
-                            .filter(l -> l.startsWith("VmHWM"))
-                            .findFirst()
-                            .orElse("");
                     System.out.printf(
                             "  %6d samples: %.1f s, %.3f ms per sample; at most %.0f MB of tensors in memory, %.0f MB in a file; %s%n",
                             samples,
@@ -209,7 +280,7 @@ public final class Benchmark {
                             1e3 * r.sweepSeconds() / samples,
                             r.peakDeviceBytes() / 1e6,
                             r.spilledBytes() / 1e6,
-                            resident.replaceAll("\\s+", " "));
+                            resident());
                 }
             }
         } finally {

@@ -97,6 +97,18 @@ record Workload(String name, ModelProto floating, ModelProto quantized, Samples 
         }
     }
 
+    /** ResNet-50's shape with random weights. */
+    static Workload resNet50(int images) {
+        ModelProto model = SyntheticModels.resNet50();
+        return new Workload(
+                "ResNet-50 W6A8, random weights, " + images + " images of 224x224",
+                model,
+                SyntheticModels.quantized(model, 6, 3, 224, 224),
+                noise("x", images, 3, 224, 224),
+                4,
+                true);
+    }
+
     private static Workload network(
             String title, String file, int samples, int height, int width, int batchSize, boolean large)
             throws IOException {

@@ -120,6 +120,28 @@ final class KerasCommandsTest {
     }
 
     @Test
+    void newWeightsAreRefusedBeforeAnyWork() {
+        Path output = folder.resolve("model_w.h5");
+        String said = run(
+                4,
+                "correct",
+                "--quantized",
+                model.toString(),
+                "--samples",
+                folder.resolve("no-such-samples.npz").toString(),
+                "--adjust",
+                "weights",
+                "--output",
+                output.toString());
+        assertThat(said.lines())
+                .singleElement()
+                .asString()
+                .contains("Keras", "--adjust weights", "adjust biases")
+                .doesNotContain("no-such-samples");
+        assertThat(output).doesNotExist();
+    }
+
+    @Test
     void correctWritesAModelThatVerifies() {
         Path output = folder.resolve("model_bc.h5");
         String said = correct(0, model, output, "--verify");

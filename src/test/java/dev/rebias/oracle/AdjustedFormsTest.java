@@ -57,17 +57,18 @@ final class AdjustedFormsTest {
         forms.put("int4 in blocks", form(DataType.INT4, -7, 7, false, Scales.BLOCK, Place.DEQUANTIZED, true));
         forms.put("uint4 in blocks", form(DataType.UINT4, 0, 15, true, Scales.BLOCK, Place.DEQUANTIZED, true));
         forms.put("int8 in blocks", form(DataType.INT8, -3, 3, false, Scales.BLOCK, Place.DEQUANTIZED, true));
-        forms.put("int8 of 7 bits", form(DataType.INT8, -64, 63, false, Scales.TENSOR, Place.DEQUANTIZED, true));
+        forms.put("int8 of 7 bits", form(DataType.INT8, -63, 63, false, Scales.CHANNEL, Place.DEQUANTIZED, true));
         forms.put("int8 of 3 bits", form(DataType.INT8, -3, 3, false, Scales.CHANNEL, Place.DEQUANTIZED, false));
         forms.put("uint8", form(DataType.UINT8, 0, 255, true, Scales.TENSOR, Place.DEQUANTIZED, true));
         forms.put("uint8 of 4 bits", form(DataType.UINT8, 0, 15, true, Scales.CHANNEL, Place.DEQUANTIZED, true));
         forms.put("requantised", form(DataType.INT8, -127, 127, false, Scales.CHANNEL, Place.REQUANTIZED, true));
         forms.put("requantised uint8", form(DataType.UINT8, 0, 255, true, Scales.TENSOR, Place.REQUANTIZED, false));
+        forms.put("requantised to 3 bits", form(DataType.INT8, -3, 3, false, Scales.CHANNEL, Place.REQUANTIZED, true));
         forms.put("floats", form(DataType.FLOAT, -7, 7, false, Scales.TENSOR, Place.FLOATS, true));
         forms.put("floats, by channel", form(DataType.FLOAT, -7, 7, false, Scales.CHANNEL, Place.FLOATS, false));
         forms.put("operators", form(DataType.INT8, -127, 127, false, Scales.CHANNEL, Place.OPERATOR, true));
         forms.put("operators, uint8", form(DataType.UINT8, 0, 255, true, Scales.TENSOR, Place.OPERATOR, true));
-        forms.put("operators, few bits", form(DataType.INT8, -7, 7, false, Scales.TENSOR, Place.OPERATOR, true));
+        forms.put("operators, few bits", form(DataType.INT8, -3, 3, false, Scales.CHANNEL, Place.OPERATOR, true));
         return forms.entrySet().stream().map(e -> Arguments.of(e.getKey(), e.getValue()));
     }
 

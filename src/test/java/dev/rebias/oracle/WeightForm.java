@@ -150,7 +150,11 @@ record WeightForm(DataType type, int low, int high, boolean asymmetric, Scales s
                     throw new AssertionError(
                             "weight " + i + " of '" + tensor.getName() + "' is off its grid: " + multiple);
                 }
-                out[i] = Math.max(low, Math.min(high, (int) Math.rint(multiple) + stored.zeros()[e]));
+                int integer = (int) Math.rint(multiple) + stored.zeros()[e];
+                // The file's own quantiser keeps to the type.
+                out[i] = place == Place.FLOATS
+                        ? integer
+                        : Math.max(low < 0 ? -128 : 0, Math.min(low < 0 ? 127 : 255, integer));
                 continue;
             }
             int at = nibbles ? i / 2 : i;
