@@ -102,7 +102,7 @@ record WeightForm(DataType type, int low, int high, boolean asymmetric, Scales s
         byte[] bytes = new byte[nibbles ? (values.length + 1) / 2 : values.length];
         for (int i = 0; i < values.length; i++) {
             if (nibbles) {
-                bytes[i / 2] |= (byte) ((values[i] & 15) << 4 * (i % 2));
+                bytes[i / 2] |= (byte) ((values[i] & 15) << (4 * (i % 2)));
             } else {
                 bytes[i] = (byte) values[i];
             }
@@ -159,7 +159,7 @@ record WeightForm(DataType type, int low, int high, boolean asymmetric, Scales s
             }
             int at = nibbles ? i / 2 : i;
             int held = tensor.hasRawData() ? tensor.getRawData().byteAt(at) : tensor.getInt32Data(at);
-            int value = nibbles ? held >> 4 * (i % 2) & 15 : held & 255;
+            int value = nibbles ? (held >> (4 * (i % 2))) & 15 : held & 255;
             int signedFrom = nibbles ? 8 : 128;
             out[i] = low < 0 && value >= signedFrom ? value - 2 * signedFrom : value;
         }
