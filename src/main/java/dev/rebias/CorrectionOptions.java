@@ -3,6 +3,7 @@ package dev.rebias;
 import dev.rebias.error.UsageException;
 import dev.rebias.sweep.Reference;
 import dev.rebias.sweep.SweepListener;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
@@ -30,6 +31,7 @@ public final class CorrectionOptions {
     private final boolean shrink;
     private final boolean anySamples;
     private final boolean undo;
+    private final String request;
     private final Adjustment adjust;
     private final OptionalInt weightBits;
     private final long memoryLimit;
@@ -48,6 +50,7 @@ public final class CorrectionOptions {
         this.shrink = builder.shrink;
         this.anySamples = builder.anySamples;
         this.undo = builder.undo;
+        this.request = builder.request;
         this.adjust = builder.adjust;
         this.weightBits = builder.weightBits;
         this.memoryLimit = builder.memoryLimit;
@@ -79,6 +82,7 @@ public final class CorrectionOptions {
         builder.shrink = shrink;
         builder.anySamples = anySamples;
         builder.undo = undo;
+        builder.request = request;
         builder.adjust = adjust;
         builder.weightBits = weightBits;
         builder.memoryLimit = memoryLimit;
@@ -164,6 +168,11 @@ public final class CorrectionOptions {
         return undo;
     }
 
+    /** What the corrected model says that it was asked for; empty where it says nothing. */
+    public String request() {
+        return request;
+    }
+
     /** The bytes of tensors beyond which those that are stored for later go to a file; {@code Long.MAX_VALUE} for the device's own limit. */
     public long memoryLimit() {
         return memoryLimit;
@@ -190,6 +199,7 @@ public final class CorrectionOptions {
         private boolean shrink;
         private boolean anySamples;
         private boolean undo = true;
+        private String request = "";
         private long memoryLimit = Long.MAX_VALUE;
         private SweepListener listener = (done, total) -> {};
 
@@ -288,6 +298,12 @@ public final class CorrectionOptions {
         /** Whether the corrected model holds its original biases and weights, so that {@link dev.rebias.model.Marks#undone} can bring them back; default yes. */
         public Builder undo(boolean value) {
             this.undo = value;
+            return this;
+        }
+
+        /** A text, say a hash, by which the caller knows later that a corrected model came from this request; default empty. */
+        public Builder request(String value) {
+            this.request = Objects.requireNonNull(value);
             return this;
         }
 

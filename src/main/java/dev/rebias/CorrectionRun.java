@@ -196,6 +196,7 @@ final class CorrectionRun {
     }
 
     private void timed(String phase, Runnable work) {
+        options.listener().phase(phase);
         long start = System.nanoTime();
         work.run();
         phases.add(new Phase(phase, (System.nanoTime() - start) / 1e9));

@@ -1,5 +1,6 @@
 package dev.rebias;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -29,6 +30,7 @@ import java.util.Optional;
  * @param shrunk whether corrections were made smaller by what is noise in them
  * @param adjust {@code biases}, or {@code weights} where also weights were chosen anew
  * @param correctedLayers how many layers were corrected
+ * @param request what the run was asked for, see {@link CorrectionOptions#request}; empty where nobody said
  */
 public record Provenance(
         String version,
@@ -43,7 +45,8 @@ public record Provenance(
         String gate,
         boolean shrunk,
         String adjust,
-        int correctedLayers) {
+        int correctedLayers,
+        @JsonInclude(JsonInclude.Include.NON_EMPTY) String request) {
     private static final ObjectMapper MAPPER =
             new ObjectMapper().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
@@ -66,7 +69,8 @@ public record Provenance(
                 options.gate().name().toLowerCase(Locale.ROOT),
                 options.shrink(),
                 options.adjust().name().toLowerCase(Locale.ROOT),
-                layers);
+                layers,
+                options.request());
     }
 
     /** The shortest decimals that stand for these floats. */
@@ -112,7 +116,8 @@ public record Provenance(
                     json.path("gate").asText("none"),
                     json.path("shrunk").asBoolean(),
                     json.path("adjust").asText("biases"),
-                    json.path("correctedLayers").asInt());
+                    json.path("correctedLayers").asInt(),
+                    json.path("request").asText(""));
         } catch (JsonProcessingException e) {
             throw unreadable(model, e);
         }

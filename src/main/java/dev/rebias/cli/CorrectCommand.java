@@ -2,12 +2,17 @@ package dev.rebias.cli;
 
 import dev.rebias.CorrectionOptions;
 import dev.rebias.ModelPair;
+import dev.rebias.Provenance;
 import dev.rebias.error.PrintableText;
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.keras.KerasModel;
+import dev.rebias.model.OnnxModel;
 import dev.rebias.verify.Verification;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
@@ -90,7 +95,7 @@ final class CorrectCommand implements Callable<Integer> {
     @Option(
             names = "--skip-existing",
             description =
-                    "Do nothing, and exit 0, where the output file exists: it is whole, for no other takes its name.")
+                    "Do nothing, and exit 0, where the output file exists and says that it was made by this version, with --skip-existing, from equal files and with equal options; refuse to go on where it was made otherwise.")
     private boolean skipExisting;
 
     @Spec
@@ -100,20 +105,27 @@ final class CorrectCommand implements Callable<Integer> {
     public Integer call() {
         long start = System.nanoTime();
         PrintWriter out = spec.commandLine().getOut();
-        if (skipExisting && Files.exists(output)) {
-            if (!report.quiet()) {
-                out.println(PrintableText.format("'%s' exists, and is left as it is", output.toString()));
-                out.flush();
-            }
-            return 0;
-        }
         CorrectionOptions.Builder builder = sweepOptions.options(pair.layers()).toBuilder()
                 .outcome(!noOutcome)
                 .memoryLimit(memory.limit());
         evidence.apply(builder);
         adjustment.apply(builder);
+        ModelPair models = Progress.during("reading models", report.quiet(), () -> pair.read(force));
+        Map<String, String> given = GivenOptions.of(spec);
+        if (skipExisting) {
+            String request = Request.of(models, samplesPath, given);
+            if (Files.exists(output) && isMadeFor(request)) {
+                if (!report.quiet()) {
+                    out.println(PrintableText.format(
+                            "'%s' exists, was made from equal files with equal options, and is left as it is",
+                            output.toString()));
+                    out.flush();
+                }
+                return 0;
+            }
+            builder.request(request);
+        }
         CorrectionOptions options = builder.build();
-        ModelPair models = pair.read(force);
         models.requireAdjustable(options);
         CorrectionJob job = new CorrectionJob(
                 start,
@@ -128,11 +140,38 @@ final class CorrectCommand implements Callable<Integer> {
                         evidence.requirements(),
                         force,
                         report.quiet(),
-                        GivenOptions.of(spec)),
+                        given),
                 out,
                 spec.commandLine().getErr());
         job.run(correction -> limit.of(sampleOptions.open(samplesPath)), options);
         return 0;
+    }
+
+    /**
+     * Whether the output file was made for such a request.
+     *
+     * @throws UsageException if it was not, and may not be replaced
+     */
+    private boolean isMadeFor(String request) {
+        boolean same = made().filter(p -> p.request().equals(request)).isPresent();
+        if (!same && !force) {
+            throw new UsageException(
+                    "'" + output
+                            + "' exists, but does not say that it was made with --skip-existing from equal files with equal options by this version: name another output, or replace it with --force");
+        }
+        return same;
+    }
+
+    /** How the output file came about; empty where it does not say, or is no model. */
+    private Optional<Provenance> made() {
+        try {
+            if (KerasModel.isKeras(output)) {
+                return KerasModel.read(output).provenance().map(json -> Provenance.parse(output.toString(), json));
+            }
+            return Provenance.of(OnnxModel.read(output));
+        } catch (UnsupportedException e) {
+            return Optional.empty();
+        }
     }
 
     /** On how many samples to verify; empty where nobody asks for it. */

@@ -110,16 +110,17 @@ final class CorrectionJob {
      * @throws QualityGateException if the network would be worse, a requirement does not hold, or the written file does not compute what was corrected
      */
     void run(Opening opening, CorrectionOptions wanted) {
-        try {
+        try (Progress progress = new Progress(settings.quiet())) {
+            progress.phase("reading models");
             BiasCorrection correction = BiasCorrection.of(pair);
             correction.nothingToCorrect().ifPresent(why -> {
                 throw new UnsupportedException(why);
             });
             phases.add(new Phase("reading models", seconds(start)));
             try (Samples samples = opening.open(correction)) {
-                CorrectionResult found = compute(correction, samples, wanted);
+                CorrectionResult found = compute(correction, samples, wanted, progress);
                 phases.addAll(found.phases());
-                finish(correction, samples, found);
+                finish(correction, samples, found, progress);
             }
         } catch (RebiasException e) {
             if (!told) {
@@ -140,18 +141,18 @@ final class CorrectionJob {
         }
     }
 
-    private CorrectionResult compute(BiasCorrection correction, Samples samples, CorrectionOptions wanted) {
-        try (Progress progress = new Progress(output.isPresent() ? "correcting" : "measuring", settings.quiet())) {
-            CorrectionOptions options = wanted.toBuilder()
-                    .perChannel(wanted.errors())
-                    .anySamples(settings.force())
-                    .listener(progress)
-                    .build();
-            return output.isPresent() ? correction.correct(samples, options) : correction.measure(samples, options);
-        }
+    private CorrectionResult compute(
+            BiasCorrection correction, Samples samples, CorrectionOptions wanted, Progress progress) {
+        CorrectionOptions options = wanted.toBuilder()
+                .perChannel(wanted.errors())
+                .anySamples(settings.force())
+                .listener(progress)
+                .build();
+        return output.isPresent() ? correction.correct(samples, options) : correction.measure(samples, options);
     }
 
-    private void finish(BiasCorrection correction, Samples samples, CorrectionResult result) {
+    private void finish(BiasCorrection correction, Samples samples, CorrectionResult result, Progress progress) {
+        progress.phase("");
         List<Requirements.Finding> findings = settings.requirements().of(result);
         Optional<Outcome> worse = result.outcome().filter(Outcome::isWorse);
         Optional<String> missed = findings.stream()
@@ -177,15 +178,18 @@ final class CorrectionJob {
             });
             return;
         }
+        progress.phase("writing");
         long writing = System.nanoTime();
         try (CorrectedFile.Staged staged = output.orElseThrow().stage(result)) {
             phases.add(new Phase("writing", seconds(writing)));
+            progress.phase("verifying");
             Optional<Verification> verification = settings.verify().isPresent()
                     ? Optional.of(verify(correction, samples, result, staged))
                     : Optional.empty();
             Optional<String> different = verification
                     .filter(v -> !v.passed())
                     .map(v -> "'" + what() + "' is not written, for it does not compute what was corrected: " + v);
+            progress.phase("");
             if (different.isPresent()) {
                 report(result, findings, verification, RunReport.Kind.MISSED, different, false);
                 throw new QualityGateException(different.get());

@@ -61,9 +61,15 @@ final class FilesRead {
 
     /** SHA-256 of a file; empty for a folder, whose samples' values have a hash of their own. */
     private static Optional<String> hash(Path file) {
-        if (Files.isDirectory(file)) {
-            return Optional.empty();
-        }
+        return Files.isDirectory(file) ? Optional.empty() : Optional.of(contents(file));
+    }
+
+    /**
+     * SHA-256 of a file, in hexadecimal.
+     *
+     * @throws RebiasException if it cannot be read
+     */
+    static String contents(Path file) {
         try (InputStream in = Files.newInputStream(file)) {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
             DigestInputStream hashed = new DigestInputStream(in, digest);
@@ -71,7 +77,7 @@ final class FilesRead {
             while (hashed.read(chunk) >= 0) {
                 // Reading is all it takes.
             }
-            return Optional.of(HexFormat.of().formatHex(digest.digest()));
+            return HexFormat.of().formatHex(digest.digest());
         } catch (IOException e) {
             throw new RebiasException("cannot read '" + file + "': " + Failure.reason(e), e);
         } catch (NoSuchAlgorithmException e) {

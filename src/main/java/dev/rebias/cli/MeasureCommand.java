@@ -68,7 +68,7 @@ final class MeasureCommand implements Callable<Integer> {
                 new Requirements(OptionalDouble.empty(), agreement.agreement(), OptionalDouble.empty());
         CorrectionJob job = new CorrectionJob(
                 start,
-                pair.read(true),
+                Progress.during("reading models", report.quiet(), () -> pair.read(true)),
                 samplesPath,
                 Optional.empty(),
                 report.reports(),

@@ -22,6 +22,9 @@ public final class HtmlReport {
     /** So many layers are shown at once; the others on request. */
     private static final int WORST = 10;
 
+    /** The template's colours for phases, of which runs have at most ten. */
+    private static final int PHASE_COLOURS = 10;
+
     /** What a report without an outcome, or a number that does not exist, shows. */
     private static final String NONE = "–";
 
@@ -335,7 +338,7 @@ public final class HtmlReport {
         for (Map.Entry<String, Double> phase : seconds.entrySet()) {
             rows.add(Map.of(
                     "index",
-                    Integer.toString(index++ % 5),
+                    Integer.toString(index++ % PHASE_COLOURS),
                     "name",
                     phase.getKey(),
                     "seconds",

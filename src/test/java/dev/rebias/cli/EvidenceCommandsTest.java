@@ -255,10 +255,33 @@ final class EvidenceCommandsTest {
 
     @Test
     void anExistingOutputIsSkippedWhereThatIsAskedFor() throws IOException {
+        String[] job = {"--limit", "16", "--skip-existing"};
+        assertThat(correct(0, job)).contains("wrote ");
+        Files.delete(report);
+        byte[] first = Files.readAllBytes(corrected);
+        assertThat(correct(0, job)).contains("was made from equal files with equal options, and is left as it is");
+        // Neither where it runs nor how fast decides about the result.
+        assertThat(correct(0, "--limit", "16", "--skip-existing", "--batch-size", "4", "--per-channel"))
+                .contains("is left as it is");
+        assertThat(report).doesNotExist();
+        for (String[] other : new String[][] {
+            {"--limit", "17", "--skip-existing"},
+            {"--limit", "16", "--skip-existing", "--reference", "network"},
+            {"--limit", "16", "--skip-existing", "--require-agreement", "0.1"},
+            {"--limit", "16", "--skip-existing", "--verify"},
+            {"--limit", "16", "--skip-existing", "--include", ".*Conv"}
+        }) {
+            assertThat(correct(2, other)).contains("does not say that it was made with --skip-existing");
+        }
+        assertThat(correct(2, Path.of("examples/fashion/float.onnx"), NORMALIZATION[0], "255", "--skip-existing"))
+                .contains("does not say");
+        assertThat(correct(2, "--limit", "16")).contains("exists already");
+        assertThat(Files.readAllBytes(corrected)).isEqualTo(first);
         Files.writeString(corrected, "mine");
-        assertThat(correct(0, "--skip-existing")).contains("exists, and is left as it is");
+        assertThat(correct(2, job)).contains("does not say");
         assertThat(Files.readString(corrected)).isEqualTo("mine");
-        assertThat(correct(2)).contains("exists already");
+        assertThat(correct(0, "--limit", "16", "--skip-existing", "--force")).contains("wrote ");
+        assertThat(correct(0, "--limit", "16", "--skip-existing", "--force")).contains("is left as it is");
     }
 
     @Test

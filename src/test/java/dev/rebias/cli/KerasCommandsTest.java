@@ -193,6 +193,19 @@ final class KerasCommandsTest {
     }
 
     @Test
+    void anExistingKerasOutputIsSkippedOnlyWhereItIsTheSame() {
+        for (String name : new String[] {"c.h5", "c.onnx"}) {
+            Path output = folder.resolve(name);
+            assertThat(correct(0, model, output, "--limit", "20", "--skip-existing"))
+                    .contains("wrote ");
+            assertThat(correct(0, model, output, "--limit", "20", "--skip-existing"))
+                    .contains("is left as it is");
+            assertThat(correct(2, model, output, "--limit", "21", "--skip-existing"))
+                    .contains("does not say");
+        }
+    }
+
+    @Test
     void aKerasFileThatCannotBeUndoneSaysWhy() throws IOException {
         Path output = folder.resolve("c.h5");
         Path original = folder.resolve("original.h5");
