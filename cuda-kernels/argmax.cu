@@ -1,6 +1,6 @@
-// ArgMax, ArgMin: float [outer, length, inner] -> int64 [outer, inner], where along the middle the largest (or smallest) lies; of several the first, or the last.
-// argmax_rows: inner = 1, one warp per row; argmax_columns: one thread per column, neighbours read neighbours. Reads 4 bytes per element, once:
-// at 2 TB/s 2 ms per 10^9 elements.
+// ArgMax, ArgMin: float [outer, length, inner] -> int64 [outer, inner], where along the middle the largest (or
+// smallest) lies; of several the first, or the last. argmax_rows: inner = 1, one warp per row; argmax_columns: one
+// thread per column, neighbours read neighbours. Reads 4 bytes per element, once: at 2 TB/s 2 ms per 10^9 elements.
 #include "rebias.cuh"
 
 struct Best {
@@ -15,8 +15,9 @@ __device__ __forceinline__ bool better(const Best& a, const Best& b, int smalles
     return smallest ? b.value < a.value : b.value > a.value;
 }
 
-extern "C" __global__ void __launch_bounds__(256) argmax_rows(const float* __restrict__ from, long long* __restrict__ to, long long rows, long long length,
-                                                              int smallest, int last) {
+extern "C" __global__ void __launch_bounds__(256)
+    argmax_rows(const float* __restrict__ from, long long* __restrict__ to, long long rows, long long length,
+                int smallest, int last) {
     long long row = (long long)blockIdx.x * (256 / WARP) + threadIdx.x / WARP;
     if (row >= rows) return;
     Best best = {0.0f, -1};
@@ -31,8 +32,9 @@ extern "C" __global__ void __launch_bounds__(256) argmax_rows(const float* __res
     if (threadIdx.x % WARP == 0) to[row] = best.at;
 }
 
-extern "C" __global__ void __launch_bounds__(256) argmax_columns(const float* __restrict__ from, long long* __restrict__ to, long long n, long long length,
-                                                                 long long inner, int smallest, int last) {
+extern "C" __global__ void __launch_bounds__(256)
+    argmax_columns(const float* __restrict__ from, long long* __restrict__ to, long long n, long long length,
+                   long long inner, int smallest, int last) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     const float* in = from + i / inner * length * inner + i % inner;

@@ -1,13 +1,16 @@
-// Class sums: a layer's input summed up by class of taps. Along each spatial dimension, indices that meet the same kernel elements (taps) are a class; a
-// combination has one class per dimension. From the sums follows the mean of whatever a layer with that kernel makes of the input.
+// Class sums: a layer's input summed up by class of taps. Along each spatial dimension, indices that meet the same
+// kernel elements (taps) are a class; a combination has one class per dimension. From the sums follows the mean of
+// whatever a layer with that kernel makes of the input.
 //
 // class_sums_float, class_sums_uint8, class_sums_int8
-//   in   x        [entries, channels, a, b, c], by strides in elements: up to three spatial dimensions, or rows of which each is a channel's
+//   in   x        [entries, channels, a, b, c], by strides in elements: up to three spatial dimensions, or rows of
+//   which each is a channel's
 //        members  int: for each dimension [classes + 1] starts, then [size] indices, class after class
-//   out  parts    double [entries, combinations, channels], the last dimension's classes running fastest; of integers less zero
-//   reads every element once, 4 bytes of a float and 1 of an integer: at 2 TB/s 2 ms or 0.5 ms per 10^9 elements. A warp adds up one entry's and channel's elements
-//   of one combination and writes 8 bytes; the lists of members stay in the caches. Integers are added as such, for most cards have few units for doubles, and
-//   exactly; floats as doubles.
+//   out  parts    double [entries, combinations, channels], the last dimension's classes running fastest; of integers
+//   less zero reads every element once, 4 bytes of a float and 1 of an integer: at 2 TB/s 2 ms or 0.5 ms per 10^9
+//   elements. A warp adds up one entry's and channel's elements of one combination and writes 8 bytes; the lists of
+//   members stay in the caches. Integers are added as such, for most cards have few units for doubles, and exactly;
+//   floats as doubles.
 // class_sums_fold
 //   adds the parts to totals double [combinations, channels], entries one after another.
 #include "rebias.cuh"
@@ -34,8 +37,9 @@ __device__ __forceinline__ Members members_of(const int* __restrict__ lists, int
 }
 
 template <typename Sum, typename T>
-__device__ __forceinline__ void sum_class(const T* __restrict__ x, const int* __restrict__ members, double* __restrict__ parts, int warps, int channels,
-                                          const Window& w, int zero) {
+__device__ __forceinline__ void sum_class(const T* __restrict__ x, const int* __restrict__ members,
+                                          double* __restrict__ parts, int warps, int channels, const Window& w,
+                                          int zero) {
     // 32 bits suffice: each warp leaves 8 bytes. Where an element lies takes 64.
     int warp = blockIdx.x * (256 / WARP) + threadIdx.x / WARP;
     if (warp >= warps) return;
@@ -66,22 +70,26 @@ __device__ __forceinline__ void sum_class(const T* __restrict__ x, const int* __
     if (lane == 0) parts[warp] = (double)sum - (double)zero * a.count * plane;
 }
 
-extern "C" __global__ void __launch_bounds__(256) class_sums_float(const float* __restrict__ x, const int* __restrict__ members,
-                                                                   double* __restrict__ parts, int warps, int channels, Window w, int zero) {
+extern "C" __global__ void __launch_bounds__(256)
+    class_sums_float(const float* __restrict__ x, const int* __restrict__ members, double* __restrict__ parts,
+                     int warps, int channels, Window w, int zero) {
     sum_class<double>(x, members, parts, warps, channels, w, zero);
 }
 
-extern "C" __global__ void __launch_bounds__(256) class_sums_uint8(const unsigned char* __restrict__ x, const int* __restrict__ members,
-                                                                   double* __restrict__ parts, int warps, int channels, Window w, int zero) {
+extern "C" __global__ void __launch_bounds__(256)
+    class_sums_uint8(const unsigned char* __restrict__ x, const int* __restrict__ members, double* __restrict__ parts,
+                     int warps, int channels, Window w, int zero) {
     sum_class<long long>(x, members, parts, warps, channels, w, zero);
 }
 
-extern "C" __global__ void __launch_bounds__(256) class_sums_int8(const signed char* __restrict__ x, const int* __restrict__ members,
-                                                                  double* __restrict__ parts, int warps, int channels, Window w, int zero) {
+extern "C" __global__ void __launch_bounds__(256)
+    class_sums_int8(const signed char* __restrict__ x, const int* __restrict__ members, double* __restrict__ parts,
+                    int warps, int channels, Window w, int zero) {
     sum_class<long long>(x, members, parts, warps, channels, w, zero);
 }
 
-extern "C" __global__ void __launch_bounds__(256) class_sums_fold(const double* __restrict__ parts, double* __restrict__ totals, long long entries, int sums) {
+extern "C" __global__ void __launch_bounds__(256)
+    class_sums_fold(const double* __restrict__ parts, double* __restrict__ totals, long long entries, int sums) {
     int i = blockIdx.x * 256 + threadIdx.x;
     if (i >= sums) return;
     double total = totals[i];

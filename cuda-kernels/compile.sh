@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Compiles every kernel with nvcc for every architecture that rebias supports; fails on a warning or a spilled register.
-#   cuda-kernels/compile.sh [FOLDER]...        also compiles the .cu files there (the kernels that rebias wrote, in its cache)
+#   cuda-kernels/compile.sh [FOLDER]...        also compiles the .cu files there (the kernels that rebias wrote, in its
+#   cache)
 # Prints registers and shared memory per kernel and architecture as a table.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +16,8 @@ trap 'rm -rf "$logs"' EXIT
 compile() {
     local log
     log=$logs/$(basename "$1").$(printf %s "$1" | cksum | cut -d' ' -f1)
-    # There are hundreds of those that rebias wrote, all of one kind: the oldest architecture and that of most servers tell.
+    # There are hundreds of those that rebias wrote, all of one kind: the oldest architecture and that of most servers
+    # tell.
     [ "$(dirname "$1")" = "$here" ] || gencode=(-gencode arch=compute_75,code=sm_75 -gencode arch=compute_90,code=sm_90)
     if ! nvcc -fatbin "${gencode[@]}" -std=c++17 --fmad=false -I"$here" -Werror all-warnings -Xptxas -v,-warn-spills \
         -o /dev/null "$1" >"$log" 2>&1; then

@@ -4,17 +4,19 @@
 //   in   a       float [rows, channels, inner]   the error (of the weights' difference), or the reference's output
 //        q       float [rows, channels, inner]   the quantised layer's output, both without biases
 //   out  parts   double [rows * chunks, channels, 4]   sum e, sum e^2, sum y_f, sum y_f^2 of each piece
-//   reads 8 bytes per element, once, 16 bytes at a time where a channel's elements begin at a multiple of that: at 2 TB/s 4 ms per 10^9 elements. What is
-//   written is 32 bytes per piece of up to 8192 elements.
+//   reads 8 bytes per element, once, 16 bytes at a time where a channel's elements begin at a multiple of that: at 2
+//   TB/s 4 ms per 10^9 elements. What is written is 32 bytes per piece of up to 8192 elements.
 // error_moments_fold
-//   adds the parts to totals double [5, channels], samples one after another: a sample's sums do not depend on the batch it came in.
+//   adds the parts to totals double [5, channels], samples one after another: a sample's sums do not depend on the
+//   batch it came in.
 //
-// A piece never spans samples or channels, and its order of summation follows from its length alone, not from where it lies: a sample's sums are the same
-// in every row of every batch.
-// Sums are double: e^2 of a million positions keeps 9 digits.
+// A piece never spans samples or channels, and its order of summation follows from its length alone, not from where it
+// lies: a sample's sums are the same in every row of every batch. Sums are double: e^2 of a million positions keeps 9
+// digits.
 #include "rebias.cuh"
 
-// e = a where a is the error; a - q where it is the reference's output. y_f = e + q. The biases' part is added on the host, in closed form.
+// e = a where a is the error; a - q where it is the reference's output. y_f = e + q. The biases' part is added on the
+// host, in closed form.
 struct Sums {
     double e, ee, f, ff;
 };
@@ -34,10 +36,11 @@ __device__ __forceinline__ float4 load_four(const float* __restrict__ at, bool a
     return aligned ? *reinterpret_cast<const float4*>(at) : make_float4(at[0], at[1], at[2], at[3]);
 }
 
-// The part of one of `threads` threads in a piece: every threads-th four elements, and of what is left behind them every threads-th. Which elements a thread
-// adds, and in which order, follows from their places in the piece; where the piece lies decides only whether four can be read at once.
-__device__ __forceinline__ Sums sum_piece(const float* __restrict__ a, const float* __restrict__ q, long long start, int length, int thread, int threads,
-                                          bool difference) {
+// The part of one of `threads` threads in a piece: every threads-th four elements, and of what is left behind them
+// every threads-th. Which elements a thread adds, and in which order, follows from their places in the piece; where the
+// piece lies decides only whether four can be read at once.
+__device__ __forceinline__ Sums sum_piece(const float* __restrict__ a, const float* __restrict__ q, long long start,
+                                          int length, int thread, int threads, bool difference) {
     Sums s = {0, 0, 0, 0};
     int fours = length / 4;
     bool aligned = (start & 3) == 0;
@@ -57,8 +60,8 @@ __device__ __forceinline__ Sums sum_piece(const float* __restrict__ a, const flo
     return s;
 }
 
-// The four sums over a warp in six exchanges instead of twenty: in the first two steps a lane hands over the sums that it does not go on with.
-// Lane 8 k ends with sum k.
+// The four sums over a warp in six exchanges instead of twenty: in the first two steps a lane hands over the sums that
+// it does not go on with. Lane 8 k ends with sum k.
 __device__ __forceinline__ double sum_warp(const Sums& s, int lane) {
     bool upper = (lane & 16) != 0;
     double a = upper ? s.f : s.e;
@@ -94,9 +97,9 @@ __device__ __forceinline__ Piece piece_of(long long piece, int channels, long lo
 }
 
 // Short pieces: one warp each, 8 warps per block.
-extern "C" __global__ void __launch_bounds__(256) error_moments_warp(const float* __restrict__ a, const float* __restrict__ q,
-                                                                     double* __restrict__ parts, long long pieces, int channels, long long inner,
-                                                                     int chunks, int difference) {
+extern "C" __global__ void __launch_bounds__(256)
+    error_moments_warp(const float* __restrict__ a, const float* __restrict__ q, double* __restrict__ parts,
+                       long long pieces, int channels, long long inner, int chunks, int difference) {
     long long piece = (long long)blockIdx.x * (256 / WARP) + threadIdx.x / WARP;
     if (piece >= pieces) return;
     Piece p = piece_of(piece, channels, inner, chunks);
@@ -106,9 +109,9 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_warp(const float
 }
 
 // Long pieces: one block each.
-extern "C" __global__ void __launch_bounds__(256) error_moments_block(const float* __restrict__ a, const float* __restrict__ q,
-                                                                      double* __restrict__ parts, int channels, long long inner, int chunks,
-                                                                      int difference) {
+extern "C" __global__ void __launch_bounds__(256)
+    error_moments_block(const float* __restrict__ a, const float* __restrict__ q, double* __restrict__ parts,
+                        int channels, long long inner, int chunks, int difference) {
     __shared__ double warps[256 / WARP][4];
     Piece p = piece_of(blockIdx.x, channels, inner, chunks);
     int lane = threadIdx.x % WARP;
@@ -124,9 +127,9 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_block(const floa
 
 // Channels last (inner = 1): one thread per channel and run of rows; neighbouring threads read neighbouring channels.
 //   a, q: float [units, rows, channels]; a unit's rows are cut into chunks of FEATURE_ROWS.
-extern "C" __global__ void __launch_bounds__(256) error_moments_features(const float* __restrict__ a, const float* __restrict__ q,
-                                                                         double* __restrict__ parts,
-                                                                         long long units, long long rows, int channels, int chunks, int difference) {
+extern "C" __global__ void __launch_bounds__(256)
+    error_moments_features(const float* __restrict__ a, const float* __restrict__ q, double* __restrict__ parts,
+                           long long units, long long rows, int channels, int chunks, int difference) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= units * chunks * channels) return;
     int channel = (int)(i % channels);
@@ -145,10 +148,12 @@ extern "C" __global__ void __launch_bounds__(256) error_moments_features(const f
     parts[4 * i + 3] = s.ff;
 }
 
-// parts [units, per_unit, channels, 4] -> totals [5, channels]: the four sums, and the sum over samples of the squared mean of e within one.
+// parts [units, per_unit, channels, 4] -> totals [5, channels]: the four sums, and the sum over samples of the squared
+// mean of e within one.
 //   positions: values per unit and channel; weight: samples per unit (1, but where a batch cannot be told apart).
-extern "C" __global__ void __launch_bounds__(256) error_moments_fold(const double* __restrict__ parts, double* __restrict__ totals, long long units,
-                                                                     int per_unit, int channels, double positions, double weight) {
+extern "C" __global__ void __launch_bounds__(256)
+    error_moments_fold(const double* __restrict__ parts, double* __restrict__ totals, long long units, int per_unit,
+                       int channels, double positions, double weight) {
     int c = blockIdx.x * 256 + threadIdx.x;
     if (c >= channels) return;
     double total[5];

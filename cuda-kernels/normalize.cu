@@ -1,9 +1,11 @@
-// LayerNormalization, InstanceNormalization, GroupNormalization: every row of float [rows, length] less its mean, over its standard deviation, then scaled and shifted.
+// LayerNormalization, InstanceNormalization, GroupNormalization: every row of float [rows, length] less its mean, over
+// its standard deviation, then scaled and shifted.
 //   y = (x - mean) * inverse * scale[c] + shift[c], inverse = 1 / sqrt(variance + epsilon)
-//   c = (row * row_step + j / run) % channels for element j of a row: layers have row_step 0, run 1, channels length; instances row_step 1, run length
-//   means, inverses  float [rows]; null where nobody wants them
-// One block per row, in two passes for the sums, as a variance by differences of squares would lose its digits. The row comes from memory once and from the cache
-// twice more; 4 bytes read and 4 written per element: at 2 TB/s 4 ms per 10^9 elements.
+//   c = (row * row_step + j / run) % channels for element j of a row: layers have row_step 0, run 1, channels length;
+//   instances row_step 1, run length means, inverses  float [rows]; null where nobody wants them
+// One block per row, in two passes for the sums, as a variance by differences of squares would lose its digits. The row
+// comes from memory once and from the cache twice more; 4 bytes read and 4 written per element: at 2 TB/s 4 ms per 10^9
+// elements.
 #include "rebias.cuh"
 
 struct Channels {
@@ -21,9 +23,10 @@ __device__ __forceinline__ float sum_block(float value, float* __restrict__ warp
     return sum;
 }
 
-extern "C" __global__ void __launch_bounds__(256) normalize(const float* __restrict__ from, float* __restrict__ to, long long length,
-                                                            const float* __restrict__ scale, const float* __restrict__ shift,
-                                                            float* __restrict__ means, float* __restrict__ inverses, Channels c, float epsilon) {
+extern "C" __global__ void __launch_bounds__(256)
+    normalize(const float* __restrict__ from, float* __restrict__ to, long long length, const float* __restrict__ scale,
+              const float* __restrict__ shift, float* __restrict__ means, float* __restrict__ inverses, Channels c,
+              float epsilon) {
     __shared__ float warps[256 / WARP];
     long long row = blockIdx.x;
     const float* in = from + row * length;

@@ -1,11 +1,13 @@
-// The parts of pointwise kernels: single nodes whose every output element follows from one element of each input, of any types, where no group of floats can take
-// them (elementwise.cuh): comparisons, choices, casts, arithmetic on integers, functions that networks seldom use. rebias writes the kernels themselves:
+// The parts of pointwise kernels: single nodes whose every output element follows from one element of each input, of
+// any types, where no group of floats can take them (elementwise.cuh): comparisons, choices, casts, arithmetic on
+// integers, functions that networks seldom use. rebias writes the kernels themselves:
 //   y[i] = f(x0[index0(i)], x1[index1(i)], ..)
 // one thread per output. Reads each input and writes the output once, where both run along memory.
 #pragma once
 #include "elementwise.cuh"
 
-// ---- arithmetic of integers: as C has it, but nothing stops the machine. Comparisons are with 1: with 0 they would be none for unsigned types.
+// ---- arithmetic of integers: as C has it, but nothing stops the machine. Comparisons are with 1: with 0 they would be
+// none for unsigned types.
 
 // Whether dividing by b overflows for the smallest integer: by -1, where there is one.
 template <typename T>
@@ -33,9 +35,7 @@ __device__ __forceinline__ T remainder_of(T a, T b) {
     return b == 0 || is_minus_one(b) ? (T)0 : (T)(a % b);
 }
 
-__device__ __forceinline__ float remainder_of(float a, float b) {
-    return fmodf(a, b);
-}
+__device__ __forceinline__ float remainder_of(float a, float b) { return fmodf(a, b); }
 
 template <typename T>
 __device__ __forceinline__ T larger(T a, T b) {
@@ -80,9 +80,7 @@ __device__ __forceinline__ float shrink(float x, float bias, float lambda) {
     return x < -lambda ? x + bias : x > lambda ? x - bias : 0.0f;
 }
 
-__device__ __forceinline__ float gelu(float x) {
-    return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-}
+__device__ __forceinline__ float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678f)); }
 
 __device__ __forceinline__ float gelu_tanh(float x) {
     return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));

@@ -1,7 +1,8 @@
 // MaxPool and AveragePool over three spatial dimensions; where there are fewer, the first ones have size 1.
 //   in   float [planes, size..]     planes = samples x channels
 //   out  float [planes, out..]
-// One thread per output. A window's elements come from the cache after the first read, so memory sees each input and output once, 4 bytes each.
+// One thread per output. A window's elements come from the cache after the first read, so memory sees each input and
+// output once, 4 bytes each.
 #include "rebias.cuh"
 
 #define SPATIAL 3
@@ -30,11 +31,10 @@ __device__ __forceinline__ Place place_of(long long i, const Pool& p) {
     return place;
 }
 
-__device__ __forceinline__ bool inside(int at, int size) {
-    return at >= 0 && at < size;
-}
+__device__ __forceinline__ bool inside(int at, int size) { return at >= 0 && at < size; }
 
-extern "C" __global__ void __launch_bounds__(256) pool_max(const float* __restrict__ from, float* __restrict__ to, long long n, Pool p) {
+extern "C" __global__ void __launch_bounds__(256)
+    pool_max(const float* __restrict__ from, float* __restrict__ to, long long n, Pool p) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     Place place = place_of(i, p);
@@ -55,8 +55,8 @@ extern "C" __global__ void __launch_bounds__(256) pool_max(const float* __restri
     to[i] = best;
 }
 
-extern "C" __global__ void __launch_bounds__(256) pool_average(const float* __restrict__ from, float* __restrict__ to, long long n, Pool p,
-                                                               int count_padding) {
+extern "C" __global__ void __launch_bounds__(256)
+    pool_average(const float* __restrict__ from, float* __restrict__ to, long long n, Pool p, int count_padding) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     Place place = place_of(i, p);

@@ -1,7 +1,8 @@
 // What all kernels share.
 //
-// Conventions: tensors are dense and row-major; the first element of every tensor lies on a multiple of 256 bytes; indices into tensors are long long
-// (tensors may have more than 2^31 elements), unless a kernel is made for a tensor that has fewer.
+// Conventions: tensors are dense and row-major; the first element of every tensor lies on a multiple of 256 bytes;
+// indices into tensors are long long (tensors may have more than 2^31 elements), unless a kernel is made for a tensor
+// that has fewer.
 #pragma once
 
 #define WARP 32

@@ -1,8 +1,9 @@
 // Reductions: float [outer, length, inner] -> [outer, inner].
-//   operation: 0 mean, 1 sum, 2 max, 3 min, 4 product, 5 sum |x|, 6 sqrt(sum x^2), 7 sum x^2, 8 log(sum x), 9 log(sum exp x)
-//   (ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSum, ReduceLogSumExp, GlobalAveragePool, GlobalMaxPool)
-// reduce_rows: inner = 1, one warp per row; reduce_columns: one thread per column, neighbours read neighbours. Reads 4 bytes per element, once
-// (9: twice, the second time from the cache): at 2 TB/s 2 ms per 10^9 elements.
+//   operation: 0 mean, 1 sum, 2 max, 3 min, 4 product, 5 sum |x|, 6 sqrt(sum x^2), 7 sum x^2, 8 log(sum x), 9 log(sum
+//   exp x) (ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSum,
+//   ReduceLogSumExp, GlobalAveragePool, GlobalMaxPool)
+// reduce_rows: inner = 1, one warp per row; reduce_columns: one thread per column, neighbours read neighbours. Reads 4
+// bytes per element, once (9: twice, the second time from the cache): at 2 TB/s 2 ms per 10^9 elements.
 #include "rebias.cuh"
 
 #define MAX 2
@@ -21,36 +22,44 @@ __device__ __forceinline__ float combine(int operation, float a, float b) {
 // What an element adds; top: the largest element, for 9.
 __device__ __forceinline__ float part(int operation, float x, float top) {
     switch (operation) {
-        case 5: return fabsf(x);
+        case 5:
+            return fabsf(x);
         case 6:
-        case 7: return x * x;
-        case LOG_SUM_EXP: return expf(x - top);
-        default: return x;
+        case 7:
+            return x * x;
+        case LOG_SUM_EXP:
+            return expf(x - top);
+        default:
+            return x;
     }
 }
 
 __device__ __forceinline__ float finish(int operation, float value, long long length, float top) {
     switch (operation) {
-        case 0: return value / (float)length;
-        case 6: return sqrtf(value);
-        case 8: return logf(value);
-        case LOG_SUM_EXP: return logf(value) + top;
-        default: return value;
+        case 0:
+            return value / (float)length;
+        case 6:
+            return sqrtf(value);
+        case 8:
+            return logf(value);
+        case LOG_SUM_EXP:
+            return logf(value) + top;
+        default:
+            return value;
     }
 }
 
 // The largest element, but 0 where that is no number to subtract.
-__device__ __forceinline__ float top_of(float largest) {
-    return fabsf(largest) == INFINITY_F ? 0.0f : largest;
-}
+__device__ __forceinline__ float top_of(float largest) { return fabsf(largest) == INFINITY_F ? 0.0f : largest; }
 
 __device__ __forceinline__ float over_warp(int operation, float value) {
-    for (int lanes = WARP / 2; lanes > 0; lanes /= 2) value = combine(operation, value, __shfl_xor_sync(ALL_LANES, value, lanes));
+    for (int lanes = WARP / 2; lanes > 0; lanes /= 2)
+        value = combine(operation, value, __shfl_xor_sync(ALL_LANES, value, lanes));
     return value;
 }
 
-extern "C" __global__ void __launch_bounds__(256) reduce_rows(const float* __restrict__ from, float* __restrict__ to, long long rows, long long length,
-                                                              int operation) {
+extern "C" __global__ void __launch_bounds__(256) reduce_rows(const float* __restrict__ from, float* __restrict__ to,
+                                                              long long rows, long long length, int operation) {
     long long row = (long long)blockIdx.x * (256 / WARP) + threadIdx.x / WARP;
     if (row >= rows) return;
     const float* in = from + row * length;
@@ -67,8 +76,9 @@ extern "C" __global__ void __launch_bounds__(256) reduce_rows(const float* __res
     if (lane == 0) to[row] = finish(operation, value, length, top);
 }
 
-extern "C" __global__ void __launch_bounds__(256) reduce_columns(const float* __restrict__ from, float* __restrict__ to, long long n, long long length,
-                                                                 long long inner, int operation) {
+extern "C" __global__ void __launch_bounds__(256)
+    reduce_columns(const float* __restrict__ from, float* __restrict__ to, long long n, long long length,
+                   long long inner, int operation) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     const float* in = from + i / inner * length * inner + i % inner;

@@ -1,14 +1,15 @@
-// Resize: of the last two dimensions at once, by nearest neighbour or linearly: float [planes, height, width] -> [planes, out_height, out_width].
-// Which inputs an output row or column comes from, and with which weight, is the same for every plane; the host works it out (as the ONNX
-// specification says for each mode) and hands it over as tables:
-//   rows int [out_height, 2], row_weights float [out_height]: weight w of the second, 1 - w of the first; columns likewise.
+// Resize: of the last two dimensions at once, by nearest neighbour or linearly: float [planes, height, width] ->
+// [planes, out_height, out_width]. Which inputs an output row or column comes from, and with which weight, is the same
+// for every plane; the host works it out (as the ONNX specification says for each mode) and hands it over as tables:
+//   rows int [out_height, 2], row_weights float [out_height]: weight w of the second, 1 - w of the first; columns
+//   likewise.
 // Nearest neighbour is a weight of 0. Writes 4 bytes per output; the inputs come from the cache after the first read.
 #include "rebias.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) resize(const float* __restrict__ from, float* __restrict__ to, long long n, int height, int width,
-                                                         int out_height, int out_width, const int* __restrict__ rows,
-                                                         const float* __restrict__ row_weights, const int* __restrict__ columns,
-                                                         const float* __restrict__ column_weights) {
+extern "C" __global__ void __launch_bounds__(256)
+    resize(const float* __restrict__ from, float* __restrict__ to, long long n, int height, int width, int out_height,
+           int out_width, const int* __restrict__ rows, const float* __restrict__ row_weights,
+           const int* __restrict__ columns, const float* __restrict__ column_weights) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     int x = (int)(i % out_width);
@@ -25,12 +26,13 @@ extern "C" __global__ void __launch_bounds__(256) resize(const float* __restrict
     to[i] = v == 0.0f ? a : a * (1.0f - v) + b * v;
 }
 
-// Along one axis: float [outer, in, inner] -> [outer, out, inner], a weighted sum of `taps` inputs per output, for whatever the kernel above is not for: cubic
-// interpolation, other axes than the last two.
+// Along one axis: float [outer, in, inner] -> [outer, out, inner], a weighted sum of `taps` inputs per output, for
+// whatever the kernel above is not for: cubic interpolation, other axes than the last two.
 //   inputs int [out, taps], weights float [out, taps]; an input of -1: the output lies outside, and is `outside`.
-extern "C" __global__ void __launch_bounds__(256) resize_axis(const float* __restrict__ from, float* __restrict__ to, long long n, long long in,
-                                                              long long out, long long inner, const int* __restrict__ inputs,
-                                                              const float* __restrict__ weights, int taps, float outside) {
+extern "C" __global__ void __launch_bounds__(256)
+    resize_axis(const float* __restrict__ from, float* __restrict__ to, long long n, long long in, long long out,
+                long long inner, const int* __restrict__ inputs, const float* __restrict__ weights, int taps,
+                float outside) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     long long line = i / inner;

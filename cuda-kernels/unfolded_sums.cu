@@ -167,27 +167,26 @@ __device__ __forceinline__ void products(const Elements& a, const Elements& b, c
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2)
-    unfolded_products_16(Elements a, Elements b, const int* __restrict__ sources, double* __restrict__ totals, Unfolded u,
-                         int groups, int symmetric) {
+    unfolded_products_16(Elements a, Elements b, const int* __restrict__ sources, double* __restrict__ totals,
+                         Unfolded u, int groups, int symmetric) {
     __shared__ Shared<16> shared;
     products<16>(a, b, sources, totals, shared, u, groups, symmetric);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2)
-    unfolded_products_64(Elements a, Elements b, const int* __restrict__ sources, double* __restrict__ totals, Unfolded u,
-                         int groups, int symmetric) {
+    unfolded_products_64(Elements a, Elements b, const int* __restrict__ sources, double* __restrict__ totals,
+                         Unfolded u, int groups, int symmetric) {
     __shared__ Shared<64> shared;
     products<64>(a, b, sources, totals, shared, u, groups, symmetric);
 }
 
-extern "C" __global__ void __launch_bounds__(256) unfolded_difference(const float* __restrict__ x, Elements q,
-                                                                      float* __restrict__ v, long long n, float scale) {
+extern "C" __global__ void __launch_bounds__(256)
+    unfolded_difference(const float* __restrict__ x, Elements q, float* __restrict__ v, long long n, float scale) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i < n) v[i] = x[i] - scale * element(q, i);
 }
 
-extern "C" __global__ void __launch_bounds__(256) unfolded_fold(double* __restrict__ totals, long long n,
-                                                                int slices) {
+extern "C" __global__ void __launch_bounds__(256) unfolded_fold(double* __restrict__ totals, long long n, int slices) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     double sum = totals[i];

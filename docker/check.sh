@@ -42,7 +42,8 @@ for script in docker/entrypoint.sh launcher/rebias launcher/start.sh rebias; do
     bash -n "$script" || complain "$script is no valid shell"
 done
 
-# The image's layout, here, with a home that cannot be written and an empty environment: the distribution's folder and the entry script.
+# The image's layout, here, with a home that cannot be written and an empty environment: the distribution's folder and
+# the entry script.
 distribution=$(compgen -G 'target/dist/rebias-*') || { echo "docker/check.sh: there is no distribution: mvn -Pdist package" >&2; exit 1; }
 image=$(mktemp -d)
 trap 'chmod -R u+w "$image"; rm -rf "$image"' EXIT

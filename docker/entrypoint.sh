@@ -1,5 +1,6 @@
 #!/bin/sh
-# Starts rebias in a container. Everything it writes besides its outputs goes to a temporary folder, so the root file system may be read-only.
+# Starts rebias in a container. Everything it writes besides its outputs goes to a temporary folder, so the root file
+# system may be read-only.
 set -eu
 home=${REBIAS_HOME:-/opt/rebias}
 

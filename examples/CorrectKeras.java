@@ -6,7 +6,7 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.Random;
 
-/** Corrects a Keras model of cnn2snn, with samples that the program makes. The argument is the folder for the result. */
+/** Corrects a Keras model of cnn2snn, with samples that it makes. The argument is the folder for the result. */
 class CorrectKeras {
     public static void main(String[] args) {
         BiasCorrection correction = BiasCorrection.ofKeras(Path.of("examples/keras/w3a4.h5"));

@@ -8,7 +8,8 @@ class InspectModel {
         BiasCorrection correction = BiasCorrection.of(
                 ModelPair.read(Path.of("examples/fashion/float.onnx"), Path.of("examples/fashion/w3a8.onnx")));
         correction.inputs().forEach(input -> System.out.println(input.name() + " " + input.shapeText()));
-        correction.pairing().pairs().forEach(pair -> System.out.println(pair.name() + ": " + correction.biasStorage(pair)));
+        correction.pairing().pairs().forEach(pair ->
+                System.out.println(pair.name() + ": " + correction.biasStorage(pair)));
         correction.pairing().skipped().forEach(layer -> System.out.println(layer.name() + ": " + layer.reason()));
     }
 }

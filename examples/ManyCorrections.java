@@ -7,7 +7,7 @@ import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import java.nio.file.Path;
 
-/** Corrects a model with both references on one device that stays open: it keeps its memory and what it has compiled. */
+/** Corrects a model with both references on one device that stays open. */
 class ManyCorrections {
     public static void main(String[] args) {
         BiasCorrection correction = BiasCorrection.of(ModelPair.read(

@@ -3,14 +3,16 @@
 #   natives  a folder with ONNX Runtime's libraries as files; need not exist
 # it makes the environment and the array `options`: what the JVM is given whichever way rebias is started.
 
-# Models and samples live outside the Java heap, whose own limit is too small for them: allow two fifths of the memory there is.
+# Models and samples live outside the Java heap, whose own limit is too small for them: allow two fifths of the memory
+# there is.
 memory_kb=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo 2>/dev/null || echo 8388608)
 if [ -r /sys/fs/cgroup/memory.max ] && [ "$(cat /sys/fs/cgroup/memory.max)" != max ]; then
     limit_kb=$(( $(cat /sys/fs/cgroup/memory.max) / 1024 ))
     if [ "$limit_kb" -lt "$memory_kb" ]; then memory_kb=$limit_kb; fi
 fi
 
-# ONNX Runtime's Linux library reports home unless this is set before it is loaded; rebias also switches that off from inside.
+# ONNX Runtime's Linux library reports home unless this is set before it is loaded; rebias also switches that off from
+# inside.
 export ORT_DISABLE_TELEMETRY=1
 
 # The CPU device shares samples out to threads itself; each of oneDNN's operations then has one.
@@ -30,7 +32,8 @@ case ${LC_ALL:-${LC_CTYPE:-${LANG:-}}} in '' | C | POSIX) export LC_ALL=C.UTF-8 
 terminal=false
 if [ -t 2 ]; then terminal=true; fi
 
-# JavaCPP must not mistake the card's mappings for memory of this process. The HDF5 library's logger has nowhere to write to, and need not say so.
+# JavaCPP must not mistake the card's mappings for memory of this process. The HDF5 library's logger has nowhere to
+# write to, and need not say so.
 options=(-XX:MaxDirectMemorySize=$((memory_kb / 5 * 2))k -XX:+UseParallelGC -Djava.io.tmpdir="${TMPDIR:-/tmp}" \
     -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -Drebias.openmp.single=true -Dslf4j.internal.verbosity=ERROR \
     -Drebias.home="$home" -Drebias.terminal=$terminal)

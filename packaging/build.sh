@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # build.sh VERSION [--jdk=JDK]: makes the distribution and its check from what 'mvn package' has left in target/:
 #   target/rebias-VERSION-linux-x86_64.tar.xz        Java, rebias, its libraries, examples, licences
-#   target/rebias-VERSION-linux-x86_64-check.tar.xz  what 'rebias gpu-check' needs besides: tests, JUnit's console, goldens
+#   target/rebias-VERSION-linux-x86_64-check.tar.xz  what 'rebias gpu-check' needs besides: tests, JUnit's console,
+#   goldens
 # Both unpack into one folder, rebias-VERSION. 'mvn -Pdist package' runs this.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -40,7 +41,8 @@ work=$out/work
 # Every file gets this time, so that the same sources make the same archive (and the AOT cache knows the jars again).
 date=2026-01-01T00:00:00Z
 
-# ---- the Java runtime. Reading images needs java.desktop, but nothing that draws, writes, prints or plays; nobody transforms or checks XML, and nothing goes
+# ---- the Java runtime. Reading images needs java.desktop, but nothing that draws, writes, prints or plays; nobody
+# transforms or checks XML, and nothing goes
 # to the network. jlink wants every package to keep a class.
 unused='java.desktop/(javax/swing|sun/swing|com/sun/java/swing|com/sun/swing|javax/sound|com/sun/media|javax/print|sun/print|sun/awt/(X11|dnd|datatransfer|im|www|screencast|shell)|java/awt/(dnd|print|im)|sun/font|sun/java2d/(marlin|xr|opengl|x11))/'
 unused+='|java.xml/com/sun/org/apache/(xalan|xpath|bcel|xerces/internal/(impl/(xs|dv|xpath)|dom|xinclude))/|java.base/(sun/security/(ssl|pkcs12|provider/certpath)|com/sun/crypto|sun/net/(ftp|www/protocol/https?))/'
@@ -54,7 +56,8 @@ rm -f "$root"/runtime/lib/{libawt_xawt,libsplashscreen,libjsound,libjawt,libpref
 # Names of functions that only a debugger reads: 5 MB of the JVM alone.
 find "$root/runtime" -name '*.so' -exec strip --strip-unneeded {} +
 
-# ---- jars without native libraries (those lie in native/ as files) and without what only a debugger reads, stored, for xz packs them better
+# ---- jars without native libraries (those lie in native/ as files) and without what only a debugger reads, stored, for
+# xz packs them better
 unpack() {
     local jar=$1 folder=$work/jars/$(basename "$1")
     mkdir -p "$folder"
@@ -139,7 +142,8 @@ ln -s ../examples "$check/examples"
 # ---- the archives: each one tar, compressed in parts
 find "$root" -exec touch -h -d "$date" {} +
 members() { tar -C "$out" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -b 1 --no-recursion -c -T - ; }
-# part FILE PATTERN OPTION..: the members whose names fit, without the two empty blocks with which a tar ends; nothing where there are none.
+# part FILE PATTERN OPTION..: the members whose names fit, without the two empty blocks with which a tar ends; nothing
+# where there are none.
 part() {
     local to=$1 pattern=$2
     shift 2
@@ -158,7 +162,8 @@ pack() {
     wait "$other"
     cat "$work/code.xz" "$work/words.xz" "$work/rest.xz" >"$to"
 }
-# The samples of the largest example go with the check, whose goldens need them; without them the demo leaves that example out.
+# The samples of the largest example go with the check, whose goldens need them; without them the demo leaves that
+# example out.
 samples="^$name/examples/ocr-orientation/.*\\.npz\$"
 (cd "$out" && find "$name" | sort) >"$work/all"
 grep -vE "^$name/check(/|\$)|$samples" "$work/all" | pack "target/$name-linux-x86_64.tar.xz"

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# rehearse.sh EMULATOR: unpacks both archives of target/ as a user without privileges where no java is on the PATH, into a folder that is then read-only, and
-# runs from there what a user runs: doctor, the demo, gpu-check on the emulator. Fails when a step's result is missing. Prints the archives' sizes, and bounds them.
+# rehearse.sh EMULATOR: unpacks both archives of target/ as a user without privileges where no java is on the PATH, into
+# a folder that is then read-only, and
+# runs from there what a user runs: doctor, the demo, gpu-check on the emulator. Fails when a step's result is missing.
+# Prints the archives' sizes, and bounds them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 emulator=$(cd "${1:?usage: rehearse.sh EMULATOR}" && pwd)

@@ -1,5 +1,6 @@
-// Runs a kernel's grid on the CPU, block after block. A thread runs on a stack of its own as soon as it has to wait for others; most never do.
-// Kernels are compiled with the compiler's thread-sanitizer hooks, which call the functions at the end of this file for every access to memory.
+// Runs a kernel's grid on the CPU, block after block. A thread runs on a stack of its own as soon as it has to wait for
+// others; most never do. Kernels are compiled with the compiler's thread-sanitizer hooks, which call the functions at
+// the end of this file for every access to memory.
 #include <sys/mman.h>
 
 #include <cstdio>
@@ -98,9 +99,7 @@ int next_recent = 0;
 // Whether a kernel's code is being run.
 bool running = false;
 
-int thread() {
-    return current->thread;
-}
+int thread() { return current->thread; }
 
 [[noreturn]] void abandon() {
     block.aborted = true;
@@ -109,11 +108,11 @@ int thread() {
     __builtin_unreachable();
 }
 
-#define BREACH(status, format, ...)                                                                                                   \
-    do {                                                                                                                              \
-        violation(status, "kernel %s, block (%u,%u,%u), thread %d: " format, block.kernel->name, block.index[0], block.index[1],      \
-                  block.index[2], thread(), ##__VA_ARGS__);                                                                           \
-        abandon();                                                                                                                    \
+#define BREACH(status, format, ...)                                                                              \
+    do {                                                                                                         \
+        violation(status, "kernel %s, block (%u,%u,%u), thread %d: " format, block.kernel->name, block.index[0], \
+                  block.index[1], block.index[2], thread(), ##__VA_ARGS__);                                      \
+        abandon();                                                                                               \
     } while (0)
 
 void suspend(State state, int line, unsigned mask) {
@@ -153,9 +152,9 @@ void start(Fiber* fiber) {
         fiber->stack = static_cast<char*>(memory);
     }
     void** top = reinterpret_cast<void**>(fiber->stack + STACK - 72);  // 8 below a multiple of 16, as behind a call
-    *top = nullptr;                                // where a caller's return address would be
-    *--top = reinterpret_cast<void*>(&worker);     // where the first switch returns to
-    for (int i = 0; i < 6; i++) *--top = nullptr;  // the registers that it restores
+    *top = nullptr;                                                    // where a caller's return address would be
+    *--top = reinterpret_cast<void*>(&worker);                         // where the first switch returns to
+    for (int i = 0; i < 6; i++) *--top = nullptr;                      // the registers that it restores
     fiber->sp = top;
     fiber->state = READY;
 }
@@ -200,16 +199,20 @@ bool release_barrier() {
         if (!first) first = &f;
         current = &f;
         if (f.state == AT_WARP || f.line != first->line) {
-            violation(LAUNCH_FAILED, "kernel %s, block (%u,%u,%u): divergent barrier: thread %d waits at line %d, thread %d at line %d%s",
-                      block.kernel->name, block.index[0], block.index[1], block.index[2], first->thread, first->line, f.thread, f.line,
-                      f.state == AT_WARP ? " for lanes of its warp that do not come" : "");
+            violation(
+                LAUNCH_FAILED,
+                "kernel %s, block (%u,%u,%u): divergent barrier: thread %d waits at line %d, thread %d at line %d%s",
+                block.kernel->name, block.index[0], block.index[1], block.index[2], first->thread, first->line,
+                f.thread, f.line, f.state == AT_WARP ? " for lanes of its warp that do not come" : "");
             return false;
         }
         waiting++;
     }
     if (waiting + block.exited != block.threads || block.exited > 0) {
-        violation(LAUNCH_FAILED, "kernel %s, block (%u,%u,%u): divergent barrier: %d threads wait at line %d, %d have ended", block.kernel->name,
-                  block.index[0], block.index[1], block.index[2], waiting, first ? first->line : 0, block.exited);
+        violation(LAUNCH_FAILED,
+                  "kernel %s, block (%u,%u,%u): divergent barrier: %d threads wait at line %d, %d have ended",
+                  block.kernel->name, block.index[0], block.index[1], block.index[2], waiting, first ? first->line : 0,
+                  block.exited);
         return false;
     }
     block.epoch++;
@@ -260,9 +263,7 @@ bool run_block() {
     return true;
 }
 
-const char* verb(bool write) {
-    return write ? "writes" : "reads";
-}
+const char* verb(bool write) { return write ? "writes" : "reads"; }
 
 void shared_access(uintptr_t at, size_t bytes, bool write) {
     int me = thread();
@@ -270,25 +271,30 @@ void shared_access(uintptr_t at, size_t bytes, bool write) {
     size_t first = (at - reinterpret_cast<uintptr_t>(block.kernel->shared_begin)) / 4;
     size_t last = (at + bytes - 1 - reinterpret_cast<uintptr_t>(block.kernel->shared_begin)) / 4;
     auto ordered = [&](int other, int64_t epoch, int64_t warp_epoch) {
-        return other < 0 || other == me || epoch < block.epoch || (other / WARP == warp && warp_epoch < block.warp_epoch[warp]);
+        return other < 0 || other == me || epoch < block.epoch ||
+               (other / WARP == warp && warp_epoch < block.warp_epoch[warp]);
     };
     for (size_t w = first; w <= last; w++) {
         Word& word = block.words[w];
         if (!ordered(word.writer, word.write_epoch, word.write_warp_epoch)) {
-            BREACH(LAUNCH_FAILED, "%s shared memory that thread %d wrote, with no barrier between", verb(write), word.writer);
+            BREACH(LAUNCH_FAILED, "%s shared memory that thread %d wrote, with no barrier between", verb(write),
+                   word.writer);
         }
         if (write) {
-            bool clash = word.many_readers ? word.read_epoch == block.epoch && word.read_warp_epoch >= block.warp_epoch[warp]
-                                           : !ordered(word.reader, word.read_epoch, word.read_warp_epoch);
+            bool clash = word.many_readers
+                             ? word.read_epoch == block.epoch && word.read_warp_epoch >= block.warp_epoch[warp]
+                             : !ordered(word.reader, word.read_epoch, word.read_warp_epoch);
             if (clash) {
-                BREACH(LAUNCH_FAILED, "writes shared memory that thread %d reads, with no barrier between", word.reader);
+                BREACH(LAUNCH_FAILED, "writes shared memory that thread %d reads, with no barrier between",
+                       word.reader);
             }
             word = Word();
             word.writer = me;
             word.write_epoch = block.epoch;
             word.write_warp_epoch = block.warp_epoch[warp];
         } else {
-            word.many_readers = word.read_epoch == block.epoch && word.reader >= 0 && (word.many_readers || word.reader != me);
+            word.many_readers =
+                word.read_epoch == block.epoch && word.reader >= 0 && (word.many_readers || word.reader != me);
             word.reader = me;
             word.read_epoch = block.epoch;
             word.read_warp_epoch = block.warp_epoch[warp];
@@ -357,25 +363,15 @@ struct Index {
     unsigned x, y, z;
 };
 
-EXPORT Index emulator_thread_index() {
-    return {current->index[0], current->index[1], current->index[2]};
-}
+EXPORT Index emulator_thread_index() { return {current->index[0], current->index[1], current->index[2]}; }
 
-EXPORT Index emulator_block_index() {
-    return {block.index[0], block.index[1], block.index[2]};
-}
+EXPORT Index emulator_block_index() { return {block.index[0], block.index[1], block.index[2]}; }
 
-EXPORT Index emulator_block_size() {
-    return {block.grid.block[0], block.grid.block[1], block.grid.block[2]};
-}
+EXPORT Index emulator_block_size() { return {block.grid.block[0], block.grid.block[1], block.grid.block[2]}; }
 
-EXPORT Index emulator_grid_size() {
-    return {block.grid.grid[0], block.grid.grid[1], block.grid.grid[2]};
-}
+EXPORT Index emulator_grid_size() { return {block.grid.grid[0], block.grid.grid[1], block.grid.grid[2]}; }
 
-EXPORT void emulator_barrier(int line) {
-    suspend(AT_BARRIER, line, 0);
-}
+EXPORT void emulator_barrier(int line) { suspend(AT_BARRIER, line, 0); }
 
 // Every lane of `mask` gives a value and gets that of lane `source`; its own if there is no such lane.
 EXPORT double emulator_shuffle(unsigned mask, double value, int source, int line) {
@@ -384,7 +380,9 @@ EXPORT double emulator_shuffle(unsigned mask, double value, int source, int line
     int warp = me / WARP * WARP;
     unsigned there = block.threads - warp >= WARP ? ~0u : (1u << (block.threads - warp)) - 1;
     if (!(mask >> lane & 1) || (mask & ~there)) {
-        BREACH(LAUNCH_FAILED, "line %d: shuffles with mask %#x, which names lanes that are not there or leaves out its own", line, mask);
+        BREACH(LAUNCH_FAILED,
+               "line %d: shuffles with mask %#x, which names lanes that are not there or leaves out its own", line,
+               mask);
     }
     if (unsigned gone = mask & block.gone[warp / WARP]) {
         BREACH(LAUNCH_FAILED, "line %d: shuffles with lane %d, which has ended", line, __builtin_ctz(gone));
@@ -402,18 +400,16 @@ EXPORT void emulator_vector_access(const void* address, size_t bytes) {
     }
 }
 
-EXPORT void emulator_access(const void* address, size_t bytes, int write) {
-    access(address, bytes, write != 0);
-}
+EXPORT void emulator_access(const void* address, size_t bytes, int write) { access(address, bytes, write != 0); }
 
 // ---- the compiler's hooks
 
-#define HOOKS(n)                                                                       \
-    EXPORT void __tsan_read##n(void* p) { access(p, n, false); }                       \
-    EXPORT void __tsan_write##n(void* p) { access(p, n, true); }                       \
-    EXPORT void __tsan_unaligned_read##n(void* p) { access(p, n, false); }             \
-    EXPORT void __tsan_unaligned_write##n(void* p) { access(p, n, true); }             \
-    EXPORT void __tsan_volatile_read##n(void* p) { access(p, n, false); }              \
+#define HOOKS(n)                                                           \
+    EXPORT void __tsan_read##n(void* p) { access(p, n, false); }           \
+    EXPORT void __tsan_write##n(void* p) { access(p, n, true); }           \
+    EXPORT void __tsan_unaligned_read##n(void* p) { access(p, n, false); } \
+    EXPORT void __tsan_unaligned_write##n(void* p) { access(p, n, true); } \
+    EXPORT void __tsan_volatile_read##n(void* p) { access(p, n, false); }  \
     EXPORT void __tsan_volatile_write##n(void* p) { access(p, n, true); }
 HOOKS(1)
 HOOKS(2)

@@ -27,15 +27,17 @@ struct Matrix {
     }
 };
 
-int product(Handle* handle, const char* function, int transpose_a, int transpose_b, int m, int n, int k, const float* alpha, Matrix a, Matrix b,
-            const float* beta, float* c, int ldc, int64_t stride_c, int batches) {
+int product(Handle* handle, const char* function, int transpose_a, int transpose_b, int m, int n, int k,
+            const float* alpha, Matrix a, Matrix b, const float* beta, float* c, int ldc, int64_t stride_c,
+            int batches) {
     if (!alive(handle, "cuBLAS handle", function)) return CUBLAS_NOT_INITIALIZED;
     a.transposed = transpose_a != 0;
     b.transposed = transpose_b != 0;
-    bool fits = m >= 0 && n >= 0 && k >= 0 && batches >= 0 && ldc >= std::max(1, m) && a.leading >= std::max(1, a.transposed ? k : m) &&
-                b.leading >= std::max(1, b.transposed ? n : k);
+    bool fits = m >= 0 && n >= 0 && k >= 0 && batches >= 0 && ldc >= std::max(1, m) &&
+                a.leading >= std::max(1, a.transposed ? k : m) && b.leading >= std::max(1, b.transposed ? n : k);
     if (!fits) {
-        violation(INVALID_VALUE, "%s: m %d, n %d, k %d do not fit leading dimensions %ld, %ld, %d", function, m, n, k, a.leading, b.leading, ldc);
+        violation(INVALID_VALUE, "%s: m %d, n %d, k %d do not fit leading dimensions %ld, %ld, %d", function, m, n, k,
+                  a.leading, b.leading, ldc);
         return CUBLAS_INVALID_VALUE;
     }
     if (!handle->stream || !alive(handle->stream, "stream", function)) {
@@ -48,17 +50,23 @@ int product(Handle* handle, const char* function, int transpose_a, int transpose
     bool tf32 = handle->math == TF32_TENSOR_OP_MATH;
     std::string name = function;
     enqueue(handle->stream, function, [=] {
-        bool there = require_device(a.at, a.bytes(m, k, batches), (name + ", A").c_str()) &&
-                     require_device(b.at, b.bytes(k, n, batches), (name + ", B").c_str()) &&
-                     require_device(c, static_cast<size_t>((batches - 1) * stride_c + int64_t{n - 1} * ldc + m) * sizeof(float), (name + ", C").c_str());
+        bool there =
+            require_device(a.at, a.bytes(m, k, batches), (name + ", A").c_str()) &&
+            require_device(b.at, b.bytes(k, n, batches), (name + ", B").c_str()) &&
+            require_device(c, static_cast<size_t>((batches - 1) * stride_c + int64_t{n - 1} * ldc + m) * sizeof(float),
+                           (name + ", C").c_str());
         if (!there) return;
-        auto size = [batches](int64_t values, int64_t stride) { return values * (stride == 0 ? 1 : batches) * static_cast<int64_t>(sizeof(float)); };
+        auto size = [batches](int64_t values, int64_t stride) {
+            return values * (stride == 0 ? 1 : batches) * static_cast<int64_t>(sizeof(float));
+        };
         int64_t result = size(int64_t{m} * n, 1);
-        moved(name.c_str(), size(int64_t{m} * k, a.stride) + size(int64_t{k} * n, b.stride) + (keep == 0 ? 0 : result), result);
+        moved(name.c_str(), size(int64_t{m} * k, a.stride) + size(int64_t{k} * n, b.stride) + (keep == 0 ? 0 : result),
+              result);
         multiplied(name.c_str(), tf32 ? TF32 : FP32, int64_t{m} * n * k * batches);
         // cuBLAS's columns are rebias' rows; their number is the batch.
         int64_t first = first_of_sum(int64_t{n} * batches, k);
-        for (int64_t i = 0; i < batches; i++) multiply(m, n, k, first, tf32, scale, a.of(i), b.of(i), keep, c + i * stride_c, ldc);
+        for (int64_t i = 0; i < batches; i++)
+            multiply(m, n, k, first, tf32, scale, a.of(i), b.of(i), keep, c + i * stride_c, ldc);
     });
     return 0;
 }
@@ -67,18 +75,22 @@ int product(Handle* handle, const char* function, int transpose_a, int transpose
 
 EXPORT const char* cublasGetStatusName(int status) {
     switch (status) {
-        case 0: return "CUBLAS_STATUS_SUCCESS";
-        case CUBLAS_NOT_INITIALIZED: return "CUBLAS_STATUS_NOT_INITIALIZED";
-        case CUBLAS_INVALID_VALUE: return "CUBLAS_STATUS_INVALID_VALUE";
-        case CUBLAS_EXECUTION_FAILED: return "CUBLAS_STATUS_EXECUTION_FAILED";
-        case CUBLAS_NOT_SUPPORTED: return "CUBLAS_STATUS_NOT_SUPPORTED";
-        default: return "CUBLAS_STATUS unknown";
+        case 0:
+            return "CUBLAS_STATUS_SUCCESS";
+        case CUBLAS_NOT_INITIALIZED:
+            return "CUBLAS_STATUS_NOT_INITIALIZED";
+        case CUBLAS_INVALID_VALUE:
+            return "CUBLAS_STATUS_INVALID_VALUE";
+        case CUBLAS_EXECUTION_FAILED:
+            return "CUBLAS_STATUS_EXECUTION_FAILED";
+        case CUBLAS_NOT_SUPPORTED:
+            return "CUBLAS_STATUS_NOT_SUPPORTED";
+        default:
+            return "CUBLAS_STATUS unknown";
     }
 }
 
-EXPORT const char* cublasGetStatusString(int status) {
-    return cublasGetStatusName(status);
-}
+EXPORT const char* cublasGetStatusString(int status) { return cublasGetStatusName(status); }
 
 EXPORT int cublasCreate_v2(Handle** handle) {
     ENTER_CONTEXT(cublasCreate_v2);
@@ -107,7 +119,8 @@ EXPORT int cublasGetProperty(int property, int* value) {
 
 EXPORT int cublasSetStream_v2(Handle* handle, Stream* stream) {
     ENTER_CONTEXT(cublasSetStream_v2);
-    if (!alive(handle, "cuBLAS handle", "cublasSetStream") || !alive(stream, "stream", "cublasSetStream")) return CUBLAS_NOT_INITIALIZED;
+    if (!alive(handle, "cuBLAS handle", "cublasSetStream") || !alive(stream, "stream", "cublasSetStream"))
+        return CUBLAS_NOT_INITIALIZED;
     handle->stream = stream;
     return 0;
 }
@@ -119,15 +132,18 @@ EXPORT int cublasSetMathMode(Handle* handle, int mode) {
     return 0;
 }
 
-EXPORT int cublasSgemm_v2(Handle* handle, int ta, int tb, int m, int n, int k, const float* alpha, const float* a, int lda, const float* b, int ldb,
-                          const float* beta, float* c, int ldc) {
+EXPORT int cublasSgemm_v2(Handle* handle, int ta, int tb, int m, int n, int k, const float* alpha, const float* a,
+                          int lda, const float* b, int ldb, const float* beta, float* c, int ldc) {
     ENTER_CONTEXT(cublasSgemm_v2);
-    return product(handle, "cublasSgemm", ta, tb, m, n, k, alpha, {a, false, lda, 0}, {b, false, ldb, 0}, beta, c, ldc, 0, 1);
+    return product(handle, "cublasSgemm", ta, tb, m, n, k, alpha, {a, false, lda, 0}, {b, false, ldb, 0}, beta, c, ldc,
+                   0, 1);
 }
 
-EXPORT int cublasSgemmStridedBatched(Handle* handle, int ta, int tb, int m, int n, int k, const float* alpha, const float* a, int lda, int64_t stride_a,
-                                     const float* b, int ldb, int64_t stride_b, const float* beta, float* c, int ldc, int64_t stride_c, int batches) {
+EXPORT int cublasSgemmStridedBatched(Handle* handle, int ta, int tb, int m, int n, int k, const float* alpha,
+                                     const float* a, int lda, int64_t stride_a, const float* b, int ldb,
+                                     int64_t stride_b, const float* beta, float* c, int ldc, int64_t stride_c,
+                                     int batches) {
     ENTER_CONTEXT(cublasSgemmStridedBatched);
-    return product(handle, "cublasSgemmStridedBatched", ta, tb, m, n, k, alpha, {a, false, lda, stride_a}, {b, false, ldb, stride_b}, beta, c, ldc,
-                   stride_c, batches);
+    return product(handle, "cublasSgemmStridedBatched", ta, tb, m, n, k, alpha, {a, false, lda, stride_a},
+                   {b, false, ldb, stride_b}, beta, c, ldc, stride_c, batches);
 }

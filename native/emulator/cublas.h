@@ -18,20 +18,16 @@ struct Columns {
     bool transposed;
     int64_t leading;
 
-    T get(int64_t row, int64_t column) const { return transposed ? at[column + row * leading] : at[row + column * leading]; }
+    T get(int64_t row, int64_t column) const {
+        return transposed ? at[column + row * leading] : at[row + column * leading];
+    }
 };
 
-inline float operand(float value, bool tf32) {
-    return tf32 ? to_tf32(value) : value;
-}
+inline float operand(float value, bool tf32) { return tf32 ? to_tf32(value) : value; }
 
-inline int32_t operand(int8_t value, bool) {
-    return value;
-}
+inline int32_t operand(int8_t value, bool) { return value; }
 
-inline float add(float sum, float a, float b) {
-    return sum + a * b;
-}
+inline float add(float sum, float a, float b) { return sum + a * b; }
 
 // Sums of integers wrap round as the card's do.
 inline int32_t add(int32_t sum, int32_t a, int32_t b) {
@@ -40,7 +36,8 @@ inline int32_t add(int32_t sum, int32_t a, int32_t b) {
 
 // C [m, n] = alpha A B + beta C; every sum over k begins at its first-th product.
 template <typename In, typename Sum>
-void multiply(int64_t m, int64_t n, int64_t k, int64_t first, bool tf32, Sum alpha, const Columns<In>& a, const Columns<In>& b, Sum beta, Sum* c, int64_t ldc) {
+void multiply(int64_t m, int64_t n, int64_t k, int64_t first, bool tf32, Sum alpha, const Columns<In>& a,
+              const Columns<In>& b, Sum beta, Sum* c, int64_t ldc) {
     // A as rows, so that sums run along memory.
     std::vector<Sum> rows(static_cast<size_t>(m * k));
     for (int64_t i = 0; i < m; i++) {

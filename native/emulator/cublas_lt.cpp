@@ -1,4 +1,5 @@
-// libcublasLt.so.13: products by cublasLtMatmul, column-major, of float32 (also with operands of TF32) and of int8 into int32.
+// libcublasLt.so.13: products by cublasLtMatmul, column-major, of float32 (also with operands of TF32) and of int8 into
+// int32.
 #include <algorithm>
 #include <cstring>
 
@@ -64,10 +65,12 @@ Sizes sizes(const Desc& d, const Layout& a, const Layout& c) {
 
 Algo algo_for(const Desc& d, const Sizes& s, uint64_t workspace) {
     uint64_t kind = static_cast<uint64_t>(d.compute) * 2 + d.transposed;
-    return {{MAGIC, static_cast<uint64_t>(s.m), static_cast<uint64_t>(s.n), static_cast<uint64_t>(s.k), kind, workspace, 0, 0}};
+    return {{MAGIC, static_cast<uint64_t>(s.m), static_cast<uint64_t>(s.n), static_cast<uint64_t>(s.k), kind, workspace,
+             0, 0}};
 }
 
-bool alive_all(const char* function, const void* handle, const void* desc, std::initializer_list<const Layout*> layouts) {
+bool alive_all(const char* function, const void* handle, const void* desc,
+               std::initializer_list<const Layout*> layouts) {
     bool all = alive(handle, "cuBLASLt handle", function) && alive(desc, "product descriptor", function);
     for (const Layout* l : layouts) all = all && alive(l, "matrix layout", function);
     return all;
@@ -76,10 +79,13 @@ bool alive_all(const char* function, const void* handle, const void* desc, std::
 // Whether the matrices fit each other, and whether cuBLASLt has such a product.
 int check(const char* function, const Desc& d, const Layout& a, const Layout& b, const Layout& c, const Layout& to) {
     Sizes s = sizes(d, a, c);
-    bool fits = (d.transposed ? a.columns : a.rows) == s.m && b.rows == s.k && b.columns == s.n && to.rows == s.m && to.columns == s.n;
+    bool fits = (d.transposed ? a.columns : a.rows) == s.m && b.rows == s.k && b.columns == s.n && to.rows == s.m &&
+                to.columns == s.n;
     if (!fits) {
-        violation(INVALID_VALUE, "%s: A [%ld, %ld]%s, B [%ld, %ld], C [%ld, %ld] and D [%ld, %ld] do not fit each other", function, a.rows, a.columns,
-                  d.transposed ? "^T" : "", b.rows, b.columns, c.rows, c.columns, to.rows, to.columns);
+        violation(INVALID_VALUE,
+                  "%s: A [%ld, %ld]%s, B [%ld, %ld], C [%ld, %ld] and D [%ld, %ld] do not fit each other", function,
+                  a.rows, a.columns, d.transposed ? "^T" : "", b.rows, b.columns, c.rows, c.columns, to.rows,
+                  to.columns);
         return CUBLAS_INVALID_VALUE;
     }
     if (d.compute != COMPUTE_32I) {
@@ -87,14 +93,17 @@ int check(const char* function, const Desc& d, const Layout& a, const Layout& b,
         return floats ? 0 : CUBLAS_NOT_SUPPORTED;
     }
     bool types = d.scale == R_32I && a.type == R_8I && b.type == R_8I && c.type == R_32I && to.type == R_32I;
-    // The rules of int8 in columns: the summed index contiguous in both, and whole groups of 4. The number of columns is free.
-    bool fours = s.m % 4 == 0 && s.k % 4 == 0 && a.leading % 4 == 0 && b.leading % 4 == 0 && c.leading % 4 == 0 && to.leading % 4 == 0;
+    // The rules of int8 in columns: the summed index contiguous in both, and whole groups of 4. The number of columns
+    // is free.
+    bool fours = s.m % 4 == 0 && s.k % 4 == 0 && a.leading % 4 == 0 && b.leading % 4 == 0 && c.leading % 4 == 0 &&
+                 to.leading % 4 == 0;
     return types && d.transposed && fours ? 0 : CUBLAS_NOT_SUPPORTED;
 }
 
 bool aligned(const char* function, const char* what, const void* address) {
     if (reinterpret_cast<uintptr_t>(address) % ALIGNMENT == 0) return true;
-    violation(INVALID_VALUE, "%s: %s at %p is not aligned to the %ld bytes that the algorithm was asked for", function, what, address, static_cast<long>(ALIGNMENT));
+    violation(INVALID_VALUE, "%s: %s at %p is not aligned to the %ld bytes that the algorithm was asked for", function,
+              what, address, static_cast<long>(ALIGNMENT));
     return false;
 }
 
@@ -128,7 +137,8 @@ EXPORT int cublasLtDestroy(LtHandle* handle) {
 
 EXPORT int cublasLtMatmulDescCreate(Desc** desc, int compute, int scale) {
     ENTER(cublasLtMatmulDescCreate);
-    if (compute != COMPUTE_32F && compute != COMPUTE_32F_FAST_TF32 && compute != COMPUTE_32I) return CUBLAS_INVALID_VALUE;
+    if (compute != COMPUTE_32F && compute != COMPUTE_32F_FAST_TF32 && compute != COMPUTE_32I)
+        return CUBLAS_INVALID_VALUE;
     return create(desc, "product descriptor", Desc{compute, scale, false});
 }
 
@@ -151,10 +161,13 @@ EXPORT int cublasLtMatrixLayoutCreate(Layout** layout, int type, uint64_t rows, 
     ENTER(cublasLtMatrixLayoutCreate);
     bool known = type == R_32F || type == R_8I || type == R_32I;
     if (!known || rows == 0 || columns == 0 || leading < static_cast<int64_t>(rows)) {
-        violation(INVALID_VALUE, "cublasLtMatrixLayoutCreate: [%lu, %lu] of type %d does not fit the leading dimension %ld", rows, columns, type, leading);
+        violation(INVALID_VALUE,
+                  "cublasLtMatrixLayoutCreate: [%lu, %lu] of type %d does not fit the leading dimension %ld", rows,
+                  columns, type, leading);
         return CUBLAS_INVALID_VALUE;
     }
-    return create(layout, "matrix layout", Layout{type, static_cast<int64_t>(rows), static_cast<int64_t>(columns), leading});
+    return create(layout, "matrix layout",
+                  Layout{type, static_cast<int64_t>(rows), static_cast<int64_t>(columns), leading});
 }
 
 EXPORT int cublasLtMatrixLayoutDestroy(Layout* layout) {
@@ -170,20 +183,25 @@ EXPORT int cublasLtMatmulPreferenceDestroy(Preference* preference) {
     return destroy(preference, "product preference", "cublasLtMatmulPreferenceDestroy");
 }
 
-EXPORT int cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, const void* value, size_t bytes) {
+EXPORT int cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, const void* value,
+                                                size_t bytes) {
     ENTER(cublasLtMatmulPreferenceSetAttribute);
     if (!alive(preference, "product preference", "cublasLtMatmulPreferenceSetAttribute")) return CUBLAS_INVALID_VALUE;
-    if (attribute != PREF_MAX_WORKSPACE_BYTES || !value || bytes != sizeof preference->workspace) return CUBLAS_INVALID_VALUE;
+    if (attribute != PREF_MAX_WORKSPACE_BYTES || !value || bytes != sizeof preference->workspace)
+        return CUBLAS_INVALID_VALUE;
     memcpy(&preference->workspace, value, bytes);
     return 0;
 }
 
-EXPORT int cublasLtMatmulAlgoGetHeuristic(LtHandle* handle, const Desc* desc, const Layout* a, const Layout* b, const Layout* c, const Layout* d,
-                                          const Preference* preference, int requested, Found* found, int* returned) {
+EXPORT int cublasLtMatmulAlgoGetHeuristic(LtHandle* handle, const Desc* desc, const Layout* a, const Layout* b,
+                                          const Layout* c, const Layout* d, const Preference* preference, int requested,
+                                          Found* found, int* returned) {
     const char* function = "cublasLtMatmulAlgoGetHeuristic";
     ENTER_CONTEXT(cublasLtMatmulAlgoGetHeuristic);
     *returned = 0;
-    if (!alive_all(function, handle, desc, {a, b, c, d}) || !alive(preference, "product preference", function) || requested < 1) return CUBLAS_INVALID_VALUE;
+    if (!alive_all(function, handle, desc, {a, b, c, d}) || !alive(preference, "product preference", function) ||
+        requested < 1)
+        return CUBLAS_INVALID_VALUE;
     if (int status = check(function, *desc, *a, *b, *c, *d)) return status;
     size_t workspace = preference->workspace >= WORKSPACE ? WORKSPACE : 0;
     *found = {algo_for(*desc, sizes(*desc, *a, *c), workspace), workspace, 0, 1, {}};
@@ -191,9 +209,9 @@ EXPORT int cublasLtMatmulAlgoGetHeuristic(LtHandle* handle, const Desc* desc, co
     return 0;
 }
 
-EXPORT int cublasLtMatmul(LtHandle* handle, const Desc* desc, const void* alpha, const void* a, const Layout* ad, const void* b, const Layout* bd,
-                          const void* beta, const void* c, const Layout* cd, void* d, const Layout* dd, const Algo* algo, void* space, size_t space_bytes,
-                          Stream* stream) {
+EXPORT int cublasLtMatmul(LtHandle* handle, const Desc* desc, const void* alpha, const void* a, const Layout* ad,
+                          const void* b, const Layout* bd, const void* beta, const void* c, const Layout* cd, void* d,
+                          const Layout* dd, const Algo* algo, void* space, size_t space_bytes, Stream* stream) {
     const char* function = "cublasLtMatmul";
     ENTER_CONTEXT(cublasLtMatmul);
     if (!alive_all(function, handle, desc, {ad, bd, cd, dd})) return CUBLAS_INVALID_VALUE;
@@ -205,15 +223,19 @@ EXPORT int cublasLtMatmul(LtHandle* handle, const Desc* desc, const void* alpha,
     Sizes s = sizes(*desc, *ad, *cd);
     Algo expected = algo_for(*desc, s, algo ? algo->data[5] : 0);
     if (!algo || memcmp(algo, &expected, sizeof expected) != 0) {
-        violation(INVALID_VALUE, "%s: the algorithm was not found for a product of m %ld, n %ld, k %ld", function, s.m, s.n, s.k);
+        violation(INVALID_VALUE, "%s: the algorithm was not found for a product of m %ld, n %ld, k %ld", function, s.m,
+                  s.n, s.k);
         return CUBLAS_INVALID_VALUE;
     }
     size_t needed = algo->data[5];
     if (space_bytes < needed) {
-        violation(INVALID_VALUE, "%s: the algorithm needs a workspace of %zu bytes and was given %zu", function, needed, space_bytes);
+        violation(INVALID_VALUE, "%s: the algorithm needs a workspace of %zu bytes and was given %zu", function, needed,
+                  space_bytes);
         return CUBLAS_INVALID_VALUE;
     }
-    if (!aligned(function, "A", a) || !aligned(function, "B", b) || !aligned(function, "C", c) || !aligned(function, "D", d)) return CUBLAS_INVALID_VALUE;
+    if (!aligned(function, "A", a) || !aligned(function, "B", b) || !aligned(function, "C", c) ||
+        !aligned(function, "D", d))
+        return CUBLAS_INVALID_VALUE;
     // Alpha and beta are the host's, and are read now; a zero is the same bits in both types.
     float scale;
     int32_t whole_scale, beta_bits;
@@ -225,8 +247,10 @@ EXPORT int cublasLtMatmul(LtHandle* handle, const Desc* desc, const void* alpha,
         return CUBLAS_NOT_SUPPORTED;
     }
     enqueue(stream, function, [=, desc = *desc, ad = *ad, bd = *bd, dd = *dd] {
-        bool there = require_device(a, ad.bytes(), "cublasLtMatmul, A") && require_device(b, bd.bytes(), "cublasLtMatmul, B") &&
-                     require_device(d, dd.bytes(), "cublasLtMatmul, D") && (needed == 0 || require_device(space, needed, "cublasLtMatmul, workspace"));
+        bool there = require_device(a, ad.bytes(), "cublasLtMatmul, A") &&
+                     require_device(b, bd.bytes(), "cublasLtMatmul, B") &&
+                     require_device(d, dd.bytes(), "cublasLtMatmul, D") &&
+                     (needed == 0 || require_device(space, needed, "cublasLtMatmul, workspace"));
         if (!there) return;
         if (needed > 0) memset(space, 0xff, needed);
         bool integers = desc.compute == COMPUTE_32I;
@@ -236,11 +260,13 @@ EXPORT int cublasLtMatmul(LtHandle* handle, const Desc* desc, const void* alpha,
         // cuBLAS's columns are rebias' rows; their number is the batch.
         int64_t first = first_of_sum(s.n, s.k);
         if (integers) {
-            multiply<int8_t, int32_t>(s.m, s.n, s.k, first, false, whole_scale, {static_cast<const int8_t*>(a), desc.transposed, ad.leading},
-                                      {static_cast<const int8_t*>(b), false, bd.leading}, 0, static_cast<int32_t*>(d), dd.leading);
+            multiply<int8_t, int32_t>(
+                s.m, s.n, s.k, first, false, whole_scale, {static_cast<const int8_t*>(a), desc.transposed, ad.leading},
+                {static_cast<const int8_t*>(b), false, bd.leading}, 0, static_cast<int32_t*>(d), dd.leading);
         } else {
-            multiply<float, float>(s.m, s.n, s.k, first, tf32, scale, {static_cast<const float*>(a), desc.transposed, ad.leading},
-                                   {static_cast<const float*>(b), false, bd.leading}, 0, static_cast<float*>(d), dd.leading);
+            multiply<float, float>(
+                s.m, s.n, s.k, first, tf32, scale, {static_cast<const float*>(a), desc.transposed, ad.leading},
+                {static_cast<const float*>(b), false, bd.leading}, 0, static_cast<float*>(d), dd.leading);
         }
     });
     return 0;

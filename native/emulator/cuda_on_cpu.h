@@ -36,7 +36,8 @@ __attribute__((no_sanitize("thread"))) inline T emulator_shuffle_of(unsigned mas
 #define __shfl_down_sync(mask, value, delta) emulator_shuffle_of(mask, value, threadIdx.x % 32 + (delta), __LINE__)
 #define __shfl_xor_sync(mask, value, lanes) emulator_shuffle_of(mask, value, threadIdx.x % 32 ^ (lanes), __LINE__)
 
-// Vectors that are read and written at once. Copying one says so, with its address, because the compiler may take the copy apart.
+// Vectors that are read and written at once. Copying one says so, with its address, because the compiler may take the
+// copy apart.
 template <typename T, size_t N>
 struct alignas(sizeof(T) * N) emulator_vector {
     T x, y, z, w;
@@ -68,7 +69,9 @@ inline float __int_as_float(int bits) {
     return value;
 }
 inline float4 make_float4(float x, float y, float z, float w) { return float4(x, y, z, w); }
-inline uchar4 make_uchar4(unsigned char x, unsigned char y, unsigned char z, unsigned char w) { return uchar4(x, y, z, w); }
+inline uchar4 make_uchar4(unsigned char x, unsigned char y, unsigned char z, unsigned char w) {
+    return uchar4(x, y, z, w);
+}
 inline char4 make_char4(signed char x, signed char y, signed char z, signed char w) { return char4(x, y, z, w); }
 
 // The entry points of a kernel: NVRTC's stand-in writes EMULATOR_KERNEL(name) behind the source for each.
@@ -78,7 +81,9 @@ template <>
 struct emulator_arguments<> {
     static constexpr int count = 0;
     template <typename F, typename... G>
-    static void call(F f, const char*, G... given) { f(given...); }
+    static void call(F f, const char*, G... given) {
+        f(given...);
+    }
     static size_t bytes() { return 0; }
     static void store(char*, void**) {}
 };
@@ -101,12 +106,14 @@ struct emulator_arguments<A, R...> {
 template <typename... A>
 emulator_arguments<A...> emulator_arguments_of(void (*)(A...));
 
-#define EMULATOR_KERNEL(name)                                                                              \
-    extern "C" int emulator_parameters_##name() { return decltype(emulator_arguments_of(name))::count; }   \
-    extern "C" void* emulator_pack_##name(void** arguments) {                                              \
-        char* packed = (char*)__builtin_malloc(decltype(emulator_arguments_of(name))::bytes() + 8);        \
-        decltype(emulator_arguments_of(name))::store(packed, arguments);                                   \
-        return packed;                                                                                     \
-    }                                                                                                      \
-    extern "C" void emulator_run_##name(void* packed) { decltype(emulator_arguments_of(name))::call(name, (const char*)packed); } \
+#define EMULATOR_KERNEL(name)                                                                            \
+    extern "C" int emulator_parameters_##name() { return decltype(emulator_arguments_of(name))::count; } \
+    extern "C" void* emulator_pack_##name(void** arguments) {                                            \
+        char* packed = (char*)__builtin_malloc(decltype(emulator_arguments_of(name))::bytes() + 8);      \
+        decltype(emulator_arguments_of(name))::store(packed, arguments);                                 \
+        return packed;                                                                                   \
+    }                                                                                                    \
+    extern "C" void emulator_run_##name(void* packed) {                                                  \
+        decltype(emulator_arguments_of(name))::call(name, (const char*)packed);                          \
+    }                                                                                                    \
     extern "C" void emulator_drop_##name(void* packed) { __builtin_free(packed); }

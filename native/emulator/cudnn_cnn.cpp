@@ -34,10 +34,12 @@ int64_t size_out(int64_t in, int64_t kernel, int64_t pad, int64_t stride, int64_
 }
 
 // Whether the descriptors fit each other: x [n, c, in..], w [m, c / groups, kernel..], y [n, m, out..].
-bool fits(const TensorDescriptor& x, const FilterDescriptor& w, const ConvolutionDescriptor& c, const TensorDescriptor& y) {
+bool fits(const TensorDescriptor& x, const FilterDescriptor& w, const ConvolutionDescriptor& c,
+          const TensorDescriptor& y) {
     size_t rank = x.dims.size();
     if (w.dims.size() != rank || y.dims.size() != rank || c.pads.size() != rank - 2) return false;
-    bool good = x.dims[0] == y.dims[0] && x.dims[1] == w.dims[1] * c.groups && y.dims[1] == w.dims[0] && w.dims[0] % c.groups == 0;
+    bool good = x.dims[0] == y.dims[0] && x.dims[1] == w.dims[1] * c.groups && y.dims[1] == w.dims[0] &&
+                w.dims[0] % c.groups == 0;
     for (size_t i = 0; i + 2 < rank; i++) {
         int64_t out = size_out(x.dims[i + 2], w.dims[i + 2], c.pads[i], c.strides[i], c.dilations[i]);
         bool inside = (w.dims[i + 2] - 1) * c.dilations[i] + 1 <= x.dims[i + 2] + 2 * c.pads[i];
@@ -56,9 +58,12 @@ bool fits(const TensorDescriptor& x, const FilterDescriptor& w, const Convolutio
 // Algorithms as cuDNN numbers them; what each needs is made up, but never nothing where the real one needs something.
 size_t workspace(int algorithm, const FilterDescriptor& w, const TensorDescriptor& x) {
     switch (algorithm) {
-        case 0: return 0;
-        case 1: return 256 + w.bytes();
-        default: return 1024 + 2 * w.bytes() + x.bytes();
+        case 0:
+            return 0;
+        case 1:
+            return 256 + w.bytes();
+        default:
+            return 1024 + 2 * w.bytes() + x.bytes();
     }
 }
 
@@ -66,19 +71,28 @@ const char* const FORWARD = "forward";
 const char* const BACKWARD = "backward";
 
 Support asked(const char* call, int algorithm, const FilterDescriptor& w, const ConvolutionDescriptor& c) {
-    return support({call, algorithm, "float", c.math == FMA_MATH ? "fma" : "tensor", {w.dims.begin() + 2, w.dims.end()}, c.strides, c.dilations, c.groups});
+    return support({call,
+                    algorithm,
+                    "float",
+                    c.math == FMA_MATH ? "fma" : "tensor",
+                    {w.dims.begin() + 2, w.dims.end()},
+                    c.strides,
+                    c.dilations,
+                    c.groups});
 }
 
 int unsupported(const char* call, int algorithm, const FilterDescriptor& w, const ConvolutionDescriptor& c) {
     bool dilated = false;
     for (int64_t d : c.dilations) dilated = dilated || d > 1;
-    return refuse(CUDNN_NOT_SUPPORTED, "convolution %s: algorithm %d does not support %zu spatial dimensions%s, %d groups", call, algorithm,
+    return refuse(CUDNN_NOT_SUPPORTED,
+                  "convolution %s: algorithm %d does not support %zu spatial dimensions%s, %d groups", call, algorithm,
                   w.dims.size() - 2, dilated ? " with dilation" : "", c.groups);
 }
 
-// As the real one may: the fastest first, which is not what rebias wants (its sums are not those of float32, or in any order), and fewer than were asked for.
-int algorithms(const char* call, const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c, int requested, int* returned,
-               Performance* to) {
+// As the real one may: the fastest first, which is not what rebias wants (its sums are not those of float32, or in any
+// order), and fewer than were asked for.
+int algorithms(const char* call, const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c,
+               int requested, int* returned, Performance* to) {
     const std::vector<int> order = call == FORWARD ? std::vector<int>{6, 1, 0} : std::vector<int>{4, 0, 1};
     *returned = 0;
     for (int algorithm : order) {
@@ -95,7 +109,8 @@ int algorithms(const char* call, const TensorDescriptor* x, const FilterDescript
     return 0;
 }
 
-Convolution geometry(const TensorDescriptor& x, const FilterDescriptor& w, const ConvolutionDescriptor& c, const TensorDescriptor& y) {
+Convolution geometry(const TensorDescriptor& x, const FilterDescriptor& w, const ConvolutionDescriptor& c,
+                     const TensorDescriptor& y) {
     Convolution g{};
     g.batch = x.dims[0];
     g.groups = c.groups;
@@ -140,10 +155,12 @@ int check(const char* function, const char* kind, const CudnnHandle* handle, con
         violation(INVALID_VALUE, "%s: the descriptors do not fit each other", function);
         return refuse(CUDNN_BAD_PARAM, "convolution: the descriptors do not fit each other");
     }
-    if (asked(kind, call.algorithm, call.w, call.c) == UNSUPPORTED) return unsupported(kind, call.algorithm, call.w, call.c);
+    if (asked(kind, call.algorithm, call.w, call.c) == UNSUPPORTED)
+        return unsupported(kind, call.algorithm, call.w, call.c);
     size_t needed = workspace(call.algorithm, call.w, call.x);
     if (call.space_bytes < needed) {
-        violation(INVALID_VALUE, "%s: algorithm %d needs a workspace of %zu bytes and was given %zu", function, call.algorithm, needed, call.space_bytes);
+        violation(INVALID_VALUE, "%s: algorithm %d needs a workspace of %zu bytes and was given %zu", function,
+                  call.algorithm, needed, call.space_bytes);
         return CUDNN_BAD_PARAM;
     }
     return 0;
@@ -154,7 +171,8 @@ void count_work(const char* function, const Call& call, const TensorDescriptor& 
     auto bytes = [](const auto& d) { return static_cast<int64_t>(d.bytes()); };
     moved(function, bytes(from) + bytes(call.w) + (call.beta == 0 ? 0 : bytes(to)), bytes(to));
     int64_t outputs = bytes(call.y) / static_cast<int64_t>(sizeof(float));
-    multiplied(function, call.c.math == FMA_MATH ? FP32 : TF32, outputs * (bytes(call.w) / static_cast<int64_t>(sizeof(float)) / call.w.dims[0]));
+    multiplied(function, call.c.math == FMA_MATH ? FP32 : TF32,
+               outputs * (bytes(call.w) / static_cast<int64_t>(sizeof(float)) / call.w.dims[0]));
 }
 
 bool spoil_workspace(const char* function, const Call& call) {
@@ -165,8 +183,9 @@ bool spoil_workspace(const char* function, const Call& call) {
 }
 
 bool alive_all(const char* function, const void* handle, const void* x, const void* w, const void* c, const void* y) {
-    return alive(handle, "cuDNN handle", function) && alive(x, "tensor descriptor", function) && alive(w, "filter descriptor", function) &&
-           alive(c, "convolution descriptor", function) && alive(y, "tensor descriptor", function);
+    return alive(handle, "cuDNN handle", function) && alive(x, "tensor descriptor", function) &&
+           alive(w, "filter descriptor", function) && alive(c, "convolution descriptor", function) &&
+           alive(y, "tensor descriptor", function);
 }
 
 }  // namespace
@@ -186,16 +205,18 @@ EXPORT int cudnnDestroyConvolutionDescriptor(ConvolutionDescriptor* descriptor) 
     return ordered;
 }
 
-EXPORT int cudnnSetConvolutionNdDescriptor(ConvolutionDescriptor* descriptor, int n, const int* pads, const int* strides, const int* dilations, int mode,
-                                           int type) {
+EXPORT int cudnnSetConvolutionNdDescriptor(ConvolutionDescriptor* descriptor, int n, const int* pads,
+                                           const int* strides, const int* dilations, int mode, int type) {
     ENTER(cudnnSetConvolutionNdDescriptor);
     if (!alive(descriptor, "convolution descriptor", "cudnnSetConvolutionNdDescriptor")) return CUDNN_BAD_PARAM;
     if (mode != CROSS_CORRELATION || type != FLOAT || n < 2 || n > 3) {
-        return refuse(CUDNN_NOT_SUPPORTED, "convolution descriptor: mode %d, type %d or %d spatial dimensions", mode, type, n);
+        return refuse(CUDNN_NOT_SUPPORTED, "convolution descriptor: mode %d, type %d or %d spatial dimensions", mode,
+                      type, n);
     }
     for (int i = 0; i < n; i++) {
         if (pads[i] < 0 || strides[i] < 1 || dilations[i] < 1) {
-            return refuse(CUDNN_BAD_PARAM, "convolution descriptor: pad %d, stride %d, dilation %d", pads[i], strides[i], dilations[i]);
+            return refuse(CUDNN_BAD_PARAM, "convolution descriptor: pad %d, stride %d, dilation %d", pads[i],
+                          strides[i], dilations[i]);
         }
     }
     descriptor->pads.assign(pads, pads + n);
@@ -206,7 +227,8 @@ EXPORT int cudnnSetConvolutionNdDescriptor(ConvolutionDescriptor* descriptor, in
 
 EXPORT int cudnnSetConvolutionGroupCount(ConvolutionDescriptor* descriptor, int groups) {
     ENTER(cudnnSetConvolutionGroupCount);
-    if (!alive(descriptor, "convolution descriptor", "cudnnSetConvolutionGroupCount") || groups < 1) return CUDNN_BAD_PARAM;
+    if (!alive(descriptor, "convolution descriptor", "cudnnSetConvolutionGroupCount") || groups < 1)
+        return CUDNN_BAD_PARAM;
     descriptor->groups = groups;
     return 0;
 }
@@ -218,26 +240,33 @@ EXPORT int cudnnSetConvolutionMathType(ConvolutionDescriptor* descriptor, int ma
     return 0;
 }
 
-EXPORT int cudnnGetConvolutionNdForwardOutputDim(const ConvolutionDescriptor* c, const TensorDescriptor* x, const FilterDescriptor* w, int n, int* to) {
+EXPORT int cudnnGetConvolutionNdForwardOutputDim(const ConvolutionDescriptor* c, const TensorDescriptor* x,
+                                                 const FilterDescriptor* w, int n, int* to) {
     ENTER(cudnnGetConvolutionNdForwardOutputDim);
-    if (static_cast<size_t>(n) != x->dims.size() || w->dims.size() != x->dims.size() || x->dims[1] != w->dims[1] * c->groups) return CUDNN_BAD_PARAM;
+    if (static_cast<size_t>(n) != x->dims.size() || w->dims.size() != x->dims.size() ||
+        x->dims[1] != w->dims[1] * c->groups)
+        return CUDNN_BAD_PARAM;
     to[0] = static_cast<int>(x->dims[0]);
     to[1] = static_cast<int>(w->dims[0]);
     for (size_t i = 2; i < x->dims.size(); i++) {
-        to[i] = static_cast<int>(size_out(x->dims[i], w->dims[i], c->pads[i - 2], c->strides[i - 2], c->dilations[i - 2]));
+        to[i] =
+            static_cast<int>(size_out(x->dims[i], w->dims[i], c->pads[i - 2], c->strides[i - 2], c->dilations[i - 2]));
     }
     return 0;
 }
 
-EXPORT int cudnnGetConvolutionForwardAlgorithm_v7(CudnnHandle* handle, const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c,
-                                                  const TensorDescriptor* y, int requested, int* returned, Performance* to) {
+EXPORT int cudnnGetConvolutionForwardAlgorithm_v7(CudnnHandle* handle, const TensorDescriptor* x,
+                                                  const FilterDescriptor* w, const ConvolutionDescriptor* c,
+                                                  const TensorDescriptor* y, int requested, int* returned,
+                                                  Performance* to) {
     ENTER_CONTEXT(cudnnGetConvolutionForwardAlgorithm_v7);
     if (!alive_all("cudnnGetConvolutionForwardAlgorithm_v7", handle, x, w, c, y)) return CUDNN_BAD_PARAM;
     if (!fits(*x, *w, *c, *y)) return refuse(CUDNN_BAD_PARAM, "convolution: the descriptors do not fit each other");
     return algorithms(FORWARD, x, w, c, requested, returned, to);
 }
 
-EXPORT int cudnnGetConvolutionForwardWorkspaceSize(CudnnHandle* handle, const TensorDescriptor* x, const FilterDescriptor* w, const ConvolutionDescriptor* c,
+EXPORT int cudnnGetConvolutionForwardWorkspaceSize(CudnnHandle* handle, const TensorDescriptor* x,
+                                                   const FilterDescriptor* w, const ConvolutionDescriptor* c,
                                                    const TensorDescriptor* y, int algorithm, size_t* bytes) {
     ENTER_CONTEXT(cudnnGetConvolutionForwardWorkspaceSize);
     if (!alive_all("cudnnGetConvolutionForwardWorkspaceSize", handle, x, w, c, y)) return CUDNN_BAD_PARAM;
@@ -247,8 +276,9 @@ EXPORT int cudnnGetConvolutionForwardWorkspaceSize(CudnnHandle* handle, const Te
     return 0;
 }
 
-EXPORT int cudnnConvolutionForward(CudnnHandle* handle, const float* alpha, const TensorDescriptor* xd, const float* x, const FilterDescriptor* wd,
-                                   const float* w, const ConvolutionDescriptor* cd, int algorithm, void* space, size_t space_bytes, const float* beta,
+EXPORT int cudnnConvolutionForward(CudnnHandle* handle, const float* alpha, const TensorDescriptor* xd, const float* x,
+                                   const FilterDescriptor* wd, const float* w, const ConvolutionDescriptor* cd,
+                                   int algorithm, void* space, size_t space_bytes, const float* beta,
                                    const TensorDescriptor* yd, float* y) {
     ENTER_CONTEXT(cudnnConvolutionForward);
     const char* function = "cudnnConvolutionForward";
@@ -256,7 +286,8 @@ EXPORT int cudnnConvolutionForward(CudnnHandle* handle, const float* alpha, cons
     Call call{*xd, *yd, *wd, *cd, *alpha, *beta, algorithm, space, space_bytes};
     if (int wrong = check(function, FORWARD, handle, call)) return wrong;
     enqueue(handle->stream, function, [=] {
-        if (!require_device(x, call.x.bytes(), "cudnnConvolutionForward, x") || !require_device(w, call.w.bytes(), "cudnnConvolutionForward, w") ||
+        if (!require_device(x, call.x.bytes(), "cudnnConvolutionForward, x") ||
+            !require_device(w, call.w.bytes(), "cudnnConvolutionForward, w") ||
             !require_device(y, call.y.bytes(), "cudnnConvolutionForward, y") || !spoil_workspace(function, call)) {
             return;
         }
@@ -275,8 +306,9 @@ EXPORT int cudnnConvolutionForward(CudnnHandle* handle, const float* alpha, cons
     return 0;
 }
 
-EXPORT int cudnnGetConvolutionBackwardDataAlgorithm_v7(CudnnHandle* handle, const FilterDescriptor* w, const TensorDescriptor* dy,
-                                                       const ConvolutionDescriptor* c, const TensorDescriptor* dx, int requested, int* returned,
+EXPORT int cudnnGetConvolutionBackwardDataAlgorithm_v7(CudnnHandle* handle, const FilterDescriptor* w,
+                                                       const TensorDescriptor* dy, const ConvolutionDescriptor* c,
+                                                       const TensorDescriptor* dx, int requested, int* returned,
                                                        Performance* to) {
     ENTER_CONTEXT(cudnnGetConvolutionBackwardDataAlgorithm_v7);
     if (!alive_all("cudnnGetConvolutionBackwardDataAlgorithm_v7", handle, dx, w, c, dy)) return CUDNN_BAD_PARAM;
@@ -284,8 +316,9 @@ EXPORT int cudnnGetConvolutionBackwardDataAlgorithm_v7(CudnnHandle* handle, cons
     return algorithms(BACKWARD, dx, w, c, requested, returned, to);
 }
 
-EXPORT int cudnnGetConvolutionBackwardDataWorkspaceSize(CudnnHandle* handle, const FilterDescriptor* w, const TensorDescriptor* dy,
-                                                        const ConvolutionDescriptor* c, const TensorDescriptor* dx, int algorithm, size_t* bytes) {
+EXPORT int cudnnGetConvolutionBackwardDataWorkspaceSize(CudnnHandle* handle, const FilterDescriptor* w,
+                                                        const TensorDescriptor* dy, const ConvolutionDescriptor* c,
+                                                        const TensorDescriptor* dx, int algorithm, size_t* bytes) {
     ENTER_CONTEXT(cudnnGetConvolutionBackwardDataWorkspaceSize);
     if (!alive_all("cudnnGetConvolutionBackwardDataWorkspaceSize", handle, dx, w, c, dy)) return CUDNN_BAD_PARAM;
     if (!fits(*dx, *w, *c, *dy)) return refuse(CUDNN_BAD_PARAM, "convolution: the descriptors do not fit each other");
@@ -294,8 +327,9 @@ EXPORT int cudnnGetConvolutionBackwardDataWorkspaceSize(CudnnHandle* handle, con
     return 0;
 }
 
-EXPORT int cudnnConvolutionBackwardData(CudnnHandle* handle, const float* alpha, const FilterDescriptor* wd, const float* w, const TensorDescriptor* dyd,
-                                        const float* dy, const ConvolutionDescriptor* cd, int algorithm, void* space, size_t space_bytes,
+EXPORT int cudnnConvolutionBackwardData(CudnnHandle* handle, const float* alpha, const FilterDescriptor* wd,
+                                        const float* w, const TensorDescriptor* dyd, const float* dy,
+                                        const ConvolutionDescriptor* cd, int algorithm, void* space, size_t space_bytes,
                                         const float* beta, const TensorDescriptor* dxd, float* dx) {
     ENTER_CONTEXT(cudnnConvolutionBackwardData);
     const char* function = "cudnnConvolutionBackwardData";
@@ -303,8 +337,10 @@ EXPORT int cudnnConvolutionBackwardData(CudnnHandle* handle, const float* alpha,
     Call call{*dxd, *dyd, *wd, *cd, *alpha, *beta, algorithm, space, space_bytes};
     if (int wrong = check(function, BACKWARD, handle, call)) return wrong;
     enqueue(handle->stream, function, [=] {
-        if (!require_device(w, call.w.bytes(), "cudnnConvolutionBackwardData, w") || !require_device(dy, call.y.bytes(), "cudnnConvolutionBackwardData, dy") ||
-            !require_device(dx, call.x.bytes(), "cudnnConvolutionBackwardData, dx") || !spoil_workspace(function, call)) {
+        if (!require_device(w, call.w.bytes(), "cudnnConvolutionBackwardData, w") ||
+            !require_device(dy, call.y.bytes(), "cudnnConvolutionBackwardData, dy") ||
+            !require_device(dx, call.x.bytes(), "cudnnConvolutionBackwardData, dx") ||
+            !spoil_workspace(function, call)) {
             return;
         }
         Convolution g = geometry(call.x, call.w, call.c, call.y);

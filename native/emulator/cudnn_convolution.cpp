@@ -8,9 +8,7 @@
 namespace emulator {
 namespace {
 
-int64_t volume(const int64_t* d) {
-    return d[0] * d[1] * d[2];
-}
+int64_t volume(const int64_t* d) { return d[0] * d[1] * d[2]; }
 
 // The outputs [begin, end) along one dimension whose tap lies inside the input.
 void inside(const Convolution& c, int d, int64_t tap, int64_t* begin, int64_t* end) {
@@ -21,7 +19,8 @@ void inside(const Convolution& c, int d, int64_t tap, int64_t* begin, int64_t* e
     *end = last < 0 ? 0 : std::min(c.out[d], last / stride + 1);
 }
 
-// For one pair of input and output channels, calls row(weight, input row, output row, begin, end) for every tap and row, from tap `first` on and round.
+// For one pair of input and output channels, calls row(weight, input row, output row, begin, end) for every tap and
+// row, from tap `first` on and round.
 template <typename Row>
 void taps(const Convolution& c, const float* w, int64_t first, const Row& row) {
     int64_t n = volume(c.kernel);
@@ -93,7 +92,8 @@ void convolve_back(const Convolution& c, const float* w, const float* dy, float*
             const float* from = dy + (n * c.out_channels + channel) * out;
             taps(c, w + (channel * group_in + k % group_in) * kernel, first_tap,
                  [&](float weight, int64_t in_row, int64_t out_row, int64_t begin, int64_t end) {
-                     for (int64_t p = begin; p < end; p++) sums[static_cast<size_t>(in_row + p * c.stride[2])] += weight * from[out_row + p];
+                     for (int64_t p = begin; p < end; p++)
+                         sums[static_cast<size_t>(in_row + p * c.stride[2])] += weight * from[out_row + p];
                  });
         }
         blend(c, sums, dx + i * in);

@@ -5,18 +5,22 @@
 
 using namespace emulator;
 
-EXPORT size_t cudnnGetVersion() {
-    return 91900;
-}
+EXPORT size_t cudnnGetVersion() { return 91900; }
 
 EXPORT const char* cudnnGetErrorString(int status) {
     switch (status) {
-        case 0: return "CUDNN_STATUS_SUCCESS";
-        case CUDNN_NOT_INITIALIZED: return "CUDNN_STATUS_NOT_INITIALIZED";
-        case CUDNN_BAD_PARAM: return "CUDNN_STATUS_BAD_PARAM";
-        case CUDNN_NOT_SUPPORTED: return "CUDNN_STATUS_NOT_SUPPORTED";
-        case CUDNN_EXECUTION_FAILED: return "CUDNN_STATUS_EXECUTION_FAILED";
-        default: return "CUDNN_STATUS unknown";
+        case 0:
+            return "CUDNN_STATUS_SUCCESS";
+        case CUDNN_NOT_INITIALIZED:
+            return "CUDNN_STATUS_NOT_INITIALIZED";
+        case CUDNN_BAD_PARAM:
+            return "CUDNN_STATUS_BAD_PARAM";
+        case CUDNN_NOT_SUPPORTED:
+            return "CUDNN_STATUS_NOT_SUPPORTED";
+        case CUDNN_EXECUTION_FAILED:
+            return "CUDNN_STATUS_EXECUTION_FAILED";
+        default:
+            return "CUDNN_STATUS unknown";
     }
 }
 
@@ -42,7 +46,8 @@ EXPORT int cudnnDestroy(CudnnHandle* handle) {
 
 EXPORT int cudnnSetStream(CudnnHandle* handle, Stream* stream) {
     ENTER_CONTEXT(cudnnSetStream);
-    if (!alive(handle, "cuDNN handle", "cudnnSetStream") || !alive(stream, "stream", "cudnnSetStream")) return CUDNN_BAD_PARAM;
+    if (!alive(handle, "cuDNN handle", "cudnnSetStream") || !alive(stream, "stream", "cudnnSetStream"))
+        return CUDNN_BAD_PARAM;
     handle->stream = stream;
     return 0;
 }

@@ -13,16 +13,22 @@ EXPORT int cudnnCreateTensorDescriptor(TensorDescriptor** descriptor) {
     return 0;
 }
 
-EXPORT int cudnnSetTensorNdDescriptor(TensorDescriptor* descriptor, int type, int n, const int* dims, const int* strides) {
+EXPORT int cudnnSetTensorNdDescriptor(TensorDescriptor* descriptor, int type, int n, const int* dims,
+                                      const int* strides) {
     ENTER(cudnnSetTensorNdDescriptor);
     if (!alive(descriptor, "tensor descriptor", "cudnnSetTensorNdDescriptor")) return CUDNN_BAD_PARAM;
-    if (type != FLOAT || n < 4 || n > 5) return refuse(CUDNN_NOT_SUPPORTED, "tensor descriptor: type %d or rank %d", type, n);
+    if (type != FLOAT || n < 4 || n > 5)
+        return refuse(CUDNN_NOT_SUPPORTED, "tensor descriptor: type %d or rank %d", type, n);
     int64_t last = 0;
     for (int i = 0; i < n; i++) {
-        if (dims[i] < 1 || strides[i] < 1) return refuse(CUDNN_BAD_PARAM, "tensor descriptor: dimension %d is %d, its stride %d", i, dims[i], strides[i]);
+        if (dims[i] < 1 || strides[i] < 1)
+            return refuse(CUDNN_BAD_PARAM, "tensor descriptor: dimension %d is %d, its stride %d", i, dims[i],
+                          strides[i]);
         last += int64_t{dims[i] - 1} * strides[i];
     }
-    if (last + 1 >= int64_t{1} << 31) return refuse(CUDNN_NOT_SUPPORTED, "tensor descriptor: %ld elements, 2^31 or more", static_cast<long>(last + 1));
+    if (last + 1 >= int64_t{1} << 31)
+        return refuse(CUDNN_NOT_SUPPORTED, "tensor descriptor: %ld elements, 2^31 or more",
+                      static_cast<long>(last + 1));
     descriptor->dims.assign(dims, dims + n);
     descriptor->strides.assign(strides, strides + n);
     return 0;

@@ -78,16 +78,15 @@ int refuse(int status, const char* format, ...) {
     return status;
 }
 
-std::string last_refusal() {
-    return std::move(refusal);
-}
+std::string last_refusal() { return std::move(refusal); }
 
 Support support(const Asked& a) {
     static const auto* lines = new std::vector<Line>(read_lines());
     for (const Line& l : *lines) {
-        if (fits(l[CALL], a.call) && fits(l[ALGORITHM], std::to_string(a.algorithm)) && fits(l[SPATIAL], std::to_string(a.kernel.size())) &&
-            fits(l[TYPE], a.type) && fits(l[MATH], a.math) && fits(l[KERNEL], a.kernel) && fits(l[STRIDE], a.stride) &&
-            fits(l[DILATION], a.dilation) && fits(l[GROUPS], std::to_string(a.groups))) {
+        if (fits(l[CALL], a.call) && fits(l[ALGORITHM], std::to_string(a.algorithm)) &&
+            fits(l[SPATIAL], std::to_string(a.kernel.size())) && fits(l[TYPE], a.type) && fits(l[MATH], a.math) &&
+            fits(l[KERNEL], a.kernel) && fits(l[STRIDE], a.stride) && fits(l[DILATION], a.dilation) &&
+            fits(l[GROUPS], std::to_string(a.groups))) {
             return l[ORDER] == "fixed" ? FIXED_ORDER : ANY_ORDER;
         }
     }

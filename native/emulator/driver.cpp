@@ -66,10 +66,11 @@ const Name* find_name(int code) {
 
 }  // namespace
 
-// Every function starts with this: counts the call, fails it if so ordered, and lets an earlier violation show as the real driver does.
-#define ENTER(function)                                             \
-    std::lock_guard<std::recursive_mutex> guard(lock());            \
-    if (int ordered = called(#function, 999)) return ordered;       \
+// Every function starts with this: counts the call, fails it if so ordered, and lets an earlier violation show as the
+// real driver does.
+#define ENTER(function)                                       \
+    std::lock_guard<std::recursive_mutex> guard(lock());      \
+    if (int ordered = called(#function, 999)) return ordered; \
     if (int before = sticky()) return before
 
 // The same for functions that work on a context's objects: the thread that calls must have it current.
@@ -77,7 +78,8 @@ const Name* find_name(int code) {
     ENTER(function);            \
     if (!context_current()) return INVALID_CONTEXT
 
-// Functions that give something back do so even when they fail: what an error hides in a destructor must not look like a leak.
+// Functions that give something back do so even when they fail: what an error hides in a destructor must not look like
+// a leak.
 #define ENTER_RELEASE(function)                          \
     std::lock_guard<std::recursive_mutex> guard(lock()); \
     int ordered = called(#function, 999);                \
@@ -137,10 +139,17 @@ EXPORT int cuDeviceTotalMem_v2(size_t* bytes, int) {
 EXPORT int cuDeviceGetAttribute(int* value, int attribute, int) {
     ENTER(cuDeviceGetAttribute);
     switch (attribute) {
-        case 16: *value = 8; return 0;   // multiprocessors
-        case 75: *value = ARCHITECTURE[3] - '0'; return 0;  // compute capability, major
-        case 76: *value = ARCHITECTURE[4] - '0'; return 0;  // minor
-        default: return INVALID_VALUE;
+        case 16:
+            *value = 8;
+            return 0;  // multiprocessors
+        case 75:
+            *value = ARCHITECTURE[3] - '0';
+            return 0;  // compute capability, major
+        case 76:
+            *value = ARCHITECTURE[4] - '0';
+            return 0;  // minor
+        default:
+            return INVALID_VALUE;
     }
 }
 
@@ -392,7 +401,8 @@ EXPORT int cuModuleGetFunction(Kernel** function, Module* module, const char* na
     kernel->pack = reinterpret_cast<void* (*)(void**)>(symbol("emulator_pack_"));
     kernel->run = reinterpret_cast<void (*)(void*)>(symbol("emulator_run_"));
     kernel->drop = reinterpret_cast<void (*)(void*)>(symbol("emulator_drop_"));
-    reinterpret_cast<void (*)(char**, char**)>(dlsym(module->library, "emulator_shared_range"))(&kernel->shared_begin, &kernel->shared_end);
+    reinterpret_cast<void (*)(char**, char**)>(dlsym(module->library, "emulator_shared_range"))(&kernel->shared_begin,
+                                                                                                &kernel->shared_end);
     auto& slot = module->kernels[name];
     if (!slot) {
         kernel->name = module->kernels.find(name)->first.c_str();
@@ -403,26 +413,29 @@ EXPORT int cuModuleGetFunction(Kernel** function, Module* module, const char* na
     return 0;
 }
 
-EXPORT int cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
-                          Stream* stream, void** parameters, void**) {
+EXPORT int cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                          unsigned shared, Stream* stream, void** parameters, void**) {
     ENTER_CONTEXT(cuLaunchKernel);
     if (!usable(stream, "cuLaunchKernel")) return INVALID_HANDLE;
     if (!kernels().count(kernel)) {
         violation(INVALID_HANDLE, "cuLaunchKernel: %p is no function of a loaded module", static_cast<void*>(kernel));
         return INVALID_HANDLE;
     }
-    bool fits = gx > 0 && gy > 0 && gz > 0 && gx <= 0x7fffffff && gy <= 65535 && gz <= 65535 && bx > 0 && by > 0 && bz > 0 &&
-                static_cast<uint64_t>(bx) * by * bz <= 1024 && shared <= 48 << 10;
+    bool fits = gx > 0 && gy > 0 && gz > 0 && gx <= 0x7fffffff && gy <= 65535 && gz <= 65535 && bx > 0 && by > 0 &&
+                bz > 0 && static_cast<uint64_t>(bx) * by * bz <= 1024 && shared <= 48 << 10;
     if (!fits) {
-        violation(INVALID_VALUE, "cuLaunchKernel: %s with grid %u x %u x %u, block %u x %u x %u, %u bytes of shared memory is out of bounds",
-                  kernel->name, gx, gy, gz, bx, by, bz, shared);
+        violation(
+            INVALID_VALUE,
+            "cuLaunchKernel: %s with grid %u x %u x %u, block %u x %u x %u, %u bytes of shared memory is out of bounds",
+            kernel->name, gx, gy, gz, bx, by, bz, shared);
         return INVALID_VALUE;
     }
     // The real call cannot tell how many arguments there are; rebias ends them with a null, so that this one can.
     int given = 0;
     while (given < 64 && parameters[given]) given++;
     if (given != kernel->parameters) {
-        violation(INVALID_VALUE, "cuLaunchKernel: %s has %d parameters and was given %d arguments", kernel->name, kernel->parameters, given);
+        violation(INVALID_VALUE, "cuLaunchKernel: %s has %d parameters and was given %d arguments", kernel->name,
+                  kernel->parameters, given);
         return INVALID_VALUE;
     }
     count("launches");

@@ -1,4 +1,5 @@
-// Device and pinned memory. Every allocation stands between pages that cannot be touched and is filled with 0xff: floats are NaN until somebody writes them.
+// Device and pinned memory. Every allocation stands between pages that cannot be touched and is filled with 0xff:
+// floats are NaN until somebody writes them.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -63,7 +64,8 @@ int poison_file() {
 bool poison(uintptr_t start, size_t bytes) {
     for (size_t at = 0; at < bytes; at += POISON) {
         size_t piece = std::min(POISON, bytes - at);
-        void* got = mmap(reinterpret_cast<void*>(start + at), piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, poison_file(), 0);
+        void* got = mmap(reinterpret_cast<void*>(start + at), piece, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, poison_file(), 0);
         if (got == MAP_FAILED) return false;
     }
     return true;

@@ -97,17 +97,25 @@ std::string trailer(const std::string& source) {
 
 EXPORT const char* nvrtcGetErrorString(int code) {
     switch (code) {
-        case 0: return "NVRTC_SUCCESS";
-        case OUT_OF_RESOURCES: return "NVRTC_ERROR_OUT_OF_MEMORY";
-        case INVALID_INPUT: return "NVRTC_ERROR_INVALID_INPUT";
-        case INVALID_PROGRAM: return "NVRTC_ERROR_INVALID_PROGRAM";
-        case INVALID_OPTION: return "NVRTC_ERROR_INVALID_OPTION";
-        case COMPILATION: return "NVRTC_ERROR_COMPILATION";
-        default: return "NVRTC_ERROR unknown";
+        case 0:
+            return "NVRTC_SUCCESS";
+        case OUT_OF_RESOURCES:
+            return "NVRTC_ERROR_OUT_OF_MEMORY";
+        case INVALID_INPUT:
+            return "NVRTC_ERROR_INVALID_INPUT";
+        case INVALID_PROGRAM:
+            return "NVRTC_ERROR_INVALID_PROGRAM";
+        case INVALID_OPTION:
+            return "NVRTC_ERROR_INVALID_OPTION";
+        case COMPILATION:
+            return "NVRTC_ERROR_COMPILATION";
+        default:
+            return "NVRTC_ERROR unknown";
     }
 }
 
-// A version that no real NVRTC has: what is compiled here must never be taken for a real card's kernel, nor the other way round.
+// A version that no real NVRTC has: what is compiled here must never be taken for a real card's kernel, nor the other
+// way round.
 EXPORT int nvrtcVersion(int* major, int* minor) {
     ENTER(nvrtcVersion);
     *major = 0;
@@ -115,8 +123,8 @@ EXPORT int nvrtcVersion(int* major, int* minor) {
     return 0;
 }
 
-EXPORT int nvrtcCreateProgram(Program** program, const char* source, const char* name, int n, const char* const* headers,
-                              const char* const* names) {
+EXPORT int nvrtcCreateProgram(Program** program, const char* source, const char* name, int n,
+                              const char* const* headers, const char* const* names) {
     ENTER(nvrtcCreateProgram);
     auto* made = new Program{source, name ? name : "default_program", {}, "", ""};
     for (int i = 0; i < n; i++) made->headers[names[i]] = headers[i];
@@ -138,8 +146,22 @@ EXPORT int nvrtcCompileProgram(Program* program, int n, const char* const* optio
     ENTER(nvrtcCompileProgram);
     if (!alive(program, "NVRTC program", "nvrtcCompileProgram")) return INVALID_PROGRAM;
     std::string architecture;
-    std::vector<std::string> command = {"g++",    "-x",      "c++",     "-std=c++17",         "-O2",  "-fPIC", "-shared", "-fno-exceptions",
-                                        "-fno-math-errno", "-fno-rtti", "-g0", "-ffp-contract=off", "-fsanitize=thread", "-Wall", "-Wno-unknown-pragmas", "-Wno-tsan"};
+    std::vector<std::string> command = {"g++",
+                                        "-x",
+                                        "c++",
+                                        "-std=c++17",
+                                        "-O2",
+                                        "-fPIC",
+                                        "-shared",
+                                        "-fno-exceptions",
+                                        "-fno-math-errno",
+                                        "-fno-rtti",
+                                        "-g0",
+                                        "-ffp-contract=off",
+                                        "-fsanitize=thread",
+                                        "-Wall",
+                                        "-Wno-unknown-pragmas",
+                                        "-Wno-tsan"};
     for (int i = 0; i < n; i++) {
         std::string option = options[i];
         if (option.rfind("--gpu-architecture=sm_", 0) == 0) {
@@ -159,19 +181,23 @@ EXPORT int nvrtcCompileProgram(Program* program, int n, const char* const* optio
     if (!mkdtemp(pattern.data())) return OUT_OF_RESOURCES;
     fs::path folder = pattern;
     for (const auto& [name, text] : program->headers) std::ofstream(folder / name) << text;
-    std::ofstream(folder / "source.cpp") << "#line 1 \"" << program->name << "\"\n" << program->source << trailer(program->source);
-    // Linked by hand: the compiler's own linking would ask for its sanitizer's library, whose hooks the emulator provides.
+    std::ofstream(folder / "source.cpp") << "#line 1 \"" << program->name << "\"\n"
+                                         << program->source << trailer(program->source);
+    // Linked by hand: the compiler's own linking would ask for its sanitizer's library, whose hooks the emulator
+    // provides.
     fs::path object = folder / "source.o";
     std::vector<std::string> compile = command;
     compile.erase(std::find(compile.begin(), compile.end(), "-shared"));
-    for (const std::string& c : {std::string("-c"), "-I" + folder.string(), std::string("-include"), (home() / "cuda_on_cpu.h").string(),
-                                 (folder / "source.cpp").string(), std::string("-o"), object.string()}) {
+    for (const std::string& c :
+         {std::string("-c"), "-I" + folder.string(), std::string("-include"), (home() / "cuda_on_cpu.h").string(),
+          (folder / "source.cpp").string(), std::string("-o"), object.string()}) {
         compile.push_back(c);
     }
     int status = run(compile, folder / "log");
     program->log = read(folder / "log");
     if (status == 0) {
-        status = run({"g++", "-shared", "-o", (folder / "source.so").string(), object.string(), "-L" + home().string(), "-lrebias-emulator"},
+        status = run({"g++", "-shared", "-o", (folder / "source.so").string(), object.string(), "-L" + home().string(),
+                      "-lrebias-emulator"},
                      folder / "log");
         program->log += read(folder / "log");
     }

@@ -54,9 +54,7 @@ State& state() {
 
 }  // namespace
 
-std::recursive_mutex& lock() {
-    return state().mutex;
-}
+std::recursive_mutex& lock() { return state().mutex; }
 
 int called(const char* function, int otherwise) {
     State& s = state();
@@ -70,9 +68,7 @@ int called(const char* function, int otherwise) {
     return 0;
 }
 
-void count(const char* counter, int64_t by) {
-    state().counters[counter] += by;
-}
+void count(const char* counter, int64_t by) { state().counters[counter] += by; }
 
 void violation(int status, const char* format, ...) {
     char text[1024];
@@ -88,9 +84,7 @@ void violation(int status, const char* format, ...) {
     fprintf(stderr, "emulator: %s\n", text);
 }
 
-int sticky() {
-    return state().sticky;
-}
+int sticky() { return state().sticky; }
 
 namespace {
 int retained = 0;
@@ -99,9 +93,7 @@ int life = 0;
 thread_local int current_life = -1;
 }  // namespace
 
-void retain_context() {
-    retained++;
-}
+void retain_context() { retained++; }
 
 void release_context() {
     if (--retained == 0) {
@@ -110,26 +102,18 @@ void release_context() {
     }
 }
 
-bool context_retained() {
-    return retained > 0;
-}
+bool context_retained() { return retained > 0; }
 
-void make_context_current(bool current) {
-    current_life = current ? life : -1;
-}
+void make_context_current(bool current) { current_life = current ? life : -1; }
 
-bool context_current() {
-    return retained > 0 && current_life == life;
-}
+bool context_current() { return retained > 0 && current_life == life; }
 
 bool require_context(const char* function) {
     if (!context_current()) violation(INVALID_CONTEXT, "%s: no context is current on this thread", function);
     return context_current();
 }
 
-void born(const void* object, const char* kind) {
-    state().live[object] = kind;
-}
+void born(const void* object, const char* kind) { state().live[object] = kind; }
 
 bool alive(const void* object, const char* kind, const char* function) {
     auto found = state().live.find(object);
@@ -203,7 +187,8 @@ EXPORT int64_t emulator_calls() {
     return state().calls;
 }
 
-// Lets the nth call from now on, of whichever function, fail; 0 calls it off. A code of 0 is the library's own plain failure.
+// Lets the nth call from now on, of whichever function, fail; 0 calls it off. A code of 0 is the library's own plain
+// failure.
 EXPORT void emulator_fail(int64_t nth, int code) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     state().failing_call = nth > 0 ? state().calls + nth : -1;

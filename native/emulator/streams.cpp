@@ -1,5 +1,6 @@
-// Streams and events. Work is put off for as long as the rules allow: it runs when something synchronises with it, and other streams only as far as events
-// say. So an event that is missing lets the later work run first. EMULATOR_ORDER=random:<seed> runs some of it at any time instead.
+// Streams and events. Work is put off for as long as the rules allow: it runs when something synchronises with it, and
+// other streams only as far as events say. So an event that is missing lets the later work run first.
+// EMULATOR_ORDER=random:<seed> runs some of it at any time instead.
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -63,7 +64,8 @@ void run_until(const Event* event, int64_t generation) {
             }
         }
         if (!source) {
-            violation(LAUNCH_FAILED, "a stream waits for an event that will never come: two streams wait for each other");
+            violation(LAUNCH_FAILED,
+                      "a stream waits for an event that will never come: two streams wait for each other");
             return;
         }
         step(source);
@@ -141,9 +143,7 @@ void synchronise(Event* event) {
     run_until(event, event->recorded);
 }
 
-bool complete(const Event* event) {
-    return event->completed >= event->recorded;
-}
+bool complete(const Event* event) { return event->completed >= event->recorded; }
 
 void finish_everything() {
     for (Stream* s : streams()) {

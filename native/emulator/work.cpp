@@ -1,4 +1,5 @@
-// Counts the work of kernels and library calls: bytes that pass through the card's memory, multiply-adds by kind. The figures by which work is judged where no card is.
+// Counts the work of kernels and library calls: bytes that pass through the card's memory, multiply-adds by kind. The
+// figures by which work is judged where no card is.
 #include <cstdio>
 #include <map>
 #include <vector>
@@ -76,13 +77,15 @@ void launch_ends(const char* kernel) {
 
 using namespace emulator;
 
-// A line for each kernel and library call: its name, how often it ran, bytes read and written, multiply-adds of FP32, TF32 and int8; tabs between.
+// A line for each kernel and library call: its name, how often it ran, bytes read and written, multiply-adds of FP32,
+// TF32 and int8; tabs between.
 EXPORT int64_t emulator_work(char* to, int64_t size) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     std::string text;
     for (const auto& [name, work] : all()) {
         text += name;
-        for (int64_t n : {work.calls, work.read, work.written, work.multiply_adds[FP32], work.multiply_adds[TF32], work.multiply_adds[INT8]}) {
+        for (int64_t n : {work.calls, work.read, work.written, work.multiply_adds[FP32], work.multiply_adds[TF32],
+                          work.multiply_adds[INT8]}) {
             text += "\t" + std::to_string(n);
         }
         text += "\n";

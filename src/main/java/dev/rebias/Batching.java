@@ -14,7 +14,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * How many samples go through the networks at a time: as many as the model fixes; one, where those of a batch would influence each other; or else as many as suit the device.
+ * How many samples go through the networks at a time: as many as the model fixes; one, where those of a batch would
+ * influence each other; or else as many as suit the device.
  *
  * @param wanted the most that a batch may have
  * @param obstacle what stands in the way of batches, if anything does
@@ -23,7 +24,10 @@ record Batching(String model, BoundSamples samples, Optional<Integer> fixed, Opt
     /** So that threads which share out batches end at about the same time. */
     private static final int BATCHES_PER_THREAD = 4;
 
-    /** Looks at models and samples; where operations do not tell whether samples are independent, two of them go through both networks. */
+    /**
+     * Looks at models and samples; where operations do not tell whether samples are independent, two of them go through
+     * both networks.
+     */
     static Batching of(
             NetworkInputs inputs,
             OnnxModel floatModel,
@@ -83,9 +87,9 @@ record Batching(String model, BoundSamples samples, Optional<Integer> fixed, Opt
     /** What the user should know: one sentence where there is something. */
     List<String> warnings() {
         return obstacle
-                .map(
-                        o -> o + ": one sample at a time went through, which takes longer; "
-                                + "export the networks with their batch kept apart (torch: x.flatten(1) instead of x.view(1, -1))")
+                .map(o -> o + ": one sample at a time went through, which takes longer; "
+                        + "export the networks with their batch kept apart (torch: x.flatten(1) instead of "
+                        + "x.view(1, -1))")
                 .stream()
                 .toList();
     }

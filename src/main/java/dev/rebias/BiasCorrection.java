@@ -36,12 +36,12 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Bias correction of one quantised model: measures, per layer and output channel, how far its outputs are off the float model's on average,
- * and adds that to the layer's bias (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019,
- * section 4.2 and appendix D).
+ * Bias correction of one quantised model: measures, per layer and output channel, how far its outputs are off the float
+ * model's on average, and adds that to the layer's bias (Nagel et al., "Data-Free Quantization Through Weight
+ * Equalization and Bias Correction", ICCV 2019, section 4.2 and appendix D).
  *
- * <p>Reading the models is done here once; {@link #correct} may then be called several times, with other samples or options. Not safe for use
- * by several threads.
+ * <p>Reading the models is done here once; {@link #correct} may then be called several times, with other samples or
+ * options. Not safe for use by several threads.
  */
 public final class BiasCorrection {
     /** For dimensions of inputs that a model leaves open. */
@@ -49,7 +49,8 @@ public final class BiasCorrection {
 
     /** Why a layer is left alone whose outputs are other multiples of the float layer's. */
     private static final String RESCALED =
-            "each output channel of its weights is that of the float model times a factor of its own: equalised, or scaled otherwise, before it was quantised";
+            "each output channel of its weights is that of the float model times a factor of its own: equalised, "
+                    + "or scaled otherwise, before it was quantised";
 
     private final ModelPair models;
     private final Graph floating;
@@ -74,8 +75,8 @@ public final class BiasCorrection {
     /**
      * Reads a float model and the quantised model made from it.
      *
-     * @throws UnsupportedException if a model uses what rebias does not handle, no layer of one pairs with a layer of the other, or their inputs
-     *     differ
+     * @throws UnsupportedException if a model uses what rebias does not handle, no layer of one pairs with a layer of
+     *     the other, or their inputs differ
      */
     public static BiasCorrection of(OnnxModel floatModel, OnnxModel quantizedModel) {
         return of(ModelPair.of(floatModel, quantizedModel));
@@ -101,7 +102,10 @@ public final class BiasCorrection {
         return pairing;
     }
 
-    /** Why there is nothing to correct, where the quantised model has the float model's weights and biases, and no quantiser; else empty. */
+    /**
+     * Why there is nothing to correct, where the quantised model has the float model's weights and biases, and no
+     * quantiser; else empty.
+     */
     public Optional<String> nothingToCorrect() {
         return pairing.nothingIsQuantised(quantized)
                 ? Optional.of("nothing is quantised in '" + quantized.file() + "': its "
@@ -112,7 +116,10 @@ public final class BiasCorrection {
                 : Optional.empty();
     }
 
-    /** What the quantised model wants of samples, in the order of its inputs; what its file takes as integers that stand for floats, as such. */
+    /**
+     * What the quantised model wants of samples, in the order of its inputs; what its file takes as integers that stand
+     * for floats, as such.
+     */
     public List<InputSpec> inputs() {
         return inputs.ofQuantizedFile();
     }
@@ -122,12 +129,18 @@ public final class BiasCorrection {
         return inputs().stream().map(InputSpec::name).toList();
     }
 
-    /** For each input of the float model, by its name there, what it wants of samples: arrays are known by the names of the quantised model's inputs. */
+    /**
+     * For each input of the float model, by its name there, what it wants of samples: arrays are known by the names of
+     * the quantised model's inputs.
+     */
     public Map<String, InputSpec> floatInputs() {
         return inputs.ofFloatFile();
     }
 
-    /** How the bias of a paired layer is stored: {@code float}, {@code int32} and the like, or {@code none} where it would be inserted. */
+    /**
+     * How the bias of a paired layer is stored: {@code float}, {@code int32} and the like, or {@code none} where it
+     * would be inserted.
+     */
     public String biasStorage(LayerPair pair) {
         return sites.storage(pair.quantized());
     }
@@ -209,7 +222,8 @@ public final class BiasCorrection {
      * Corrects the quantised model.
      *
      * @param samples calibration samples; one axis 0 entry each, all with equal weight
-     * @throws UnsupportedException if the samples do not fit the model, the model cannot be run on them, or a corrected bias does not fit its type
+     * @throws UnsupportedException if the samples do not fit the model, the model cannot be run on them, or a corrected
+     *     bias does not fit its type
      * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
      * @throws dev.rebias.error.CancelledException if the thread is interrupted: the sweep ends after the batch at work
      */
@@ -231,8 +245,9 @@ public final class BiasCorrection {
     }
 
     /**
-     * Measures everything that {@link #correct} does, and corrects nothing: every layer's errors in the quantised model as it is, what a correction of that layer alone would be, and how far the network's outputs are from
-     * the float network's. Throws as {@link #correct} does.
+     * Measures everything that {@link #correct} does, and corrects nothing: every layer's errors in the quantised model
+     * as it is, what a correction of that layer alone would be, and how far the network's outputs are from the float
+     * network's. Throws as {@link #correct} does.
      *
      * @param options with a reference; what decides about corrections is not looked at
      */
@@ -336,7 +351,8 @@ public final class BiasCorrection {
     }
 
     /**
-     * The operations that {@link #correct} would run on a GPU, in order, with the shapes of what varies as far as they are known; needs no GPU.
+     * The operations that {@link #correct} would run on a GPU, in order, with the shapes of what varies as far as they
+     * are known; needs no GPU.
      *
      * @throws UnsupportedException as {@link #correct} does
      */
@@ -375,10 +391,13 @@ public final class BiasCorrection {
         List<String> all = new ArrayList<>(outputs);
         all.addAll(inputs);
         return Optional.of("the weights of " + all.size() + " layers ('" + String.join("', '", all)
-                + "') were multiplied by a factor for each channel between the two models, as by cross-layer equalisation: "
+                + "') were multiplied by a factor for each channel between the two models, as by cross-layer "
+                + "equalisation: "
                 + (reference == Reference.NETWORK
-                        ? "those layers' outputs mean something else than the float model's, and they are left as they were"
-                        : "the float layers cannot be applied to the quantised network's data; use --reference network, which "
+                        ? "those layers' outputs mean something else than the float model's, and they are left as "
+                                + "they were"
+                        : "the float layers cannot be applied to the quantised network's data; use --reference "
+                                + "network, which "
                                 + "corrects the layers whose outputs still mean the same")
                 + "; or give --float the model as it was after the equalisation");
     }
@@ -396,9 +415,9 @@ public final class BiasCorrection {
             boolean oneSize,
             WeightAdjustment weights) {
         if (options.adjust() == Adjustment.WEIGHTS && !oneSize) {
-            throw new UnsupportedException(
-                    "the samples have several sizes, and weights are chosen from sums over all "
-                            + "positions, in which larger samples would weigh more: give samples of one size, or adjust biases alone");
+            throw new UnsupportedException("the samples have several sizes, and weights are chosen from sums over all "
+                    + "positions, in which larger samples would weigh more: give samples of one size, or "
+                    + "adjust biases alone");
         }
         return Planner.plan(
                 reference,

@@ -37,7 +37,8 @@ public final class CorrectedFile {
      *
      * @param inputs files that must not be written over
      * @param force whether existing files may be replaced
-     * @throws UsageException as {@link OutputFile#check} does, or if the name asks for a form that the model cannot be written in
+     * @throws UsageException as {@link OutputFile#check} does, or if the name asks for a form that the model cannot be
+     *     written in
      */
     public static CorrectedFile check(ModelPair pair, Path output, Collection<Path> inputs, boolean force) {
         String name = output.toString().toLowerCase(Locale.ROOT);
@@ -122,7 +123,10 @@ public final class CorrectedFile {
         return result.marked(model.toOnnx(Map.of()), model.toOnnx(result.corrections()));
     }
 
-    /** A corrected model that is written whole, but does not have its name yet. What is not published is removed on close. */
+    /**
+     * A corrected model that is written whole, but does not have its name yet. What is not published is removed on
+     * close.
+     */
     public static final class Staged implements AutoCloseable {
         private final Optional<OnnxModel> expected;
         private final Supplier<OnnxModel> reading;
@@ -137,7 +141,10 @@ public final class CorrectedFile {
             this.closing = closing;
         }
 
-        /** The model that the written file must hold bit for bit; empty for a Keras file, which holds weights in a form of its own. */
+        /**
+         * The model that the written file must hold bit for bit; empty for a Keras file, which holds weights in a form
+         * of its own.
+         */
         public Optional<OnnxModel> expected() {
             return expected;
         }

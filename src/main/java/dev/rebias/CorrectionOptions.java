@@ -135,7 +135,10 @@ public final class CorrectionOptions {
         return outcome;
     }
 
-    /** The share of the samples that corrections do not come from; of few samples more are held out where nobody says how many. */
+    /**
+     * The share of the samples that corrections do not come from; of few samples more are held out where nobody says
+     * how many.
+     */
     public double holdout() {
         return holdout.orElse(
                 reference.isEmpty() || gate != Gate.NONE || adjust == Adjustment.WEIGHTS ? USUAL_HOLDOUT : 0);
@@ -173,7 +176,10 @@ public final class CorrectionOptions {
         return request;
     }
 
-    /** The bytes of tensors beyond which those that are stored for later go to a file; {@code Long.MAX_VALUE} for the device's own limit. */
+    /**
+     * The bytes of tensors beyond which those that are stored for later go to a file; {@code Long.MAX_VALUE} for the
+     * device's own limit.
+     */
     public long memoryLimit() {
         return memoryLimit;
     }
@@ -211,7 +217,10 @@ public final class CorrectionOptions {
             return this;
         }
 
-        /** Both references are tried, on the same samples, and the one is kept whose outputs are nearer to the float network's on samples that are held out. */
+        /**
+         * Both references are tried, on the same samples, and the one is kept whose outputs are nearer to the float
+         * network's on samples that are held out.
+         */
         public Builder bestReference() {
             this.reference = Optional.empty();
             return this;
@@ -223,15 +232,18 @@ public final class CorrectionOptions {
             return this;
         }
 
-        /** How many bits weights have that are chosen anew, 2 to 16; default: the range from the least to the largest integer that a layer's weights use. */
+        /**
+         * How many bits weights have that are chosen anew, 2 to 16; default: the range from the least to the largest
+         * integer that a layer's weights use.
+         */
         public Builder weightBits(int value) {
             this.weightBits = OptionalInt.of(value);
             return this;
         }
 
         /**
-         * The most samples per batch, at least 1; default: as many as suit the device, and fewer where its memory asks for it. A device may take
-         * fewer, and a model that fixes its batch dimension has the last word.
+         * The most samples per batch, at least 1; default: as many as suit the device, and fewer where its memory asks
+         * for it. A device may take fewer, and a model that fixes its batch dimension has the last word.
          */
         public Builder batchSize(int value) {
             this.batchSize = OptionalInt.of(value);
@@ -256,21 +268,28 @@ public final class CorrectionOptions {
             return this;
         }
 
-        /** Whether results tell how large the errors were (MSE, SQNR); without, the reference {@code LAYER} takes half the time; default yes. */
+        /**
+         * Whether results tell how large the errors were (MSE, SQNR); without, the reference {@code LAYER} takes half
+         * the time; default yes.
+         */
         public Builder errors(boolean value) {
             this.errors = value;
             return this;
         }
 
-        /** Whether the whole networks' outputs are compared with the float network's, before and after, on at most 64 of the samples; default yes. */
+        /**
+         * Whether the whole networks' outputs are compared with the float network's, before and after, on at most 64 of
+         * the samples; default yes.
+         */
         public Builder outcome(boolean value) {
             this.outcome = value;
             return this;
         }
 
         /**
-         * The share of the samples, from 0 up to but not 1, that corrections do not come from, spread over the set; the outcome is then measured on them. Default: a fifth where something is decided by them (the better
-         * reference, a gate, weights), and of few samples up to half to have 8 unless weights are adjusted; else none.
+         * The share of the samples, from 0 up to but not 1, that corrections do not come from, spread over the set; the
+         * outcome is then measured on them. Default: a fifth where something is decided by them (the better reference,
+         * a gate, weights), and of few samples up to half to have 8 unless weights are adjusted; else none.
          */
         public Builder holdout(double value) {
             this.holdout = OptionalDouble.of(value);
@@ -283,33 +302,46 @@ public final class CorrectionOptions {
             return this;
         }
 
-        /** Whether each correction is multiplied by max(0, 1 - se^2 / delta^2), se being its standard error, so that what is noise is not written; default no. */
+        /**
+         * Whether each correction is multiplied by max(0, 1 - se^2 / delta^2), se being its standard error, so that
+         * what is noise is not written; default no.
+         */
         public Builder shrink(boolean value) {
             this.shrink = value;
             return this;
         }
 
-        /** Whether to go on where most values of the samples are outside of what the model's input quantiser holds; default no. */
+        /**
+         * Whether to go on where most values of the samples are outside of what the model's input quantiser holds;
+         * default no.
+         */
         public Builder anySamples(boolean value) {
             this.anySamples = value;
             return this;
         }
 
-        /** Whether the corrected model holds its original biases and weights, so that {@link dev.rebias.model.Marks#undone} can bring them back; default yes. */
+        /**
+         * Whether the corrected model holds its original biases and weights, so that
+         * {@link dev.rebias.model.Marks#undone} can bring them back; default yes.
+         */
         public Builder undo(boolean value) {
             this.undo = value;
             return this;
         }
 
-        /** A text, say a hash, by which the caller knows later that a corrected model came from this request; default empty. */
+        /**
+         * A text, say a hash, by which the caller knows later that a corrected model came from this request; default
+         * empty.
+         */
         public Builder request(String value) {
             this.request = Objects.requireNonNull(value);
             return this;
         }
 
         /**
-         * The bytes of tensors beyond which those that are stored for later go to a temporary file, at least 1; default no limit on the CPU, a
-         * share of the memory on a GPU. What the layers at work need is added to that, and a warning says so where that is much.
+         * The bytes of tensors beyond which those that are stored for later go to a temporary file, at least 1; default
+         * no limit on the CPU, a share of the memory on a GPU. What the layers at work need is added to that, and a
+         * warning says so where that is much.
          */
         public Builder memoryLimit(long value) {
             this.memoryLimit = value;
@@ -342,7 +374,8 @@ public final class CorrectionOptions {
             }
             if (adjust == Adjustment.WEIGHTS && (shrink || gate != Gate.NONE)) {
                 throw new UsageException(
-                        "--shrink and --gate are about corrections of biases alone: give them, or --adjust weights, which looks at held-out samples by itself");
+                        "--shrink and --gate are about corrections of biases alone: give them, or --adjust "
+                                + "weights, which looks at held-out samples by itself");
             }
             if (memoryLimit < 1) {
                 throw new UsageException(
@@ -350,7 +383,8 @@ public final class CorrectionOptions {
             }
             if (!errors && perChannel) {
                 throw new UsageException(
-                        "statistics of single channels (--per-channel) come from the errors, which --no-mse leaves out");
+                        "statistics of single channels (--per-channel) come from the errors, which --no-mse leaves "
+                                + "out");
             }
             double share = holdout.orElse(0);
             if (!(share >= 0 && share < 1)) {
@@ -359,19 +393,23 @@ public final class CorrectionOptions {
             }
             if (gate != Gate.NONE && holdout.isPresent() && share == 0) {
                 throw new UsageException(
-                        "a gate looks at held-out samples (--gate), and --holdout 0 leaves it none: give a share such as 0.2");
+                        "a gate looks at held-out samples (--gate), and --holdout 0 leaves it none: give a share "
+                                + "such as 0.2");
             }
             if (!errors && (shrink || gate != Gate.NONE)) {
                 throw new UsageException(
-                        "--shrink and --gate look at the errors of single channels, which --no-mse leaves out: give one or the other");
+                        "--shrink and --gate look at the errors of single channels, which --no-mse leaves out: "
+                                + "give one or the other");
             }
             if (!errors && reference.isEmpty()) {
                 throw new UsageException(
-                        "the better reference (auto) is refused where corrections are noise, by the errors of single channels, which --no-mse leaves out: give one or the other");
+                        "the better reference (auto) is refused where corrections are noise, by the errors of "
+                                + "single channels, which --no-mse leaves out: give one or the other");
             }
             if (reference.isEmpty() && !outcome) {
                 throw new UsageException(
-                        "the better reference (auto) is chosen by the networks' outputs, which --no-outcome leaves out: name a reference, layer or network");
+                        "the better reference (auto) is chosen by the networks' outputs, which --no-outcome leaves "
+                                + "out: name a reference, layer or network");
             }
             return new CorrectionOptions(this);
         }

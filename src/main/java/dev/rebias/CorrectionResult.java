@@ -26,7 +26,8 @@ import java.util.Optional;
  * @param batchSize how many went through at a time
  * @param layers every layer of the quantised model, in graph order
  * @param provenance how the model came about, as its metadata say; empty where nothing was corrected
- * @param correctedBefore how the quantised model had been corrected before, as its metadata say; empty where it had not, or they cannot be read
+ * @param correctedBefore how the quantised model had been corrected before, as its metadata say; empty where it had
+ *     not, or they cannot be read
  * @param undoable whether its metadata also hold what it takes to undo the correction
  * @param outcome how far the network's outputs are from the float network's, before and after, if that was asked for
  * @param trials what was tried: the correction that was kept, and where the better reference was wanted also the other
@@ -86,8 +87,9 @@ public record CorrectionResult(
     }
 
     /**
-     * Where the better reference was wanted, and the corrections of either are noise rather than error: why, in a sentence. A held-out sample or two may then like by chance what thousands of others do not. The noise
-     * of layers whose weights are chosen anew is not looked at: they keep the old ones unless held-out samples like the new.
+     * Where the better reference was wanted, and the corrections of either are noise rather than error: why, in a
+     * sentence. A held-out sample or two may then like by chance what thousands of others do not. The noise of layers
+     * whose weights are chosen anew is not looked at: they keep the old ones unless held-out samples like the new.
      */
     public Optional<String> noise() {
         if (trials.size() < 2) {
@@ -95,13 +97,15 @@ public record CorrectionResult(
         }
         return samplesUsed.distinct() < 2
                 ? Optional.of(
-                        "what in a correction is noise is not known from one sample, or copies of one: give more, and different ones")
+                        "what in a correction is noise is not known from one sample, or copies of one: give more, "
+                                + "and different ones")
                 : sufficiency.filter(Sufficiency::isNoise).map(Sufficiency::sentence);
     }
 
     /**
-     * Where the quantised model had been corrected before, from more samples than there are now (those held out included): that, in a sentence. What this correction adds is then mostly the noise of fewer samples, which
-     * a few held-out ones need not show.
+     * Where the quantised model had been corrected before, from more samples than there are now (those held out
+     * included): that, in a sentence. What this correction adds is then mostly the noise of fewer samples, which a few
+     * held-out ones need not show.
      */
     public Optional<String> weakerThanBefore() {
         long now = (long) samplesUsed.correcting() + samplesUsed.heldOut();
@@ -113,8 +117,8 @@ public record CorrectionResult(
     }
 
     /**
-     * Writes the corrected model, whole or not at all: in the form that the quantised model came in, or a Keras model, where
-     * the name ends in {@code .onnx}, as ONNX for other tools.
+     * Writes the corrected model, whole or not at all: in the form that the quantised model came in, or a Keras model,
+     * where the name ends in {@code .onnx}, as ONNX for other tools.
      *
      * @param output a new file's name
      * @throws dev.rebias.error.UsageException if the file exists, or its name is of another form

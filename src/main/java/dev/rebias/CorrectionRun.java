@@ -71,7 +71,8 @@ final class CorrectionRun {
         }
         if (!correcting && options.adjust() == Adjustment.WEIGHTS) {
             throw new UsageException(
-                    "a measurement changes nothing, and so chooses no weights: measure without --adjust weights, or correct");
+                    "a measurement changes nothing, and so chooses no weights: measure without --adjust weights, "
+                            + "or correct");
         }
         references().forEach(this::layers);
         this.earlier = earlier();
@@ -214,7 +215,10 @@ final class CorrectionRun {
         return owner.layers(options, reference);
     }
 
-    /** The references that are tried. What the layer reference cannot be applied to is left to the other where there is a choice. */
+    /**
+     * The references that are tried. What the layer reference cannot be applied to is left to the other where there is
+     * a choice.
+     */
     private List<Reference> references() {
         return options.reference().map(List::of).orElse(List.of(Reference.LAYER, Reference.NETWORK));
     }
@@ -345,7 +349,10 @@ final class CorrectionRun {
         return all;
     }
 
-    /** The number of the best outcome, the first where they are equal; corrections that are mostly noise come last, whatever a few samples say of them. */
+    /**
+     * The number of the best outcome, the first where they are equal; corrections that are mostly noise come last,
+     * whatever a few samples say of them.
+     */
     private static int best(List<Optional<Outcome>> outcomes, List<Optional<Sufficiency>> sufficiency) {
         int best = 0;
         for (int i = 1; i < outcomes.size(); i++) {
@@ -353,7 +360,8 @@ final class CorrectionRun {
             if (own.verdict() == Outcome.Verdict.UNKNOWN) {
                 throw new UnsupportedException(
                         "no output of the two networks can be compared (" + String.join("; ", own.notCompared())
-                                + "), so the better reference cannot be chosen: name one, --reference layer or network");
+                                + "), so the better reference cannot be chosen: name one, --reference layer or "
+                                + "network");
             }
             boolean noise = sufficiency.get(i).filter(Sufficiency::isNoise).isPresent();
             boolean leastNoise =

@@ -5,8 +5,8 @@ import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.Devices;
 
 /**
- * A device that stays open for many corrections one after the other: they share its memory and what it has compiled. Used
- * by one thread at a time, whichever that is.
+ * A device that stays open for many corrections one after the other: they share its memory and what it has compiled.
+ * Used by one thread at a time, whichever that is.
  */
 public final class DeviceSession implements AutoCloseable {
     private final Device device;
@@ -20,10 +20,10 @@ public final class DeviceSession implements AutoCloseable {
     /**
      * Opens a device.
      *
-     * @param name {@code auto} (the first GPU if there is one that can be used, else the CPU), {@code cpu}, {@code cuda} or
-     *     {@code cuda:N}, as for {@link CorrectionOptions.Builder#device}
-     * @throws dev.rebias.error.DeviceUnavailableException if the device that was named cannot be used; there is no fall-back
-     *     from a named device
+     * @param name {@code auto} (the first GPU if there is one that can be used, else the CPU), {@code cpu},
+     *     {@code cuda} or {@code cuda:N}, as for {@link CorrectionOptions.Builder#device}
+     * @throws dev.rebias.error.DeviceUnavailableException if the device that was named cannot be used; there is no
+     *     fall-back from a named device
      * @throws dev.rebias.error.UsageException if the name is none of these
      */
     public static DeviceSession open(String name) {

@@ -24,7 +24,10 @@ final class EvidenceRule implements CorrectionRule {
         this.options = options;
     }
 
-    /** The channels of a layer whose corrections were given up, because their error on held-out samples would have risen. */
+    /**
+     * The channels of a layer whose corrections were given up, because their error on held-out samples would have
+     * risen.
+     */
     List<Integer> givenUp(int layer) {
         return givenUp.getOrDefault(layer, List.of());
     }

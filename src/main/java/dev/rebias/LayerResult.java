@@ -10,8 +10,8 @@ import java.util.Optional;
  *
  * @param name the node's name
  * @param output the node's output tensor
- * @param measuredAt the tensor at which its errors were measured: that output, or behind a MatMul the output of the Add with its bias; in a
- *     QOperator node a tensor that the file does not hold
+ * @param measuredAt the tensor at which its errors were measured: that output, or behind a MatMul the output of the Add
+ *     with its bias; in a QOperator node a tensor that the file does not hold
  * @param op the op type
  * @param channels output channels; 0 if unknown
  * @param status what was done
@@ -42,7 +42,8 @@ public record LayerResult(
      *
      * @param moved the share of them that are others than before, 0 to 1
      * @param kept why they stay as they were; empty where they were chosen anew
-     * @param mseWithBias the mean squared error with the old weights and a correction of the bias alone, where it was measured
+     * @param mseWithBias the mean squared error with the old weights and a correction of the bias alone, where it was
+     *     measured
      * @param heldOut what held-out samples say of the weights that were found, taken or not
      */
     public record Weights(

@@ -64,19 +64,20 @@ public record ModelPair(
      * Reads a quantised Keras model, whose file also holds the float weights: for the reference {@code layer}.
      *
      * @param again whether to take a model that has been corrected already
-     * @throws UsageException if the file is missing, or the model has been corrected already: its biases, which the float
-     *     reference takes over, contain that correction
+     * @throws UsageException if the file is missing, or the model has been corrected already: its biases, which the
+     *     float reference takes over, contain that correction
      * @throws UnsupportedException if the file is damaged, or holds what rebias does not know
      */
     public static ModelPair readKeras(Path file, boolean again) {
         KerasModel quantized = KerasModel.read(file);
         OnnxModel computed = quantized.quantized();
         if (!again && quantized.correctedBefore().isPresent()) {
-            throw new UsageException(
-                    "'" + file + "' has been corrected already ("
-                            + quantized.correctedBefore().get()
-                            + "), and its biases, which the float reference takes over, contain that correction: a second one would be"
-                            + " added to it; correct the original file, give the float model with --float, or insist with --force");
+            throw new UsageException("'" + file + "' has been corrected already ("
+                    + quantized.correctedBefore().get()
+                    + "), and its biases, which the float reference takes over, contain that correction: a "
+                    + "second one would be"
+                    + " added to it; correct the original file, give the float model with --float, or "
+                    + "insist with --force");
         }
         return new ModelPair(quantized.floating(), computed, List.of(file), Optional.of(quantized), true);
     }
@@ -89,7 +90,8 @@ public record ModelPair(
     public void requireAdjustable(CorrectionOptions options) {
         if (options.adjust() == Adjustment.WEIGHTS && keras.isPresent()) {
             throw new UnsupportedException(
-                    "a Keras model quantises its weights on every call, with a scale that follows from them: its weights cannot be chosen anew (--adjust weights); adjust biases");
+                    "a Keras model quantises its weights on every call, with a scale that follows from them: its "
+                            + "weights cannot be chosen anew (--adjust weights); adjust biases");
         }
     }
 }

@@ -23,7 +23,8 @@ public final class NetworkComparison {
      *
      * @param other a model with the float model's inputs, or integers that stand for them
      * @param samples all of them are used
-     * @throws dev.rebias.error.UnsupportedException if the models cannot be given the same samples, or ONNX Runtime does not run them
+     * @throws dev.rebias.error.UnsupportedException if the models cannot be given the same samples, or ONNX Runtime
+     *     does not run them
      */
     public static NetworkDistance of(OnnxModel floating, OnnxModel other, Samples samples) {
         return of(floating, List.of(other), samples).get(0);

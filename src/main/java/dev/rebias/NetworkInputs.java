@@ -21,10 +21,12 @@ import java.util.Optional;
 /**
  * The inputs of both networks: which is given the same samples as which, and what samples have to be like.
  *
- * @param quantized the quantised model, with a FLOAT input and a QuantizeLinear where its file takes integers and the float model takes floats
+ * @param quantized the quantised model, with a FLOAT input and a QuantizeLinear where its file takes integers and the
+ *     float model takes floats
  * @param sameSamples for each input of the float model, the input of {@link #quantized} that is given the same samples
  * @param names for each input of {@link #quantized}, its name in the file
- * @param integers for each input of the file that takes integers for floats, by its name in the file, what these stand for
+ * @param integers for each input of the file that takes integers for floats, by its name in the file, what these stand
+ *     for
  */
 record NetworkInputs(
         Graph quantized,

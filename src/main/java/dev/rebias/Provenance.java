@@ -15,7 +15,8 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * How a corrected model came about, as its metadata say. Equal corrections say equal things: nothing in it depends on when, where, on what device or in what batches they were made.
+ * How a corrected model came about, as its metadata say. Equal corrections say equal things: nothing in it depends on
+ * when, where, on what device or in what batches they were made.
  *
  * @param version the program's
  * @param reference {@code layer} or {@code network}
@@ -125,7 +126,8 @@ public record Provenance(
 
     private static UnsupportedException unreadable(String model, Exception cause) {
         String sentence = "what the metadata of '" + model
-                + "' say of its correction cannot be read (metadata 'rebias' is no JSON object): take the original file";
+                + "' say of its correction cannot be read (metadata 'rebias' is no JSON object): take the original "
+                + "file";
         return cause == null ? new UnsupportedException(sentence) : new UnsupportedException(sentence, cause);
     }
 

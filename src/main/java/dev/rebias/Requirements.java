@@ -14,8 +14,10 @@ import java.util.OptionalDouble;
  * What a correction must reach to be published.
  *
  * @param sqnrGain by how many decibels the ratio of signal to error must rise, of every output that can be compared
- * @param agreement how often the largest value of every output of scores must be at the float network's place with the correction, 0 to 1
- * @param layerMseIncrease by what share of itself no corrected layer's mean squared error may rise, on held-out samples where there are such: 0.01 is 1 %
+ * @param agreement how often the largest value of every output of scores must be at the float network's place with the
+ *     correction, 0 to 1
+ * @param layerMseIncrease by what share of itself no corrected layer's mean squared error may rise, on held-out samples
+ *     where there are such: 0.01 is 1 %
  */
 public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, OptionalDouble layerMseIncrease) {
     /** None. */

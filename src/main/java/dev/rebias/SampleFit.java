@@ -33,7 +33,9 @@ record SampleFit(boolean gross, String sentence) {
     /** By how much of the range values may be shifted. */
     private static final double SHIFT = 0.15;
 
-    /** How alike the quantiser's range and that of a hypothesis must be, as the share of both together that both have. */
+    /**
+     * How alike the quantiser's range and that of a hypothesis must be, as the share of both together that both have.
+     */
     private static final double ALIKE = 0.75;
 
     private static final float BYTE = 255;
@@ -68,13 +70,14 @@ record SampleFit(boolean gross, String sentence) {
                         h.text(),
                         h.range().least(),
                         h.range().most()))
-                .orElse(
-                        "; check --scale, --mean and --std, and whether the samples are of the kind that the network was made for");
+                .orElse("; check --scale, --mean and --std, and whether the samples are of the kind that the "
+                        + "network was made for");
         return Optional.of(new SampleFit(
                 gross,
                 String.format(
                         Locale.ROOT,
-                        "the samples for input '%s' run from %.3g to %.3g, mean %.3g, and the model's input quantiser holds %.3g to %.3g%s%s",
+                        "the samples for input '%s' run from %.3g to %.3g, mean %.3g, and the model's input "
+                                + "quantiser holds %.3g to %.3g%s%s",
                         input.name(),
                         has.least(),
                         has.most(),

@@ -8,10 +8,12 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * Whether the samples were enough: how well the corrections are known. A sample that is there several times counts once.
+ * Whether the samples were enough: how well the corrections are known. A sample that is there several times counts
+ * once.
  *
  * @param samples how many samples they come from
- * @param relativeError the typical standard error of a correction over the correction itself: the median over the layers of the ratio of both RMS over channels; infinite where it is noise alone
+ * @param relativeError the typical standard error of a correction over the correction itself: the median over the
+ *     layers of the ratio of both RMS over channels; infinite where it is noise alone
  * @param wanted how many different samples would bring it to 5 %; empty where it is noise alone
  */
 public record Sufficiency(int samples, double relativeError, OptionalLong wanted) {
@@ -48,7 +50,8 @@ public record Sufficiency(int samples, double relativeError, OptionalLong wanted
      * Looks at the corrections of a sweep.
      *
      * @param distinct how many different ones are among the samples
-     * @return empty where standard errors were not asked for or are not known, as of a layer whose weights are chosen anew, or a single sample has none
+     * @return empty where standard errors were not asked for or are not known, as of a layer whose weights are chosen
+     *     anew, or a single sample has none
      */
     static Optional<Sufficiency> of(List<Moments> layers, int samples, int distinct) {
         double[] ratios = layers.stream()
@@ -68,10 +71,12 @@ public record Sufficiency(int samples, double relativeError, OptionalLong wanted
     }
 
     /**
-     * The standard errors of a layer's corrections over the corrections, both as RMS over channels. What is measured is the correction and its noise: the noise's part is taken off. Empty where standard errors are not
-     * known, or there is nothing to correct.
+     * The standard errors of a layer's corrections over the corrections, both as RMS over channels. What is measured is
+     * the correction and its noise: the noise's part is taken off. Empty where standard errors are not known, or there
+     * is nothing to correct.
      *
-     * @param distinct how many different ones are among the samples: copies tell nothing new, so a mean over n of them varies as one over so many
+     * @param distinct how many different ones are among the samples: copies tell nothing new, so a mean over n of them
+     *     varies as one over so many
      */
     public static OptionalDouble relativeError(Moments layer, int distinct) {
         if (layer.perChannel().isEmpty() || distinct < 2) {

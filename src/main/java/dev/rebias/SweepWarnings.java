@@ -14,7 +14,10 @@ import java.util.stream.Collectors;
 
 /** What the user should know about how a sweep was done. */
 record SweepWarnings(BiasCorrection owner, CorrectionOptions options, Batching batching) {
-    /** By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file once it has. */
+    /**
+     * By how much of a memory limit tensors may exceed it before that is worth a warning: what waits goes to the file
+     * once it has.
+     */
     private static final double OVER_LIMIT = 0.05;
 
     /** As many channels of a layer are named in a warning. */
@@ -47,7 +50,8 @@ record SweepWarnings(BiasCorrection owner, CorrectionOptions options, Batching b
         if ((double) peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
             all.add(String.format(
                     Locale.ROOT,
-                    "tensors took %.1f MB at once, more than the memory limit of %.1f MB: what is worked on does not go to the file, %s",
+                    "tensors took %.1f MB at once, more than the memory limit of %.1f MB: what is worked on does "
+                            + "not go to the file, %s",
                     peak / 1e6,
                     options.memoryLimit() / 1e6,
                     batchSize == 1

@@ -42,7 +42,8 @@ final class WeightAdjustment {
                 obstacles.put(
                         pair,
                         "each of its outputs has " + unfolding.get().length()
-                                + " weights: they are chosen from the products of every two of their inputs, which is done for up to "
+                                + " weights: they are chosen from the products of every two of their inputs, which "
+                                + "is done for up to "
                                 + MOST_WEIGHTS);
             } else {
                 found.site()

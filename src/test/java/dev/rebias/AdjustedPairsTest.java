@@ -32,8 +32,10 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * On pairs of every kind, those of the examples and with {@code -Drebias.assets=FOLDER} those of its folder {@code cases}: new weights are verified, and on held-out samples the outputs are no further from the float
- * network's than with biases alone, beyond noise, both of the same samples; or weights are refused where biases are not, with a sentence that says why.
+ * On pairs of every kind, those of the examples and with {@code -Drebias.assets=FOLDER} those of its folder
+ * {@code cases}: new weights are verified, and on held-out samples the outputs are no further from the float network's
+ * than with biases alone, beyond noise, both of the same samples; or weights are refused where biases are not, with a
+ * sentence that says why.
  */
 final class AdjustedPairsTest {
     private static final double HOLDOUT = 0.25;
@@ -165,7 +167,8 @@ final class AdjustedPairsTest {
                     .count();
             System.out.printf(
                     Locale.ROOT,
-                    "%-32s %-8s %.4g -> biases %.4g -> weights %.4g (change +- %.2g), %d of %d layers, verified: worst %.0f %%%n",
+                    "%-32s %-8s %.4g -> biases %.4g -> weights %.4g (change +- %.2g), %d of %d layers, verified: "
+                            + "worst %.0f %%%n",
                     pair,
                     reference,
                     ofBiases.outcome().orElseThrow().errorBefore(),
@@ -192,7 +195,10 @@ final class AdjustedPairsTest {
         }
     }
 
-    /** How far the outputs are from the float network's with biases (before), and with weights (after), on the samples that neither comes from. */
+    /**
+     * How far the outputs are from the float network's with biases (before), and with weights (after), on the samples
+     * that neither comes from.
+     */
     private static Outcome compared(
             BiasCorrection correction, Samples samples, CorrectionResult ofBiases, CorrectionResult ofWeights) {
         NetworkInputs inputs = correction.networkInputs();

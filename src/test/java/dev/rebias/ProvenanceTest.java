@@ -5,7 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** What files say of their correction keeps its form: equal corrections write equal bytes, also with another version's code. */
+/**
+ * What files say of their correction keeps its form: equal corrections write equal bytes, also with another version's
+ * code.
+ */
 final class ProvenanceTest {
     @Test
     void itsFormStays() {

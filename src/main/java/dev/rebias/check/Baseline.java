@@ -8,8 +8,9 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * What another program does on the same card, beside ours. The script's JSON has {@code samples}, {@code batch}, {@code copy GB/s} and, for each network,
- * {@code U <how> ms}: one float and one quantised pass; and multiples of the best of those, with a name that ends in {@code U}.
+ * What another program does on the same card, beside ours. The script's JSON has {@code samples}, {@code batch},
+ * {@code copy GB/s} and, for each network, {@code U <how> ms}: one float and one quantised pass; and multiples of the
+ * best of those, with a name that ends in {@code U}.
  */
 final class Baseline {
     private static final Map<String, String> NETWORKS = Map.of("mobilenet", "MobileNetV1", "resnet50", "ResNet-50");

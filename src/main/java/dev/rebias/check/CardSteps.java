@@ -40,7 +40,9 @@ public final class CardSteps {
     /** The fact that names the emulator's folder. */
     static final String EMULATOR = "emulator";
 
-    /** The property with which the step moments makes every call once: a profiler then sees each kernel on each shape. */
+    /**
+     * The property with which the step moments makes every call once: a profiler then sees each kernel on each shape.
+     */
     static final String ONCE = "rebias.moments.once";
 
     private static final String PROBE_TRYING = "probe.trying";

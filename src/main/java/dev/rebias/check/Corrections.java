@@ -128,7 +128,10 @@ final class Corrections {
         }
     }
 
-    /** The mean over layers of what is left of the error; a layer with more than before, or with no number, is a failure. */
+    /**
+     * The mean over layers of what is left of the error; a layer with more than before, or with no number, is a
+     * failure.
+     */
     private double share(String what, CorrectionResult result) {
         double sum = 0;
         int layers = 0;

@@ -11,8 +11,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 
 /**
- * What a step has found so far, as JSON in a file: facts, tables, failures. It is written anew after every addition, so that a step that is cut off leaves
- * what it has.
+ * What a step has found so far, as JSON in a file: facts, tables, failures. It is written anew after every addition, so
+ * that a step that is cut off leaves what it has.
  */
 final class Findings {
     static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);

@@ -17,8 +17,8 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
- * Runs the steps one after another, each as a process of its own: an error that a process cannot get over ends that step alone. What a step leaves of its
- * time is the others'.
+ * Runs the steps one after another, each as a process of its own: an error that a process cannot get over ends that
+ * step alone. What a step leaves of its time is the others'.
  */
 public final class GpuCheck {
     private static final String ENTRY = "dev.rebias.cli.Main";

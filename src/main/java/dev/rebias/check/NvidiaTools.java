@@ -14,11 +14,16 @@ import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** NVIDIA's checkers around {@code doctor --deep}, and its profiler around the moments step, where they are installed. */
+/**
+ * NVIDIA's checkers around {@code doctor --deep}, and its profiler around the moments step, where they are installed.
+ */
 final class NvidiaTools {
     private static final String ENTRY = "dev.rebias.cli.Main";
     private static final List<String> CHECKS = List.of("memcheck", "initcheck", "racecheck");
-    /** The last line that a check prints: {@code ========= ERROR SUMMARY: 0 errors}, {@code RACECHECK SUMMARY: 0 hazards displayed (..)}. */
+    /**
+     * The last line that a check prints: {@code ========= ERROR SUMMARY: 0 errors}, {@code RACECHECK SUMMARY: 0 hazards
+     * displayed (..)}.
+     */
     private static final Pattern SUMMARY = Pattern.compile("=+ \\w+ SUMMARY: (\\d+) (?:error|hazard).*");
 
     private static final String NO_POOL = "-Drebias.cuda.pool=none";

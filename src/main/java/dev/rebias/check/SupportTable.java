@@ -10,8 +10,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The probe's rows as the emulator's table of what cuDNN supports ({@code native/emulator/cudnn_support.tsv}): what a card refused is then refused there.
- * Only float32 is in it, of which the emulator has convolutions.
+ * The probe's rows as the emulator's table of what cuDNN supports ({@code native/emulator/cudnn_support.tsv}): what a
+ * card refused is then refused there. Only float32 is in it, of which the emulator has convolutions.
  */
 final class SupportTable {
     /** The file's name, here and there. */

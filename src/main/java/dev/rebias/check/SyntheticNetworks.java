@@ -16,11 +16,12 @@ import java.util.List;
 import java.util.Random;
 
 /**
- * MobileNetV1 and ResNet-50 with random weights, as a float model and as one with weights of 4 bits per output channel and unsigned activations of 8 bits
- * per tensor: the shapes and the arithmetic of real networks, with no file to bring along.
+ * MobileNetV1 and ResNet-50 with random weights, as a float model and as one with weights of 4 bits per output channel
+ * and unsigned activations of 8 bits per tensor: the shapes and the arithmetic of real networks, with no file to bring
+ * along.
  *
- * <p>Weights have the variance 2 / fan-in, which keeps activations behind ReLU at about the power of the input (He et al., arXiv 1502.01852), so one range
- * serves all quantisers.
+ * <p>Weights have the variance 2 / fan-in, which keeps activations behind ReLU at about the power of the input (He et
+ * al., arXiv 1502.01852), so one range serves all quantisers.
  */
 final class SyntheticNetworks {
     private static final int[][] MOBILE_NET = {

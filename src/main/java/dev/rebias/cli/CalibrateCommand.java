@@ -41,7 +41,8 @@ final class CalibrateCommand implements Runnable {
     @Command(
             name = "bc",
             description =
-                    "Bias correction, as 'cnn2snn calibrate bc' does it: all arrays of the samples joined, against each layer's own float weights.",
+                    "Bias correction, as 'cnn2snn calibrate bc' does it: all arrays of the samples joined, against "
+                            + "each layer's own float weights.",
             mixinStandardHelpOptions = true,
             sortOptions = false)
     static final class BiasCorrectionCommand implements Callable<Integer> {
@@ -68,8 +69,8 @@ final class CalibrateCommand implements Runnable {
 
         @Option(
                 names = "--drop-remainder",
-                description =
-                        "Leave out the last batch where it is not full, as cnn2snn does. Without it every sample counts.")
+                description = "Leave out the last batch where it is not full, as cnn2snn does. Without it every sample "
+                        + "counts.")
         private boolean dropRemainder;
 
         @Option(

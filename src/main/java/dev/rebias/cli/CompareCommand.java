@@ -26,11 +26,14 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code rebias compare}: how far models' outputs are from a float model's, and the accuracy of classifiers, each run as a whole in ONNX Runtime. */
+/**
+ * {@code rebias compare}: how far models' outputs are from a float model's, and the accuracy of classifiers, each run
+ * as a whole in ONNX Runtime.
+ */
 @Command(
         name = "compare",
-        description =
-                "Shows how far the outputs of models (ONNX or Keras) are from the float model's, and on labelled samples their accuracy; each runs in ONNX Runtime.",
+        description = "Shows how far the outputs of models (ONNX or Keras) are from the float model's, and on labelled "
+                + "samples their accuracy; each runs in ONNX Runtime.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class CompareCommand implements Callable<Integer> {
@@ -38,7 +41,8 @@ final class CompareCommand implements Callable<Integer> {
             arity = "1..*",
             paramLabel = "MODEL",
             description =
-                    "Any models with the float model's inputs; with labels classifiers with one input, and scores [N, classes] as their first output.")
+                    "Any models with the float model's inputs; with labels classifiers with one input, and scores "
+                            + "[N, classes] as their first output.")
     private List<Path> models;
 
     @Option(
@@ -79,9 +83,9 @@ final class CompareCommand implements Callable<Integer> {
             Optional<HostTensor> labels =
                     all.has(name) || labelsName.isPresent() ? Optional.of(all.array(name)) : Optional.empty();
             if (labels.isEmpty() && floatModel.isEmpty()) {
-                throw new UsageException(
-                        "'" + samplesPath
-                                + "' holds no labels, and there is no float model to compare with: give --float F.onnx, or samples with --labels NAME");
+                throw new UsageException("'" + samplesPath
+                        + "' holds no labels, and there is no float model to compare with: give --float "
+                        + "F.onnx, or samples with --labels NAME");
             }
             Samples inputs = all.without(name);
             Optional<OnnxModel> floating = floatModel.map(CompareCommand::read);
@@ -117,7 +121,8 @@ final class CompareCommand implements Callable<Integer> {
         if (graph.inputs().size() != 1) {
             throw new UsageException(
                     "'" + model.name() + "' has " + graph.inputs().size()
-                            + " inputs; accuracy is measured of models with one: compare it with --float, and samples without labels");
+                            + " inputs; accuracy is measured of models with one: compare it with --float, and "
+                            + "samples without labels");
         }
         GraphInput input = graph.inputs().get(0);
         InputSpec wanted = new InputSpec(

@@ -37,7 +37,9 @@ final class CorrectCommand implements Callable<Integer> {
             required = true,
             paramLabel = "S",
             description =
-                    "Calibration samples: an .npz (arrays named as the model's inputs, or one array), an .npy, or a folder of images (JPEG, PNG, WebP, BMP, GIF, TIFF; also in subfolders). An array of exactly an input's fixed shape is that input's value for every sample.")
+                    "Calibration samples: an .npz (arrays named as the model's inputs, or one array), an .npy, or "
+                            + "a folder of images (JPEG, PNG, WebP, BMP, GIF, TIFF; also in subfolders). An array "
+                            + "of exactly an input's fixed shape is that input's value for every sample.")
     private Path samplesPath;
 
     @Option(
@@ -72,7 +74,8 @@ final class CorrectCommand implements Callable<Integer> {
     @Option(
             names = "--verify",
             description =
-                    "Before the file takes its name, read it again, run it in ONNX Runtime, and compare what every layer's outputs moved by; exit 5 and write nothing if it is not as computed.")
+                    "Before the file takes its name, read it again, run it in ONNX Runtime, and compare what every "
+                            + "layer's outputs moved by; exit 5 and write nothing if it is not as computed.")
     private boolean verify;
 
     @Option(
@@ -88,14 +91,16 @@ final class CorrectCommand implements Callable<Integer> {
 
     @Option(
             names = "--force",
-            description =
-                    "Replace output files that exist, go on with samples that do not fit the model, correct a Keras model that has been corrected already, and write also what makes the network worse, is mostly noise, or comes from fewer samples than an earlier correction.")
+            description = "Replace output files that exist, go on with samples that do not fit the model, correct a "
+                    + "Keras model that has been corrected already, and write also what makes the network "
+                    + "worse, is mostly noise, or comes from fewer samples than an earlier correction.")
     private boolean force;
 
     @Option(
             names = "--skip-existing",
-            description =
-                    "Do nothing, and exit 0, where the output file exists and says that it was made by this version, with --skip-existing, from equal files and with equal options; refuse to go on where it was made otherwise.")
+            description = "Do nothing, and exit 0, where the output file exists and says that it was made by this "
+                    + "version, with --skip-existing, from equal files and with equal options; refuse to "
+                    + "go on where it was made otherwise.")
     private boolean skipExisting;
 
     @Spec
@@ -155,9 +160,10 @@ final class CorrectCommand implements Callable<Integer> {
     private boolean isMadeFor(String request) {
         boolean same = made().filter(p -> p.request().equals(request)).isPresent();
         if (!same && !force) {
-            throw new UsageException(
-                    "'" + output
-                            + "' exists, but does not say that it was made with --skip-existing from equal files with equal options by this version: name another output, or replace it with --force");
+            throw new UsageException("'" + output
+                    + "' exists, but does not say that it was made with --skip-existing from equal files "
+                    + "with equal options by this version: name another output, or replace it with "
+                    + "--force");
         }
         return same;
     }

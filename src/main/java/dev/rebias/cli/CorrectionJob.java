@@ -30,7 +30,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 
-/** One correction from files to files: outputs are checked first, then it is computed, written beside its place, verified, given its name, and reported. */
+/**
+ * One correction from files to files: outputs are checked first, then it is computed, written beside its place,
+ * verified, given its name, and reported.
+ */
 final class CorrectionJob {
     private final long start;
     private final ModelPair pair;
@@ -107,7 +110,8 @@ final class CorrectionJob {
     /**
      * Does it. Reports are written also where it fails.
      *
-     * @throws QualityGateException if the network would be worse, a requirement does not hold, or the written file does not compute what was corrected
+     * @throws QualityGateException if the network would be worse, a requirement does not hold, or the written file does
+     *     not compute what was corrected
      */
     void run(Opening opening, CorrectionOptions wanted) {
         try (Progress progress = new Progress(settings.quiet())) {

@@ -14,28 +14,31 @@ final class EvidenceOptions {
             names = "--holdout",
             paramLabel = "SHARE",
             description =
-                    "Keep this share of the samples apart, spread over the set: corrections do not come from them, and the outcome is measured on them (default: 0.2 with --reference auto, --gate or --adjust weights, else 0; of few samples up to half, to have 8, unless weights are adjusted).")
+                    "Keep this share of the samples apart, spread over the set: corrections do not come from them, "
+                            + "and the outcome is measured on them (default: 0.2 with --reference auto, --gate or "
+                            + "--adjust weights, else 0; of few samples up to half, to have 8, unless "
+                            + "weights are adjusted).")
     private Optional<Double> holdout = Optional.empty();
 
     @Option(
             names = "--gate",
             defaultValue = "none",
             paramLabel = "G",
-            description =
-                    "Leave what would have a larger mean squared error on held-out samples as it is: 'layer', 'channel' or 'none' (default: ${DEFAULT-VALUE}).")
+            description = "Leave what would have a larger mean squared error on held-out samples as it is: 'layer', "
+                    + "'channel' or 'none' (default: ${DEFAULT-VALUE}).")
     private Gate gate;
 
     @Option(
             names = "--shrink",
-            description =
-                    "Multiply each correction by max(0, 1 - se^2/delta^2), se being its standard error: what is noise is not written.")
+            description = "Multiply each correction by max(0, 1 - se^2/delta^2), se being its standard error: what is "
+                    + "noise is not written.")
     private boolean shrink;
 
     @Option(
             names = "--require-sqnr-gain",
             paramLabel = "DB",
-            description =
-                    "Write nothing and exit 5 unless the signal-to-error ratio of every output rises by so many decibels.")
+            description = "Write nothing and exit 5 unless the signal-to-error ratio of every output rises by so many "
+                    + "decibels.")
     private Optional<Double> sqnrGain = Optional.empty();
 
     @Mixin
@@ -44,14 +47,14 @@ final class EvidenceOptions {
     @Option(
             names = "--max-layer-mse-increase",
             paramLabel = "SHARE",
-            description =
-                    "Write nothing and exit 5 if a corrected layer's mean squared error rises by more than this share of itself, on held-out samples where there are such.")
+            description = "Write nothing and exit 5 if a corrected layer's mean squared error rises by more than this "
+                    + "share of itself, on held-out samples where there are such.")
     private Optional<Double> layerMseIncrease = Optional.empty();
 
     @Option(
             names = "--no-undo",
-            description =
-                    "Do not store the original biases and weights in the model's metadata, from which 'rebias undo' brings them back.")
+            description = "Do not store the original biases and weights in the model's metadata, from which 'rebias "
+                    + "undo' brings them back.")
     private boolean noUndo;
 
     void apply(CorrectionOptions.Builder options) {

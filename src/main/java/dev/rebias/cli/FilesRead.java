@@ -26,7 +26,8 @@ final class FilesRead {
     private FilesRead() {}
 
     /**
-     * A file or folder of samples, and all that is in the folder and those below, links followed as they are where images are read.
+     * A file or folder of samples, and all that is in the folder and those below, links followed as they are where
+     * images are read.
      *
      * @throws RebiasException if a folder cannot be listed
      */

@@ -37,8 +37,8 @@ final class GpuCheckCommand implements Callable<Integer> {
             names = "--out",
             paramLabel = "DIR",
             defaultValue = "gpu-check",
-            description =
-                    "The folder for logs, JUnit's reports, summary.json and summary.md (default: ${DEFAULT-VALUE}). Steps that were run before keep their place in the summary.")
+            description = "The folder for logs, JUnit's reports, summary.json and summary.md (default: "
+                    + "${DEFAULT-VALUE}). Steps that were run before keep their place in the summary.")
     private Path out;
 
     @Option(names = "--only", paramLabel = "STEP", description = "Only this step; several with commas.")

@@ -28,7 +28,10 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** {@code rebias inspect}: which layers would be corrected, which not, and why; in which steps, and with how much memory. Changes nothing. */
+/**
+ * {@code rebias inspect}: which layers would be corrected, which not, and why; in which steps, and with how much
+ * memory. Changes nothing.
+ */
 @Command(
         name = "inspect",
         description = "Shows which layers would be corrected, which not, and why.",
@@ -41,15 +44,15 @@ final class InspectCommand implements Callable<Integer> {
     @Option(
             names = "--plan",
             paramLabel = "N",
-            description =
-                    "Also show how a correction with N samples would go: segments, barriers, and the memory it would take, found by taking one batch through.")
+            description = "Also show how a correction with N samples would go: segments, barriers, and the memory it "
+                    + "would take, found by taking one batch through.")
     private Optional<Long> plan = Optional.empty();
 
     @Option(
             names = "--samples",
             paramLabel = "S",
-            description =
-                    "Samples, as for 'correct', of which --plan takes the first batch; needed where the model leaves the shape of its input open.")
+            description = "Samples, as for 'correct', of which --plan takes the first batch; needed where the model "
+                    + "leaves the shape of its input open.")
     private Optional<Path> samplesPath = Optional.empty();
 
     @Mixin

@@ -35,8 +35,8 @@ final class KernelsCommand implements Callable<Integer> {
     @Option(
             names = "--float",
             paramLabel = "F.onnx",
-            description =
-                    "With --quantized: the float model; then what correcting that network needs is compiled too, for both references. Not needed for Keras models, which hold their float weights.")
+            description = "With --quantized: the float model; then what correcting that network needs is compiled too, "
+                    + "for both references. Not needed for Keras models, which hold their float weights.")
     private Optional<Path> floatModel = Optional.empty();
 
     @Option(
@@ -48,8 +48,8 @@ final class KernelsCommand implements Callable<Integer> {
     @Option(
             names = "--output",
             paramLabel = "DIR",
-            description =
-                    "The folder they go to, which REBIAS_KERNELS names at run time (default: the cache, which REBIAS_CACHE may name).")
+            description = "The folder they go to, which REBIAS_KERNELS names at run time (default: the cache, which "
+                    + "REBIAS_CACHE may name).")
     private Optional<Path> output = Optional.empty();
 
     @Spec

@@ -69,7 +69,9 @@ public final class Main implements Runnable {
         System.exit(run(args));
     }
 
-    /** A setting's system property from its environment variable, unless that is empty or the property is set already. */
+    /**
+     * A setting's system property from its environment variable, unless that is empty or the property is set already.
+     */
     private static void fromEnvironment(String property, String variable) {
         String value = System.getenv(variable);
         if (value != null && !value.isBlank() && System.getProperty(property) == null) {
@@ -115,7 +117,10 @@ public final class Main implements Runnable {
         if (e instanceof OutOfMemoryError) {
             return "out of memory (" + text(e) + "): "
                     + (text(e).contains("direct")
-                            ? "samples live in direct memory; allow more with -XX:MaxDirectMemorySize (the launcher gives two fifths of the machine's memory; REBIAS_JAVA_OPTIONS=-XX:MaxDirectMemorySize=8g gives it more), or use fewer samples (--limit)"
+                            ? "samples live in direct memory; allow more with -XX:MaxDirectMemorySize (the "
+                                    + "launcher gives two fifths of the machine's memory; "
+                                    + "REBIAS_JAVA_OPTIONS=-XX:MaxDirectMemorySize=8g gives it more), or "
+                                    + "use fewer samples (--limit)"
                             : "use fewer samples (--limit), or a machine with more");
         }
         if (e instanceof StackOverflowError) {

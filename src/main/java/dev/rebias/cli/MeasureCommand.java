@@ -17,8 +17,8 @@ import picocli.CommandLine.Spec;
 /** {@code rebias measure}: everything that a correction measures, of the model as it is. */
 @Command(
         name = "measure",
-        description =
-                "Measures what 'correct' measures, and corrects nothing: every layer's errors in the quantised model as it is, and how far its outputs are from the float network's.",
+        description = "Measures what 'correct' measures, and corrects nothing: every layer's errors in the quantised "
+                + "model as it is, and how far its outputs are from the float network's.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class MeasureCommand implements Callable<Integer> {
@@ -59,7 +59,8 @@ final class MeasureCommand implements Callable<Integer> {
         long start = System.nanoTime();
         if (sweepOptions.reference().isEmpty()) {
             throw new UsageException(
-                    "--reference auto chooses between two corrections, and nothing is corrected here: name one, layer or network");
+                    "--reference auto chooses between two corrections, and nothing is corrected here: name one, "
+                            + "layer or network");
         }
         CorrectionOptions options = sweepOptions.options(pair.layers()).toBuilder()
                 .memoryLimit(memory.limit())

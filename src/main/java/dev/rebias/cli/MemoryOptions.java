@@ -13,8 +13,11 @@ final class MemoryOptions {
     @Option(
             names = "--memory-limit",
             paramLabel = "SIZE",
-            description =
-                    "Let tensors that wait for their turn go to a temporary file (in TMPDIR) once all take more than this, e.g. 800m or 8g (default: no limit on the CPU, 60 %% of the pool on a GPU). Does not change the result. What --adjust weights adds up comes on top: for a layer with k weights to an output, the products of every two of its inputs, 8 k^2 bytes several times over.")
+            description = "Let tensors that wait for their turn go to a temporary file (in TMPDIR) once all take more "
+                    + "than this, e.g. 800m or 8g (default: no limit on the CPU, 60 %% of the pool on a "
+                    + "GPU). Does not change the result. What --adjust weights adds up comes on "
+                    + "top: for a layer with k weights to an output, the products of every "
+                    + "two of its inputs, 8 k^2 bytes several times over.")
     private Optional<String> memoryLimit = Optional.empty();
 
     /** In bytes; {@code Long.MAX_VALUE} for the device's own limit. */

@@ -17,7 +17,8 @@ final class PairOptions {
             names = "--float",
             paramLabel = "F.onnx",
             description =
-                    "The float model. Not needed where the quantised model is a Keras model, which holds its float weights; with --reference network it is.")
+                    "The float model. Not needed where the quantised model is a Keras model, which holds its float "
+                            + "weights; with --reference network it is.")
     private Optional<Path> floatModel = Optional.empty();
 
     @Option(
@@ -49,7 +50,8 @@ final class PairOptions {
     /**
      * Reads two models.
      *
-     * @param floating may be left out where the quantised model is a Keras model, whose file holds the float weights too
+     * @param floating may be left out where the quantised model is a Keras model, whose file holds the float weights
+     *     too
      * @throws UsageException as {@link ModelPair#read} does, or if the float model is missing
      */
     static ModelPair read(Optional<Path> floating, Path quantized, boolean force) {

@@ -9,8 +9,8 @@ final class ReportOptions {
     @Option(
             names = "--report",
             paramLabel = "R",
-            description =
-                    "Also write the report to this file: .html for people, .json for programs, .csv with a line per layer; - for JSON on standard output. May be given more than once.")
+            description = "Also write the report to this file: .html for people, .json for programs, .csv with a line "
+                    + "per layer; - for JSON on standard output. May be given more than once.")
     private List<Path> reports = List.of();
 
     @Option(names = "--all", description = "Print every layer, in the model's order, and not only the ten worst.")

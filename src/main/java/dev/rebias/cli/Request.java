@@ -14,7 +14,10 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 
-/** What a run was asked for, as one hash: the program's version, what its input files hold, and the options that decide about its result. */
+/**
+ * What a run was asked for, as one hash: the program's version, what its input files hold, and the options that decide
+ * about its result.
+ */
 final class Request {
     /** Options that do not decide about the result, or name files, whose contents count. */
     private static final Set<String> WITHOUT_EFFECT = Set.of(

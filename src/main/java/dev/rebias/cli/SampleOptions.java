@@ -13,13 +13,17 @@ import java.util.Optional;
 import java.util.function.Supplier;
 import picocli.CommandLine.Option;
 
-/** The options that say how stored values become input values, (x / scale - mean) / std, and what happens to images before that. */
+/**
+ * The options that say how stored values become input values, (x / scale - mean) / std, and what happens to images
+ * before that.
+ */
 final class SampleOptions {
     @Option(
             names = "--preset",
             paramLabel = "P",
-            description =
-                    "How the network was trained: imagenet (scale 255, ImageNet's mean and std), imagenet-bgr (Caffe's: blue first, only means subtracted), tf (x / 127.5 - 1), yolo (x / 255, letterboxed) or 0-1 (x / 255).")
+            description = "How the network was trained: imagenet (scale 255, ImageNet's mean and std), imagenet-bgr "
+                    + "(Caffe's: blue first, only means subtracted), tf (x / 127.5 - 1), yolo (x / 255, "
+                    + "letterboxed) or 0-1 (x / 255).")
     private Optional<String> preset = Optional.empty();
 
     @Option(names = "--scale", paramLabel = "S", description = "Divide stored values by this, e.g. 255 (default: 1).")

@@ -53,7 +53,8 @@ final class SamplesCommand implements Callable<Integer> {
             names = "--preview",
             paramLabel = "DIR",
             description =
-                    "Write what the network sees to this folder, a PNG for each sample: its first channel as red, values brought back to pixels.")
+                    "Write what the network sees to this folder, a PNG for each sample: its first channel as red, "
+                            + "values brought back to pixels.")
     private Optional<Path> preview = Optional.empty();
 
     @Mixin

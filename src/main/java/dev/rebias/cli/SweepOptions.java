@@ -13,7 +13,10 @@ final class SweepOptions {
             names = "--reference",
             defaultValue = "layer",
             description =
-                    "What a layer's output is compared with: 'layer', the float layer on the quantised model's own input; 'network', the float network's own activations; 'auto' (of 'correct'), both are tried, and the one is kept whose outputs are nearer to the float network's on held-out samples (default: ${DEFAULT-VALUE}).")
+                    "What a layer's output is compared with: 'layer', the float layer on the quantised model's own "
+                            + "input; 'network', the float network's own activations; 'auto' (of 'correct'), both "
+                            + "are tried, and the one is kept whose outputs are nearer to the float "
+                            + "network's on held-out samples (default: ${DEFAULT-VALUE}).")
     private Choice reference;
 
     /** What a user can name. */
@@ -27,7 +30,9 @@ final class SweepOptions {
             names = "--batch-size",
             paramLabel = "N",
             description =
-                    "Samples that go through at a time, at most (default: 32 on the CPU, 128 on a GPU, fewer where its memory does not suffice). Does not change the result, but for the last bits of float layers on a GPU.")
+                    "Samples that go through at a time, at most (default: 32 on the CPU, 128 on a GPU, fewer where "
+                            + "its memory does not suffice). Does not change the result, but for the last bits of "
+                            + "float layers on a GPU.")
     private Optional<Integer> batchSize = Optional.empty();
 
     @Mixin
@@ -35,8 +40,8 @@ final class SweepOptions {
 
     @Option(
             names = "--no-mse",
-            description =
-                    "Measure only the mean errors, which are all that corrections need, not how large the errors are: faster.")
+            description = "Measure only the mean errors, which are all that corrections need, not how large the errors "
+                    + "are: faster.")
     private boolean noMse;
 
     /** The reference; empty where the better one is wanted. */

@@ -5,7 +5,8 @@ package dev.rebias.device;
  *
  * @param threads how many threads may work on batches of their own at once; 1 where a session is for one thread
  * @param usual how many samples a batch has where nobody says how many
- * @param outputBytes what a layer's output for a batch should take at most; {@link Long#MAX_VALUE} where its size does not matter
+ * @param outputBytes what a layer's output for a batch should take at most; {@link Long#MAX_VALUE} where its size does
+ *     not matter
  */
 public record BatchSizes(int threads, int usual, long outputBytes) {
     /**

@@ -9,7 +9,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
-/** An operation that sees no operands but such that {@link ShapeRules} let pass. Several threads may run it at once where its own operation lets them. */
+/**
+ * An operation that sees no operands but such that {@link ShapeRules} let pass. Several threads may run it at once
+ * where its own operation lets them.
+ */
 public final class CheckedOp implements PreparedOp {
     private final Op op;
     private final List<Operand> operands;

@@ -6,7 +6,10 @@ import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** Exact sums of a layer's input by class of taps, from which the mean of what it makes of that input follows, for whatever weights. */
+/**
+ * Exact sums of a layer's input by class of taps, from which the mean of what it makes of that input follows, for
+ * whatever weights.
+ */
 public final class ClassTotals {
     private final LayerOp op;
     private final long[] weights;
@@ -15,7 +18,10 @@ public final class ClassTotals {
 
     private long samples;
 
-    /** The sums of one form, [combinations of classes, input channels]; how many output positions, and samples, they are. */
+    /**
+     * The sums of one form, [combinations of classes, input channels]; how many output positions, and samples, they
+     * are.
+     */
     private static final class Form {
         private final Taps taps;
         private final ExactSums sums;
@@ -81,7 +87,8 @@ public final class ClassTotals {
     }
 
     /**
-     * For each output channel the mean, over samples and positions (of all samples' means, where these have several shapes), of what a layer with these weights makes of the data.
+     * For each output channel the mean, over samples and positions (of all samples' means, where these have several
+     * shapes), of what a layer with these weights makes of the data.
      *
      * @param matrix the weights, in the layer's shape
      */

@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Something that holds tensors and runs operations on them. Calls may return before the device has done the work; whatever reads a result
- * on the host waits for it. Closing a device frees all that is left on it.
+ * Something that holds tensors and runs operations on them. Calls may return before the device has done the work;
+ * whatever reads a result on the host waits for it. Closing a device frees all that is left on it.
  */
 public interface Device extends Preferences, AutoCloseable {
     DeviceInfo info();
@@ -23,7 +23,10 @@ public interface Device extends Preferences, AutoCloseable {
     /** Copies a tensor to the device; when this returns, the host may write to its own again. */
     Tensor upload(HostTensor values);
 
-    /** The same, of values that may be there as bytes: a device that is far away takes them as they are, and makes floats of them itself. */
+    /**
+     * The same, of values that may be there as bytes: a device that is far away takes them as they are, and makes
+     * floats of them itself.
+     */
     default Tensor uploadSamples(HostValues values) {
         return upload(values.tensor());
     }
@@ -31,12 +34,18 @@ public interface Device extends Preferences, AutoCloseable {
     /** Copies a tensor's values to the host. */
     HostTensor download(Tensor tensor);
 
-    /** A tensor's elements for a place elsewhere, from which the tensor can be made again. The tensor stays the caller's to close. */
+    /**
+     * A tensor's elements for a place elsewhere, from which the tensor can be made again. The tensor stays the caller's
+     * to close.
+     */
     default Parked park(Tensor tensor) {
         return new Parked(download(tensor), true, this::upload);
     }
 
-    /** Says what will be prepared: a device that compiles something for operations may begin with it, and goes on while this returns. */
+    /**
+     * Says what will be prepared: a device that compiles something for operations may begin with it, and goes on while
+     * this returns.
+     */
     default void expect(List<Upcoming> operations) {
         // Nothing needs to be compiled.
     }
@@ -44,9 +53,10 @@ public interface Device extends Preferences, AutoCloseable {
     /**
      * Makes an operation ready to run.
      *
-     * @param operands for a {@link dev.rebias.op.LayerOp} data (variable), weights (constant) and bias (constant [channels] or
-     *     absent); for an {@link dev.rebias.op.IntegerLayer} as it says there; for an {@link
-     *     dev.rebias.op.ElementwiseGroup} the group's; for a {@link dev.rebias.op.LayerGroup} as it says there; for an {@link dev.rebias.op.OnnxOp} its inputs, then its captures
+     * @param operands for a {@link dev.rebias.op.LayerOp} data (variable), weights (constant) and bias (constant
+     *     [channels] or absent); for an {@link dev.rebias.op.IntegerLayer} as it says there; for an
+     *     {@link dev.rebias.op.ElementwiseGroup} the group's; for a {@link dev.rebias.op.LayerGroup} as it says there;
+     *     for an {@link dev.rebias.op.OnnxOp} its inputs, then its captures
      * @throws dev.rebias.error.UnsupportedException if the device cannot run it
      */
     PreparedOp prepare(Op op, List<Operand> operands);
@@ -55,7 +65,8 @@ public interface Device extends Preferences, AutoCloseable {
      * New sums of a layer's errors.
      *
      * @param op the layer's, which says along which axis of its output channels lie
-     * @param difference whether the first tensors are the float layer's output and the error is the difference of both, instead of the error itself
+     * @param difference whether the first tensors are the float layer's output and the error is the difference of both,
+     *     instead of the error itself
      */
     ErrorSums errorSums(LayerOp op, int channels, boolean difference);
 

@@ -11,7 +11,10 @@ public interface DeviceMemory {
     /** Makes {@link #peak()} count from here on. */
     void forgetPeak();
 
-    /** The bytes of tensors that may be here where nobody sets a limit: beyond that, those that are stored for later go elsewhere, so that those in use find room. */
+    /**
+     * The bytes of tensors that may be here where nobody sets a limit: beyond that, those that are stored for later go
+     * elsewhere, so that those in use find room.
+     */
     long usualLimit();
 
     /** How many bytes a tensor may have, however much memory there is. */

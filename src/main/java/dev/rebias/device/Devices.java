@@ -23,8 +23,10 @@ public final class Devices {
     /**
      * Opens a device.
      *
-     * @param name {@code auto} (the first GPU if there is one that can be used, else the CPU), {@code cpu}, {@code cuda} or {@code cuda:N}
-     * @throws DeviceUnavailableException if the device that was named cannot be used; there is no fall-back from a named device
+     * @param name {@code auto} (the first GPU if there is one that can be used, else the CPU), {@code cpu},
+     *     {@code cuda} or {@code cuda:N}
+     * @throws DeviceUnavailableException if the device that was named cannot be used; there is no fall-back from a
+     *     named device
      * @throws UsageException if the name is none of these
      */
     public static Choice open(String name) {

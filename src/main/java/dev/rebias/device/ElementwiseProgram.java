@@ -18,8 +18,8 @@ import java.util.OptionalDouble;
 import java.util.Set;
 
 /**
- * What a group of elementwise operations computes, as a device can run it in one pass: over numbers, tensors read from memory, and the
- * results of members before. Works on FLOAT, UINT8 and INT8 only.
+ * What a group of elementwise operations computes, as a device can run it in one pass: over numbers, tensors read from
+ * memory, and the results of members before. Works on FLOAT, UINT8 and INT8 only.
  *
  * @param inputs what is read from memory, in order
  * @param constants numbers, in order
@@ -98,7 +98,8 @@ public record ElementwiseProgram(
      *
      * @param operand the group's operand, or -1
      * @param vector the vector, where it is none; else empty
-     * @param axis how it lines up with the data: {@link #TRAILING} as broadcasting has it, or along the axis of that number alone
+     * @param axis how it lines up with the data: {@link #TRAILING} as broadcasting has it, or along the axis of that
+     *     number alone
      * @param quantized whether it is of 8-bit integers, to be dequantised; else of floats
      */
     public record Input(int operand, Optional<HostTensor> vector, int axis, boolean quantized) {

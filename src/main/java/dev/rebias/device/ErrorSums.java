@@ -1,6 +1,9 @@
 package dev.rebias.device;
 
-/** Sums of a layer's errors and of its float outputs, both without the biases, which follow in closed form. Takes two FLOAT tensors of one shape: the error or the float layer's output, and the quantised layer's output. */
+/**
+ * Sums of a layer's errors and of its float outputs, both without the biases, which follow in closed form. Takes two
+ * FLOAT tensors of one shape: the error or the float layer's output, and the quantised layer's output.
+ */
 public interface ErrorSums extends Sums {
     /** The sums of all that has been added; waits for it. */
     ErrorTotals totals();

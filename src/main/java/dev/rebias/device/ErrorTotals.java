@@ -4,8 +4,10 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * Sums of x, the error of a layer without its biases, and of y, its float output without its bias: per channel the means over samples and positions of x, x^2, y and y^2, and the mean over samples of (mean of x within
- * the sample)^2. Every sample has equal weight, whatever its size. Exact sums of what each sample contributes, so totals that are merged are those of all samples.
+ * Sums of x, the error of a layer without its biases, and of y, its float output without its bias: per channel the
+ * means over samples and positions of x, x^2, y and y^2, and the mean over samples of (mean of x within the sample)^2.
+ * Every sample has equal weight, whatever its size. Exact sums of what each sample contributes, so totals that are
+ * merged are those of all samples.
  */
 public final class ErrorTotals {
     /** The sums of a unit of samples: of x, x^2, y and y^2. */
@@ -17,7 +19,9 @@ public final class ErrorTotals {
 
     private long samples;
 
-    /** Per channel and sum what all units add up to, and then the squared means; how many units, and how many samples. */
+    /**
+     * Per channel and sum what all units add up to, and then the squared means; how many units, and how many samples.
+     */
     private static final class Form {
         private final ExactSums sums;
         private long units;
@@ -36,7 +40,8 @@ public final class ErrorTotals {
     /**
      * Into how many units of work, equally large, a batch falls whose sums are formed on their own.
      *
-     * @param entries of axis 0, which may hold several per sample; where they are no multiple of the batch, they do not belong to samples one by one
+     * @param entries of axis 0, which may hold several per sample; where they are no multiple of the batch, they do not
+     *     belong to samples one by one
      */
     public static int units(long entries, int samples) {
         return entries % samples == 0 ? samples : 1;

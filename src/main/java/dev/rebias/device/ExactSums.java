@@ -3,9 +3,11 @@ package dev.rebias.device;
 import java.util.Arrays;
 
 /**
- * Sums of doubles without any rounding, so a sum depends neither on the order of its addends nor on how they are divided between objects that are merged later. As long as two doubles hold a sum exactly, they do
- * (TwoSum: Knuth, "The Art of Computer Programming", volume 2, 1969); what they cannot hold goes to an integer of as many 32-bit digits as the addends need (a small superaccumulator: Neal, "Fast exact summation
- * using small and large superaccumulators", 2015). Not safe for use by several threads.
+ * Sums of doubles without any rounding, so a sum depends neither on the order of its addends nor on how they are
+ * divided between objects that are merged later. As long as two doubles hold a sum exactly, they do (TwoSum: Knuth,
+ * "The Art of Computer Programming", volume 2, 1969); what they cannot hold goes to an integer of as many 32-bit digits
+ * as the addends need (a small superaccumulator: Neal, "Fast exact summation using small and large superaccumulators",
+ * 2015). Not safe for use by several threads.
  */
 public final class ExactSums {
     private static final int DIGIT = 32;
@@ -24,7 +26,10 @@ public final class ExactSums {
     private final double[] high;
 
     private final double[] low;
-    /** The digits that are kept: those from {@code lowest} on, {@code digits} of them for each sum, signed until they are carried. */
+    /**
+     * The digits that are kept: those from {@code lowest} on, {@code digits} of them for each sum, signed until they
+     * are carried.
+     */
     private int lowest;
 
     private int digits;
@@ -173,7 +178,9 @@ public final class ExactSums {
         return false;
     }
 
-    /** A sum, rounded to a double: the same for equal sums, however they came about; exact where a double can hold it. */
+    /**
+     * A sum, rounded to a double: the same for equal sums, however they came about; exact where a double can hold it.
+     */
     public double get(int sum) {
         if (special.length > 0 && special[sum] != 0) {
             return special[sum];

@@ -7,8 +7,9 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
- * The free ranges of a piece of memory. A range is given out from the shortest free one that is long enough, of several the first; neighbours that are given back join. Both take a
- * time that grows with the logarithm of the number of free ranges.
+ * The free ranges of a piece of memory. A range is given out from the shortest free one that is long enough, of several
+ * the first; neighbours that are given back join. Both take a time that grows with the logarithm of the number of free
+ * ranges.
  */
 public final class FreeRanges {
     private record Range(long offset, long length) {}

@@ -3,8 +3,10 @@ package dev.rebias.device;
 import java.util.Optional;
 
 /**
- * Sums of the columns of a layer's input, and of products of two columns. The columns are p = q - zero, q being the integers of the input's channels; with the float layer's own input x also v = x - scale p, one for
- * each channel behind all p. Sums of integers are exact in doubles; what is a float is summed up exactly, so totals that are merged are those of all samples.
+ * Sums of the columns of a layer's input, and of products of two columns. The columns are p = q - zero, q being the
+ * integers of the input's channels; with the float layer's own input x also v = x - scale p, one for each channel
+ * behind all p. Sums of integers are exact in doubles; what is a float is summed up exactly, so totals that are merged
+ * are those of all samples.
  */
 public final class GramTotals {
     private final int inputs;
@@ -42,7 +44,8 @@ public final class GramTotals {
      *
      * @param sums of q[i]
      * @param products [inputs, inputs], of q[i] q[j]
-     * @param squaredSampleMeans for each output channel the sum over samples of (mean of the error without biases within the sample)^2; of nothing where nobody wants them
+     * @param squaredSampleMeans for each output channel the sum over samples of (mean of the error without biases
+     *     within the sample)^2; of nothing where nobody wants them
      * @param count how many rows (samples times positions) there were
      */
     public GramTotals(
@@ -102,7 +105,10 @@ public final class GramTotals {
         return count;
     }
 
-    /** For an output channel the mean over samples of (mean of the error without biases within the sample)^2, where that was wanted. */
+    /**
+     * For an output channel the mean over samples of (mean of the error without biases within the sample)^2, where that
+     * was wanted.
+     */
     public double squaredSampleMeans(int channel) {
         return squaredSampleMeans.get(channel) / samples;
     }

@@ -4,12 +4,18 @@ package dev.rebias.device;
 public enum Method {
     /** Every error is computed; its sums are {@link ErrorSums}. Any layer's errors can be found so. */
     ERRORS,
-    /** The mean error follows from {@link ClassSums} of the layer's input, or of both networks' inputs. Any layer's mean error can be found so. */
+    /**
+     * The mean error follows from {@link ClassSums} of the layer's input, or of both networks' inputs. Any layer's mean
+     * error can be found so.
+     */
     CLASS_SUMS,
     /** Means and mean squares of the errors follow from {@link Gram} sums of the layer's input. */
     GRAM,
     /** The same where the float layer has an input of its own. */
     JOINT_GRAM,
-    /** New weights, and the errors that they make, follow from {@link UnfoldedSums} of the layer's input, or of both networks' inputs. */
+    /**
+     * New weights, and the errors that they make, follow from {@link UnfoldedSums} of the layer's input, or of both
+     * networks' inputs.
+     */
     UNFOLDED
 }

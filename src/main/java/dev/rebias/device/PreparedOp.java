@@ -2,7 +2,10 @@ package dev.rebias.device;
 
 import java.util.List;
 
-/** An operation made ready on a device: constants uploaded, whatever depends on input shapes cached. Closing it frees all of that. */
+/**
+ * An operation made ready on a device: constants uploaded, whatever depends on input shapes cached. Closing it frees
+ * all of that.
+ */
 public interface PreparedOp extends AutoCloseable {
     /**
      * Runs the operation.
@@ -14,7 +17,8 @@ public interface PreparedOp extends AutoCloseable {
     List<Tensor> run(List<Tensor> variables);
 
     /**
-     * Runs the operation where one of its variables is wanted by nobody any more: an output may lie in that one's memory, whose values are no longer to be relied on. It still is the caller's to close.
+     * Runs the operation where one of its variables is wanted by nobody any more: an output may lie in that one's
+     * memory, whose values are no longer to be relied on. It still is the caller's to close.
      *
      * @param last which of the variables
      */

@@ -3,7 +3,10 @@ package dev.rebias.device;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** Things to be given back in the reverse of the order in which they were made, each once, also when giving one back fails. */
+/**
+ * Things to be given back in the reverse of the order in which they were made, each once, also when giving one back
+ * fails.
+ */
 public final class Resources implements AutoCloseable {
     /** Gives one thing back. */
     @FunctionalInterface

@@ -11,7 +11,10 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.Set;
 
-/** An elementwise program that does the same with fewer instructions: no Relus and Clips that only a quantiser sees which saturates where they clip, and HardSwish as one. */
+/**
+ * An elementwise program that does the same with fewer instructions: no Relus and Clips that only a quantiser sees
+ * which saturates where they clip, and HardSwish as one.
+ */
 final class Simplification {
     private static final double SIXTH = 1.0 / 6;
 
@@ -89,7 +92,9 @@ final class Simplification {
         return constant(v).orElse(Double.NaN) == (float) constant;
     }
 
-    /** The x of which an instruction makes x clip(x + 3, 0, 6) / 6, in one of the ways in which exporters write that. */
+    /**
+     * The x of which an instruction makes x clip(x + 3, 0, 6) / 6, in one of the ways in which exporters write that.
+     */
     private Optional<Value> hardSwished(Instruction i) {
         List<Value> a = i.arguments();
         if (i.code() == Code.DIV && is(a.get(1), 6)) {

@@ -3,8 +3,9 @@ package dev.rebias.device;
 import java.util.List;
 
 /**
- * Sums over samples that a device makes of tensors that pass by. They depend neither on the order in which samples come nor on how these are divided into batches, as far as the tensors themselves do
- * not; where the device lets several threads work, several may add at once.
+ * Sums over samples that a device makes of tensors that pass by. They depend neither on the order in which samples come
+ * nor on how these are divided into batches, as far as the tensors themselves do not; where the device lets several
+ * threads work, several may add at once.
  */
 public interface Sums extends AutoCloseable {
     /**
@@ -15,7 +16,10 @@ public interface Sums extends AutoCloseable {
      */
     void add(List<Tensor> tensors, int samples);
 
-    /** Begins to bring the sums to the host, where they are elsewhere, without waiting for it; nothing may be added any more. */
+    /**
+     * Begins to bring the sums to the host, where they are elsewhere, without waiting for it; nothing may be added any
+     * more.
+     */
     default void bring() {
         // They are on the host.
     }

@@ -4,8 +4,10 @@ import dev.rebias.op.Unfolding;
 import java.util.stream.IntStream;
 
 /**
- * Sums over samples and output positions of the {@linkplain Unfolding unfolded} input of a layer and of products of two of its elements, group by group. The elements are p = q - zero, q being the layer's integers, or the floats
- * that it works on. Where the float layer has an input x of its own there are also v = x - scale p, and what the float layer's weights make of it: u = W_f v.
+ * Sums over samples and output positions of the {@linkplain Unfolding unfolded} input of a layer and of products of two
+ * of its elements, group by group. The elements are p = q - zero, q being the layer's integers, or the floats that it
+ * works on. Where the float layer has an input x of its own there are also v = x - scale p, and what the float layer's
+ * weights make of it: u = W_f v.
  *
  * @param unfolding what a row is
  * @param sums of p, for each group [length]

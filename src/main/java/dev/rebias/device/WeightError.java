@@ -24,7 +24,8 @@ public record WeightError(
         double scale,
         long zero) {
     /**
-     * The weights of the error of a pointwise layer where each network has an input of its own, over the columns (p, v) of {@link GramTotals}: [channels, 2 inputs].
+     * The weights of the error of a pointwise layer where each network has an input of its own, over the columns (p, v)
+     * of {@link GramTotals}: [channels, 2 inputs].
      */
     public double[] jointErrors() {
         return besides(difference);

@@ -1,6 +1,9 @@
 package dev.rebias.error;
 
-/** The thread that asked for the work was interrupted, and the work has ended; the thread still counts as interrupted. Exit code 1. */
+/**
+ * The thread that asked for the work was interrupted, and the work has ended; the thread still counts as interrupted.
+ * Exit code 1.
+ */
 public final class CancelledException extends RebiasException {
     private static final long serialVersionUID = 1L;
 

@@ -15,7 +15,10 @@ import java.nio.file.NotDirectoryException;
 public final class Failure {
     private Failure() {}
 
-    /** The reason of a failed access to a file, without the file's name: Java's own message is often nothing but that name. */
+    /**
+     * The reason of a failed access to a file, without the file's name: Java's own message is often nothing but that
+     * name.
+     */
     public static String reason(IOException e) {
         if (e instanceof AccessDeniedException) {
             return "permission denied";

@@ -5,8 +5,9 @@ import java.util.Arrays;
 import java.util.Locale;
 
 /**
- * Text for people. Names come from files that others made: a control character or a line break in one could forge a line of output or steer a terminal, and one
- * of a million characters would bury the message. Reports for programs (JSON) hold the exact names instead.
+ * Text for people. Names come from files that others made: a control character or a line break in one could forge a
+ * line of output or steer a terminal, and one of a million characters would bury the message. Reports for programs
+ * (JSON) hold the exact names instead.
  */
 public final class PrintableText {
     /** Characters of a name that are shown. */
@@ -18,12 +19,18 @@ public final class PrintableText {
 
     private PrintableText() {}
 
-    /** A name, on one line, with what cannot be seen as escapes; a long one without its middle. Changes nothing when it is applied again. */
+    /**
+     * A name, on one line, with what cannot be seen as escapes; a long one without its middle. Changes nothing when it
+     * is applied again.
+     */
     public static String name(String name) {
         return shortened(name, LONGEST_NAME);
     }
 
-    /** A sentence that may hold names: as {@link #name}, for each passage in single quotes, and for the whole at {@value #LONGEST_SENTENCE} characters. */
+    /**
+     * A sentence that may hold names: as {@link #name}, for each passage in single quotes, and for the whole at
+     * {@value #LONGEST_SENTENCE} characters.
+     */
     public static String sentence(String text) {
         StringBuilder out = new StringBuilder();
         int at = 0;
@@ -40,7 +47,10 @@ public final class PrintableText {
         return shortened(out.append(text, at, text.length()).toString(), LONGEST_SENTENCE);
     }
 
-    /** A line for people: as {@link String#format} with the root locale, each value that is a text or a path made printable as a sentence is. */
+    /**
+     * A line for people: as {@link String#format} with the root locale, each value that is a text or a path made
+     * printable as a sentence is.
+     */
     public static String format(String format, Object... values) {
         Object[] printable = Arrays.stream(values)
                 .map(v -> v instanceof String || v instanceof Path ? sentence(v.toString()) : v)
@@ -57,7 +67,10 @@ public final class PrintableText {
         return open;
     }
 
-    /** Text of another library on one line: line breaks, with the white space around them, become one space. Takes time in proportion to the length. */
+    /**
+     * Text of another library on one line: line breaks, with the white space around them, become one space. Takes time
+     * in proportion to the length.
+     */
     public static String oneLine(String text) {
         StringBuilder out = new StringBuilder();
         text.lines().map(String::strip).filter(line -> !line.isEmpty()).forEach(line -> {
@@ -114,7 +127,10 @@ public final class PrintableText {
         return out.toString();
     }
 
-    /** Whether a character shows as itself: control characters, what changes the direction of writing, line separators and halves of pairs do not. */
+    /**
+     * Whether a character shows as itself: control characters, what changes the direction of writing, line separators
+     * and halves of pairs do not.
+     */
     private static boolean isPrintable(int c) {
         return switch (Character.getType(c)) {
             case Character.CONTROL,

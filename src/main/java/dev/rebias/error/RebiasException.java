@@ -1,8 +1,8 @@
 package dev.rebias.error;
 
 /**
- * Something failed while rebias was at work (a full disk, an unwritable folder). Exit code 1; the subclasses have their own. The message is one line, whatever the
- * names in it are ({@link PrintableText#sentence}).
+ * Something failed while rebias was at work (a full disk, an unwritable folder). Exit code 1; the subclasses have their
+ * own. The message is one line, whatever the names in it are ({@link PrintableText#sentence}).
  */
 public class RebiasException extends RuntimeException {
     private static final long serialVersionUID = 1L;

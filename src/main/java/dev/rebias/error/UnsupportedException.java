@@ -1,6 +1,9 @@
 package dev.rebias.error;
 
-/** A model or the samples hold something that rebias cannot work with: damaged, mismatched or not supported. Exit code 4. */
+/**
+ * A model or the samples hold something that rebias cannot work with: damaged, mismatched or not supported. Exit code
+ * 4.
+ */
 public final class UnsupportedException extends RebiasException {
     private static final long serialVersionUID = 1L;
 

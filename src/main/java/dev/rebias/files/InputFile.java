@@ -16,7 +16,8 @@ public final class InputFile {
     /**
      * Whether there is something at a path; links are followed.
      *
-     * @throws RebiasException if that cannot be told, because a folder on the way there may not be searched or a name is too long: {@link Files#exists} would deny it
+     * @throws RebiasException if that cannot be told, because a folder on the way there may not be searched or a name
+     *     is too long: {@link Files#exists} would deny it
      */
     public static boolean exists(Path path) {
         try {

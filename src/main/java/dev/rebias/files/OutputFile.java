@@ -14,7 +14,10 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Collection;
 
-/** A file to be written: checked before the work starts, then put in place in one step (a temporary file beside it, renamed). */
+/**
+ * A file to be written: checked before the work starts, then put in place in one step (a temporary file beside it,
+ * renamed).
+ */
 public final class OutputFile {
     private final Path path;
     private final boolean force;
@@ -35,7 +38,8 @@ public final class OutputFile {
      *
      * @param inputs files that are being read, and must not be written over
      * @param force whether an existing file may be replaced
-     * @throws UsageException if it is one of the inputs, a folder, exists already, its folder is missing, or its name is impossible
+     * @throws UsageException if it is one of the inputs, a folder, exists already, its folder is missing, or its name
+     *     is impossible
      * @throws RebiasException if its folder cannot be written to
      */
     public static OutputFile check(Path path, Collection<Path> inputs, boolean force) {
@@ -49,9 +53,9 @@ public final class OutputFile {
         boolean exists = exists(path);
         for (Path input : inputs) {
             if (isSame(path, input)) {
-                throw new UsageException(
-                        "output '" + path
-                                + "' is also an input, or another output: choose another name, rebias never writes over what it reads");
+                throw new UsageException("output '" + path
+                        + "' is also an input, or another output: choose another name, rebias never writes "
+                        + "over what it reads");
             }
         }
         if (exists && !force) {
@@ -87,7 +91,10 @@ public final class OutputFile {
         }
     }
 
-    /** A path without links, of a file that need not be there yet; a link that leads nowhere is followed to where it leads. */
+    /**
+     * A path without links, of a file that need not be there yet; a link that leads nowhere is followed to where it
+     * leads.
+     */
     private static Path real(Path path) throws IOException {
         Path at = path.toAbsolutePath();
         for (int links = 0; links < 40; links++) {
@@ -152,7 +159,8 @@ public final class OutputFile {
         if (e instanceof FileAlreadyExistsException) {
             return new RebiasException(
                     "'" + path
-                            + "' has appeared while this ran, and is left as it is; nothing was written: choose another name, or allow replacing it with --force",
+                            + "' has appeared while this ran, and is left as it is; nothing was written: choose "
+                            + "another name, or allow replacing it with --force",
                     e);
         }
         return new RebiasException(
@@ -182,7 +190,8 @@ public final class OutputFile {
         /**
          * Gives the file its name.
          *
-         * @throws RebiasException if that fails, or a file of that name has appeared since the check and may not be replaced
+         * @throws RebiasException if that fails, or a file of that name has appeared since the check and may not be
+         *     replaced
          */
         public void publish() {
             try {

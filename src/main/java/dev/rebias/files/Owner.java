@@ -35,7 +35,8 @@ final class Owner {
     /**
      * Why somebody else (root apart, who can do anything) could put a file into a folder; empty if nobody can.
      *
-     * @param above whether this is one of the folders above: a sticky one, as /tmp is, keeps others from renaming what is in it
+     * @param above whether this is one of the folders above: a sticky one, as /tmp is, keeps others from renaming what
+     *     is in it
      */
     static Optional<String> exposure(Path folder, boolean above) throws IOException {
         Map<String, Object> facts = Files.readAttributes(folder, "unix:uid,gid,mode", LinkOption.NOFOLLOW_LINKS);

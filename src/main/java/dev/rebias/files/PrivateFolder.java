@@ -11,8 +11,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Folders from which native code may be loaded: nobody but this user (and root) can have put anything there. A folder of a known name in a place that all may write to, as
- * {@code /tmp/NAME}, may have been made by somebody else first, with code in it.
+ * Folders from which native code may be loaded: nobody but this user (and root) can have put anything there. A folder
+ * of a known name in a place that all may write to, as {@code /tmp/NAME}, may have been made by somebody else first,
+ * with code in it.
  */
 public final class PrivateFolder {
     private static final Set<PosixFilePermission> OURS_ALONE = PosixFilePermissions.fromString("rwx------");
@@ -21,8 +22,8 @@ public final class PrivateFolder {
     private PrivateFolder() {}
 
     /**
-     * The folder of this user for what is kept from run to run, {@code .cache/rebias} in the home; made if need be, with mode 0700. Empty where the user has no home, or
-     * somebody else could have put something there.
+     * The folder of this user for what is kept from run to run, {@code .cache/rebias} in the home; made if need be,
+     * with mode 0700. Empty where the user has no home, or somebody else could have put something there.
      */
     public static Optional<Path> ofUser() {
         String home = System.getProperty("user.home", "");
@@ -53,7 +54,8 @@ public final class PrivateFolder {
     }
 
     /**
-     * Why code must not be loaded from a folder that the user has named; empty if it may be, or there is none. The folders above it are the user's own affair.
+     * Why code must not be loaded from a folder that the user has named; empty if it may be, or there is none. The
+     * folders above it are the user's own affair.
      */
     public static Optional<String> exposure(Path named) {
         try {

@@ -18,8 +18,9 @@ import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
- * This process's own folder for temporary files: nobody else may enter it, and it is gone when the process ends. A process that is killed leaves its folder; the next one removes it. A lock
- * that dies with its process tells which are in use.
+ * This process's own folder for temporary files: nobody else may enter it, and it is gone when the process ends. A
+ * process that is killed leaves its folder; the next one removes it. A lock that dies with its process tells which are
+ * in use.
  */
 public final class ProcessFolder {
     private static final String PREFIX = "rebias-";
@@ -33,7 +34,8 @@ public final class ProcessFolder {
     private ProcessFolder() {}
 
     /**
-     * The folder, made when first asked for, with mode 0700: in the system's folder for temporary files, or where that cannot be written to, in the user's cache.
+     * The folder, made when first asked for, with mode 0700: in the system's folder for temporary files, or where that
+     * cannot be written to, in the user's cache.
      *
      * @throws RebiasException if none can be made
      */
@@ -88,7 +90,9 @@ public final class ProcessFolder {
         return Optional.empty();
     }
 
-    /** Removes folders of this user's whose processes are dead. One that cannot be looked into is left for another time. */
+    /**
+     * Removes folders of this user's whose processes are dead. One that cannot be looked into is left for another time.
+     */
     private static void removeAbandoned(Path place) {
         try (DirectoryStream<Path> folders = Files.newDirectoryStream(place, PREFIX + "*" + SUFFIX)) {
             for (Path folder : folders) {
@@ -102,8 +106,8 @@ public final class ProcessFolder {
     }
 
     /**
-     * ONNX Runtime's Java makes an empty folder of its own at every start, which a killed process leaves. It is used only where its libraries are not found as files: then it is not
-     * empty, and stays.
+     * ONNX Runtime's Java makes an empty folder of its own at every start, which a killed process leaves. It is used
+     * only where its libraries are not found as files: then it is not empty, and stays.
      */
     private static void removeEmptyOfOnnxRuntime(Path place) {
         try (DirectoryStream<Path> folders = Files.newDirectoryStream(place, "onnxruntime-java*")) {

@@ -23,8 +23,9 @@ import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * A file that is written under a name of its own and takes its final one when it is whole. It is locked while it is written: a process that is killed leaves it, and the next one that writes
- * into the folder tells by the lock, which died with its process, that it may be removed.
+ * A file that is written under a name of its own and takes its final one when it is whole. It is locked while it is
+ * written: a process that is killed leaves it, and the next one that writes into the folder tells by the lock, which
+ * died with its process, that it may be removed.
  */
 public final class TemporaryFile implements AutoCloseable {
     private static final String PREFIX = ".rebias-";
@@ -40,7 +41,10 @@ public final class TemporaryFile implements AutoCloseable {
         this.channel = channel;
     }
 
-    /** Makes one for a file: beside it, with its permissions if it is there, else with those that this user's files have. */
+    /**
+     * Makes one for a file: beside it, with its permissions if it is there, else with those that this user's files
+     * have.
+     */
     public static TemporaryFile of(Path target) throws IOException {
         FileAttribute<?>[] mode = permissions(target)
                 .map(p -> new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(p)})
@@ -78,7 +82,9 @@ public final class TemporaryFile implements AutoCloseable {
         }
     }
 
-    /** Where the contents go, and can be read back; another channel on the file would lose its lock when it is closed. */
+    /**
+     * Where the contents go, and can be read back; another channel on the file would lose its lock when it is closed.
+     */
     public FileChannel channel() {
         return channel;
     }
@@ -120,7 +126,10 @@ public final class TemporaryFile implements AutoCloseable {
         }
     }
 
-    /** The permissions of a regular file that is there; a link is replaced, not followed, so those of what it points to do not matter. */
+    /**
+     * The permissions of a regular file that is there; a link is replaced, not followed, so those of what it points to
+     * do not matter.
+     */
     private static Optional<Set<PosixFilePermission>> permissions(Path target) throws IOException {
         if (!Files.isRegularFile(target, LinkOption.NOFOLLOW_LINKS)
                 || !target.getFileSystem().supportedFileAttributeViews().contains("posix")) {
@@ -141,7 +150,10 @@ public final class TemporaryFile implements AutoCloseable {
         }
     }
 
-    /** Removes what processes of this user that were killed have left in a folder. What cannot be removed, or is in use, stays. */
+    /**
+     * Removes what processes of this user that were killed have left in a folder. What cannot be removed, or is in use,
+     * stays.
+     */
     public static void removeAbandoned(Path folder) {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder.toRealPath(), PREFIX + "*" + SUFFIX)) {
             for (Path file : files) {

@@ -1,2 +1,5 @@
-/** Files: outputs, written whole or not at all and never over an input; temporary ones, gone with their process; folders that nobody else can write to. */
+/**
+ * Files: outputs, written whole or not at all and never over an input; temporary ones, gone with their process; folders
+ * that nobody else can write to.
+ */
 package dev.rebias.files;

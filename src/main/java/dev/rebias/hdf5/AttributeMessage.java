@@ -8,7 +8,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * An attribute (section IV.A.2.m) whose values are texts: fixed-length strings, or strings of variable length in a global heap.
+ * An attribute (section IV.A.2.m) whose values are texts: fixed-length strings, or strings of variable length in a
+ * global heap.
  *
  * @param version 1 to 3
  * @param charset of the name, in version 3

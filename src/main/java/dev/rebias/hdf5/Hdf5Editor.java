@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Changes an HDF5 file held in memory. Objects are named by the addresses of their object headers. Throws {@link UnsupportedException} where the file
- * is damaged, or in HDF5's newer format (see the package).
+ * Changes an HDF5 file held in memory. Objects are named by the addresses of their object headers. Throws
+ * {@link UnsupportedException} where the file is damaged, or in HDF5's newer format (see the package).
  */
 public final class Hdf5Editor {
     private static final int CONTIGUOUS = 1;

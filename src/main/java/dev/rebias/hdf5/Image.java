@@ -6,7 +6,10 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
-/** The bytes of an HDF5 file, which grow at the end. Positions are addresses as the file has them: from its base address, where a user block may lie before. */
+/**
+ * The bytes of an HDF5 file, which grow at the end. Positions are addresses as the file has them: from its base
+ * address, where a user block may lie before.
+ */
 final class Image {
     /** What an address that points nowhere looks like. */
     static final long UNDEFINED = -1;
@@ -29,9 +32,9 @@ final class Image {
         int start = superblock(file);
         int version = bytes.get(start + 8);
         if (version > 1 || bytes.get(start + 13) != 8 || bytes.get(start + 14) != 8) {
-            throw unsupported(
-                    "has a superblock of version " + version
-                            + ", HDF5's newer format, into which rebias does not write: save the model once more with Keras' own save()");
+            throw unsupported("has a superblock of version " + version
+                    + ", HDF5's newer format, into which rebias does not write: save the model once more "
+                    + "with Keras' own save()");
         }
         this.leafCapacity = 2 * bytes.getShort(start + 16);
         int addresses = start + (version == 0 ? 24 : 28);

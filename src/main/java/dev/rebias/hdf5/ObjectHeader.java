@@ -4,7 +4,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** The messages that describe an object: a version 1 object header (section IV.A.1.a) and the blocks it continues in. */
+/**
+ * The messages that describe an object: a version 1 object header (section IV.A.1.a) and the blocks it continues in.
+ */
 final class ObjectHeader {
     static final int NIL = 0x00;
     static final int DATASPACE = 0x01;
@@ -36,7 +38,8 @@ final class ObjectHeader {
         this.address = address;
         if (image.u8(address) != 1) {
             throw image.unsupported(
-                    "has objects in HDF5's newer format (libver='latest'), into which rebias does not write: save the model once more with Keras' own save()");
+                    "has objects in HDF5's newer format (libver='latest'), into which rebias does not write: save "
+                            + "the model once more with Keras' own save()");
         }
     }
 
@@ -75,7 +78,8 @@ final class ObjectHeader {
     void replace(Message message, byte[] data) {
         if ((message.flags() & SHARED) != 0) {
             throw image.unsupported(
-                    "shares a message between objects, which rebias does not change: save the model once more with Keras' own save()");
+                    "shares a message between objects, which rebias does not change: save the model once more with "
+                            + "Keras' own save()");
         }
         if (data.length > message.size()) {
             add(message.type(), message.flags(), data, Optional.of(message));
@@ -98,8 +102,8 @@ final class ObjectHeader {
     }
 
     /**
-     * Adds a message in a new block. The message that tells of the block takes the place of the one that is replaced, or of one that is empty, or of one that moves to
-     * the new block too.
+     * Adds a message in a new block. The message that tells of the block takes the place of the one that is replaced,
+     * or of one that is empty, or of one that moves to the new block too.
      */
     private void add(int type, int flags, byte[] data, Optional<Message> replaced) {
         if (data.length > MOST_DATA) {

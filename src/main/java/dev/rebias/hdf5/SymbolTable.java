@@ -20,9 +20,9 @@ final class SymbolTable {
         this.image = image;
         ObjectHeader.Message table = new ObjectHeader(image, group)
                 .find(ObjectHeader.SYMBOL_TABLE)
-                .orElseThrow(
-                        () -> image.unsupported(
-                                "has groups in HDF5's newer format, into which rebias does not write: save the model once more with Keras' own save()"));
+                .orElseThrow(() -> image.unsupported(
+                        "has groups in HDF5's newer format, into which rebias does not write: save the "
+                                + "model once more with Keras' own save()"));
         this.tree = image.i64(table.data());
         this.heap = image.i64(table.data() + 8);
         if (!image.hasSignature(tree, "TREE") || !image.hasSignature(heap, "HEAP")) {
@@ -45,7 +45,9 @@ final class SymbolTable {
         return image.get(start, length);
     }
 
-    /** Inserts into the last child whose names may be as large; key i + 1 of a node is the largest name in its child i. */
+    /**
+     * Inserts into the last child whose names may be as large; key i + 1 of a node is the largest name in its child i.
+     */
     private void insert(long node, byte[] name, long nameOffset, long header) {
         int level = image.u8(node + 5);
         int children = image.u16(node + 6);
@@ -78,9 +80,9 @@ final class SymbolTable {
             throw image.unsupported("has a group whose entries are not where it says: it is damaged");
         }
         if (count >= image.leafCapacity()) {
-            throw image.unsupported(
-                    "has a group with " + count
-                            + " entries where a bias is to be added, more than Keras' layers have: save the model once more with Keras' own save()");
+            throw image.unsupported("has a group with " + count
+                    + " entries where a bias is to be added, more than Keras' layers have: save the model "
+                    + "once more with Keras' own save()");
         }
         int at = 0;
         while (at < count
@@ -96,7 +98,9 @@ final class SymbolTable {
         image.putU16(leaf + 6, count + 1);
     }
 
-    /** Puts a name into the heap: into a free block that is large enough, or else into a larger copy of the heap's data. */
+    /**
+     * Puts a name into the heap: into a free block that is large enough, or else into a larger copy of the heap's data.
+     */
     private long addName(byte[] name) {
         int needed = Packed.roundedUp(name.length + 1);
         byte[] stored = Arrays.copyOf(name, needed);

@@ -5,7 +5,10 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
 
-/** Activation functions, as layers of their own or named in another layer's configuration; and cnn2snn's quantising ones. */
+/**
+ * Activation functions, as layers of their own or named in another layer's configuration; and cnn2snn's quantising
+ * ones.
+ */
 final class Activations {
     /** The most bits whose steps are stored as UINT8. */
     private static final int BYTE = 8;
@@ -105,10 +108,11 @@ final class Activations {
     }
 
     /**
-     * A quantising activation: with {@code levels = 2^bitwidth - 1}, {@code step clip(ceil((x - step / 2) / step), 0, levels)}, so a value half
-     * way goes down.
+     * A quantising activation: with {@code levels = 2^bitwidth - 1}, {@code step clip(ceil((x - step / 2) / step), 0,
+     * levels)}, so a value half way goes down.
      *
-     * @param qdq whether to write it as other tools expect it, a QuantizeLinear and a DequantizeLinear, which rounds halves to even
+     * @param qdq whether to write it as other tools expect it, a QuantizeLinear and a DequantizeLinear, which rounds
+     *     halves to even
      */
     Value quantized(KerasLayer layer, Value x, boolean qdq) {
         int bitwidth = layer.integer("bitwidth");
@@ -156,7 +160,8 @@ final class Activations {
                 // cnn2snn's base class; only what is derived from it says what its step is.
                 if (layer.find("step").isEmpty() && layer.find("max_value").isEmpty()) {
                     throw layer.unsupported(
-                            "has neither a step nor a max_value: it is cnn2snn's base class, give the layer one that says how it quantises");
+                            "has neither a step nor a max_value: it is cnn2snn's base class, give the layer one "
+                                    + "that says how it quantises");
                 }
                 yield (float) layer.real("step", layer.real("max_value", levels) / levels);
             }

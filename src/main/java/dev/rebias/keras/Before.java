@@ -17,7 +17,8 @@ import java.util.TreeMap;
 import java.util.function.Function;
 
 /**
- * What it takes to make a file's contents from those that a change made of it. A change writes over bytes and appends others, so these are the bytes that were written over.
+ * What it takes to make a file's contents from those that a change made of it. A change writes over bytes and appends
+ * others, so these are the bytes that were written over.
  *
  * @param length of the contents before, in bytes
  * @param sha256 of the contents before, in hexadecimal
@@ -48,7 +49,8 @@ record Before(int length, String sha256, List<Range> ranges) {
     }
 
     /**
-     * Makes a change that tells how to undo it. What it tells changes bytes too, so the change is made until what it tells holds all that it changes.
+     * Makes a change that tells how to undo it. What it tells changes bytes too, so the change is made until what it
+     * tells holds all that it changes.
      *
      * @param before contents
      * @param change makes the new contents; is given what these are to tell, each time more
@@ -162,9 +164,9 @@ record Before(int length, String sha256, List<Range> ranges) {
             System.arraycopy(range.bytes(), 0, before, range.at(), range.bytes().length);
         }
         if (!hash(before).equals(sha256)) {
-            throw new UnsupportedException(
-                    where
-                            + " was changed since it was corrected, so its correction cannot be undone: take the original file");
+            throw new UnsupportedException(where
+                    + " was changed since it was corrected, so its correction cannot be undone: take the "
+                    + "original file");
         }
         return before;
     }

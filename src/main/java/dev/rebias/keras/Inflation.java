@@ -1,8 +1,9 @@
 package dev.rebias.keras;
 
 /**
- * How much a compressed file may hold. Keras stores weights as they are; people who compress them gain a factor of two to ten, with many zeros more. Deflate itself makes a thousand bytes of one, so that a file
- * of a few megabytes could fill any memory.
+ * How much a compressed file may hold. Keras stores weights as they are; people who compress them gain a factor of two
+ * to ten, with many zeros more. Deflate itself makes a thousand bytes of one, so that a file of a few megabytes could
+ * fill any memory.
  */
 final class Inflation {
     private static final long FACTOR = 20;

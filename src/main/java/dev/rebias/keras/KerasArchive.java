@@ -21,8 +21,9 @@ import java.util.zip.ZipInputStream;
 import java.util.zip.ZipOutputStream;
 
 /**
- * A model as Keras 3 writes it to {@code .keras}: a zip archive of {@code config.json}, {@code metadata.json} and {@code model.weights.h5}, in which a
- * layer's weights are {@code layers/CLASS_IN_SNAKE_CASE[_n]/vars/0, 1, ..}, n counting the layers of one class.
+ * A model as Keras 3 writes it to {@code .keras}: a zip archive of {@code config.json}, {@code metadata.json} and
+ * {@code model.weights.h5}, in which a layer's weights are {@code layers/CLASS_IN_SNAKE_CASE[_n]/vars/0, 1, ..}, n
+ * counting the layers of one class.
  */
 final class KerasArchive implements KerasFile {
     private static final String CONFIG = "config.json";
@@ -158,7 +159,8 @@ final class KerasArchive implements KerasFile {
             KerasWeight kernel = layer.weights().get(layer.biasIndex() - 1);
             if (layer.weights().size() > layer.biasIndex()) {
                 throw layer.unsupported(
-                        "has weights behind its kernels, so a bias cannot be added in its place: give the layer a bias before it is corrected");
+                        "has weights behind its kernels, so a bias cannot be added in its place: give the layer a "
+                                + "bias before it is corrected");
             }
             editor.addFloats(
                     weights.address(kernel.group()),

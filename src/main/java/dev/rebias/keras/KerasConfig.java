@@ -22,7 +22,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * The configuration of a model, as Keras 2.4 and later write it: a Sequential model, or a functional one with one input and one output.
+ * The configuration of a model, as Keras 2.4 and later write it: a Sequential model, or a functional one with one input
+ * and one output.
  *
  * @param layers in an order in which they can run; an InputLayer first
  * @param ordinals for every layer by name, how many of its class come before it in the file
@@ -129,7 +130,8 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
             JsonNode listed = config.path("layers");
             if (!listed.isArray() || listed.isEmpty()) {
                 throw unsupported(
-                        "has no list config.layers: it is of a version that rebias does not read (Keras 2.4 and later), or damaged");
+                        "has no list config.layers: it is of a version that rebias does not read (Keras 2.4 and "
+                                + "later), or damaged");
             }
             String output =
                     switch (className) {
@@ -154,7 +156,9 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
             return previous;
         }
 
-        /** The InputLayer that a Sequential model may leave out, from what its first layer or the model says of shapes. */
+        /**
+         * The InputLayer that a Sequential model may leave out, from what its first layer or the model says of shapes.
+         */
         private String input(JsonNode config, JsonNode first) {
             JsonNode own = first.path("config");
             JsonNode shape = Optional.ofNullable(own.get("batch_input_shape"))
@@ -186,9 +190,9 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
                 if (calls.size() == 1) {
                     inbound(calls.get(0), inputs);
                     if (trains(calls.get(0))) {
-                        throw unsupported(
-                                "calls layer '" + name(layer)
-                                        + "' with training=True, so that it works as in training; rebias reads models as they infer");
+                        throw unsupported("calls layer '" + name(layer)
+                                + "' with training=True, so that it works as in training; rebias reads "
+                                + "models as they infer");
                     }
                 }
                 add(layer, inputs);
@@ -216,8 +220,9 @@ record KerasConfig(List<KerasLayer> layers, Map<String, Integer> ordinals, Strin
         }
 
         /**
-         * The layers that a node of the configuration names as sources: [name, node, tensor, ..] in Keras 2, and in Keras 3
-         * {@code {"class_name": "__keras_tensor__", "config": {"keras_history": [name, node, tensor]}}} anywhere in the call's arguments.
+         * The layers that a node of the configuration names as sources: [name, node, tensor, ..] in Keras 2, and in
+         * Keras 3 {@code {"class_name": "__keras_tensor__", "config": {"keras_history": [name, node, tensor]}}}
+         * anywhere in the call's arguments.
          */
         private static void inbound(JsonNode node, List<String> names) {
             if (node.isArray()

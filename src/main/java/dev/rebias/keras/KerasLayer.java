@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A layer of a Keras model as its file describes it. The accessors read the layer's configuration; what is missing or of another kind than
- * Keras writes is an {@link UnsupportedException} that names layer, key and file.
+ * A layer of a Keras model as its file describes it. The accessors read the layer's configuration; what is missing or
+ * of another kind than Keras writes is an {@link UnsupportedException} that names layer, key and file.
  *
  * @param file the file, for messages
  * @param name the layer's name, which is also its output's
@@ -154,7 +154,10 @@ record KerasLayer(
         return weight;
     }
 
-    /** Checks that there are no more weights than those that are used: a variant of the layer may compute something else with them. */
+    /**
+     * Checks that there are no more weights than those that are used: a variant of the layer may compute something else
+     * with them.
+     */
     void checkWeights(int known) {
         if (weights.size() > known) {
             throw unsupported(

@@ -22,8 +22,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A Keras model in a file: a whole model in HDF5 (.h5, Keras 2.4 and later, tf_keras, Keras 3) or a .keras archive (Keras 3); sequential, or functional with
- * one input and one output. A quantised model is one with cnn2snn's layers, which hold float weights and quantise them on every call.
+ * A Keras model in a file: a whole model in HDF5 (.h5, Keras 2.4 and later, tf_keras, Keras 3) or a .keras archive
+ * (Keras 3); sequential, or functional with one input and one output. A quantised model is one with cnn2snn's layers,
+ * which hold float weights and quantise them on every call.
  */
 public final class KerasModel {
     private static final byte[] HDF5 = {(byte) 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
@@ -75,7 +76,8 @@ public final class KerasModel {
             throw new UsageException(
                     InputFile.exists(path)
                             ? "model '" + path
-                                    + "' is not a file (rebias does not read TensorFlow's SavedModel folders): save the model as .h5 or .keras"
+                                    + "' is not a file (rebias does not read TensorFlow's SavedModel folders): "
+                                    + "save the model as .h5 or .keras"
                             : "model file '" + path + "' does not exist: check the path");
         }
         byte[] bytes;
@@ -114,10 +116,11 @@ public final class KerasModel {
     }
 
     /**
-     * The model as it computes, as ONNX: weights are quantised values where a layer quantises them, and quantising activations round as cnn2snn's do. Its input takes what
-     * Keras' does, images as [height, width, channels].
+     * The model as it computes, as ONNX: weights are quantised values where a layer quantises them, and quantising
+     * activations round as cnn2snn's do. Its input takes what Keras' does, images as [height, width, channels].
      *
-     * @throws UnsupportedException if there is a layer that rebias does not know, or whose weights do not fit its configuration
+     * @throws UnsupportedException if there is a layer that rebias does not know, or whose weights do not fit its
+     *     configuration
      */
     public OnnxModel computed() {
         return KerasNetwork.of(name(), config, Form.QUANTIZED, Map.of());
@@ -126,9 +129,9 @@ public final class KerasModel {
     /** The same of a model that must have quantised layers. Throws as {@link #computed} does. */
     public OnnxModel quantized() {
         if (config.layers().stream().noneMatch(KerasLayer::isQuantized)) {
-            throw new UnsupportedException(
-                    "'" + path
-                            + "' has no layer with quantised weights (QuantizedConv2D, QuantizedSeparableConv2D, QuantizedDense): it is a float model");
+            throw new UnsupportedException("'" + path
+                    + "' has no layer with quantised weights (QuantizedConv2D, QuantizedSeparableConv2D, "
+                    + "QuantizedDense): it is a float model");
         }
         return computed();
     }
@@ -159,9 +162,11 @@ public final class KerasModel {
     }
 
     /**
-     * The file before its correction, or before the first of several where all can be undone: an HDF5 file bit for bit, an archive with the contents of every entry bit for bit.
+     * The file before its correction, or before the first of several where all can be undone: an HDF5 file bit for bit,
+     * an archive with the contents of every entry bit for bit.
      *
-     * @throws UnsupportedException if it was not corrected, was changed since, or holds nothing to undo its correction with
+     * @throws UnsupportedException if it was not corrected, was changed since, or holds nothing to undo its correction
+     *     with
      */
     public byte[] undone() {
         if (correctedBefore().isEmpty()) {
@@ -169,9 +174,9 @@ public final class KerasModel {
         }
         Optional<String> undo = file.undo();
         if (undo.isEmpty()) {
-            throw new UnsupportedException(
-                    "'" + path
-                            + "' holds nothing to undo its correction with (it was made with --no-undo, or by an older rebias): take the original file");
+            throw new UnsupportedException("'" + path
+                    + "' holds nothing to undo its correction with (it was made with --no-undo, or by an "
+                    + "older rebias): take the original file");
         }
         KerasModel model = this;
         byte[] bytes = {};
@@ -184,8 +189,9 @@ public final class KerasModel {
     }
 
     /**
-     * The corrected model as ONNX for other tools: weights as INT8 behind a DequantizeLinear, activations between a QuantizeLinear and a
-     * DequantizeLinear. A value just half way between two steps goes to the even one there, and down in Keras.
+     * The corrected model as ONNX for other tools: weights as INT8 behind a DequantizeLinear, activations between a
+     * QuantizeLinear and a DequantizeLinear. A value just half way between two steps goes to the even one there, and
+     * down in Keras.
      *
      * @param corrections for each layer that is to change, by name, delta per channel
      * @throws UnsupportedException if weights have more than 8 bits
@@ -197,8 +203,8 @@ public final class KerasModel {
     }
 
     /**
-     * The file with corrected biases. {@code use_bias} is set and a bias added where a layer has none; all else stays, but for a note of the
-     * correction and what undoes it.
+     * The file with corrected biases. {@code use_bias} is set and a bias added where a layer has none; all else stays,
+     * but for a note of the correction and what undoes it.
      *
      * @param corrections for each layer that is to change, by name, delta per channel
      * @param note what the file says of it

@@ -16,9 +16,9 @@ import java.util.Set;
 import java.util.stream.LongStream;
 
 /**
- * Turns a Keras model into an ONNX model. Images are brought from Keras' [height, width, channels] into ONNX's [channels, height, width] once, at
- * the input, and stay so: a flattened image keeps its elements in that order too, and the kernel that it meets is reordered instead. Every
- * layer's output has the layer's name.
+ * Turns a Keras model into an ONNX model. Images are brought from Keras' [height, width, channels] into ONNX's
+ * [channels, height, width] once, at the input, and stay so: a flattened image keeps its elements in that order too,
+ * and the kernel that it meets is reordered instead. Every layer's output has the layer's name.
  */
 final class KerasNetwork {
     /** What the ONNX model is for. */
@@ -65,7 +65,8 @@ final class KerasNetwork {
      * @param name what messages call the model
      * @param config the layers, with their weights
      * @param biases the biases of layers, by name, that take the place of the stored ones
-     * @throws UnsupportedException if there is a layer that rebias does not know, or one whose configuration and weights do not fit
+     * @throws UnsupportedException if there is a layer that rebias does not know, or one whose configuration and
+     *     weights do not fit
      */
     static OnnxModel of(String name, KerasConfig config, Form form, Map<String, float[]> biases) {
         return new KerasNetwork(name, config, form, biases).build(name);

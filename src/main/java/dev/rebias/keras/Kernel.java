@@ -42,7 +42,10 @@ record Kernel(long[] shape, float[] values, Optional<Steps> quantized) {
                         k -> (k % out * in + k / out % in) * taps + k / out / in);
     }
 
-    /** From Keras' [height, width, in, multiplier] of a depthwise convolution, which makes output channel in * multiplier + m. */
+    /**
+     * From Keras' [height, width, in, multiplier] of a depthwise convolution, which makes output channel in *
+     * multiplier + m.
+     */
     static Kernel depthwise(long[] keras, float[] values, Optional<Quantized> quantized) {
         int taps = Math.toIntExact(keras[0] * keras[1]);
         int out = Math.toIntExact(keras[2] * keras[3]);

@@ -17,7 +17,10 @@ final class Normalizations {
         this.graph = graph;
     }
 
-    /** A constant with one value per channel, so shaped that it broadcasts along the channels of x; or one value for all. */
+    /**
+     * A constant with one value per channel, so shaped that it broadcasts along the channels of x; or one value for
+     * all.
+     */
     private String perChannel(String name, float[] constant, Value x) {
         boolean spread = x.isImage() && constant.length > 1;
         return graph.constant(

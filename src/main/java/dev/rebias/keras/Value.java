@@ -6,7 +6,8 @@ import dev.rebias.tensor.Shape;
  * A tensor of the network that is being built.
  *
  * @param tensor its name
- * @param shape one sample's dimensions as Keras has them ([height, width, channels]); -1 where the model leaves one open
+ * @param shape one sample's dimensions as Keras has them ([height, width, channels]); -1 where the model leaves one
+ *     open
  * @param order how the tensor lies in the ONNX model
  * @param flattened where it is a flattened image, that image's [height, width, channels]
  * @param step where all its elements are 0 to 255 times one step, that step; else 0
@@ -17,7 +18,10 @@ record Value(String tensor, long[] shape, Order order, long[] flattened, float s
         KERAS,
         /** Keras' [height, width, channels] as [channels, height, width]. */
         CHANNELS_FIRST,
-        /** The same, flattened: what Keras has as one axis over height, width, channels, lies here as channels, height, width. */
+        /**
+         * The same, flattened: what Keras has as one axis over height, width, channels, lies here as channels, height,
+         * width.
+         */
         FLATTENED
     }
 

@@ -6,11 +6,11 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * How one of cnn2snn's layers quantises its float weights W on every call: {@code q(W) = clip(round(W sf), -kmax, kmax) / sf}, all in float32,
- * rounding half to even, with {@code kmax = 2^(bitwidth - 1) - 1}. The scale factor sf is kmax divided by the weights' reach: for
- * StdWeightQuantizer and TrainableStdWeightQuantizer {@code threshold * std(W)} (population standard deviation), for MaxQuantizer {@code max
- * |W|}, for MaxPerAxisQuantizer the same for each index of the last axis; ScaleFactorQuantizer is given it. Weights without any reach stay
- * zero.
+ * How one of cnn2snn's layers quantises its float weights W on every call: {@code q(W) = clip(round(W sf), -kmax, kmax)
+ * / sf}, all in float32, rounding half to even, with {@code kmax = 2^(bitwidth - 1) - 1}. The scale factor sf is kmax
+ * divided by the weights' reach: for StdWeightQuantizer and TrainableStdWeightQuantizer {@code threshold * std(W)}
+ * (population standard deviation), for MaxQuantizer {@code max |W|}, for MaxPerAxisQuantizer the same for each index of
+ * the last axis; ScaleFactorQuantizer is given it. Weights without any reach stay zero.
  */
 final class WeightQuantizer {
     /** Up to this, float32 holds every step. */
@@ -40,7 +40,8 @@ final class WeightQuantizer {
      *
      * @param values what the layer multiplies by, row-major
      * @param steps the same as integers of -kmax to kmax
-     * @param scaleFactors sf, one for all or one for each index of the last axis; infinite where the weights have no reach
+     * @param scaleFactors sf, one for all or one for each index of the last axis; infinite where the weights have no
+     *     reach
      */
     record Quantized(float[] values, int[] steps, float[] scaleFactors) {}
 
@@ -65,9 +66,10 @@ final class WeightQuantizer {
                     case "MaxPerAxisQuantizer" -> Reach.MAX_PER_AXIS;
                     case "ScaleFactorQuantizer" -> Reach.GIVEN;
                     default ->
-                        throw layer.unsupported(
-                                "has the " + key + " '" + className
-                                        + "', which rebias does not know: it knows StdWeightQuantizer, TrainableStdWeightQuantizer, MaxQuantizer, MaxPerAxisQuantizer and ScaleFactorQuantizer");
+                        throw layer.unsupported("has the " + key + " '" + className
+                                + "', which rebias does not know: it knows StdWeightQuantizer, "
+                                + "TrainableStdWeightQuantizer, MaxQuantizer, MaxPerAxisQuantizer "
+                                + "and ScaleFactorQuantizer");
                 };
         int bitwidth = own.integer("bitwidth");
         if (bitwidth < 2 || bitwidth > MOST_BITS) {

@@ -39,8 +39,8 @@ final class WeightedLayers {
     }
 
     /**
-     * A quantised layer's data directly behind a DequantizeLinear, where they are quantised values that have been pooled or reshaped since: so that the layer works on
-     * integers, here and in engines that look for that.
+     * A quantised layer's data directly behind a DequantizeLinear, where they are quantised values that have been
+     * pooled or reshaped since: so that the layer works on integers, here and in engines that look for that.
      */
     private Value dequantized(KerasLayer layer, Value x) {
         if (form == Form.FLOAT
@@ -164,8 +164,8 @@ final class WeightedLayers {
     /**
      * The same.
      *
-     * @param before how many of the layer's quantisers come before this one; cnn2snn's separable layers have {@code quantizer}, and behind it {@code quantizer_dw} or a
-     *     copy of the first
+     * @param before how many of the layer's quantisers come before this one; cnn2snn's separable layers have
+     *     {@code quantizer}, and behind it {@code quantizer_dw} or a copy of the first
      */
     private Optional<Quantized> quantized(KerasLayer layer, String key, KerasWeight kernel, int before) {
         int first = layer.biasIndex() + (layer.usesBias() ? 1 : 0);
@@ -241,7 +241,8 @@ final class WeightedLayers {
         for (int step : kernel.quantized().get().steps()) {
             if (step < Byte.MIN_VALUE || step > Byte.MAX_VALUE) {
                 throw layer.unsupported(
-                        "has weights of more than 8 bits, which the ONNX export does not write: name the output .h5 or .keras");
+                        "has weights of more than 8 bits, which the ONNX export does not write: name the output "
+                                + ".h5 or .keras");
             }
         }
         String steps = graph.constant(name + "_int8", kernel.steps(ElementType.INT8));

@@ -10,8 +10,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A whole model in one HDF5 file, as Keras 2, tf_keras and Keras 3 write it to {@code .h5}: the attribute {@code model_config} of the root group,
- * and in {@code model_weights} a group per layer, whose attribute {@code weight_names} gives the paths of its weights in order.
+ * A whole model in one HDF5 file, as Keras 2, tf_keras and Keras 3 write it to {@code .h5}: the attribute
+ * {@code model_config} of the root group, and in {@code model_weights} a group per layer, whose attribute
+ * {@code weight_names} gives the paths of its weights in order.
  */
 final class WholeModelFile implements KerasFile {
     private static final String WEIGHTS = "model_weights";
@@ -36,7 +37,8 @@ final class WholeModelFile implements KerasFile {
         return file.text("", CONFIG)
                 .orElseThrow(() -> new UnsupportedException(where
                         + (file.has(WEIGHTS) || file.texts("", "layer_names").isPresent() || file.has("layers")
-                                ? " holds weights, but no model (its attribute model_config is missing): save the whole model, with model.save()"
+                                ? " holds weights, but no model (its attribute model_config is missing): save the "
+                                        + "whole model, with model.save()"
                                 : " is an HDF5 file, but not a Keras model: it has no attribute model_config")));
     }
 
@@ -66,10 +68,9 @@ final class WholeModelFile implements KerasFile {
     @Override
     public byte[] undone(String undo) {
         return Optional.ofNullable(Before.parse(where, undo).get(WHOLE))
-                .orElseThrow(
-                        () -> new UnsupportedException(
-                                "what " + where
-                                        + " holds of its biases before the correction is of another kind of file: take the original file"))
+                .orElseThrow(() -> new UnsupportedException("what " + where
+                        + " holds of its biases before the correction is of another kind of file: "
+                        + "take the original file"))
                 .restored(where, bytes);
     }
 

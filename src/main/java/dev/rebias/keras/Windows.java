@@ -6,8 +6,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * How the window of a convolution or pooling moves over height and width: Keras' strides, dilation_rate and padding, where {@code same} pads by
- * as much behind as before, or by one more (ONNX's SAME_UPPER), and {@code valid} not at all.
+ * How the window of a convolution or pooling moves over height and width: Keras' strides, dilation_rate and padding,
+ * where {@code same} pads by as much behind as before, or by one more (ONNX's SAME_UPPER), and {@code valid} not at
+ * all.
  */
 final class Windows {
     /** A window of one element. */
@@ -45,7 +46,8 @@ final class Windows {
     }
 
     /**
-     * The attributes of an ONNX node that moves the window over such an image. Padding is spelled out where it is known, since not every engine knows SAME_UPPER with dilations.
+     * The attributes of an ONNX node that moves the window over such an image. Padding is spelled out where it is
+     * known, since not every engine knows SAME_UPPER with dilations.
      *
      * @param image [height, width, ..]; -1 where the model leaves one open
      */

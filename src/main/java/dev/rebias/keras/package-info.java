@@ -1,10 +1,10 @@
 /**
- * Quantised Keras models as BrainChip's cnn2snn saves them: layers with float weights that they quantise on every call. A
- * {@link dev.rebias.keras.KerasModel} is read from its file (HDF5, or a .keras archive), turned into the ONNX models that
- * everything else works on, channels first from the first node to the last, and takes the corrected biases back, all else in
- * its file left as it was. Inside rebias only the front door and the command line use this package.
+ * Quantised Keras models as BrainChip's cnn2snn saves them: layers with float weights that they quantise on every call.
+ * A {@link dev.rebias.keras.KerasModel} is read from its file (HDF5, or a .keras archive), turned into the ONNX models
+ * that everything else works on, channels first from the first node to the last, and takes the corrected biases back,
+ * all else in its file left as it was. Inside rebias only the front door and the command line use this package.
  *
- * <p>Within: {@code KerasFile} is the two kinds of file, {@code KerasConfig} the list of layers, {@code KerasNetwork} makes
- * the ONNX model, {@code WeightQuantizer} and {@code Activations} hold cnn2snn's formulas.
+ * <p>Within: {@code KerasFile} is the two kinds of file, {@code KerasConfig} the list of layers, {@code KerasNetwork}
+ * makes the ONNX model, {@code WeightQuantizer} and {@code Activations} hold cnn2snn's formulas.
  */
 package dev.rebias.keras;

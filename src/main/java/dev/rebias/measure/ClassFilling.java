@@ -11,8 +11,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * By sums of the layer's input per class of taps. A layer is linear, so its mean error is what W_f - W_q makes of the mean input; where each network's layer has an input of its own, what W_f makes of the
- * mean of the one, less what W_q makes of the mean of the other.
+ * By sums of the layer's input per class of taps. A layer is linear, so its mean error is what W_f - W_q makes of the
+ * mean input; where each network's layer has an input of its own, what W_f makes of the mean of the one, less what W_q
+ * makes of the mean of the other.
  */
 final class ClassFilling implements Filling {
     private final WeightError weights;

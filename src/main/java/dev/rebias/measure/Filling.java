@@ -41,7 +41,8 @@ interface Filling extends AutoCloseable {
      * @param variances of the error over samples and positions; below 0 by rounding only
      * @param referenceMeans of the float layer's output
      * @param referenceSquares the mean of its square
-     * @param squaredSampleMeans the mean over samples of (mean of the error within the sample)^2; not a number where that was not measured
+     * @param squaredSampleMeans the mean over samples of (mean of the error within the sample)^2; not a number where
+     *     that was not measured
      */
     record Statistics(
             double[] variances, double[] referenceMeans, double[] referenceSquares, double[] squaredSampleMeans) {}

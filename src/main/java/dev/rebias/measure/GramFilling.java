@@ -17,14 +17,16 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * By the Gram matrix of a pointwise layer's input. Errors and float outputs are linear forms of the matrix's columns z, of which the means m and the covariances S over all samples and positions are known: with A the weights
- * of the errors,
+ * By the Gram matrix of a pointwise layer's input. Errors and float outputs are linear forms of the matrix's columns z,
+ * of which the means m and the covariances S over all samples and positions are known: with A the weights of the
+ * errors,
  *
  * <pre>
  * mean of e = A m + (b_f - b_q)        variance of e = diagonal of A S A'
  * </pre>
  *
- * and the same of y_f with the weights of the outputs. Nothing is computed that depends on both positions and output channels.
+ * and the same of y_f with the weights of the outputs. Nothing is computed that depends on both positions and output
+ * channels.
  */
 final class GramFilling implements Filling.OfErrors {
     private final Device device;
@@ -119,8 +121,8 @@ final class GramFilling implements Filling.OfErrors {
     }
 
     /**
-     * The variances of all channels' e, then of all their y_f. S is given around the means, so nothing large cancels out in the product with it, which is one of floats; the second product is in double
-     * precision again.
+     * The variances of all channels' e, then of all their y_f. S is given around the means, so nothing large cancels
+     * out in the product with it, which is one of floats; the second product is in double precision again.
      */
     private double[] variances() {
         int columns = totals().columns();

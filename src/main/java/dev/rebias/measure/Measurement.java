@@ -20,7 +20,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What is measured of a layer while samples go by, and the correction that follows from it. Where the device lets several threads work, several may add batches at once; everything else is for one thread.
+ * What is measured of a layer while samples go by, and the correction that follows from it. Where the device lets
+ * several threads work, several may add batches at once; everything else is for one thread.
  */
 public final class Measurement implements AutoCloseable {
     private final Device device;
@@ -42,7 +43,8 @@ public final class Measurement implements AutoCloseable {
     /**
      * Nothing measured yet.
      *
-     * @param methods how it is filled; where several are, the first tells the mean errors, and the one that tells how large errors are does that
+     * @param methods how it is filled; where several are, the first tells the mean errors, and the one that tells how
+     *     large errors are does that
      * @param joint whether the float layer has an input of its own (reference {@code network})
      * @param perSample whether statistics of samples are wanted: the standard errors of single channels
      */
@@ -134,8 +136,8 @@ public final class Measurement implements AutoCloseable {
     }
 
     /**
-     * Adds what has been measured of the same layer on other samples, in the same way. Sums are exact, so it does not matter which samples were measured where, as far as the tensors that were measured do not
-     * depend on that.
+     * Adds what has been measured of the same layer on other samples, in the same way. Sums are exact, so it does not
+     * matter which samples were measured where, as far as the tensors that were measured do not depend on that.
      *
      * @param other not solved; nothing may be added to it any more
      */
@@ -146,10 +148,12 @@ public final class Measurement implements AutoCloseable {
     }
 
     /**
-     * Chooses the layer's weights anew; what follows is of the new ones. For a layer that is measured by {@link Method#UNFOLDED}, once, before {@link #solve()}.
+     * Chooses the layer's weights anew; what follows is of the new ones. For a layer that is measured by
+     * {@link Method#UNFOLDED}, once, before {@link #solve()}.
      *
      * @param grid the values that the weights can take
-     * @param heldOut what was measured of the same layer on samples that the weights do not come from; where their errors do not get smaller, the old weights stay
+     * @param heldOut what was measured of the same layer on samples that the weights do not come from; where their
+     *     errors do not get smaller, the old weights stay
      */
     public WeightChoice choose(WeightGrid grid, Optional<Measurement> heldOut, Parallel parallel) {
         UnfoldedFilling own = unfolded();
@@ -206,14 +210,17 @@ public final class Measurement implements AutoCloseable {
         return (double) moved / old.length;
     }
 
-    /** Begins to bring what was measured to the host, without waiting for it; nothing is added any more. Of several measurements all are on their way then before the first is waited for. */
+    /**
+     * Begins to bring what was measured to the host, without waiting for it; nothing is added any more. Of several
+     * measurements all are on their way then before the first is waited for.
+     */
     public void bring() {
         fillings.forEach(Filling::bring);
     }
 
     /**
-     * Turns what was measured into the correction: delta[c] = mean e, rounded to what the bias can hold: whole steps, or the difference of
-     * two floats. Call once.
+     * Turns what was measured into the correction: delta[c] = mean e, rounded to what the bias can hold: whole steps,
+     * or the difference of two floats. Call once.
      */
     public void solve() {
         bring();

@@ -11,7 +11,8 @@ import java.util.OptionalDouble;
  *
  * @param samples the number of samples N
  * @param delta the correction as it goes into the file, one value per output channel
- * @param kept the channels whose bias cannot hold its correction where it is stored, in order: it stays as it is, delta is 0
+ * @param kept the channels whose bias cannot hold its correction where it is stored, in order: it stays as it is, delta
+ *     is 0
  * @param errors how large the errors were, unless only their mean was measured
  * @param perChannel statistics of each channel, if they were asked for
  */
@@ -52,8 +53,8 @@ public record Moments(
     }
 
     /**
-     * The same errors under another correction. Where no statistics of channels are there, what is left of the errors is not known, and the errors are left out if
-     * the correction is another one.
+     * The same errors under another correction. Where no statistics of channels are there, what is left of the errors
+     * is not known, and the errors are left out if the correction is another one.
      */
     public Moments withDelta(float[] other) {
         if (Arrays.equals(other, delta)) {
@@ -110,7 +111,8 @@ public record Moments(
     }
 
     /**
-     * The standard error of delta[c], samples as the unit: positions inside a sample are correlated. Empty for a single sample.
+     * The standard error of delta[c], samples as the unit: positions inside a sample are correlated. Empty for a single
+     * sample.
      *
      * @throws IllegalStateException if no statistics of channels were asked for
      */

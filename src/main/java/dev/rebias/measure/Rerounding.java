@@ -12,7 +12,8 @@ import java.util.Arrays;
 import java.util.Optional;
 
 /**
- * Chooses every weight of a layer anew from the second moments of its input, and tells what that does to the layer's errors. With D = W_f - W and u = W_f (x_f - x_q), which is 0 in the reference {@code layer}, the error is
+ * Chooses every weight of a layer anew from the second moments of its input, and tells what that does to the layer's
+ * errors. With D = W_f - W and u = W_f (x_f - x_q), which is 0 in the reference {@code layer}, the error is
  *
  * <pre>
  * e = u + D x_q        mean: E[u] + D E[x_q]        variance: Var[u] + 2 Cov(u, x_q) D' + D Cov(x_q, x_q) D'
@@ -47,7 +48,10 @@ final class Rerounding {
                 Arrays.stream(layer.reference()).map(w -> w / layer.scale()).toArray();
     }
 
-    /** What one set of samples says of the errors with the old and with the new weights, per output channel, without the biases' part. */
+    /**
+     * What one set of samples says of the errors with the old and with the new weights, per output channel, without the
+     * biases' part.
+     */
     record Effect(Filling.Statistics before, double[] meansBefore, Filling.Statistics after, double[] meansAfter) {}
 
     /**

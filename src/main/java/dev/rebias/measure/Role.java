@@ -8,6 +8,9 @@ public enum Role {
     REFERENCE_INPUT,
     /** Both at once: the float layer's own input, then the quantised layer's. */
     INPUTS,
-    /** The error of the layer (reference {@code layer}) or the float layer's own output ({@code network}), then the quantised layer's output, all without biases. */
+    /**
+     * The error of the layer (reference {@code layer}) or the float layer's own output ({@code network}), then the
+     * quantised layer's output, all without biases.
+     */
     OUTPUTS
 }

@@ -9,7 +9,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
-/** By the second moments of the layer's unfolded input, from which {@link Rerounding} chooses new weights. What it tells follows once these are chosen. */
+/**
+ * By the second moments of the layer's unfolded input, from which {@link Rerounding} chooses new weights. What it tells
+ * follows once these are chosen.
+ */
 final class UnfoldedFilling implements Filling.OfErrors {
     private final boolean joint;
     private final UnfoldedSums sums;

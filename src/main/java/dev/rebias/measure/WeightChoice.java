@@ -5,7 +5,8 @@ import java.util.Optional;
 /**
  * What became of a layer's weights.
  *
- * @param multiples the weights as multiples of their steps, as the layer stores them: the old ones where {@code adjusted} is false
+ * @param multiples the weights as multiples of their steps, as the layer stores them: the old ones where
+ *     {@code adjusted} is false
  * @param adjusted whether any new weights were taken
  * @param moved the share of weights that are others than before, 0 to 1
  * @param mseWithBias E[e^2] with the old weights and a correction of the bias alone

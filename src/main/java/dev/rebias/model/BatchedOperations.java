@@ -97,7 +97,10 @@ final class BatchedOperations {
         return axis > 0 || axis == -1;
     }
 
-    /** Whether an operand has no axis of samples, whatever number of dimensions the other one has; [channels, 1, 1] are a bias. */
+    /**
+     * Whether an operand has no axis of samples, whatever number of dimensions the other one has; [channels, 1, 1] are
+     * a bias.
+     */
     private static boolean isTheSameForAllSamples(HostTensor constant) {
         long[] shape = constant.shape();
         return shape.length < 2 || shape[0] == 1 || (shape.length == 3 && shape[1] == 1 && shape[2] == 1);

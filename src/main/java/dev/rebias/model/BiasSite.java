@@ -2,9 +2,7 @@ package dev.rebias.model;
 
 import dev.rebias.op.BiasGrid;
 
-/**
- * Where a layer's bias is, or goes, in the file of the quantised model.
- */
+/** Where a layer's bias is, or goes, in the file of the quantised model. */
 sealed interface BiasSite {
     /** The position in the file of the node that uses it. */
     int node();
@@ -23,7 +21,10 @@ sealed interface BiasSite {
     /** A FLOAT or FLOAT16 tensor stored as it is. */
     record Stored(int node, int input, String tensor, BiasGrid grid) implements BiasSite {}
 
-    /** A tensor of integers, used by the node itself ({@code dequantizer} = -1) or through the DequantizeLinear at that position. */
+    /**
+     * A tensor of integers, used by the node itself ({@code dequantizer} = -1) or through the DequantizeLinear at that
+     * position.
+     */
     record StoredIntegers(int node, int input, String tensor, int dequantizer, BiasGrid grid) implements BiasSite {}
 
     /** A FLOAT tensor that goes through the QuantizeLinear and the DequantizeLinear at those positions. */

@@ -72,7 +72,10 @@ public final class BiasSites {
         return find(layer).grid();
     }
 
-    /** How the layer's bias is stored: {@code float}, {@code float16}, {@code bfloat16}, an integer type as {@code int32}, or {@link #NONE}. */
+    /**
+     * How the layer's bias is stored: {@code float}, {@code float16}, {@code bfloat16}, an integer type as
+     * {@code int32}, or {@link #NONE}.
+     */
     public String storage(Layer layer) {
         BiasSite site = find(layer);
         if (site instanceof BiasSite.Absent || site instanceof BiasSite.NewAdd) {
@@ -162,7 +165,10 @@ public final class BiasSites {
         return new BiasSite.Computed(node, input, floatGrid(floatType(layer).getNumber()));
     }
 
-    /** The values that a bias of that type of floats can take. Steps of BFLOAT16 are the writer's to round to: it has a float's range. */
+    /**
+     * The values that a bias of that type of floats can take. Steps of BFLOAT16 are the writer's to round to: it has a
+     * float's range.
+     */
     private static BiasGrid floatGrid(int type) {
         return type == TensorProto.DataType.FLOAT16.getNumber() ? BiasGrid.FLOAT16 : BiasGrid.FLOAT;
     }
@@ -172,7 +178,10 @@ public final class BiasSites {
                 .filter(t -> t.getDataType() == TensorProto.DataType.FLOAT.getNumber() || StoredTensor.isHalf(t));
     }
 
-    /** The bias behind a DequantizeLinear: stored integers, or stored floats that a QuantizeLinear of the same scale makes integers of. */
+    /**
+     * The bias behind a DequantizeLinear: stored integers, or stored floats that a QuantizeLinear of the same scale
+     * makes integers of.
+     */
     private Optional<BiasSite> dequantized(
             Layer layer, int node, int input, int dequantizer, TensorProto scaleTensor, float beta) {
         NodeProto dequantize = graph.getNode(dequantizer);

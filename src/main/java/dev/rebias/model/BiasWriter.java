@@ -17,11 +17,14 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Writes corrections into the biases of a quantised model. Nothing else in the message changes: nodes keep their order, names and
- * attributes, fields that this program does not know survive. A bias that other nodes use too gets a copy of its own first.
+ * Writes corrections into the biases of a quantised model. Nothing else in the message changes: nodes keep their order,
+ * names and attributes, fields that this program does not know survive. A bias that other nodes use too gets a copy of
+ * its own first.
  */
 public final class BiasWriter {
-    /** From IR version 4 on an initializer need not be a graph input as well; before, a new constant is a Constant node. */
+    /**
+     * From IR version 4 on an initializer need not be a graph input as well; before, a new constant is a Constant node.
+     */
     private static final long INITIALIZERS_ALONE = 4;
 
     private final BiasSites sites;
@@ -43,7 +46,8 @@ public final class BiasWriter {
      * Writes corrections.
      *
      * @param sites where the quantised model's biases are
-     * @param corrections for each layer of that model that is to change, delta per channel; whole steps where the bias has steps
+     * @param corrections for each layer of that model that is to change, delta per channel; whole steps where the bias
+     *     has steps
      * @return the message of the corrected model
      * @throws IllegalArgumentException if a correction lies outside of its bias's grid
      */
@@ -158,7 +162,10 @@ public final class BiasWriter {
                         .build());
     }
 
-    /** A MatMul's output gets another name, and an Add makes the old one, so that every user of it sees the corrected tensor. */
+    /**
+     * A MatMul's output gets another name, and an Add makes the old one, so that every user of it sees the corrected
+     * tensor.
+     */
     private void insertAdd(Layer layer, int node, float[] delta) {
         String output = graph.getNode(node).getOutput(0);
         String uncorrected = newName(output + "_uncorrected");
@@ -191,7 +198,10 @@ public final class BiasWriter {
         return bias.toBuilder().clearDims().addAllDims(shape).build();
     }
 
-    /** The float bias to store: (b + delta) / beta, beta being a Gemm's factor on its third input, or the sign of a constant that is added or subtracted. */
+    /**
+     * The float bias to store: (b + delta) / beta, beta being a Gemm's factor on its third input, or the sign of a
+     * constant that is added or subtracted.
+     */
     private float[] values(Layer layer, int node, float[] delta) {
         NodeProto user = graph.getNode(node);
         float own = user.getOpType().equals("Gemm") ? Attributes.real(user, "beta", 1) : 1;

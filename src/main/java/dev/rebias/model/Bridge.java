@@ -10,8 +10,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Nodes that the float model does not have, by which one of its layers is computed in the quantised layer's spelling: what scales, shifts and pads its data before it,
- * and what turns its output back into the tensor that the float model goes on with.
+ * Nodes that the float model does not have, by which one of its layers is computed in the quantised layer's spelling:
+ * what scales, shifts and pads its data before it, and what turns its output back into the tensor that the float model
+ * goes on with.
  *
  * @param nodes in an order in which they can run
  * @param constants by name
@@ -25,7 +26,10 @@ public record Bridge(List<Node> nodes, Map<String, HostTensor> constants) {
         constants = Map.copyOf(constants);
     }
 
-    /** The float model with the bridges of these pairs, in which each layer can be computed as the quantised model spells it. */
+    /**
+     * The float model with the bridges of these pairs, in which each layer can be computed as the quantised model
+     * spells it.
+     */
     public static Graph over(Graph floating, List<LayerPair> pairs) {
         List<Node> nodes = new ArrayList<>(floating.nodes());
         Map<String, HostTensor> constants = new HashMap<>(floating.constants());
@@ -50,7 +54,10 @@ public record Bridge(List<Node> nodes, Map<String, HostTensor> constants) {
         private final List<Node> nodes = new ArrayList<>();
         private final Map<String, HostTensor> constants = new HashMap<>();
 
-        /** @param layer the float layer's node; names of new tensors begin with that of its output, and have a line break in them, as none of a file has */
+        /**
+         * @param layer the float layer's node; names of new tensors begin with that of its output, and have a line
+         *     break in them, as none of a file has
+         */
         Builder(Node layer) {
             this.layer = layer;
         }

@@ -11,9 +11,15 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** Reads the nodes of a graph that scale and shift per channel: Add, Sub, Mul and Div with a constant, BatchNormalization, Neg, Identity, Dropout. */
+/**
+ * Reads the nodes of a graph that scale and shift per channel: Add, Sub, Mul and Div with a constant,
+ * BatchNormalization, Neg, Identity, Dropout.
+ */
 final class ChannelSteps {
-    /** The channel axis of a tensor whose rank is not known is the last one; its rank counts for BatchNormalization alone. */
+    /**
+     * The channel axis of a tensor whose rank is not known is the last one; its rank counts for BatchNormalization
+     * alone.
+     */
     static final int LAST_AXIS = 0;
 
     private static final Set<String> RANK_KEEPING = Set.of(

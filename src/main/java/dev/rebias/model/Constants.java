@@ -26,9 +26,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Evaluates what depends on constants alone: initializers, Constant nodes, and whatever is computed from them (a weight behind
- * QuantizeLinear and DequantizeLinear, a reshaped bias). ONNX Runtime does it, once, so every op, type and quantisation it knows is read
- * exactly as it would read it.
+ * Evaluates what depends on constants alone: initializers, Constant nodes, and whatever is computed from them (a weight
+ * behind QuantizeLinear and DequantizeLinear, a reshaped bias). ONNX Runtime does it, once, so every op, type and
+ * quantisation it knows is read exactly as it would read it.
  */
 final class Constants {
     /** From this IR version on an initializer need not be a graph input as well. */

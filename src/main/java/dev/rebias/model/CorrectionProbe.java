@@ -12,8 +12,9 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A corrected model in which every corrected layer stands twice: with its new bias and with the old one, on the same data. Each layer's mean difference per channel is an
- * output; it is the correction that the file really makes, whatever rounding comes from upstream.
+ * A corrected model in which every corrected layer stands twice: with its new bias and with the old one, on the same
+ * data. Each layer's mean difference per channel is an output; it is the correction that the file really makes,
+ * whatever rounding comes from upstream.
  */
 public final class CorrectionProbe {
     /** From this version of the operator set on, ReduceMean takes its axes as an input. */

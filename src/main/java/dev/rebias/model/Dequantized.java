@@ -9,9 +9,11 @@ import java.util.Optional;
 import java.util.function.Function;
 
 /**
- * The exact value of a constant that is made from stored integers: by a DequantizeLinear, (q - zero point) * scale in double precision (ONNX operator
- * specification); or by a Div, q / scale factor in float32, where the quotient itself is what is multiplied by. In float32 each product is off by up to 6e-8 of itself,
- * and an error W_f - W_q, which is much smaller than either, by more: enough to send a correction to the other side of a rounding boundary of an int32 bias.
+ * The exact value of a constant that is made from stored integers: by a DequantizeLinear, (q - zero point) * scale in
+ * double precision (ONNX operator specification); or by a Div, q / scale factor in float32, where the quotient itself
+ * is what is multiplied by. In float32 each product is off by up to 6e-8 of itself, and an error W_f - W_q, which is
+ * much smaller than either, by more: enough to send a correction to the other side of a rounding boundary of an int32
+ * bias.
  */
 public final class Dequantized {
     private final double[] steps;

@@ -88,7 +88,10 @@ final class ExternalData {
         return new Range(offset, length);
     }
 
-    /** The file at that location: beside the model or below it, as the ONNX specification demands, and not by a link that leads elsewhere. */
+    /**
+     * The file at that location: beside the model or below it, as the ONNX specification demands, and not by a link
+     * that leads elsewhere.
+     */
     Path resolve(String location) {
         Path folder = model.folder()
                 .orElseThrow(() -> new UnsupportedException(

@@ -11,8 +11,9 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * A model whose FLOAT16 and BFLOAT16 tensors have become FLOAT: constants, inputs, outputs, and what operations are told to make. Nodes keep their order and their names, and every constant its value; only
- * what is computed is no longer rounded to 16 bits.
+ * A model whose FLOAT16 and BFLOAT16 tensors have become FLOAT: constants, inputs, outputs, and what operations are
+ * told to make. Nodes keep their order and their names, and every constant its value; only what is computed is no
+ * longer rounded to 16 bits.
  */
 final class Float32Form {
     private static final int FLOAT = TensorProto.DataType.FLOAT.getNumber();

@@ -8,8 +8,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A model as rebias computes it: nodes in graph order, whose inputs are graph inputs, other nodes' outputs, or constants. Everything that
- * depends on constants alone has been evaluated. Made by {@link GraphReader}.
+ * A model as rebias computes it: nodes in graph order, whose inputs are graph inputs, other nodes' outputs, or
+ * constants. Everything that depends on constants alone has been evaluated. Made by {@link GraphReader}.
  *
  * @param file the file it came from, for messages
  * @param inputs the inputs that samples must fill

@@ -51,7 +51,8 @@ public final class GraphReader {
     /**
      * Reads a model's graph.
      *
-     * @throws UnsupportedException if the graph is broken (a tensor that nothing makes) or uses what rebias does not handle
+     * @throws UnsupportedException if the graph is broken (a tensor that nothing makes) or uses what rebias does not
+     *     handle
      */
     public static Graph read(OnnxModel model) {
         if (Float32Form.isWanted(model.proto())) {
@@ -203,7 +204,10 @@ public final class GraphReader {
         nodes.add(new Node(name, op, inputs, node.getOutputList(), raw.fileIndex(), raw.fileOutput()));
     }
 
-    /** The node as a layer with the operands data, weights, and bias of shape [channels] where there is one; empty if its op has no weights. */
+    /**
+     * The node as a layer with the operands data, weights, and bias of shape [channels] where there is one; empty if
+     * its op has no weights.
+     */
     private Optional<Node> layer(Raw raw) throws NotALayer {
         NodeProto node = raw.node();
         if (node.getInputCount() < 2 || !LayerOps.hasWeights(node)) {
@@ -242,7 +246,10 @@ public final class GraphReader {
         return Optional.of(new Node(name(node), op, operands, node.getOutputList(), raw.fileIndex(), raw.fileOutput()));
     }
 
-    /** The name of a constant of shape [channels] that holds the bias as it is added: Gemm's beta folded in, scalars spread out. */
+    /**
+     * The name of a constant of shape [channels] that holds the bias as it is added: Gemm's beta folded in, scalars
+     * spread out.
+     */
     private String bias(NodeProto node, int channels) throws NotALayer {
         String name = node.getInput(2);
         HostTensor bias = constants.get(name);

@@ -9,7 +9,8 @@ import java.util.List;
  * @param source the tensor that everything begins with
  * @param scale per channel
  * @param shift per channel
- * @param pads how many zeros are put around it, for a convolution: all begins, then all ends, one entry per spatial dimension each
+ * @param pads how many zeros are put around it, for a convolution: all begins, then all ends, one entry per spatial
+ *     dimension each
  * @param nodes the nodes that do it, the first one first
  */
 record Inlet(String source, double[] scale, double[] shift, List<Long> pads, List<Node> nodes) {

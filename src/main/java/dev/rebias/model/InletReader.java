@@ -16,7 +16,10 @@ import java.util.Set;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
-/** Walks from a layer's data back to where they come from, through nodes that pad with zeros, scale or shift per channel, and quantisers. */
+/**
+ * Walks from a layer's data back to where they come from, through nodes that pad with zeros, scale or shift per
+ * channel, and quantisers.
+ */
 final class InletReader {
     private final Graph graph;
     private final Map<String, Node> producers;
@@ -88,7 +91,10 @@ final class InletReader {
         });
     }
 
-    /** data = scale * step(x) + shift. Where it is padded behind, the border stays zero: a shift does not go through the padding, it is in {@link Inlet#shift}. */
+    /**
+     * data = scale * step(x) + shift. Where it is padded behind, the border stays zero: a shift does not go through the
+     * padding, it is in {@link Inlet#shift}.
+     */
     private void takeUp(ChannelStep step) {
         for (int c = 0; c < scale.length; c++) {
             shift[c] += scale[c] * step.apply(0, c);

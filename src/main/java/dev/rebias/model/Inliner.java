@@ -16,8 +16,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Writes a model's local functions out where they are called (ONNX's intermediate representation, "Functions"): each call becomes the function's nodes, its formal inputs, outputs and attributes those of the call, and
- * every tensor in between gets a name of its own. So each call has layers, and biases, of its own.
+ * Writes a model's local functions out where they are called (ONNX's intermediate representation, "Functions"): each
+ * call becomes the function's nodes, its formal inputs, outputs and attributes those of the call, and every tensor in
+ * between gets a name of its own. So each call has layers, and biases, of its own.
  */
 final class Inliner {
     /** Functions may call functions, but not themselves. */
@@ -221,7 +222,10 @@ final class Inliner {
             return tensor.isEmpty() ? "" : names.computeIfAbsent(tensor, t -> unused(prefix + t));
         }
 
-        /** The attribute, or what the call (or the function, where the call does not) gives for it; empty where neither does. */
+        /**
+         * The attribute, or what the call (or the function, where the call does not) gives for it; empty where neither
+         * does.
+         */
         private Optional<AttributeProto> value(AttributeProto attribute) {
             if (attribute.getRefAttrName().isEmpty()) {
                 return Optional.of(attribute);

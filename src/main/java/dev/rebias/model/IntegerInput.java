@@ -16,8 +16,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * An input of a quantised model that takes integers, while the float model's takes floats: the QuantizeLinear at its input was cut off. What the integers stand for is said by the DequantizeLinear (or the scale of
- * the QOperator node) that they go into.
+ * An input of a quantised model that takes integers, while the float model's takes floats: the QuantizeLinear at its
+ * input was cut off. What the integers stand for is said by the DequantizeLinear (or the scale of the QOperator node)
+ * that they go into.
  *
  * @param input the file's input
  * @param floats the name of the FLOAT input that {@link #graph} has in its place
@@ -160,9 +161,9 @@ public record IntegerInput(GraphInput input, String floats, float scale, int zer
     }
 
     private static UnsupportedException unknown(Graph graph, GraphInput input, String what) {
-        return new UnsupportedException(
-                "input '" + input.name() + "' of '" + graph.file() + "' takes " + input.type()
-                        + " where the float model takes FLOAT, and what its integers stand for is not known: it " + what
-                        + ", instead of one DequantizeLinear with one scale; export the quantised model with a float input and a QuantizeLinear behind it");
+        return new UnsupportedException("input '" + input.name() + "' of '" + graph.file() + "' takes " + input.type()
+                + " where the float model takes FLOAT, and what its integers stand for is not known: it " + what
+                + ", instead of one DequantizeLinear with one scale; export the quantised model with a "
+                + "float input and a QuantizeLinear behind it");
     }
 }

@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A layer of one model: a node with constant weights, together with the nodes behind it that are read as part of it (the Add that holds its bias,
- * a folded BatchNormalization): {@code output = op(data, weights) + bias}.
+ * A layer of one model: a node with constant weights, together with the nodes behind it that are read as part of it
+ * (the Add that holds its bias, a folded BatchNormalization): {@code output = op(data, weights) + bias}.
  *
  * @param name the node's name
  * @param op the operation
@@ -22,8 +22,9 @@ import java.util.Optional;
  * @param output the pre-activation tensor, at which errors are measured
  * @param fileOutput the output of the node in the file, the name under which users know the layer's result
  * @param nodes the graph's nodes that the layer stands for, its own first
- * @param apart where the bias is kept apart from the layer's own node, the Add or Sub that holds it. If it is none of {@code nodes}, it lies behind the
- *     output's quantiser, {@code bias} is its constant, and {@code output} does not have the bias in it yet
+ * @param apart where the bias is kept apart from the layer's own node, the Add or Sub that holds it. If it is none of
+ *     {@code nodes}, it lies behind the output's quantiser, {@code bias} is its constant, and {@code output} does not
+ *     have the bias in it yet
  */
 public record Layer(
         String name,
@@ -59,7 +60,8 @@ public record Layer(
     /**
      * Data and weights of a layer as integers: {@code op(data, weights) = op(q - zero, steps) * scale[c]}.
      *
-     * @param data the tensor of the data's integers q; behind the first of two nodes, whose sums they are, a name of their own that no tensor of the file has
+     * @param data the tensor of the data's integers q; behind the first of two nodes, whose sums they are, a name of
+     *     their own that no tensor of the file has
      * @param type UINT8 or INT8; FLOAT behind the first of two nodes, and for pixels
      * @param zero their zero point
      * @param steps the weights' integers (zero point subtracted), row-major
@@ -84,7 +86,8 @@ public record Layer(
      * @param data the tensor it is applied to, the input of the whole layer
      * @param weightShape the shape of its weights
      * @param weights row-major
-     * @param integers where data and weights are both dequantised integers, and the output has one scale, these; else empty
+     * @param integers where data and weights are both dequantised integers, and the output has one scale, these; else
+     *     empty
      */
     public record First(
             Convolution op, String data, long[] weightShape, double[] weights, Optional<Integers> integers) {}
@@ -93,7 +96,10 @@ public record Layer(
         return bias.length;
     }
 
-    /** The shape in which the bias broadcasts along the output's channels: [channels, 1, ..], and [channels] where they are the last axis. */
+    /**
+     * The shape in which the bias broadcasts along the output's channels: [channels, 1, ..], and [channels] where they
+     * are the last axis.
+     */
     public long[] biasShape() {
         int rank = weightShape.length;
         long[] shape = new long[rank - op.channelAxis(rank)];
@@ -122,7 +128,9 @@ public record Layer(
                 name, op, data, weightShape, weights, integers, bias, first, newOutput, fileOutput, nodes, apart);
     }
 
-    /** The tensor that has the corrected values; where the bias comes behind the quantiser, a name that no tensor has. */
+    /**
+     * The tensor that has the corrected values; where the bias comes behind the quantiser, a name that no tensor has.
+     */
     public String correctedOutput() {
         return behindQuantiser().isPresent() ? output + "\nwith its bias" : output;
     }

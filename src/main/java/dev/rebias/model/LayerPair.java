@@ -1,8 +1,8 @@
 package dev.rebias.model;
 
 /**
- * A layer of the quantised model and the same layer of the float model, read in the quantised one's spelling: their weights have one shape, their ops are equal, and
- * their outputs mean the same.
+ * A layer of the quantised model and the same layer of the float model, read in the quantised one's spelling: their
+ * weights have one shape, their ops are equal, and their outputs mean the same.
  *
  * @param quantized the quantised layer
  * @param floating the float layer

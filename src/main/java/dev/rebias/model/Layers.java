@@ -119,8 +119,8 @@ final class Layers {
     }
 
     /**
-     * Of data that are a tensor times one constant, that tensor: pixels of an image mostly, which are integers, so that their sums are exact; and where they are none, it makes
-     * no difference.
+     * Of data that are a tensor times one constant, that tensor: pixels of an image mostly, which are integers, so that
+     * their sums are exact; and where they are none, it makes no difference.
      */
     private Optional<Layer.Integers> scaledPixels(LayerOp op, Node multiply, Dequantized w, long[] weightShape) {
         for (int i = 0; i < 2; i++) {
@@ -158,7 +158,8 @@ final class Layers {
     }
 
     /**
-     * The data's scale times the weights', per output channel, where there is one for each and the sums of integers are exact.
+     * The data's scale times the weights', per output channel, where there is one for each and the sums of integers are
+     * exact.
      *
      * @param most how large the integer can be that the weight at that position meets
      */
@@ -206,7 +207,10 @@ final class Layers {
     /** A step of the chain behind a layer; {@code quantised} where a quantiser lies between. */
     record Link(ChannelStep step, boolean quantised) {}
 
-    /** What scales and shifts a layer's output per channel, each the only reader of the one before; quantisers in between are passed over. */
+    /**
+     * What scales and shifts a layer's output per channel, each the only reader of the one before; quantisers in
+     * between are passed over.
+     */
     List<Link> chain(Layer layer) {
         List<Link> chain = new ArrayList<>();
         int behind = Math.max(0, layer.weightShape().length - 2);
@@ -230,7 +234,10 @@ final class Layers {
         }
     }
 
-    /** In front of a node that rounds, what treats all channels alike is a quantiser's step and offset, and none of the layer's. */
+    /**
+     * In front of a node that rounds, what treats all channels alike is a quantiser's step and offset, and none of the
+     * layer's.
+     */
     private void dropQuantiser(List<Link> chain, String end) {
         boolean rounded = onlyConsumer(end)
                 .filter(node -> ROUNDING.contains(node.op().type()))

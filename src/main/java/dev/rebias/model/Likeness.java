@@ -6,16 +6,21 @@ import java.util.stream.IntStream;
 /**
  * How alike the weights of a float layer and a quantised layer are, channel by channel.
  *
- * @param similarity the median over output channels of the cosine of the angle between the two rows of weights: 1 where they are parallel, about 0 where they have
- *     nothing to do with each other; weights rounded to 2 bits still have 0.8. NaN where no channel of both has weights other than zero
- * @param outputsRescaled whether each output channel of the one is another multiple of the same channel of the other, by more than rounding makes it
+ * @param similarity the median over output channels of the cosine of the angle between the two rows of weights: 1 where
+ *     they are parallel, about 0 where they have nothing to do with each other; weights rounded to 2 bits still have
+ *     0.8. NaN where no channel of both has weights other than zero
+ * @param outputsRescaled whether each output channel of the one is another multiple of the same channel of the other,
+ *     by more than rounding makes it
  * @param inputsRescaled the same of the input channels
  */
 public record Likeness(double similarity, boolean outputsRescaled, boolean inputsRescaled) {
     /** Below this, two layers are taken for different ones, however many weights say so. */
     private static final double PLAUSIBLE = 0.3;
 
-    /** Weights that are few may be alike by chance: so many standard deviations of a median cosine of random weights are asked for, up to the limit. */
+    /**
+     * Weights that are few may be alike by chance: so many standard deviations of a median cosine of random weights are
+     * asked for, up to the limit.
+     */
     private static final double DEVIATIONS = 3.5;
 
     private static final double MOST_ASKED = 0.75;
@@ -106,7 +111,10 @@ public record Likeness(double similarity, boolean outputsRescaled, boolean input
             return Math.max(PLAUSIBLE, Math.min(MOST_ASKED, chance));
         }
 
-        /** How far rounding moves the ratio of two rows' sizes, in natural logarithms, the median over channels: what is left of one beside the other, spread over all weights. */
+        /**
+         * How far rounding moves the ratio of two rows' sizes, in natural logarithms, the median over channels: what is
+         * left of one beside the other, spread over all weights.
+         */
         double noise() {
             double[] all = new double[product.length];
             int n = 0;
@@ -120,8 +128,9 @@ public record Likeness(double similarity, boolean outputsRescaled, boolean input
         }
 
         /**
-         * How badly factors explain by what the channels of the two differ: 0 where each float channel times its factor has the size of the quantised one. A common
-         * factor counts less than one that differs between channels, for rounding makes weights smaller, all about alike.
+         * How badly factors explain by what the channels of the two differ: 0 where each float channel times its factor
+         * has the size of the quantised one. A common factor counts less than one that differs between channels, for
+         * rounding makes weights smaller, all about alike.
          */
         double mismatch(double[] factors) {
             double[] logs = new double[product.length];

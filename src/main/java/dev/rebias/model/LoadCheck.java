@@ -23,8 +23,10 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Whether ONNX Runtime takes a model: it knows every operation, its attributes, its numbers of inputs and outputs, and the types and shapes that follow. A model that it refuses would be of
- * no use when corrected. It is given the model without its large tensors, as inputs of the same types and shapes: so this takes milliseconds, whatever the model's size.
+ * Whether ONNX Runtime takes a model: it knows every operation, its attributes, its numbers of inputs and outputs, and
+ * the types and shapes that follow. A model that it refuses would be of no use when corrected. It is given the model
+ * without its large tensors, as inputs of the same types and shapes: so this takes milliseconds, whatever the model's
+ * size.
  */
 final class LoadCheck {
     /** From how many elements on a tensor's values are left out. */
@@ -59,8 +61,9 @@ final class LoadCheck {
     private final Set<String> kept = new HashSet<>();
 
     /**
-     * The tensors that say what a Slice takes: ONNX Runtime 1.29 ends the process where it can infer that an axis that is sliced has no size, or a negative one, as behind a window that does
-     * not fit. What a Slice takes is checked when it runs.
+     * The tensors that say what a Slice takes: ONNX Runtime 1.29 ends the process where it can infer that an axis that
+     * is sliced has no size, or a negative one, as behind a window that does not fit. What a Slice takes is checked
+     * when it runs.
      */
     private final Set<String> hidden = new HashSet<>();
 
@@ -148,7 +151,10 @@ final class LoadCheck {
         }
     }
 
-    /** Requires that no loop says of itself that it goes on for ever, or nearly so. What others make of their condition shows only when they run. */
+    /**
+     * Requires that no loop says of itself that it goes on for ever, or nearly so. What others make of their condition
+     * shows only when they run.
+     */
     private void requireLoopsEnd(GraphProto graph) {
         Map<String, TensorProto> stored = new HashMap<>();
         graph.getInitializerList().forEach(t -> stored.put(t.getName(), t));
@@ -290,7 +296,10 @@ final class LoadCheck {
         return proto.toBuilder().setGraph(graph).build();
     }
 
-    /** Of what is stored, or made of nothing by a stored size, ONNX Runtime would see when it loads or runs the model that a Slice takes nothing, and end the process. */
+    /**
+     * Of what is stored, or made of nothing by a stored size, ONNX Runtime would see when it loads or runs the model
+     * that a Slice takes nothing, and end the process.
+     */
     private void requireNoEmptySlices(GraphProto graph) {
         Set<String> empty = new HashSet<>();
         Set<String> zeros = new HashSet<>();

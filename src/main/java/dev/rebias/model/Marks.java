@@ -9,7 +9,8 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * What a corrected model says of its correction, in its metadata: how it came about, and what it takes to undo it. Nothing that depends on when, where or on what device it was made.
+ * What a corrected model says of its correction, in its metadata: how it came about, and what it takes to undo it.
+ * Nothing that depends on when, where or on what device it was made.
  */
 public final class Marks {
     /** How the correction came about: JSON. */
@@ -21,7 +22,9 @@ public final class Marks {
     /** What was changed, as it was before. */
     private static final String UNDO = "rebias.undo";
 
-    /** What was changed is not stored where it would make the file so much larger: metadata are text, of at most 2 GiB. */
+    /**
+     * What was changed is not stored where it would make the file so much larger: metadata are text, of at most 2 GiB.
+     */
     private static final long MOST_UNDO_BYTES = 512L << 20;
 
     private static final List<String> KEYS = List.of(PROVENANCE, GRAPH, ORIGINALS, UNDO);
@@ -54,7 +57,8 @@ public final class Marks {
     /**
      * A corrected model with what is to be said of its correction.
      *
-     * @param original the model that was corrected; if it has been corrected before and can be undone, so can both corrections at once
+     * @param original the model that was corrected; if it has been corrected before and can be undone, so can both
+     *     corrections at once
      * @param corrected that model with other biases
      * @param provenance how the correction came about
      * @param undoable whether to store what it takes to undo it
@@ -86,7 +90,8 @@ public final class Marks {
             } else {
                 warnings.add(String.format(
                         Locale.ROOT,
-                        "the corrected model does not hold what it takes to undo the correction, which would be %.0f MB of text: keep the original file",
+                        "the corrected model does not hold what it takes to undo the correction, which would be "
+                                + "%.0f MB of text: keep the original file",
                         undo.bytes() * 4 / 3e6));
             }
         }
@@ -94,7 +99,10 @@ public final class Marks {
         return new Marked(model, stored, toFirst, warnings);
     }
 
-    /** What undoes a correction and those before it; empty where there were none, or what the model holds of them is of no use. */
+    /**
+     * What undoes a correction and those before it; empty where there were none, or what the model holds of them is of
+     * no use.
+     */
     private static Optional<Undo> undoToFirst(OnnxModel original, OnnxModel corrected, List<String> warnings) {
         if (!isUndoable(original) || !isUnchanged(original)) {
             return Optional.empty();
@@ -110,27 +118,28 @@ public final class Marks {
     /**
      * The model as it was before its correction, or before the first of several, bit for bit.
      *
-     * @throws UnsupportedException if it was not corrected, was changed since, or holds nothing to undo its correction with, or what makes no model
+     * @throws UnsupportedException if it was not corrected, was changed since, or holds nothing to undo its correction
+     *     with, or what makes no model
      */
     public static OnnxModel undone(OnnxModel model) {
         if (provenance(model).isEmpty()) {
             throw new UnsupportedException("'" + model.name() + "' was not corrected by rebias, or does not say so");
         }
         String text = find(model.proto(), UNDO)
-                .orElseThrow(
-                        () -> new UnsupportedException(
-                                "'" + model.name()
-                                        + "' holds nothing to undo its correction with (it was made with --no-undo, or that would have been too much): take the original file"));
+                .orElseThrow(() -> new UnsupportedException("'" + model.name()
+                        + "' holds nothing to undo its correction with (it was made with "
+                        + "--no-undo, or that would have been too much): take the original "
+                        + "file"));
         if (!isUnchanged(model)) {
-            throw new UnsupportedException(
-                    "'" + model.name()
-                            + "' was changed since it was corrected, so its correction cannot be undone: take the original file");
+            throw new UnsupportedException("'" + model.name()
+                    + "' was changed since it was corrected, so its correction cannot be undone: take the "
+                    + "original file");
         }
         Undo undo = Undo.parse(model.name(), text);
         if (!find(model.proto(), ORIGINALS).equals(Optional.of(undo.hash()))) {
-            throw new UnsupportedException(
-                    "what '" + model.name()
-                            + "' holds of its biases before the correction is damaged (its hash is another): take the original file");
+            throw new UnsupportedException("what '" + model.name()
+                    + "' holds of its biases before the correction is damaged (its hash is another): take "
+                    + "the original file");
         }
         ModelProto proto = cleared(model.proto())
                 .setGraph(undo.apply(model.name(), model.proto().getGraph()))

@@ -8,11 +8,14 @@ import java.util.Optional;
 import java.util.function.BiPredicate;
 
 /**
- * Which of some layers of the quantised model is which of as many, or more, or fewer, of the float model, all of one kind. The weights decide; among those that are alike
- * equally, names do; then the order in the graph.
+ * Which of some layers of the quantised model is which of as many, or more, or fewer, of the float model, all of one
+ * kind. The weights decide; among those that are alike equally, names do; then the order in the graph.
  */
 final class Matching {
-    /** A candidate's distance (1 - similarity) may be that much larger than the best one's for the two to count as equal. */
+    /**
+     * A candidate's distance (1 - similarity) may be that much larger than the best one's for the two to count as
+     * equal.
+     */
     private static final double RELATIVE = 1.1;
 
     private static final double ABSOLUTE = 1e-6;
@@ -148,7 +151,10 @@ final class Matching {
         return out;
     }
 
-    /** The median of the cosines, without their signs: a factor per channel, which nodes behind either layer may hold, changes nothing. */
+    /**
+     * The median of the cosines, without their signs: a factor per channel, which nodes behind either layer may hold,
+     * changes nothing.
+     */
     private static double similarity(double[][] q, double[][] f) {
         List<Double> cosines = new ArrayList<>();
         for (int c = 0; c < q.length; c++) {

@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Writes a model to a file. External data go into one file beside it, named after it ({@code C.onnx.data} for {@code C.onnx}), whatever names the model has for them: those are somebody
- * else's choice.
+ * Writes a model to a file. External data go into one file beside it, named after it ({@code C.onnx.data} for
+ * {@code C.onnx}), whatever names the model has for them: those are somebody else's choice.
  */
 public final class ModelFile {
     private static final String DATA = ".data";

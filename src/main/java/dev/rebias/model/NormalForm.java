@@ -9,12 +9,15 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Two layers in normal form: padding, a linear operation, then scale and shift per output channel, in whatever nodes each file spells it. The chains behind both
- * are laid side by side, their ends being one tensor of the network unless the weights say otherwise, and the float layer is then read as the quantised file spells its own,
- * up to the place of the quantised layer's bias.
+ * Two layers in normal form: padding, a linear operation, then scale and shift per output channel, in whatever nodes
+ * each file spells it. The chains behind both are laid side by side, their ends being one tensor of the network unless
+ * the weights say otherwise, and the float layer is then read as the quantised file spells its own, up to the place of
+ * the quantised layer's bias.
  */
 final class NormalForm {
-    /** By how much worse than the best explanation of the weights' sizes another one may be and still count as equal. */
+    /**
+     * By how much worse than the best explanation of the weights' sizes another one may be and still count as equal.
+     */
     private static final double RELATIVE = 1.3;
 
     private static final double ABSOLUTE = 0.02;
@@ -70,7 +73,10 @@ final class NormalForm {
         return other.parallelism() > own.parallelism() ? other : own;
     }
 
-    /** The number of steps up to the quantised layer's bias, where it is kept apart; 0 where it is, or would be, the layer's own. */
+    /**
+     * The number of steps up to the quantised layer's bias, where it is kept apart; 0 where it is, or would be, the
+     * layer's own.
+     */
     private int apart() {
         if (q.node().inputs().size() > 2) {
             return 0;
@@ -187,7 +193,8 @@ final class NormalForm {
     /**
      * The pair, the float layer in the quantised file's spelling.
      *
-     * @param floatTaken nodes of the float model that belong to layers; what lies before this one is read with it as far as none of them
+     * @param floatTaken nodes of the float model that belong to layers; what lies before this one is read with it as
+     *     far as none of them
      * @param quantizedTaken the same of the quantised model
      * @throws NotOneLayer if they do not compute the same but for their weights
      */
@@ -241,7 +248,8 @@ final class NormalForm {
         boolean shifted = otherValues && !Arrays.equals(other.bias(), layer.bias());
         if (shifted && !OpForms.padsNothing(q.op(), pads)) {
             throw new NotOneLayer(
-                    "one of the two models adds a constant to its data before zero padding and the other does not, which no bias says: "
+                    "one of the two models adds a constant to its data before zero padding and the other does not, "
+                            + "which no bias says: "
                             + "at the border it is another sum");
         }
         Inlet values = otherValues ? wanted : own;
@@ -251,7 +259,10 @@ final class NormalForm {
         return (otherValues ? other : layer).withData(bridge.pad(data, pads));
     }
 
-    /** Whether one reading of the float layer's data goes better with the quantised layer than another: by the weights, or by the biases where those are equal. */
+    /**
+     * Whether one reading of the float layer's data goes better with the quantised layer than another: by the weights,
+     * or by the biases where those are equal.
+     */
     private boolean explains(Layer one, Layer other) {
         if (!Arrays.equals(one.weights(), other.weights())) {
             return unlikeness(one) <= unlikeness(other);
@@ -270,7 +281,10 @@ final class NormalForm {
         return 1 - products.similarity(gain) + products.mismatch(gain);
     }
 
-    /** With x' = g x + h per input channel as the quantised layer has them, and the float layer on s x + t: W (s x + t) = (W s / g) x' + W (t - s h / g). */
+    /**
+     * With x' = g x + h per input channel as the quantised layer has them, and the float layer on s x + t: W (s x + t)
+     * = (W s / g) x' + W (t - s h / g).
+     */
     private static Layer onOtherValues(Layer layer, Inlet own, Inlet wanted) {
         WeightRows rows = WeightRows.of(layer.op(), layer.weightShape());
         double[] weights = layer.weights().clone();
@@ -288,7 +302,10 @@ final class NormalForm {
         return layer.withWeights(weights, bias);
     }
 
-    /** The float layer in the units of the quantised one at its bias, and what leads from there to the float model's own tensor. */
+    /**
+     * The float layer in the units of the quantised one at its bias, and what leads from there to the float model's own
+     * tensor.
+     */
     private Layer asSpelt(Layer layer, Layer whole, Bridge.Builder bridge) {
         if (qSteps == site) {
             return layer;

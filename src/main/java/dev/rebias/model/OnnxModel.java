@@ -18,7 +18,8 @@ import java.util.Optional;
  *
  * @param name what messages call it: the file's path, or a name given by the program
  * @param folder the folder that external data is relative to; empty for a model made in memory
- * @param proto the message, with every field that the file has, known or not; local functions are written out where they are called
+ * @param proto the message, with every field that the file has, known or not; local functions are written out where
+ *     they are called
  * @param hints what is known of the model beyond that
  */
 public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, ModelHints hints) {
@@ -68,8 +69,8 @@ public record OnnxModel(String name, Optional<Path> folder, ModelProto proto, Mo
     }
 
     /**
-     * The model as it is computed with, and run in ONNX Runtime: what is FLOAT16 or BFLOAT16 in the file is FLOAT. Nodes and tensors are the same, by position and by name. Of a model without such tensors this model
-     * itself.
+     * The model as it is computed with, and run in ONNX Runtime: what is FLOAT16 or BFLOAT16 in the file is FLOAT.
+     * Nodes and tensors are the same, by position and by name. Of a model without such tensors this model itself.
      */
     public OnnxModel computed() {
         return Float32Form.isWanted(proto) ? new OnnxModel(name, folder, Float32Form.of(this), hints) : this;

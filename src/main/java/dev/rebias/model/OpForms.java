@@ -19,7 +19,10 @@ import java.util.stream.Collectors;
 final class OpForms {
     private OpForms() {}
 
-    /** What two layers must have in common before anything else is compared: the kind of op, and the shape of the weights, those of Gemm and MatMul as channels and inputs. */
+    /**
+     * What two layers must have in common before anything else is compared: the kind of op, and the shape of the
+     * weights, those of Gemm and MatMul as channels and inputs.
+     */
     static String kind(Layer layer) {
         String own = kind(layer.op(), layer.weightShape());
         return layer.first()

@@ -16,8 +16,9 @@ import java.util.function.BiPredicate;
 import java.util.stream.IntStream;
 
 /**
- * Which layer of the quantised model is which layer of the float model: the one whose weights are alike; among equals names decide, then the order in the graph. Both are read in
- * {@linkplain NormalForm normal form}: what one file has folded into weights and bias and the other keeps in nodes of its own makes no difference.
+ * Which layer of the quantised model is which layer of the float model: the one whose weights are alike; among equals
+ * names decide, then the order in the graph. Both are read in {@linkplain NormalForm normal form}: what one file has
+ * folded into weights and bias and the other keeps in nodes of its own makes no difference.
  *
  * @param pairs in the quantised model's graph order
  * @param skipped the layers of the quantised model without a partner, with the reason
@@ -44,15 +45,17 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
                 && !Quantisation.isIn(
                         quantized,
                         pairing.pairs().stream().map(LayerPair::quantized).toList())) {
-            throw new UnsupportedException(
-                    "the float model '" + floating.file()
-                            + "' is quantised, and the quantised model '" + quantized.file()
-                            + "' is not: the two seem to be swapped; give --float the float model, and --quantized the one that was made from it");
+            throw new UnsupportedException("the float model '" + floating.file()
+                    + "' is quantised, and the quantised model '" + quantized.file()
+                    + "' is not: the two seem to be swapped; give --float the float model, and --quantized "
+                    + "the one that was made from it");
         }
         return pairing;
     }
 
-    /** Whether every layer has the weights and the bias of its partner, but for what another spelling rounds otherwise. */
+    /**
+     * Whether every layer has the weights and the bias of its partner, but for what another spelling rounds otherwise.
+     */
     public boolean sameWeights() {
         return pairs.stream()
                 .allMatch(p -> same(p.quantized().weights(), p.floating().weights())
@@ -64,7 +67,10 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
         return IntStream.range(0, a.length).allMatch(i -> Math.abs(a[i] - b[i]) <= FLOAT_ROUNDING * largest);
     }
 
-    /** Whether nothing in the quantised model is quantised: it has the float model's weights and biases, and no quantiser. */
+    /**
+     * Whether nothing in the quantised model is quantised: it has the float model's weights and biases, and no
+     * quantiser.
+     */
     public boolean nothingIsQuantised(Graph quantized) {
         return skipped.isEmpty()
                 && sameWeights()
@@ -79,7 +85,10 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
         private final List<Layer> floating;
         private final IdentityHashMap<Layer, String> reasons = new IdentityHashMap<>();
         private final List<SkippedLayer> notLayers;
-        /** The names under which a float layer's results are known: its own output's, and those of what scales and shifts it behind. */
+        /**
+         * The names under which a float layer's results are known: its own output's, and those of what scales and
+         * shifts it behind.
+         */
         private final IdentityHashMap<Layer, List<String>> floatOutputs = new IdentityHashMap<>();
 
         private final IdentityHashMap<Layer, List<String>> quantizedOutputs = new IdentityHashMap<>();
@@ -168,7 +177,8 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
                         q,
                         String.format(
                                 Locale.ROOT,
-                                "its weights differ from those of every layer of the float model: even those of '%s' are alike to %.2f only (1: the same but for a factor, 0: "
+                                "its weights differ from those of every layer of the float model: even those of "
+                                        + "'%s' are alike to %.2f only (1: the same but for a factor, 0: "
                                         + "unrelated; below %.2f it is not corrected)",
                                 f.name(),
                                 form.similarity(),

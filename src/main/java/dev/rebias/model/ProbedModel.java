@@ -18,7 +18,10 @@ public final class ProbedModel {
                 .anyMatch(n -> n.getOutputList().contains(tensor));
     }
 
-    /** The serialised model in the form that is computed with, external data loaded, with these tensors as outputs as well. */
+    /**
+     * The serialised model in the form that is computed with, external data loaded, with these tensors as outputs as
+     * well.
+     */
     public static byte[] withOutputs(OnnxModel written, List<String> tensors) {
         OnnxModel model = written.computed();
         ModelProto.Builder probed = model.proto().toBuilder();

@@ -11,17 +11,23 @@ import java.util.Set;
 import java.util.function.ToIntFunction;
 
 /**
- * Writes an operator of the QOperator format (QLinearConv, QLinearMatMul, QGemm) out as what it computes: dequantise the data, a float op
- * with dequantised weights and bias, quantise the result. The float op's output is the layer's pre-activation. Where ONNX Runtime's optimiser has put the channels last (com.microsoft's QLinearConv), they are brought
- * first and back, as integers; the weights have them first all the same.
+ * Writes an operator of the QOperator format (QLinearConv, QLinearMatMul, QGemm) out as what it computes: dequantise
+ * the data, a float op with dequantised weights and bias, quantise the result. The float op's output is the layer's
+ * pre-activation. Where ONNX Runtime's optimiser has put the channels last (com.microsoft's QLinearConv), they are
+ * brought first and back, as integers; the weights have them first all the same.
  */
 final class QOperators {
     static final Set<String> TYPES = Set.of("QLinearConv", "QLinearMatMul", "QGemm");
 
-    /** com.microsoft's Add of two quantised tensors; written out where one is a constant, which may be a layer's bias. */
+    /**
+     * com.microsoft's Add of two quantised tensors; written out where one is a constant, which may be a layer's bias.
+     */
     static final String ADD = "QLinearAdd";
 
-    /** Input positions of the operator: data x, weights w and output y, each with scale and zero point behind it, and the bias. */
+    /**
+     * Input positions of the operator: data x, weights w and output y, each with scale and zero point behind it, and
+     * the bias.
+     */
     private record Slots(int x, int w, int y, int bias) {}
 
     private final NodeProto node;
@@ -43,7 +49,10 @@ final class QOperators {
         return slots(type).w();
     }
 
-    /** The input that holds the scale of a quantised output, its zero point being the next; -1 where the operator makes no such output. */
+    /**
+     * The input that holds the scale of a quantised output, its zero point being the next; -1 where the operator makes
+     * no such output.
+     */
     static int outputScale(String type) {
         return switch (type) {
             case "QuantizeLinear" -> 1;
@@ -64,7 +73,8 @@ final class QOperators {
     /**
      * The nodes that compute the same as this one, in order; the last makes this one's output.
      *
-     * @param rank gives the rank of a constant tensor, or -1 where it is not a constant; then the node is returned as it is
+     * @param rank gives the rank of a constant tensor, or -1 where it is not a constant; then the node is returned as
+     *     it is
      */
     static List<NodeProto> lower(NodeProto node, ToIntFunction<String> rank) {
         Slots slots = slots(node.getOpType());

@@ -3,8 +3,9 @@ package dev.rebias.model;
 import java.util.Arrays;
 
 /**
- * Whether the weights of a quantised layer are the float layer's with each output channel, or each input channel, multiplied by a factor of its own, as cross-layer
- * equalisation leaves them (Nagel et al., ICCV 2019, section 4.1): {@code W_q[c,i] = a[c] g[i] W_f[c,i]}.
+ * Whether the weights of a quantised layer are the float layer's with each output channel, or each input channel,
+ * multiplied by a factor of its own, as cross-layer equalisation leaves them (Nagel et al., ICCV 2019, section 4.1):
+ * {@code W_q[c,i] = a[c] g[i] W_f[c,i]}.
  *
  * @param outputs whether a is not 1
  * @param inputs whether g is not 1
@@ -27,7 +28,10 @@ record Rescaling(boolean outputs, boolean inputs) {
 
     private static final int ROUNDS = 20;
 
-    /** Where so many rounds leave more than that share, as with weights of few bits, the others are not worth their time. */
+    /**
+     * Where so many rounds leave more than that share, as with weights of few bits, the others are not worth their
+     * time.
+     */
     private static final int FIRST_ROUNDS = 2;
 
     private static final double HOPELESS = 0.9;

@@ -12,8 +12,10 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Whether a model gives samples that go through together what it gives each on its own. Networks that were traced with one sample and then declared to take many do not: a batch of 1 is written into a Reshape, or all
- * samples are taken for the positions of one. Where the operations alone do not answer that ({@link BatchedOperations}), two samples go through together and one by one, in ONNX Runtime.
+ * Whether a model gives samples that go through together what it gives each on its own. Networks that were traced with
+ * one sample and then declared to take many do not: a batch of 1 is written into a Reshape, or all samples are taken
+ * for the positions of one. Where the operations alone do not answer that ({@link BatchedOperations}), two samples go
+ * through together and one by one, in ONNX Runtime.
  */
 public final class SampleIndependence {
     /** Float kernels round differently for other batch sizes, by some 1e-6 of the signal. */
@@ -28,11 +30,13 @@ public final class SampleIndependence {
      * What stands in the way of batches.
      *
      * @param graph the model's, as it was read
-     * @param tensors further tensors of the file at which to compare, besides the model's outputs; those that no node of the file makes are passed over
+     * @param tensors further tensors of the file at which to compare, besides the model's outputs; those that no node
+     *     of the file makes are passed over
      * @param quantized whether values are quantised on their way
      * @param together the model's inputs for two samples at once
      * @param alone the same for each sample on its own
-     * @return the start of a sentence, or empty where samples are independent, or the model does not run on one sample at all
+     * @return the start of a sentence, or empty where samples are independent, or the model does not run on one sample
+     *     at all
      */
     public static Optional<String> obstacle(
             OnnxModel model,

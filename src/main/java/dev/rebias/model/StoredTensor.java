@@ -11,7 +11,10 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.LongStream;
 
-/** Values of FLOAT, FLOAT16, BFLOAT16 and integer tensors as a file stores them: raw_data (little endian) or the typed field. */
+/**
+ * Values of FLOAT, FLOAT16, BFLOAT16 and integer tensors as a file stores them: raw_data (little endian) or the typed
+ * field.
+ */
 final class StoredTensor {
     private static final Set<ElementType> INTEGERS =
             Set.of(ElementType.INT8, ElementType.UINT8, ElementType.INT16, ElementType.UINT16, ElementType.INT32);
@@ -93,7 +96,10 @@ final class StoredTensor {
         });
     }
 
-    /** The values of an integer tensor of weights: of 4 bits, two to a byte and the lower half first, or as {@link #integers}. */
+    /**
+     * The values of an integer tensor of weights: of 4 bits, two to a byte and the lower half first, or as
+     * {@link #integers}.
+     */
     static Optional<long[]> weights(TensorProto tensor) {
         return isNibbles(tensor) ? Optional.of(nibbles(tensor)) : integers(tensor);
     }
@@ -163,7 +169,10 @@ final class StoredTensor {
         return tensor.getRawData().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    /** The tensor with other values, in the field that held the old ones; its shape becomes [n] where the number of values changes. */
+    /**
+     * The tensor with other values, in the field that held the old ones; its shape becomes [n] where the number of
+     * values changes.
+     */
     static TensorProto with(TensorProto tensor, float[] values) {
         if (isHalf(tensor)) {
             return withHalves(tensor, values);

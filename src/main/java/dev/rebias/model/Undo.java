@@ -24,7 +24,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * What it takes to make the original of a corrected model: the nodes and tensors that changed, as they were, and which were added. A GraphProto, of which the first node says where the others belong.
+ * What it takes to make the original of a corrected model: the nodes and tensors that changed, as they were, and which
+ * were added. A GraphProto, of which the first node says where the others belong.
  */
 final class Undo {
     private static final String TYPE = "Undo";

@@ -8,7 +8,10 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
 
-/** Nodes that quantisers and optimisers write and nobody but they can run or correct: what they are, and how to get a file without them. */
+/**
+ * Nodes that quantisers and optimisers write and nobody but they can run or correct: what they are, and how to get a
+ * file without them.
+ */
 final class UnsupportedOperators {
     /** The domains whose operators ONNX Runtime knows on every machine. */
     private static final Set<String> KNOWN =
@@ -35,7 +38,8 @@ final class UnsupportedOperators {
             Map.entry(
                     "aimet",
                     "AIMET's own quantisers; " + QDQ
-                            + ": aimet_onnx writes it with sim.to_onnx_qdq(), aimet_torch with aimet_torch.onnx.export"),
+                            + ": aimet_onnx writes it with sim.to_onnx_qdq(), aimet_torch with "
+                            + "aimet_torch.onnx.export"),
             Map.entry(
                     "org.openvinotoolkit",
                     "NNCF's FakeQuantize; " + QDQ + ": call nncf.strip before torch.onnx.export"),
@@ -102,7 +106,8 @@ final class UnsupportedOperators {
         }
         if (dynamic.isPresent()) {
             throw new UnsupportedException(describe(dynamic.get(), model)
-                    + ": the model is quantised dynamically, its activations get new scales with every batch, so no layer has one error that a bias could make good; "
+                    + ": the model is quantised dynamically, its activations get new scales with every batch, so "
+                    + "no layer has one error that a bias could make good; "
                     + "quantise it statically, in QDQ form (onnxruntime.quantization.quantize_static)");
         }
     }
@@ -128,8 +133,8 @@ final class UnsupportedOperators {
                 .filter(e -> domain.startsWith(e.getKey()))
                 .map(Map.Entry::getValue)
                 .findFirst()
-                .orElse(
-                        "export the model with ONNX's own operators; if this one quantises, with QuantizeLinear and DequantizeLinear (QDQ)");
+                .orElse("export the model with ONNX's own operators; if this one quantises, with QuantizeLinear "
+                        + "and DequantizeLinear (QDQ)");
     }
 
     /** Why a node that works like a layer is none that can be corrected. */
@@ -139,7 +144,8 @@ final class UnsupportedOperators {
         }
         if (FUSED.contains(node.getOpType())) {
             return Optional.of(
-                    "a layer that ONNX Runtime's optimiser fused; give the file from before that optimisation, or save it with ORT_ENABLE_BASIC");
+                    "a layer that ONNX Runtime's optimiser fused; give the file from before that optimisation, or "
+                            + "save it with ORT_ENABLE_BASIC");
         }
         return node.getOpType().equals("MatMulNBits")
                 ? Optional.of("its weights are quantised in blocks; " + QDQ)

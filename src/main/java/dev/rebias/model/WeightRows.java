@@ -8,8 +8,9 @@ import dev.rebias.op.TransposedConvolution;
 import dev.rebias.tensor.Shape;
 
 /**
- * A layer's weights as one row for each output channel, in whatever order the op stores them. Row c holds the weights of an input channel together, taps
- * innermost, so the rows of a Gemm and of the MatMul that computes the same are equal.
+ * A layer's weights as one row for each output channel, in whatever order the op stores them. Row c holds the weights
+ * of an input channel together, taps innermost, so the rows of a Gemm and of the MatMul that computes the same are
+ * equal.
  */
 final class WeightRows {
     private final int channels;

@@ -4,7 +4,8 @@ import dev.rebias.op.WeightGrid;
 import java.util.Arrays;
 
 /**
- * Where the weights of a quantised layer are stored, and which values they can take there: whole multiples of a step each. Weights are numbered as the layer stores them, row-major.
+ * Where the weights of a quantised layer are stored, and which values they can take there: whole multiples of a step
+ * each. Weights are numbered as the layer stores them, row-major.
  */
 public final class WeightSite implements WeightGrid {
     /** How the values are stored. */
@@ -18,7 +19,10 @@ public final class WeightSite implements WeightGrid {
     private final String tensor;
     private final Form form;
     private final double[] multiples;
-    /** The step, the zero point and what the layer multiplies by beside them, each for runs of weights: see {@link Runs}. */
+    /**
+     * The step, the zero point and what the layer multiplies by beside them, each for runs of weights: see
+     * {@link Runs}.
+     */
     private final double[] steps;
 
     private final long[] zeros;

@@ -11,7 +11,10 @@ import java.util.OptionalInt;
 
 /** Finds the {@link WeightSite} of a quantised layer: which weights can be chosen anew, and on which grid. */
 public final class WeightSites {
-    /** By how much, as a share of a layer's largest weight, a weight may be off its stored value before the layer is taken to compute it from more than that. */
+    /**
+     * By how much, as a share of a layer's largest weight, a weight may be off its stored value before the layer is
+     * taken to compute it from more than that.
+     */
     private static final double SAME = 1e-5;
 
     /** By how much a gain may be off 1. */
@@ -24,7 +27,8 @@ public final class WeightSites {
     /**
      * The weights of a model.
      *
-     * @param bits of the integers that weights may become; empty where these are as large as the largest that a layer has
+     * @param bits of the integers that weights may become; empty where these are as large as the largest that a layer
+     *     has
      */
     public WeightSites(BiasSites sites, OptionalInt bits) {
         this.sites = sites;
@@ -301,7 +305,9 @@ public final class WeightSites {
         return bits.isPresent() ? site.withBits(bits.getAsInt(), least, most) : site;
     }
 
-    /** What the layer multiplies each channel's stored weights by: a BatchNormalization or a Mul that is read with it. */
+    /**
+     * What the layer multiplies each channel's stored weights by: a BatchNormalization or a Mul that is read with it.
+     */
     private static double[] gains(
             Layer layer, WeightRows rows, double[] multiples, java.util.function.IntToDoubleFunction step)
             throws Obstacle {

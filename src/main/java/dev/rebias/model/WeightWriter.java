@@ -18,7 +18,8 @@ public final class WeightWriter {
      *
      * @param sites of the model that was read
      * @param model the message to change: that model's, or one that has other biases
-     * @param weights for each site the new multiples of its steps; a site whose weights stay leaves its tensor as it is, byte for byte
+     * @param weights for each site the new multiples of its steps; a site whose weights stay leaves its tensor as it
+     *     is, byte for byte
      */
     public static ModelProto write(BiasSites sites, ModelProto model, Map<WeightSite, double[]> weights) {
         Map<String, TensorProto> changed = new HashMap<>();

@@ -11,7 +11,10 @@ import java.util.Optional;
 public final class WrittenFile {
     private WrittenFile() {}
 
-    /** What differs first, or empty where nothing does. Where a tensor's bytes lie, in the file or in one beside it, does not matter. */
+    /**
+     * What differs first, or empty where nothing does. Where a tensor's bytes lie, in the file or in one beside it,
+     * does not matter.
+     */
     public static Optional<String> difference(OnnxModel expected, OnnxModel found) {
         GraphProto e = loaded(expected);
         GraphProto f = loaded(found);

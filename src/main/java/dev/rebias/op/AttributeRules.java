@@ -9,8 +9,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The ranges of attributes of ONNX's own operations, as far as they hold whatever the inputs are. Libraries divide by strides and multiply sizes by them, in 32 bits, before they look
- * whether that makes sense: nothing outside these ranges reaches one.
+ * The ranges of attributes of ONNX's own operations, as far as they hold whatever the inputs are. Libraries divide by
+ * strides and multiply sizes by them, in 32 bits, before they look whether that makes sense: nothing outside these
+ * ranges reaches one.
  */
 public final class AttributeRules {
     /** No window, stride, dilation or pad is larger: sums of a few of them fit 32 bits. */
@@ -61,7 +62,10 @@ public final class AttributeRules {
             "MaxUnpool",
             "QLinearConv");
 
-    /** Operations of any number of inputs, none of which may be left out: ONNX Runtime 1.29 reads each without looking whether it is there. */
+    /**
+     * Operations of any number of inputs, none of which may be left out: ONNX Runtime 1.29 reads each without looking
+     * whether it is there.
+     */
     private static final Set<String> VARIADIC =
             Set.of("Concat", "Einsum", "Max", "Mean", "Min", "SequenceConstruct", "Sum");
 
@@ -70,7 +74,8 @@ public final class AttributeRules {
     /**
      * Checks a node, and those in its subgraphs.
      *
-     * @throws UnsupportedException if an attribute is there twice, or outside its range, or an input is left out that may not be
+     * @throws UnsupportedException if an attribute is there twice, or outside its range, or an input is left out that
+     *     may not be
      */
     public static void check(NodeProto node) {
         Set<String> seen = new HashSet<>();

@@ -3,11 +3,13 @@ package dev.rebias.op;
 import java.util.Arrays;
 
 /**
- * The values that a layer's bias can take where it is stored: what a mean error must be rounded to before it is a correction.
+ * The values that a layer's bias can take where it is stored: what a mean error must be rounded to before it is a
+ * correction.
  *
  * @param form which numbers the storage holds
  * @param steps the size of one step per channel; empty unless the form is {@code STEPS}
- * @param lowest by how many steps each channel's bias may move at the least, not above 0; empty unless the form is {@code STEPS}
+ * @param lowest by how many steps each channel's bias may move at the least, not above 0; empty unless the form is
+ *     {@code STEPS}
  * @param highest by how many steps it may move at the most, not below 0; likewise
  */
 public record BiasGrid(Form form, float[] steps, double[] lowest, double[] highest) {

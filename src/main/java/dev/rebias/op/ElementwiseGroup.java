@@ -6,14 +6,15 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * Elementwise operations that a device may make in one pass over memory. Values are numbered: first the group's operands, then the members'
- * outputs in order; a member uses only values before it.
+ * Elementwise operations that a device may make in one pass over memory. Values are numbered: first the group's
+ * operands, then the members' outputs in order; a member uses only values before it.
  *
  * @param operands how many operands the group has
  * @param members the operations, in order
  * @param outputs the numbers of the values that are the group's outputs
- * @param computed whether it works on what follows from a layer's output, whose last bit depends on who computes it: a device's quantisers may then round the quotient that a float
- *     holds, as ONNX Runtime's do; others round the exact quotient
+ * @param computed whether it works on what follows from a layer's output, whose last bit depends on who computes it: a
+ *     device's quantisers may then round the quotient that a float holds, as ONNX Runtime's do; others round the exact
+ *     quotient
  */
 public record ElementwiseGroup(int operands, List<Member> members, List<Integer> outputs, boolean computed)
         implements Op {
@@ -76,7 +77,10 @@ public record ElementwiseGroup(int operands, List<Member> members, List<Integer>
         }
     }
 
-    /** Whether an operation may be a member: of ONNX's own domain, with one output whose every element follows from one element of each input. */
+    /**
+     * Whether an operation may be a member: of ONNX's own domain, with one output whose every element follows from one
+     * element of each input.
+     */
     public static boolean admits(OnnxOp op) {
         NodeProto node = op.node();
         return op.standard()

@@ -5,8 +5,8 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.Shape;
 
 /**
- * ONNX Gemm: {@code alpha * A' * B'} + bias, with data A [N,K] (or [K,N] if transA), weights B [K,M] (or [M,K] if transB) and output
- * [N,M]. ONNX's beta is folded into the bias when a node is read, so it is 1 here.
+ * ONNX Gemm: {@code alpha * A' * B'} + bias, with data A [N,K] (or [K,N] if transA), weights B [K,M] (or [M,K] if
+ * transB) and output [N,M]. ONNX's beta is folded into the bias when a node is read, so it is 1 here.
  */
 public record Gemm(float alpha, boolean transA, boolean transB) implements LayerOp {
     static Gemm of(NodeProto node) {

@@ -1,9 +1,11 @@
 package dev.rebias.op;
 
 /**
- * A layer, and behind it a group of elementwise operations, where nothing else wants the layer's output: a device may make both in one pass over memory.
+ * A layer, and behind it a group of elementwise operations, where nothing else wants the layer's output: a device may
+ * make both in one pass over memory.
  *
- * <p>Operands: the group's, with the layer's data in the place of its output; then the layer's weights, and its scale or bias.
+ * <p>Operands: the group's, with the layer's data in the place of its output; then the layer's weights, and its scale
+ * or bias.
  *
  * @param layer a {@link LayerOp} or an {@link IntegerLayer}
  * @param place the number of the group's operand that is the layer's output

@@ -13,7 +13,10 @@ public sealed interface LayerOp extends Op permits Convolution, TransposedConvol
     /** The number of output channels that weights of this shape give. */
     int channels(long[] weightShape);
 
-    /** The axis of the weights along which output channels lie, for weights of this rank (grouped transposed convolutions: see there). */
+    /**
+     * The axis of the weights along which output channels lie, for weights of this rank (grouped transposed
+     * convolutions: see there).
+     */
     int weightChannelAxis(int weightRank);
 
     /** The axis of the output along which output channels lie, for an output of this rank. */
@@ -44,6 +47,9 @@ public sealed interface LayerOp extends Op permits Convolution, TransposedConvol
         }
     }
 
-    /** The ONNX node that computes {@code op(data, weights) + bias}; {@link MatMul}'s node takes no bias, an Add follows it. */
+    /**
+     * The ONNX node that computes {@code op(data, weights) + bias}; {@link MatMul}'s node takes no bias, an Add follows
+     * it.
+     */
     NodeProto toNode(String data, String weights, String bias, String output);
 }

@@ -9,7 +9,10 @@ import java.util.Set;
 public final class LayerOps {
     private LayerOps() {}
 
-    /** Whether a node's op has weights, and so could be a layer: Conv, ConvTranspose, Gemm or MatMul of ONNX's own domain. */
+    /**
+     * Whether a node's op has weights, and so could be a layer: Conv, ConvTranspose, Gemm or MatMul of ONNX's own
+     * domain.
+     */
     public static boolean hasWeights(NodeProto node) {
         return (node.getDomain().isEmpty() || node.getDomain().equals("ai.onnx"))
                 && Set.of("Conv", "ConvTranspose", "Gemm", "MatMul").contains(node.getOpType());

@@ -4,7 +4,9 @@ import ai.onnx.proto.OnnxMl.NodeProto;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.Shape;
 
-/** ONNX MatMul of data [..,K] by constant weights [K,M]: output [..,M], and a bias that ONNX keeps in an Add behind it. */
+/**
+ * ONNX MatMul of data [..,K] by constant weights [K,M]: output [..,M], and a bias that ONNX keeps in an Add behind it.
+ */
 public record MatMul() implements LayerOp {
     @Override
     public String type() {

@@ -12,8 +12,8 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * The shape rules of ONNX's operations: for each op type whether operands of such shapes fit it, and what shapes its outputs then have. Operations that are not here check their inputs
- * themselves wherever they run.
+ * The shape rules of ONNX's operations: for each op type whether operands of such shapes fit it, and what shapes its
+ * outputs then have. Operations that are not here check their inputs themselves wherever they run.
  */
 final class NodeRules {
     /** The shapes of the outputs; or none, where they are not known. */

@@ -10,7 +10,8 @@ import java.util.function.Supplier;
  * What is known of an operand before its operation runs.
  *
  * @param shape outermost dimension first
- * @param values its values, which are asked for only where a shape depends on them; empty for what the operation's own members make
+ * @param values its values, which are asked for only where a shape depends on them; empty for what the operation's own
+ *     members make
  */
 public record OperandSpec(ElementType type, long[] shape, Optional<Supplier<HostTensor>> values) {
     /** A constant. */

@@ -69,8 +69,9 @@ public record Pooling(boolean maximum, Window window, boolean ceil, boolean coun
     }
 
     /**
-     * The padding before data of that size along spatial dimension i. Where auto_pad is SAME it is what ONNX Runtime makes of it, which does not count the dilation as it does for
-     * convolutions, and may be negative: then some of the data are passed over.
+     * The padding before data of that size along spatial dimension i. Where auto_pad is SAME it is what ONNX Runtime
+     * makes of it, which does not count the dilation as it does for convolutions, and may be negative: then some of the
+     * data are passed over.
      */
     public long begin(int i, long in) {
         return switch (window.autoPad()) {

@@ -9,11 +9,12 @@ import java.util.Optional;
 import java.util.stream.IntStream;
 
 /**
- * ONNX's reductions: ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSum, ReduceLogSumExp, GlobalAveragePool and
- * GlobalMaxPool: data seen as [outer, length, inner].
+ * ONNX's reductions: ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare,
+ * ReduceLogSum, ReduceLogSumExp, GlobalAveragePool and GlobalMaxPool: data seen as [outer, length, inner].
  *
  * @param operation what is done along the axes
- * @param order the order into which the data's axes must be brought first, where those that are reduced are no neighbours
+ * @param order the order into which the data's axes must be brought first, where those that are reduced are no
+ *     neighbours
  * @param output the output's shape
  */
 public record Reduction(

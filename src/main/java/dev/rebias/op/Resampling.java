@@ -9,8 +9,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * ONNX Resize and Upsample, one axis after another: every output position along an axis is a weighted sum of inputs along it. Coordinates are worked out in single precision, as ONNX
- * Runtime does: where one lies on the middle between two inputs, the last bit says which is nearest.
+ * ONNX Resize and Upsample, one axis after another: every output position along an axis is a weighted sum of inputs
+ * along it. Coordinates are worked out in single precision, as ONNX Runtime does: where one lies on the middle between
+ * two inputs, the last bit says which is nearest.
  *
  * @param axes what is done along the axes that change, in order
  * @param output the output's shape

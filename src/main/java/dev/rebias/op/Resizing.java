@@ -6,8 +6,8 @@ import java.util.Arrays;
 import java.util.Optional;
 
 /**
- * ONNX Resize (and Upsample) of the last two dimensions, by nearest neighbour or linearly: for every output row and column, the two inputs that it comes
- * from and the weight of the second.
+ * ONNX Resize (and Upsample) of the last two dimensions, by nearest neighbour or linearly: for every output row and
+ * column, the two inputs that it comes from and the weight of the second.
  *
  * @param output the output's shape
  */

@@ -8,12 +8,13 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Whether an operation can run on operands of certain types and shapes, for every device alike: what passes here is safe for the libraries and kernels that compute it. All checks are done
- * before any of them sees the operands.
+ * Whether an operation can run on operands of certain types and shapes, for every device alike: what passes here is
+ * safe for the libraries and kernels that compute it. All checks are done before any of them sees the operands.
  */
 public final class ShapeRules {
     /**
-     * How many times as many elements as its operands an operation may make: as many as an image-wide mean that is resized to 256 by 256. More is a mistake, or meant to fill memory and time.
+     * How many times as many elements as its operands an operation may make: as many as an image-wide mean that is
+     * resized to 256 by 256. More is a mistake, or meant to fill memory and time.
      */
     private static final long MOST_GROWTH = 1 << 16;
 
@@ -71,7 +72,10 @@ public final class ShapeRules {
         }
     }
 
-    /** The data with all that the window reads around them; of a transposed convolution, the output before anything is cut off. */
+    /**
+     * The data with all that the window reads around them; of a transposed convolution, the output before anything is
+     * cut off.
+     */
     private static long[] padded(LayerOp op, long[] data) {
         long[] out = data.clone();
         for (int i = 0; i < data.length - 2; i++) {

@@ -5,7 +5,8 @@ import dev.rebias.tensor.Shape;
 import java.util.Optional;
 
 /**
- * ONNX Slice of data of a certain shape, as a walk: element (i, j, ..) of the output lies at {@code offset + i * step[0] * stride[0] + ..} of the data.
+ * ONNX Slice of data of a certain shape, as a walk: element (i, j, ..) of the output lies at {@code offset + i *
+ * step[0] * stride[0] + ..} of the data.
  *
  * @param start per axis, the first index
  * @param step per axis, the distance between indices; not 0
@@ -15,7 +16,8 @@ public record Slicing(long[] start, long[] step, long[] output) {
     /**
      * Parses a node.
      *
-     * @param starts values of the input starts; where the operator set has attributes instead (before 10), empty, and likewise the others
+     * @param starts values of the input starts; where the operator set has attributes instead (before 10), empty, and
+     *     likewise the others
      */
     public static Slicing of(
             OnnxOp op,

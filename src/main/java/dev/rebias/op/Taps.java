@@ -7,8 +7,9 @@ import java.util.BitSet;
 import java.util.List;
 
 /**
- * Which inputs a layer's kernel elements (taps) meet. Along each spatial dimension, indices that meet the same taps are a class; the inputs are summed by class, and a
- * tap's sum is that of the classes which it meets. So one pass over the data serves all taps.
+ * Which inputs a layer's kernel elements (taps) meet. Along each spatial dimension, indices that meet the same taps are
+ * a class; the inputs are summed by class, and a tap's sum is that of the classes which it meets. So one pass over the
+ * data serves all taps.
  */
 public final class Taps {
     private final LayerOp op;
@@ -26,7 +27,8 @@ public final class Taps {
      * The taps of a layer on data of a shape.
      *
      * @param shape the weights'
-     * @param data with spatial dimensions from the third on, for a convolution; else of any shape, its last dimension summed over
+     * @param data with spatial dimensions from the third on, for a convolution; else of any shape, its last dimension
+     *     summed over
      */
     public Taps(LayerOp op, long[] shape, long[] data) {
         this.op = op;
@@ -114,7 +116,8 @@ public final class Taps {
     /**
      * For each output channel, the sum over samples and positions of what a layer with these weights makes of the data.
      *
-     * @param sums [combinations, input channels]: for each combination of classes (the last dimension's running fastest) and input channel the sum of the data
+     * @param sums [combinations, input channels]: for each combination of classes (the last dimension's running
+     *     fastest) and input channel the sum of the data
      * @param matrix the weights, in the layer's shape
      */
     public double[] outputs(double[] sums, double[] matrix) {

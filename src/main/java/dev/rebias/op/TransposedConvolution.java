@@ -7,8 +7,8 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * ONNX ConvTranspose: data [N,C,spatial..], weights [C,M/group,kernel..], output [N,M,spatial..]. Output channel m belongs to group
- * {@code m / (M/group)} and lies at index {@code m % (M/group)} of the weights' axis 1.
+ * ONNX ConvTranspose: data [N,C,spatial..], weights [C,M/group,kernel..], output [N,M,spatial..]. Output channel m
+ * belongs to group {@code m / (M/group)} and lies at index {@code m % (M/group)} of the weights' axis 1.
  *
  * @param outputPadding added to one side of the output, one entry per spatial dimension
  * @param outputShape the spatial output sizes where the node states them; then pads are derived from it; else empty
@@ -117,8 +117,8 @@ public record TransposedConvolution(Window window, long group, List<Long> output
     }
 
     /**
-     * The padding cut off before the output along spatial dimension i, for data of that size: ONNX's rule where output_shape or auto_pad fixes the
-     * output, else pads.
+     * The padding cut off before the output along spatial dimension i, for data of that size: ONNX's rule where
+     * output_shape or auto_pad fixes the output, else pads.
      */
     public long begin(int i, long in) {
         int n = window.kernel().size();

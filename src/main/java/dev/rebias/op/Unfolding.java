@@ -7,8 +7,9 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A layer as a product of matrices: for each output position and group a row of what the weights of one output channel meet there, padding included as zeros. Within a row, taps (the kernel's elements) come one after the
- * other, and the input channels of the group in each tap. An output channel's weights are a column in the same order.
+ * A layer as a product of matrices: for each output position and group a row of what the weights of one output channel
+ * meet there, padding included as zeros. Within a row, taps (the kernel's elements) come one after the other, and the
+ * input channels of the group in each tap. An output channel's weights are a column in the same order.
  */
 public final class Unfolding {
     private final LayerOp op;
@@ -110,7 +111,8 @@ public final class Unfolding {
      *
      * @param positions how many output positions an entry of axis 0 has
      * @param size how many positions of data it has
-     * @param sources for each output position and tap the position of the data, or -1 for padding; empty where each output position meets the data's of the same number
+     * @param sources for each output position and tap the position of the data, or -1 for padding; empty where each
+     *     output position meets the data's of the same number
      */
     public record Places(int positions, int size, int[] sources) {}
 

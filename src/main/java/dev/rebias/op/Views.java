@@ -11,14 +11,20 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** ONNX operations that give the same elements, in the same order, another shape: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout. */
+/**
+ * ONNX operations that give the same elements, in the same order, another shape: Reshape, Flatten, Squeeze, Unsqueeze,
+ * Identity, Dropout.
+ */
 public final class Views {
     /** The op types that {@link #shape} knows. */
     public static final Set<String> TYPES = Set.of("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout");
 
     private Views() {}
 
-    /** Whether the third input of a Dropout says that the model is not being trained, which would make its output another every time. */
+    /**
+     * Whether the third input of a Dropout says that the model is not being trained, which would make its output
+     * another every time.
+     */
     public static boolean isFalse(HostTensor training) {
         return training.type() == ElementType.BOOL
                 && training.elements() == 1

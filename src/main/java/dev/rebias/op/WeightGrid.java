@@ -1,6 +1,9 @@
 package dev.rebias.op;
 
-/** The values that a layer's weights can take where they are stored: whole multiples of a step each. Weights are numbered as the layer stores them, row-major. */
+/**
+ * The values that a layer's weights can take where they are stored: whole multiples of a step each. Weights are
+ * numbered as the layer stores them, row-major.
+ */
 public interface WeightGrid {
     /** The weights now, as multiples of their steps; not to be changed. */
     double[] multiples();

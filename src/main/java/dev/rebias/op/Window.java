@@ -7,8 +7,9 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * How a convolution's kernel moves over the spatial dimensions: ONNX's attributes kernel_shape, strides, dilations, pads (all begins,
- * then all ends) and auto_pad, with their defaults filled in. Every list has one entry per spatial dimension, pads two.
+ * How a convolution's kernel moves over the spatial dimensions: ONNX's attributes kernel_shape, strides, dilations,
+ * pads (all begins, then all ends) and auto_pad, with their defaults filled in. Every list has one entry per spatial
+ * dimension, pads two.
  */
 public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations, List<Long> pads, AutoPad autoPad) {
 
@@ -95,7 +96,9 @@ public record Window(List<Long> kernel, List<Long> strides, List<Long> dilations
         return (kernel.get(i) - 1) * dilations.get(i) + 1;
     }
 
-    /** The padding before data of that size along spatial dimension i, of a window that moves over it (Conv, pooling). */
+    /**
+     * The padding before data of that size along spatial dimension i, of a window that moves over it (Conv, pooling).
+     */
     public long begin(int i, long in) {
         return switch (autoPad) {
             case NOTSET -> pads.get(i);

@@ -18,8 +18,10 @@ public record NetworkDistance(int samples, List<Output> outputs, List<String> no
      * @param name its name in the float model
      * @param signalPower the mean square of the float network's output
      * @param error the mean squared error
-     * @param cosine of the angle between the outputs of both networks, all samples as one vector: 1 where they are multiples of each other
-     * @param sameLargest where the output looks like scores of classes: how often its largest value is at the float network's place, 0 to 1
+     * @param cosine of the angle between the outputs of both networks, all samples as one vector: 1 where they are
+     *     multiples of each other
+     * @param sameLargest where the output looks like scores of classes: how often its largest value is at the float
+     *     network's place, 0 to 1
      */
     public record Output(String name, double signalPower, double error, double cosine, Optional<Double> sameLargest) {}
 

@@ -13,7 +13,8 @@ import java.util.stream.Stream;
  * @param heldOut whether the correction has not seen these samples
  * @param outputs each output that could be compared, in the float model's order
  * @param notCompared the outputs that could not be, one sentence each
- * @param errorBefore the relative squared error before the correction, the outputs' added up: the mean over samples of error^2 / mean float output^2
+ * @param errorBefore the relative squared error before the correction, the outputs' added up: the mean over samples of
+ *     error^2 / mean float output^2
  * @param change by how much it rose (fell where it is negative)
  * @param standardError of the change, paired by sample; infinite for one sample, of which it is not known
  * @param seconds how long the measurement took
@@ -45,7 +46,8 @@ public record Outcome(
      * @param errorAfter the same after the correction
      * @param cosineBefore of the angle between it and the float network's, all samples as one vector
      * @param cosineAfter the same after the correction
-     * @param largest where the output looks like scores of classes: how often its largest value is at the float network's place
+     * @param largest where the output looks like scores of classes: how often its largest value is at the float
+     *     network's place
      */
     public record Output(
             String name,
@@ -55,7 +57,10 @@ public record Outcome(
             double cosineBefore,
             double cosineAfter,
             Optional<Agreement> largest) {
-        /** By how many decibels the ratio of signal to error rose; infinite where there was no error before, or is none after it, and 0 where neither. */
+        /**
+         * By how many decibels the ratio of signal to error rose; infinite where there was no error before, or is none
+         * after it, and 0 where neither.
+         */
         public double gain() {
             return errorAfter == errorBefore ? 0 : 10 * Math.log10(errorBefore / errorAfter);
         }
@@ -136,8 +141,9 @@ public record Outcome(
     }
 
     /**
-     * Whether the outputs are further from the float network's than before, by more than chance and rounding explain; on held-out samples also where the error rose by more than 1 % of itself, for these are
-     * asked whether the correction is any good.
+     * Whether the outputs are further from the float network's than before, by more than chance and rounding explain;
+     * on held-out samples also where the error rose by more than 1 % of itself, for these are asked whether the
+     * correction is any good.
      */
     public boolean isWorse() {
         boolean rose = !(change <= ROUNDING);

@@ -10,7 +10,10 @@ import java.util.Optional;
 /** Adds up how far one output of a network is from the float network's, sample by sample. */
 final class OutputComparison {
     private final String name;
-    /** For each sample the sums of the float output's squares, of the errors', of the other output's, and of the products of both outputs. */
+    /**
+     * For each sample the sums of the float output's squares, of the errors', of the other output's, and of the
+     * products of both outputs.
+     */
     private final List<double[]> samples = new ArrayList<>();
 
     private double elements;

@@ -10,7 +10,9 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
-/** The report as text, its table 80 columns wide: the verdict first, then the worst layers or all, then what it took. */
+/**
+ * The report as text, its table 80 columns wide: the verdict first, then the worst layers or all, then what it took.
+ */
 public final class ConsoleReport {
     private static final int NAME_WIDTH = 26;
 
@@ -78,7 +80,10 @@ public final class ConsoleReport {
         line("bias^2: the share of a layer's squared error before that a bias can take away");
     }
 
-    /** The layers whose error is the largest share of their signal, after the correction; where that was not measured, the first ones. */
+    /**
+     * The layers whose error is the largest share of their signal, after the correction; where that was not measured,
+     * the first ones.
+     */
     private static List<LayerResult> worst(List<LayerResult> layers) {
         return layers.stream()
                 .sorted(Comparator.comparingDouble(l -> -relativeError(l)))

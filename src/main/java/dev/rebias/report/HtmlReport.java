@@ -17,7 +17,10 @@ import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.stream.Stream;
 
-/** The report as one page for people: no scripts, nothing from elsewhere. It shows what the JSON report says and nothing else; the template is {@code report.html}. */
+/**
+ * The report as one page for people: no scripts, nothing from elsewhere. It shows what the JSON report says and nothing
+ * else; the template is {@code report.html}.
+ */
 public final class HtmlReport {
     /** So many layers are shown at once; the others on request. */
     private static final int WORST = 10;

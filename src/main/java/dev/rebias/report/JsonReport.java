@@ -20,8 +20,8 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * The report in JSON, its primary form: the others show what it says. Its schema is {@code docs/report.schema.json}. Numbers that do not exist (the SQNR of a layer without
- * error) are null.
+ * The report in JSON, its primary form: the others show what it says. Its schema is {@code docs/report.schema.json}.
+ * Numbers that do not exist (the SQNR of a layer without error) are null.
  */
 public final class JsonReport {
     private static final ObjectMapper MAPPER = new ObjectMapper();

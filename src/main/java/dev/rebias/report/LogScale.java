@@ -19,7 +19,10 @@ record LogScale(int low, int high) {
     /** Float32's rounding: nothing below is of interest. */
     private static final int LOWEST = -8;
 
-    /** So many of the values, the smallest, may lie beyond the left end, where they are drawn at it: else one exact layer flattens all others. */
+    /**
+     * So many of the values, the smallest, may lie beyond the left end, where they are drawn at it: else one exact
+     * layer flattens all others.
+     */
     private static final double CUT = 0.05;
 
     /** The axis that shows these values, at least one decade wide. */
@@ -55,7 +58,10 @@ record LogScale(int low, int high) {
                 + PrintableText.percent(Math.pow(10, high)) + ", a line for each factor of ten";
     }
 
-    /** A layer's bar: what is left, then what the correction took away or added, with a mark at what no bias can take away. */
+    /**
+     * A layer's bar: what is left, then what the correction took away or added, with a mark at what no bias can take
+     * away.
+     */
     Map<String, String> bar(double before, double after, double unreachable) {
         double kept = Math.min(before, after);
         Map<String, String> bar = new LinkedHashMap<>();

@@ -29,7 +29,10 @@ public final class OutcomeText {
         return lines;
     }
 
-    /** An output's figures: {@code logits: SQNR 9.1 -> 13.2 dB, cosine 0.941 -> 0.982, same largest value 84.4 -> 92.2 %}. */
+    /**
+     * An output's figures: {@code logits: SQNR 9.1 -> 13.2 dB, cosine 0.941 -> 0.982, same largest value 84.4 -> 92.2
+     * %}.
+     */
     public static String line(Outcome.Output output) {
         return String.format(
                 Locale.ROOT,

@@ -10,7 +10,8 @@ import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 
 /**
- * How the corrections of a layer's channels are spread, drawn as a box on an axis that all layers share: 0 in the middle, {@value #WIDTH} units wide.
+ * How the corrections of a layer's channels are spread, drawn as a box on an axis that all layers share: 0 in the
+ * middle, {@value #WIDTH} units wide.
  *
  * @param limit the share of a layer's RMS output at its right end
  */

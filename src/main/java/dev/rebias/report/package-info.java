@@ -1,4 +1,2 @@
-/**
- * What a correction did: on the console, as HTML, JSON and CSV. HTML and CSV are made from the JSON.
- */
+/** What a correction did: on the console, as HTML, JSON and CSV. HTML and CSV are made from the JSON. */
 package dev.rebias.report;

@@ -4,7 +4,8 @@ import java.util.Arrays;
 import java.util.Comparator;
 
 /**
- * Rounds one short row: in the order of {@link Rounding}'s greedy part, but the best {@value #WIDTH} choices of the weights so far are carried along, each with the {@value #NEAREST} nearest values of the next weight. What is left at
+ * Rounds one short row: in the order of {@link Rounding}'s greedy part, but the best {@value #WIDTH} choices of the
+ * weights so far are carried along, each with the {@value #NEAREST} nearest values of the next weight. What is left at
  * the end goes on by itself, one weight at a time, and the best of all is taken.
  */
 final class Beam {

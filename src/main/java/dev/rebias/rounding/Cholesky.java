@@ -3,14 +3,17 @@ package dev.rebias.rounding;
 import java.util.Optional;
 
 /**
- * The upper factor of a symmetric positive definite matrix: H = U' U. By blocks of rows, right-looking (Golub and Van Loan, "Matrix Computations", 4.2.5): k^3 / 3 multiplications, nearly all of them in vector
- * loops over data in the second-level cache. A matrix of 4,608 rows takes about two seconds on one core, and half of that on two.
+ * The upper factor of a symmetric positive definite matrix: H = U' U. By blocks of rows, right-looking (Golub and Van
+ * Loan, "Matrix Computations", 4.2.5): k^3 / 3 multiplications, nearly all of them in vector loops over data in the
+ * second-level cache. A matrix of 4,608 rows takes about two seconds on one core, and half of that on two.
  */
 final class Cholesky {
     /** How many rows are eliminated together. */
     static final int BLOCK = 64;
 
-    /** How many columns of a block are worked on together: {@code BLOCK} rows of them fit into the second-level cache. */
+    /**
+     * How many columns of a block are worked on together: {@code BLOCK} rows of them fit into the second-level cache.
+     */
     private static final int TILE = 512;
 
     private final double[][] upper;

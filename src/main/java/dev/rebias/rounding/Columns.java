@@ -1,14 +1,15 @@
 package dev.rebias.rounding;
 
 /**
- * Products of a matrix [k, k] and columns [k][n], which lie row by row, so that the innermost loops run along n and are vector loops. Four rows are worked on at a time: one load and one store of the result for
- * four multiplications.
+ * Products of a matrix [k, k] and columns [k][n], which lie row by row, so that the innermost loops run along n and are
+ * vector loops. Four rows are worked on at a time: one load and one store of the result for four multiplications.
  */
 final class Columns {
     private Columns() {}
 
     /**
-     * Adds to rows of {@code out} a matrix's product with rows of {@code in}: out[j] += sign * sum over i of m[j, i] in[i].
+     * Adds to rows of {@code out} a matrix's product with rows of {@code in}: out[j] += sign * sum over i of m[j, i]
+     * in[i].
      *
      * @param transposed whether m[i, j] stands for m[j, i]
      * @param from the first row of {@code out}

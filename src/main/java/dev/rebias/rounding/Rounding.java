@@ -5,13 +5,17 @@ import java.util.Comparator;
 import java.util.Optional;
 
 /**
- * Finds weights on a grid whose outputs differ least from those of given real weights: for each row w that makes (w - t) H (w - t)' small, H being the covariance of what the row meets.
+ * Finds weights on a grid whose outputs differ least from those of given real weights: for each row w that makes (w -
+ * t) H (w - t)' small, H being the covariance of what the row meets.
  *
- * <p>First greedily, input by input, the one with the largest variance first: each weight is rounded to where it makes good, as far as it can, the errors of those rounded before it. With H = U'U the objective is |U (w -
- * t)'|^2, and the weight of column j only meets later ones in row j, so one Cholesky factor gives all the feedback. That is the order and the result of OBQ and GPTQ (Frantar et al., "GPTQ: Accurate
- * Post-Training Quantization for Generative Pre-trained Transformers", 2022) in another form: they take the factor of the inverse of H (Chen et al., "The Geometry of LLM Quantization: GPTQ as Babai's Nearest
- * Plane Algorithm", 2025). For rows of up to 16 weights the {@value Beam#WIDTH} best choices are carried along instead of one. Then single weights move as long as one gains, at most {@value #PASSES} times through
- * the row. The old weights stay where that has not made the row better.
+ * <p>First greedily, input by input, the one with the largest variance first: each weight is rounded to where it makes
+ * good, as far as it can, the errors of those rounded before it. With H = U'U the objective is |U (w - t)'|^2, and the
+ * weight of column j only meets later ones in row j, so one Cholesky factor gives all the feedback. That is the order
+ * and the result of OBQ and GPTQ (Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
+ * Transformers", 2022) in another form: they take the factor of the inverse of H (Chen et al., "The Geometry of LLM
+ * Quantization: GPTQ as Babai's Nearest Plane Algorithm", 2025). For rows of up to 16 weights the {@value Beam#WIDTH}
+ * best choices are carried along instead of one. Then single weights move as long as one gains, at most
+ * {@value #PASSES} times through the row. The old weights stay where that has not made the row better.
  *
  * <p>Not bound to a thread: {@link #round} may be called by several.
  */
@@ -35,7 +39,10 @@ public final class Rounding {
     private final boolean[] dead;
     private final Cholesky factor;
     private final double[][] upper;
-    /** Of rows short enough for a {@link Beam}, which searches better the nearer its objective is to the true one; of others the factor itself. */
+    /**
+     * Of rows short enough for a {@link Beam}, which searches better the nearer its objective is to the true one; of
+     * others the factor itself.
+     */
     private final Cholesky nearlyUndamped;
 
     private Rounding(double[][] h, int[] order, boolean[] dead, Cholesky factor, Cholesky nearlyUndamped) {
@@ -51,7 +58,8 @@ public final class Rounding {
      * Prepares the rounding of all rows that meet the same inputs.
      *
      * @param h their covariance [k, k], both halves; it is kept, not copied
-     * @param damping lambda, what is added to its diagonal for the greedy part and for {@link #targets}, as a share of the diagonal's mean
+     * @param damping lambda, what is added to its diagonal for the greedy part and for {@link #targets}, as a share of
+     *     the diagonal's mean
      * @return empty where all inputs are constant, or one is not a number: there is nothing to go by
      */
     public static Optional<Rounding> of(double[][] h, double damping, Parallel parallel) {
@@ -108,8 +116,10 @@ public final class Rounding {
     }
 
     /**
-     * The best real weights where the layer's inputs in the float network, x_f, are others than those in the quantised one, x_q: the least squares solution of w_f x_f = t x_q, damped so that it stays near w_f (the
-     * asymmetric calibration of Li et al., "GPTAQ", 2025, solved at once instead of weight by weight). With v = x_f - x_q it is t = w_f + w_f Cov(v, x_q) (H + lambda I)^-1.
+     * The best real weights where the layer's inputs in the float network, x_f, are others than those in the quantised
+     * one, x_q: the least squares solution of w_f x_f = t x_q, damped so that it stays near w_f (the asymmetric
+     * calibration of Li et al., "GPTAQ", 2025, solved at once instead of weight by weight). With v = x_f - x_q it is t
+     * = w_f + w_f Cov(v, x_q) (H + lambda I)^-1.
      *
      * @param weights w_f [n][k]
      * @param cross Cov(x_q[i], v[j]) [k, k]
@@ -225,7 +235,10 @@ public final class Rounding {
         }
     }
 
-    /** Moves single weights of a row to their best place while the others stay, and keeps the gradient H (w - t)' up to date. */
+    /**
+     * Moves single weights of a row to their best place while the others stay, and keeps the gradient H (w - t)' up to
+     * date.
+     */
     private void descend(double[] row, RowGrid grid, double[] gradient) {
         for (int pass = 0; pass < PASSES; pass++) {
             boolean moved = false;

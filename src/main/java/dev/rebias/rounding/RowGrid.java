@@ -1,7 +1,8 @@
 package dev.rebias.rounding;
 
 /**
- * The values that a row's weights can take: whole multiples of a step. Steps and ranges belong to runs of weights that follow each other.
+ * The values that a row's weights can take: whole multiples of a step. Steps and ranges belong to runs of weights that
+ * follow each other.
  *
  * @param steps one per run, positive
  * @param lowest the smallest multiple, one per run

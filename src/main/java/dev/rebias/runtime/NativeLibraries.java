@@ -7,10 +7,12 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * Where the libraries that come in jars are unpacked and loaded from: folders that are this user's alone. Left to themselves JavaCPP and JNA take folders of known names, in the current folder or
- * in the one for temporary files, for users without a home: whoever makes these first has their code run by others.
+ * Where the libraries that come in jars are unpacked and loaded from: folders that are this user's alone. Left to
+ * themselves JavaCPP and JNA take folders of known names, in the current folder or in the one for temporary files, for
+ * users without a home: whoever makes these first has their code run by others.
  *
- * <p>Everything that uses native code calls {@link #prepare} first. What a program has set itself is taken over; what was loaded before cannot be changed any more.
+ * <p>Everything that uses native code calls {@link #prepare} first. What a program has set itself is taken over; what
+ * was loaded before cannot be changed any more.
  */
 public final class NativeLibraries {
     private static final String JAVACPP = "org.bytedeco.javacpp.cachedir";
@@ -20,7 +22,10 @@ public final class NativeLibraries {
 
     private NativeLibraries() {}
 
-    /** Says that this process is rebias's own, so that all temporary files, also those of other libraries, may go to {@link ProcessFolder}. */
+    /**
+     * Says that this process is rebias's own, so that all temporary files, also those of other libraries, may go to
+     * {@link ProcessFolder}.
+     */
     public static synchronized void ownProcess() {
         owned = true;
     }

@@ -64,7 +64,10 @@ public final class OnnxRuntime {
         static final OrtEnvironment ENVIRONMENT;
         static final boolean GLOBAL_THREADS;
 
-        /** Linux's library sends usage data to its maker unless its environment says otherwise when it is loaded. Java has a copy of the environment, which it cannot change. */
+        /**
+         * Linux's library sends usage data to its maker unless its environment says otherwise when it is loaded. Java
+         * has a copy of the environment, which it cannot change.
+         */
         private static void withoutTelemetry() {
             NativeLibrary.getProcess().getFunction("setenv").invokeInt(new Object[] {"ORT_DISABLE_TELEMETRY", "1", 1});
         }
@@ -130,7 +133,9 @@ public final class OnnxRuntime {
         ALL
     }
 
-    /** Makes a session from a serialised model that runs a QDQ graph as it is written, in float, not as integer kernels. */
+    /**
+     * Makes a session from a serialised model that runs a QDQ graph as it is written, in float, not as integer kernels.
+     */
     public static OrtSession session(byte[] model, OrtSession.SessionOptions.OptLevel optimisation, Threads threads)
             throws OrtException {
         try (OrtSession.SessionOptions options = options(optimisation, threads)) {
@@ -159,7 +164,10 @@ public final class OnnxRuntime {
         }
     }
 
-    /** A view of a host tensor as ONNX Runtime sees it; no copy, but of the unsigned types that its Java interface lacks. */
+    /**
+     * A view of a host tensor as ONNX Runtime sees it; no copy, but of the unsigned types that its Java interface
+     * lacks.
+     */
     public static OnnxTensor view(HostTensor tensor) throws OrtException {
         if (SIGNED.containsKey(tensor.type())) {
             return unsigned(tensor);
@@ -167,7 +175,10 @@ public final class OnnxRuntime {
         return OnnxTensor.createTensor(environment(), tensor.bytes(), tensor.shape(), JAVA_TYPES.get(tensor.type()));
     }
 
-    /** A tensor of an unsigned type, by way of the signed one of as many bits: ONNX Runtime's Cast between both keeps the bits. */
+    /**
+     * A tensor of an unsigned type, by way of the signed one of as many bits: ONNX Runtime's Cast between both keeps
+     * the bits.
+     */
     private static OnnxTensor unsigned(HostTensor tensor) throws OrtException {
         ElementType signed = SIGNED.get(tensor.type());
         HostTensor sameBits = new HostTensor(signed, tensor.shape(), tensor.bytes());

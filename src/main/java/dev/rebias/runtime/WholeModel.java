@@ -11,7 +11,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** A whole model in ONNX Runtime, run as it is written: the engine that checks results, independent of devices and sweeps. */
+/**
+ * A whole model in ONNX Runtime, run as it is written: the engine that checks results, independent of devices and
+ * sweeps.
+ */
 public final class WholeModel implements AutoCloseable {
     private final String name;
     private final OrtSession session;
@@ -26,7 +29,8 @@ public final class WholeModel implements AutoCloseable {
      *
      * @param name what messages call it
      * @param bytes the serialised model, its tensors inside
-     * @param optimisation what ONNX Runtime may change of it: where tensors from its inside are wanted nothing, for its optimiser joins nodes over them
+     * @param optimisation what ONNX Runtime may change of it: where tensors from its inside are wanted nothing, for its
+     *     optimiser joins nodes over them
      * @throws UnsupportedException if ONNX Runtime rejects it
      */
     public WholeModel(String name, byte[] bytes, OrtSession.SessionOptions.OptLevel optimisation) {
@@ -38,7 +42,10 @@ public final class WholeModel implements AutoCloseable {
         }
     }
 
-    /** Opens a model that keeps every node and tensor as it is: its outputs may be any of its tensors. Throws as the constructor does. */
+    /**
+     * Opens a model that keeps every node and tensor as it is: its outputs may be any of its tensors. Throws as the
+     * constructor does.
+     */
     public static WholeModel asWritten(String name, byte[] bytes) {
         return new WholeModel(name, bytes, OrtSession.SessionOptions.OptLevel.NO_OPT);
     }

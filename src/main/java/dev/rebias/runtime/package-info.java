@@ -1,5 +1,6 @@
 /**
- * ONNX Runtime: one environment for the whole process, sessions made the way rebias needs them, and whole models run as they are written.
- * The CPU device runs single ops through it; constant folding and the checking of written models run whole graphs.
+ * ONNX Runtime: one environment for the whole process, sessions made the way rebias needs them, and whole models run as
+ * they are written. The CPU device runs single ops through it; constant folding and the checking of written models run
+ * whole graphs.
  */
 package dev.rebias.runtime;

@@ -12,8 +12,9 @@ import java.util.Set;
 import java.util.function.Supplier;
 
 /**
- * Which array fills which input of a model, and in what shape. Axis 0 of an array counts the samples; but an array of exactly an input's fixed shape is that input's value for every sample
- * (an image size, a scale factor), as long as another input counts them.
+ * Which array fills which input of a model, and in what shape. Axis 0 of an array counts the samples; but an array of
+ * exactly an input's fixed shape is that input's value for every sample (an image size, a scale factor), as long as
+ * another input counts them.
  */
 final class ArrayBinding {
     private static final Set<ElementType> NUMBERS = Set.of(
@@ -88,7 +89,10 @@ final class ArrayBinding {
         return new BoundSamples(filled, List.of((int) Math.min(count, limit)));
     }
 
-    /** Whether an array is its input's value for every sample. One input at least counts samples: that of most dimensions, where all arrays are of their inputs' shapes. */
+    /**
+     * Whether an array is its input's value for every sample. One input at least counts samples: that of most
+     * dimensions, where all arrays are of their inputs' shapes.
+     */
     private boolean[] sameForAll(List<ArraySource> sources) {
         boolean[] constant = new boolean[sources.size()];
         int counting = 0;
@@ -173,8 +177,8 @@ final class ArrayBinding {
     }
 
     /**
-     * The shape in which an array fills an input: its own, or the input's where that differs only in axes of length 1, which change nothing about the order of the
-     * elements (a grey image as [28, 28], [1, 28, 28] or [28, 28, 1]).
+     * The shape in which an array fills an input: its own, or the input's where that differs only in axes of length 1,
+     * which change nothing about the order of the elements (a grey image as [28, 28], [1, 28, 28] or [28, 28, 1]).
      */
     private static Optional<long[]> fitted(ArraySource source, InputSpec input) {
         long[] shape = source.shape();

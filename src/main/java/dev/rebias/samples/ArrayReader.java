@@ -25,7 +25,10 @@ final class ArrayReader implements SampleReader {
     /** What bytes become; empty until that is asked for. */
     private float[] table = {};
 
-    /** The shape is the array's, or the input's where they differ in axes of length 1; its axis 0 says how many samples will be read at most. */
+    /**
+     * The shape is the array's, or the input's where they differ in axes of length 1; its axis 0 says how many samples
+     * will be read at most.
+     */
     ArrayReader(StoredArray array, InputSpec input, long[] shape, Normalization normalization) {
         this.array = array;
         this.input = input;

@@ -10,7 +10,8 @@ import java.util.stream.LongStream;
  * @param where the file and array, for messages
  * @param type the type of its elements
  * @param shape its dimensions, samples first
- * @param converts whether its numbers become an input's floats, and normalised, as those of files do; else they are taken as they are
+ * @param converts whether its numbers become an input's floats, and normalised, as those of files do; else they are
+ *     taken as they are
  * @param maker makes readers
  */
 record ArraySource(String where, ElementType type, long[] shape, boolean converts, ReaderMaker maker) {

@@ -6,7 +6,10 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 
-/** The samples, batch by batch, from the first to the last; those of a batch have one shape, and the last batch of each shape may be shorter. */
+/**
+ * The samples, batch by batch, from the first to the last; those of a batch have one shape, and the last batch of each
+ * shape may be shorter.
+ */
 public final class Batches implements AutoCloseable {
     private final List<SampleReader> readers;
     private final Deque<Integer> left;
@@ -26,7 +29,8 @@ public final class Batches implements AutoCloseable {
     /**
      * Reads the next batch.
      *
-     * @return a tensor for each bound input, axis 0 being the samples unless its value is the same for all of them; it may be part of the samples themselves, and then cannot be written to
+     * @return a tensor for each bound input, axis 0 being the samples unless its value is the same for all of them; it
+     *     may be part of the samples themselves, and then cannot be written to
      * @throws dev.rebias.error.UnsupportedException if the file is damaged, or holds a value that is not finite
      */
     public List<HostTensor> next() {

@@ -35,7 +35,8 @@ public final class BoundSamples {
     /**
      * Samples of these inputs.
      *
-     * @param groups how many samples of one shape there are, one number for each shape, in the order in which they are read
+     * @param groups how many samples of one shape there are, one number for each shape, in the order in which they are
+     *     read
      */
     BoundSamples(List<Filled> inputs, List<Integer> groups) {
         this(inputs, groups, new int[0]);
@@ -136,7 +137,8 @@ public final class BoundSamples {
     }
 
     /**
-     * The same samples, read once and kept in memory; or, where they would take more than that many bytes, or more memory than there is, these, which are read anew each time.
+     * The same samples, read once and kept in memory; or, where they would take more than that many bytes, or more
+     * memory than there is, these, which are read anew each time.
      *
      * @throws dev.rebias.error.UnsupportedException as {@link Batches#next} does
      */

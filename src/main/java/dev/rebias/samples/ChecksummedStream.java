@@ -7,7 +7,10 @@ import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 
-/** An archive's entry that is checked against its checksum once it has been read to its end; {@link java.util.zip.ZipFile} does not. */
+/**
+ * An archive's entry that is checked against its checksum once it has been read to its end;
+ * {@link java.util.zip.ZipFile} does not.
+ */
 final class ChecksummedStream extends FilterInputStream {
     private final ZipEntry entry;
     private final CRC32 sum = new CRC32();

@@ -3,7 +3,10 @@ package dev.rebias.samples;
 import dev.rebias.error.UnsupportedException;
 import java.nio.file.Path;
 
-/** How large an image may say that it is, before anything of it is decoded: a few hundred bytes can claim gigabytes of pixels. */
+/**
+ * How large an image may say that it is, before anything of it is decoded: a few hundred bytes can claim gigabytes of
+ * pixels.
+ */
 final class ImageBounds {
     /** The most pixels of an image: 12,000 x 9,000 of a camera, and 300 MB decoded. */
     static final long MOST_PIXELS = 108_000_000;

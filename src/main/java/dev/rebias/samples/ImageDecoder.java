@@ -26,8 +26,9 @@ import javax.imageio.stream.ImageInputStream;
 import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
- * Reads image files as grey or red, green and blue of 8 bits, upright, by their stored numbers: colour profiles are not applied, for no network was trained with them. Alpha is left out, of 16 bits the upper 8
- * are kept, CMYK is multiplied out.
+ * Reads image files as grey or red, green and blue of 8 bits, upright, by their stored numbers: colour profiles are not
+ * applied, for no network was trained with them. Alpha is left out, of 16 bits the upper 8 are kept, CMYK is multiplied
+ * out.
  */
 final class ImageDecoder {
     private static final List<String> SUFFIXES =
@@ -69,7 +70,10 @@ final class ImageDecoder {
                 .oriented(Orientation.of(bytes)));
     }
 
-    /** Whether a file is a JPEG with Adobe's marker: of four channels it stores what is left of the light instead of ink. */
+    /**
+     * Whether a file is a JPEG with Adobe's marker: of four channels it stores what is left of the light instead of
+     * ink.
+     */
     private static boolean isAdobeJpeg(byte[] file) {
         int at = 2;
         while (at + 9 < file.length && file[at] == (byte) 0xff && file[at + 1] != (byte) 0xda) {
@@ -93,9 +97,9 @@ final class ImageDecoder {
         try (ImageInputStream in = new MemoryCacheImageInputStream(new ByteArrayInputStream(bytes))) {
             Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
             if (!readers.hasNext()) {
-                throw new UnsupportedException(
-                        "'" + file
-                                + "' is not an image that rebias reads (JPEG, PNG, WebP, BMP, GIF, TIFF): remove or convert it");
+                throw new UnsupportedException("'" + file
+                        + "' is not an image that rebias reads (JPEG, PNG, WebP, BMP, GIF, TIFF): remove "
+                        + "or convert it");
             }
             ImageReader reader = readers.next();
             try {

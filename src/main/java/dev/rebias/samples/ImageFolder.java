@@ -17,7 +17,8 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
- * A folder of images as the samples of one input. Where the input leaves its size open, images of several sizes go through in groups of one size each, the largest first; every image counts the same.
+ * A folder of images as the samples of one input. Where the input leaves its size open, images of several sizes go
+ * through in groups of one size each, the largest first; every image counts the same.
  *
  * @param options what happens to an image before its values are normalised
  */
@@ -112,7 +113,9 @@ record ImageFolder(Path path, ImageOptions options, Normalization normalization)
         return size == 1 || size == 3;
     }
 
-    /** The images by the size they come to; one group, and no image looked at, where the input or the options say which. */
+    /**
+     * The images by the size they come to; one group, and no image looked at, where the input or the options say which.
+     */
     private Map<ImageOptions.Size, List<Path>> groups(List<Path> files, Target target) {
         Optional<ImageOptions.Size> known = known(target);
         if (known.isPresent()) {

@@ -4,7 +4,8 @@ import dev.rebias.error.UsageException;
 import java.util.Optional;
 
 /**
- * How an image becomes a network's input, before its values are normalised: resized, then cropped, then its channels ordered.
+ * How an image becomes a network's input, before its values are normalised: resized, then cropped, then its channels
+ * ordered.
  *
  * @param resize how it is resized, if it is
  * @param crop the size of the middle that is kept, if not all is
@@ -146,7 +147,8 @@ public record ImageOptions(Optional<Resize> resize, Optional<Size> crop, Filter 
             int h = height == 0 ? inputHeight : height;
             if (w < 1 || h < 1) {
                 throw new UsageException(
-                        "the model leaves the size of its input open: say how large a letterbox to fill, as in --letterbox 640");
+                        "the model leaves the size of its input open: say how large a letterbox to fill, as in "
+                                + "--letterbox 640");
             }
             return new Size(w, h);
         }

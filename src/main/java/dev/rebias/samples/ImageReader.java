@@ -16,8 +16,8 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 /**
- * Reads image files as [n, channels, height, width] or [n, height, width, channels]: red, green, blue for 3 channels (or the other way round), luminance for 1. Images are decoded and resized on all processors ahead of
- * whoever reads.
+ * Reads image files as [n, channels, height, width] or [n, height, width, channels]: red, green, blue for 3 channels
+ * (or the other way round), luminance for 1. Images are decoded and resized on all processors ahead of whoever reads.
  */
 final class ImageReader implements SampleReader {
     /** How many bytes of images may be ready before they are wanted. */

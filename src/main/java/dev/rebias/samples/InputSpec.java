@@ -47,8 +47,10 @@ public record InputSpec(
     }
 
     /**
-     * The axis of samples of that shape that a mean and std for each channel belong to: that which has as many entries, the usual axis of channels first, then the last one. No model leaves its channels
-     * open, so another axis than the usual one must be of a fixed size where that one is. 0 where there is one mean and std for all; empty where no axis fits.
+     * The axis of samples of that shape that a mean and std for each channel belong to: that which has as many entries,
+     * the usual axis of channels first, then the last one. No model leaves its channels open, so another axis than the
+     * usual one must be of a fixed size where that one is. 0 where there is one mean and std for all; empty where no
+     * axis fits.
      */
     OptionalInt channelAxis(long[] samples, Normalization normalization) {
         if (!normalization.isPerChannel()) {

@@ -40,7 +40,9 @@ final class JoinedReader implements SampleReader {
         return readers.get(current).stored(here);
     }
 
-    /** How many of the next n samples are read from the current array, which is the next one where the last is used up. */
+    /**
+     * How many of the next n samples are read from the current array, which is the next one where the last is used up.
+     */
     private int begin(int n) {
         while (read == counts.get(current)) {
             current++;

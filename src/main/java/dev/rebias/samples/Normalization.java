@@ -4,8 +4,9 @@ import dev.rebias.error.UsageException;
 import dev.rebias.tensor.CodedTensor;
 
 /**
- * How stored values become a FLOAT input's values: {@code (x / scale - mean[c]) / std[c]} in float32, c being the position along the axis of the
- * channels (axis 1, or that which has as many entries as there are values). mean and std hold one value for all channels, or one for each.
+ * How stored values become a FLOAT input's values: {@code (x / scale - mean[c]) / std[c]} in float32, c being the
+ * position along the axis of the channels (axis 1, or that which has as many entries as there are values). mean and std
+ * hold one value for all channels, or one for each.
  */
 public record Normalization(float scale, float[] mean, float[] std) {
     /** Leaves values as they are. */

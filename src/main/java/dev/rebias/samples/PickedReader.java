@@ -20,7 +20,10 @@ final class PickedReader implements SampleReader {
         this.places = places;
     }
 
-    /** The numbers of n samples spread evenly over all of them: the k-th is the sample in the middle of the k-th of n parts. */
+    /**
+     * The numbers of n samples spread evenly over all of them: the k-th is the sample in the middle of the k-th of n
+     * parts.
+     */
     static int[] spread(int count, int n) {
         return IntStream.range(0, n)
                 .map(k -> Math.toIntExact((2L * k + 1) * count / (2L * n)))

@@ -67,8 +67,8 @@ record Picture(int width, int height, int channels, byte[] pixels) {
     }
 
     /**
-     * Turned and mirrored as a camera's note says (Exif 2.3, tag Orientation): row 0 and column 0 of the stored image are, from 1 to 8, top left, top right, bottom right, bottom left, left top, right top,
-     * right bottom, left bottom.
+     * Turned and mirrored as a camera's note says (Exif 2.3, tag Orientation): row 0 and column 0 of the stored image
+     * are, from 1 to 8, top left, top right, bottom right, bottom left, left top, right top, right bottom, left bottom.
      */
     Picture oriented(int orientation) {
         if (orientation <= 1 || orientation > 8) {

@@ -7,7 +7,8 @@ import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 
 /**
- * How a quantised model's input of integers follows from floats: {@code q = round(x / scale) + zeroPoint}, halves to even, within the type's range (QuantizeLinear of the ONNX operator specification).
+ * How a quantised model's input of integers follows from floats: {@code q = round(x / scale) + zeroPoint}, halves to
+ * even, within the type's range (QuantizeLinear of the ONNX operator specification).
  *
  * @param type UINT8 or INT8
  */

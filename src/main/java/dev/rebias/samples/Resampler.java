@@ -3,8 +3,9 @@ package dev.rebias.samples;
 import java.util.Arrays;
 
 /**
- * Resizes images as Pillow does, to the last bit: every new pixel is the weighted mean of the old ones in reach of it, the reach growing with the reduction (antialiasing); first along rows, then along columns, each
- * pass rounded to 8 bits. Weights have 22 bits behind the point.
+ * Resizes images as Pillow does, to the last bit: every new pixel is the weighted mean of the old ones in reach of it,
+ * the reach growing with the reduction (antialiasing); first along rows, then along columns, each pass rounded to 8
+ * bits. Weights have 22 bits behind the point.
  */
 final class Resampler {
     private static final int BITS = 22;
@@ -92,7 +93,10 @@ final class Resampler {
         return new Weights(first, weights);
     }
 
-    /** A triangle; or the cubic convolution with a = -1/2 (Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981). */
+    /**
+     * A triangle; or the cubic convolution with a = -1/2 (Keys, "Cubic Convolution Interpolation for Digital Image
+     * Processing", 1981).
+     */
     private static double weight(double distance, ImageOptions.Filter filter) {
         double x = Math.abs(distance);
         if (filter == ImageOptions.Filter.BILINEAR) {

@@ -27,7 +27,10 @@ final class SampleParts {
         return joined(parts);
     }
 
-    /** The parts one after the other along axis 0, as bytes where all of them are; at least one part, all of one type and one shape of sample. */
+    /**
+     * The parts one after the other along axis 0, as bytes where all of them are; at least one part, all of one type
+     * and one shape of sample.
+     */
     static HostValues joined(List<? extends HostValues> parts) {
         HostValues first = parts.get(0);
         if (parts.size() == 1) {

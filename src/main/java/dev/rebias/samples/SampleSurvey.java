@@ -17,7 +17,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
-/** Looks at samples as they are read: their ranges, whether they differ, and their hash. What it finds does not depend on the size of batches. */
+/**
+ * Looks at samples as they are read: their ranges, whether they differ, and their hash. What it finds does not depend
+ * on the size of batches.
+ */
 public final class SampleSurvey implements SampleObserver {
     private static final int TILE = 4096;
 
@@ -240,7 +243,10 @@ public final class SampleSurvey implements SampleObserver {
         return different.size();
     }
 
-    /** SHA-256 over the samples in order: the values that the network was given, or the bytes that they are stored as and what each of these stands for. */
+    /**
+     * SHA-256 over the samples in order: the values that the network was given, or the bytes that they are stored as
+     * and what each of these stands for.
+     */
     public String hash() {
         MessageDigest digest = sha256();
         digests.stream().filter(d -> d.size() < count()).forEach(d -> digest.update(d.get(0)));

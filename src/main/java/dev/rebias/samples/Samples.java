@@ -19,8 +19,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Calibration samples: arrays by name (a NumPy archive, or tensors in memory), one array without a name (.npy), or a folder of images. Axis 0 of
- * every array counts the samples.
+ * Calibration samples: arrays by name (a NumPy archive, or tensors in memory), one array without a name (.npy), or a
+ * folder of images. Axis 0 of every array counts the samples.
  */
 public final class Samples implements AutoCloseable {
     private final String where;
@@ -46,7 +46,8 @@ public final class Samples implements AutoCloseable {
     }
 
     /**
-     * Opens samples: an .npz archive, an .npy array, or a folder of images, told apart by what they are, not by their names.
+     * Opens samples: an .npz archive, an .npy array, or a folder of images, told apart by what they are, not by their
+     * names.
      *
      * @throws UsageException if there is nothing at that path
      * @throws UnsupportedException if it is none of these, or damaged
@@ -58,7 +59,8 @@ public final class Samples implements AutoCloseable {
     /**
      * The same, a folder's images being treated so before their values are normalised.
      *
-     * @throws UsageException also if images are to be resized or cropped, or their channels swapped, but the samples are arrays
+     * @throws UsageException also if images are to be resized or cropped, or their channels swapped, but the samples
+     *     are arrays
      */
     public static Samples open(Path path, Normalization normalization, ImageOptions imageOptions) {
         if (!InputFile.exists(path)) {
@@ -75,9 +77,9 @@ public final class Samples implements AutoCloseable {
                     Limit.NONE);
         }
         if (!imageOptions.equals(ImageOptions.AS_THEY_ARE)) {
-            throw new UsageException(
-                    "samples '" + path
-                            + "' are not a folder of images: resizing, cropping and the order of channels are for these; arrays are taken as they are");
+            throw new UsageException("samples '" + path
+                    + "' are not a folder of images: resizing, cropping and the order of channels are for "
+                    + "these; arrays are taken as they are");
         }
         byte[] start;
         long size;
@@ -108,8 +110,8 @@ public final class Samples implements AutoCloseable {
     }
 
     /**
-     * The arrays of an archive as one, in the archive's order, as cnn2snn's command line takes them; other samples as they are. They share this object's files: close
-     * this one.
+     * The arrays of an archive as one, in the archive's order, as cnn2snn's command line takes them; other samples as
+     * they are. They share this object's files: close this one.
      *
      * @throws UnsupportedException if the arrays differ in type, or in shape beyond their numbers of samples
      */
@@ -160,7 +162,10 @@ public final class Samples implements AutoCloseable {
         return npz.array(name);
     }
 
-    /** The same without the array of that name: what remains may be the only one, whose name then does not matter. They share this object's files: close this one. */
+    /**
+     * The same without the array of that name: what remains may be the only one, whose name then does not matter. They
+     * share this object's files: close this one.
+     */
     public Samples without(String name) {
         Map<String, ArraySource> left = new LinkedHashMap<>(arrays);
         left.remove(name);
@@ -228,7 +233,8 @@ public final class Samples implements AutoCloseable {
     }
 
     /**
-     * At most n of the samples, spread evenly over all of them: sorted sets hold one class first. They share this object's files: close this one.
+     * At most n of the samples, spread evenly over all of them: sorted sets hold one class first. They share this
+     * object's files: close this one.
      *
      * @throws UsageException if n is less than 1
      */
@@ -255,7 +261,8 @@ public final class Samples implements AutoCloseable {
     /**
      * Checks the samples against a model's inputs; reads headers only.
      *
-     * @throws UnsupportedException if names, ranks, sizes or types do not fit, the arrays have different numbers of samples, or none
+     * @throws UnsupportedException if names, ranks, sizes or types do not fit, the arrays have different numbers of
+     *     samples, or none
      */
     public BoundSamples bind(List<InputSpec> inputs) {
         BoundSamples all = images.isPresent()

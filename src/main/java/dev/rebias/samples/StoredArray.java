@@ -73,8 +73,8 @@ final class StoredArray {
     }
 
     /**
-     * The elements of the first samples in C order, as a stream of bytes, behind which others may follow. In Fortran order samples lie scattered over the whole file: there the
-     * first ones are gathered before anything is given.
+     * The elements of the first samples in C order, as a stream of bytes, behind which others may follow. In Fortran
+     * order samples lie scattered over the whole file: there the first ones are gathered before anything is given.
      *
      * @param samples how many, along axis 0, will be read at most
      */

@@ -7,7 +7,10 @@ import dev.rebias.tensor.HostValues;
 import java.util.List;
 import java.util.Optional;
 
-/** The batches of a sweep in the order in which they come: first those that corrections come from, then those that are held out. */
+/**
+ * The batches of a sweep in the order in which they come: first those that corrections come from, then those that are
+ * held out.
+ */
 final class Arrivals implements AutoCloseable {
     private final Batches correcting;
     private final Optional<Batches> heldOut;

@@ -3,7 +3,8 @@ package dev.rebias.sweep;
 import java.util.List;
 
 /**
- * What memory a sweep takes, as seen when one batch went through it. Every batch takes as much, so what any number of samples takes follows.
+ * What memory a sweep takes, as seen when one batch went through it. Every batch takes as much, so what any number of
+ * samples takes follows.
  *
  * @param batchSize the samples of that batch
  * @param threads how many batches are worked on at once
@@ -15,7 +16,8 @@ public record Footprint(int batchSize, int threads, List<Segment> segments) {
     }
 
     /**
-     * One segment, and the barrier that ends it. All numbers are bytes of tensors on the device, of one batch but for the first.
+     * One segment, and the barrier that ends it. All numbers are bytes of tensors on the device, of one batch but for
+     * the first.
      *
      * @param steps how many steps it has
      * @param layers the layers whose corrections are known at the barrier
@@ -35,7 +37,10 @@ public record Footprint(int batchSize, int threads, List<Segment> segments) {
         return Math.round(segment.waiting() * batches(samples));
     }
 
-    /** The most bytes of tensors on the device at once within a segment, for that many samples: batches that are worked on, while the others wait before or behind it. */
+    /**
+     * The most bytes of tensors on the device at once within a segment, for that many samples: batches that are worked
+     * on, while the others wait before or behind it.
+     */
     public long peak(Segment segment, long samples) {
         double batches = batches(samples);
         double active = Math.min(threads, batches);

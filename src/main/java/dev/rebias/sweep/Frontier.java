@@ -18,11 +18,14 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * The tensors of all batches that wait at a barrier. While those on the device take more than the limit, a batch that has just been worked on goes to a temporary file;
- * of it comes back what a segment uses, when the batch's turn comes again. Batches take their turns in the same order, so the first ones stay and each of the others goes and comes at
- * most once per barrier. Values do not change on the way. Batches may be worked on by several threads, each by one at a time.
+ * The tensors of all batches that wait at a barrier. While those on the device take more than the limit, a batch that
+ * has just been worked on goes to a temporary file; of it comes back what a segment uses, when the batch's turn comes
+ * again. Batches take their turns in the same order, so the first ones stay and each of the others goes and comes at
+ * most once per barrier. Values do not change on the way. Batches may be worked on by several threads, each by one at a
+ * time.
  *
- * <p>The file has a thread of its own: it writes behind the work, at most one batch for each thread, and reads ahead of it.
+ * <p>The file has a thread of its own: it writes behind the work, at most one batch for each thread, and reads ahead of
+ * it.
  */
 final class Frontier implements AutoCloseable {
     private final Device device;

@@ -18,8 +18,9 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * Joins elementwise steps of a segment that follow from each other into groups, of which a device makes one pass over memory: adding the
- * corrected bias, the activation function, quantising and dequantising, adding the other branch. And joins a group to the layer before it, where nothing else uses that one's output.
+ * Joins elementwise steps of a segment that follow from each other into groups, of which a device makes one pass over
+ * memory: adding the corrected bias, the activation function, quantising and dequantising, adding the other branch. And
+ * joins a group to the layer before it, where nothing else uses that one's output.
  */
 final class Fusion {
     /** A kernel's arguments and registers are finite; longer chains than this are cut. */
@@ -37,7 +38,9 @@ final class Fusion {
             this.group = group;
         }
 
-        /** Whether it is worth being one: of several members, or of one for which it matters where its data are from. */
+        /**
+         * Whether it is worth being one: of several members, or of one for which it matters where its data are from.
+         */
         private boolean isGroup(Set<Integer> computed) {
             return group && (steps.size() > 1 || steps.get(0).uses().stream().anyMatch(computed::contains));
         }

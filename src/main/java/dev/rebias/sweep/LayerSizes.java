@@ -17,7 +17,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** How large layers' outputs are, as far as that follows from the shapes of a plan's inputs: behind layers, elementwise operations and pooling. */
+/**
+ * How large layers' outputs are, as far as that follows from the shapes of a plan's inputs: behind layers, elementwise
+ * operations and pooling.
+ */
 final class LayerSizes {
     private static final Set<String> POOLING = Set.of("MaxPool", "AveragePool");
 
@@ -92,7 +95,10 @@ final class LayerSizes {
         step.outputs().forEach(o -> shapes.put(o, shape));
     }
 
-    /** The shape of what follows a layer in the same step: the layer's output's, or that of something larger that it is combined with. */
+    /**
+     * The shape of what follows a layer in the same step: the layer's output's, or that of something larger that it is
+     * combined with.
+     */
     private long[] largest(Step.Run step, int data, long[] output) {
         long[] largest = output;
         for (int i = 0; i < step.inputs().size(); i++) {

@@ -7,7 +7,10 @@ import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Set;
 
-/** Which steps anything needs, and where each tensor is used last: so only what a later node still needs waits at a barrier. */
+/**
+ * Which steps anything needs, and where each tensor is used last: so only what a later node still needs waits at a
+ * barrier.
+ */
 final class Liveness {
     private Liveness() {}
 

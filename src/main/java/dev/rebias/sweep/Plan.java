@@ -94,7 +94,8 @@ public record Plan(
      * A layer whose correction is known at a barrier.
      *
      * @param layer its position among the pairs
-     * @param bias the number of the tensor that is its corrected bias from there on, the same for all batches; -1 if nothing needs it
+     * @param bias the number of the tensor that is its corrected bias from there on, the same for all batches; -1 if
+     *     nothing needs it
      */
     public record Solved(int layer, int bias) {}
 }

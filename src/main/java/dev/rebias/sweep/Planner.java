@@ -28,9 +28,11 @@ import java.util.TreeMap;
 import java.util.function.Predicate;
 
 /**
- * Makes the plan of a sweep. A tensor's level is the number of barriers before it can exist with all corrections in it: an output of a
- * corrected layer is one level above its input. The steps of one level are a segment, so layers that don't depend on each other share a
- * barrier. Float nodes run just before the first layer that needs them, or all in the first segment where only means are wanted; nodes that no layer needs do not run at all. A layer of which errors are computed may run in its own segment and in the next: see {@code runsAgain}.
+ * Makes the plan of a sweep. A tensor's level is the number of barriers before it can exist with all corrections in it:
+ * an output of a corrected layer is one level above its input. The steps of one level are a segment, so layers that
+ * don't depend on each other share a barrier. Float nodes run just before the first layer that needs them, or all in
+ * the first segment where only means are wanted; nodes that no layer needs do not run at all. A layer of which errors
+ * are computed may run in its own segment and in the next: see {@code runsAgain}.
  */
 public final class Planner {
     private static final Set<String> POOLS = Set.of("GlobalAveragePool", "GlobalMaxPool", "ReduceMean");
@@ -97,7 +99,8 @@ public final class Planner {
      *
      * @param errors whether the errors themselves are wanted, or only their means, for which there is a closed form
      * @param device that will run it; it has its preferences
-     * @param floatInputs for each input of the float model, the name of the quantised model's input with the same samples
+     * @param floatInputs for each input of the float model, the name of the quantised model's input with the same
+     *     samples
      * @param layers the layers to be corrected, in the quantised model's graph order
      * @param oneShape whether all samples have one shape; of others the products of inputs are not weighted by sample
      * @param adjusted the layers whose weights are chosen anew
@@ -131,7 +134,10 @@ public final class Planner {
         return new Plan(reference, errors, measured, layers, inputs, Liveness.segments(steps, solved, biases), tensors);
     }
 
-    /** The float network's means depend on no correction: it runs in the first segment, from its inputs to the last layer's. */
+    /**
+     * The float network's means depend on no correction: it runs in the first segment, from its inputs to the last
+     * layer's.
+     */
     private void planReferences() {
         for (int i = 0; i < layers.size(); i++) {
             if (measured.get(i).methods().contains(Method.CLASS_SUMS)) {
@@ -142,8 +148,8 @@ public final class Planner {
     }
 
     /**
-     * How a layer is measured. In the reference {@code LAYER} mean errors of layers on integers come from sums of these, which are exact: the same bits on every device, for every batch size and division of
-     * the samples.
+     * How a layer is measured. In the reference {@code LAYER} mean errors of layers on integers come from sums of
+     * these, which are exact: the same bits on every device, for every batch size and division of the samples.
      */
     private Plan.Measured measured(LayerPair pair) {
         WeightError weights = WeightErrors.of(pair.quantized(), pair.floating());
@@ -253,7 +259,10 @@ public final class Planner {
         return needed;
     }
 
-    /** Whether a layer of which errors are computed runs once more behind the barrier, so that its data wait there and not its output. In the other reference the float layer's output waits too, and memory is passed over no less. */
+    /**
+     * Whether a layer of which errors are computed runs once more behind the barrier, so that its data wait there and
+     * not its output. In the other reference the float layer's output waits too, and memory is passed over no less.
+     */
     private boolean runsAgain(int index) {
         return reference == Reference.LAYER
                 && layers.get(index).quantized().first().isEmpty()
@@ -300,8 +309,9 @@ public final class Planner {
     }
 
     /**
-     * The steps that run a layer of the quantised model. No layer runs with its bias: error moments add it in double precision, and the quantised layer's is added together with the correction, in one
-     * rounding, so that a corrected model gives the same bits when it is corrected again.
+     * The steps that run a layer of the quantised model. No layer runs with its bias: error moments add it in double
+     * precision, and the quantised layer's is added together with the correction, in one rounding, so that a corrected
+     * model gives the same bits when it is corrected again.
      */
     private List<Step> quantized(int index, int output) {
         Layer q = layers.get(index).quantized();
@@ -317,8 +327,8 @@ public final class Planner {
     }
 
     /**
-     * e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted. Of two nodes in a row, D and P, it is
-     * P_f D_f x - P_q D_q x = (P_f - P_q) D_q x + P_f (D_f - D_q) x, where D_q x is there already.
+     * e = op(x', W_f - W_q) + (b_f - b_q): one operation, and nothing large is subtracted. Of two nodes in a row, D and
+     * P, it is P_f D_f x - P_q D_q x = (P_f - P_q) D_q x + P_f (D_f - D_q) x, where D_q x is there already.
      */
     private int error(int index, Layer q, Layer f) {
         String name = "error of layer '" + q.name() + "'";

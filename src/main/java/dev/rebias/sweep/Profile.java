@@ -6,7 +6,10 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 
-/** Where a sweep's time went, by kind of work. On a device that works by itself it is the time that giving orders took. Safe for use by several threads. */
+/**
+ * Where a sweep's time went, by kind of work. On a device that works by itself it is the time that giving orders took.
+ * Safe for use by several threads.
+ */
 public final class Profile {
     private final Map<String, Counter> counters = new ConcurrentHashMap<>();
 

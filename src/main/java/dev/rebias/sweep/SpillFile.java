@@ -24,8 +24,8 @@ import java.util.UUID;
 import java.util.function.Function;
 
 /**
- * A temporary file of tensors, made when the first one comes. Its name is taken out of the folder as soon as it is open, so that it is gone with the process, however that
- * ends. Safe for use by several threads.
+ * A temporary file of tensors, made when the first one comes. Its name is taken out of the folder as soon as it is
+ * open, so that it is gone with the process, however that ends. Safe for use by several threads.
  */
 final class SpillFile implements AutoCloseable {
     private final FreeRanges space = new FreeRanges(Long.MAX_VALUE);

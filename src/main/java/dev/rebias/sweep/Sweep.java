@@ -32,8 +32,10 @@ import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Runs a plan: segment by segment, and in each segment batch by batch, several at once where the device lets several threads work. A batch's tensors that a later segment needs wait at the barrier (the
- * {@link Frontier}), and are given the corrections found there when the batch comes by again. So every step runs once per batch; a cheap layer of which errors are computed has two, one on either side of its barrier.
+ * Runs a plan: segment by segment, and in each segment batch by batch, several at once where the device lets several
+ * threads work. A batch's tensors that a later segment needs wait at the barrier (the {@link Frontier}), and are given
+ * the corrections found there when the batch comes by again. So every step runs once per batch; a cheap layer of which
+ * errors are computed has two, one on either side of its barrier.
  */
 public final class Sweep implements AutoCloseable {
     private final Plan plan;
@@ -64,7 +66,9 @@ public final class Sweep implements AutoCloseable {
     private final Profile profile = new Profile();
     /** Why samples could not be read. */
     private Optional<RuntimeException> unreadable = Optional.empty();
-    /** The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments. */
+    /**
+     * The tensors that are the same for all batches, by number: corrected biases, which belong to the error moments.
+     */
     private final Tensor[] shared;
 
     /**
@@ -206,7 +210,8 @@ public final class Sweep implements AutoCloseable {
     }
 
     /**
-     * Takes one batch through all segments and tells what memory that takes. The corrections found on the way are this batch's own; nothing of them is read.
+     * Takes one batch through all segments and tells what memory that takes. The corrections found on the way are this
+     * batch's own; nothing of them is read.
      *
      * @param samples of which the first batch is used
      */
@@ -238,7 +243,10 @@ public final class Sweep implements AutoCloseable {
         return new Footprint(size, device.batches().threads(), segments);
     }
 
-    /** Brings batches to the device until that many have come, or all. Where that has failed, whoever asks next is told the same. */
+    /**
+     * Brings batches to the device until that many have come, or all. Where that has failed, whoever asks next is told
+     * the same.
+     */
     private synchronized void enter(Arrivals source, int wanted) {
         unreadable.ifPresent(e -> {
             throw e;
@@ -300,7 +308,10 @@ public final class Sweep implements AutoCloseable {
         return HostTensor.of(values, plan.measured().get(layer).weights().shape());
     }
 
-    /** Finds the corrections of a barrier; what was measured of all its layers is on its way to the host before the first is waited for. */
+    /**
+     * Finds the corrections of a barrier; what was measured of all its layers is on its way to the host before the
+     * first is waited for.
+     */
     private void solve(Plan.Segment segment, Parallel parallel) {
         for (Plan.Solved solved : segment.solved()) {
             measurements.get(solved.layer()).bring();
@@ -385,7 +396,10 @@ public final class Sweep implements AutoCloseable {
                 + "): check the models' weights and the samples' scale");
     }
 
-    /** The segment at work, and the ones before and behind it: with several threads, who has no batch left closes the one and prepares the other while others are still at work. */
+    /**
+     * The segment at work, and the ones before and behind it: with several threads, who has no batch left closes the
+     * one and prepares the other while others are still at work.
+     */
     private final class Segments implements AutoCloseable {
         private Optional<Segment> before = Optional.empty();
         private Optional<Segment> current = Optional.empty();

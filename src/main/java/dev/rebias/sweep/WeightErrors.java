@@ -7,7 +7,10 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.Shape;
 import java.util.Optional;
 
-/** By how much the weights of a quantised layer are off, as the layer's data meet them: floats, or integers times their scale. */
+/**
+ * By how much the weights of a quantised layer are off, as the layer's data meet them: floats, or integers times their
+ * scale.
+ */
 final class WeightErrors {
     private WeightErrors() {}
 
@@ -36,7 +39,10 @@ final class WeightErrors {
         return out;
     }
 
-    /** By how much a layer's weights are off; of a run of two nodes, those of the one convolution that does the same as both. */
+    /**
+     * By how much a layer's weights are off; of a run of two nodes, those of the one convolution that does the same as
+     * both.
+     */
     static WeightError of(Layer q, Layer f) {
         if (q.first().isEmpty()) {
             return own(q, f);
@@ -80,7 +86,10 @@ final class WeightErrors {
         return out;
     }
 
-    /** By how much the weights of the first of two nodes are off; in terms of the data's integers where it works on such. */
+    /**
+     * By how much the weights of the first of two nodes are off; in terms of the data's integers where it works on
+     * such.
+     */
     static WeightError first(Layer q, Layer f) {
         Layer.First first = q.first().orElseThrow();
         double scale = first.integers().map(Layer.Integers::dataScale).orElse(1.0);
@@ -95,7 +104,9 @@ final class WeightErrors {
                 zero(first.integers()));
     }
 
-    /** By how much the weights of a layer's own node are off; in terms of the data's integers where it works on such. */
+    /**
+     * By how much the weights of a layer's own node are off; in terms of the data's integers where it works on such.
+     */
     static WeightError own(Layer q, Layer f) {
         double scale = q.integers().map(Layer.Integers::dataScale).orElse(1.0);
         return new WeightError(

@@ -10,8 +10,9 @@ import java.util.function.BooleanSupplier;
 import java.util.function.IntConsumer;
 
 /**
- * Shares out batches to threads, of which the calling one is the first: so with one there is no other. Who has nothing to do looks again and again for a moment before it sleeps: barriers follow
- * each other within milliseconds, and to be woken up takes a good part of one.
+ * Shares out batches to threads, of which the calling one is the first: so with one there is no other. Who has nothing
+ * to do looks again and again for a moment before it sleeps: barriers follow each other within milliseconds, and to be
+ * woken up takes a good part of one.
  */
 final class Workers implements AutoCloseable {
     /** How long to look before going to sleep. */
@@ -75,7 +76,8 @@ final class Workers implements AutoCloseable {
      * Works on the batches 0 to count - 1, beginning them in that order.
      *
      * @param meanwhile what the first thread that finds no batch left to begin does while others may still be at work
-     * @throws RuntimeException what the work on a batch, or what was done meanwhile, threw first; no other batch is begun then, and those that were have ended
+     * @throws RuntimeException what the work on a batch, or what was done meanwhile, threw first; no other batch is
+     *     begun then, and those that were have ended
      */
     void forEach(int count, IntConsumer work, Runnable meanwhile) {
         AtomicInteger next = new AtomicInteger();

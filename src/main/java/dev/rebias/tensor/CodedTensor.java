@@ -5,8 +5,9 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 
 /**
- * A FLOAT tensor as bytes and what each byte stands for: a quarter of the memory, for those who pass it on. Seen as [outer, channels, inner],
- * {@code value[o, c, i] = table[256 c + code[offset + o outerStride + c channelStride + i innerStride]]}, codes as numbers from 0 to 255.
+ * A FLOAT tensor as bytes and what each byte stands for: a quarter of the memory, for those who pass it on. Seen as
+ * [outer, channels, inner], {@code value[o, c, i] = table[256 c + code[offset + o outerStride + c channelStride + i
+ * innerStride]]}, codes as numbers from 0 to 255.
  */
 public final class CodedTensor implements HostValues {
     /** How many values a byte can have. */
@@ -89,7 +90,10 @@ public final class CodedTensor implements HostValues {
         return HostTensor.of(table, order.channels(), CODES);
     }
 
-    /** Whether another one's codes could follow this one's: its rows are as long, lie the same way, and its codes stand for the same. */
+    /**
+     * Whether another one's codes could follow this one's: its rows are as long, lie the same way, and its codes stand
+     * for the same.
+     */
     public boolean continuesWith(CodedTensor next) {
         return order.withOuter(0).equals(next.order.withOuter(0))
                 && order.outerStride() == order.channels() * order.inner()

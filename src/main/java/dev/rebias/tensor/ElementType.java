@@ -3,7 +3,9 @@ package dev.rebias.tensor;
 import java.util.Arrays;
 import java.util.Optional;
 
-/** The element types that rebias moves about, with their codes in ONNX ({@code TensorProto.DataType}) and their sizes. */
+/**
+ * The element types that rebias moves about, with their codes in ONNX ({@code TensorProto.DataType}) and their sizes.
+ */
 public enum ElementType {
     FLOAT(1, 4),
     UINT8(2, 1),

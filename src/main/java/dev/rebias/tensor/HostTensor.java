@@ -10,7 +10,8 @@ import java.nio.LongBuffer;
 /**
  * A dense, row-major tensor in host memory, outside the Java heap, so that native code reads it without a copy.
  *
- * <p>The buffer is not copied and not guarded: whoever hands it over stops writing to it. Not safe for concurrent writes.
+ * <p>The buffer is not copied and not guarded: whoever hands it over stops writing to it. Not safe for concurrent
+ * writes.
  */
 public final class HostTensor implements HostValues {
     private final ElementType type;
@@ -18,7 +19,8 @@ public final class HostTensor implements HostValues {
     private final ByteBuffer data;
 
     /**
-     * Wraps a direct buffer of exactly the tensor's size, in the machine's byte order. If it is read-only, so is the tensor.
+     * Wraps a direct buffer of exactly the tensor's size, in the machine's byte order. If it is read-only, so is the
+     * tensor.
      *
      * @throws IllegalArgumentException if the buffer is on the heap or its size does not fit type and shape
      */
@@ -45,7 +47,8 @@ public final class HostTensor implements HostValues {
         } catch (ArithmeticException e) {
             throw new UnsupportedException(
                     "a " + type + " tensor of shape " + Shape.text(shape)
-                            + " would take 2 GiB or more, which rebias does not hold in one tensor: use a smaller --batch-size, or smaller samples",
+                            + " would take 2 GiB or more, which rebias does not hold in one tensor: use a smaller "
+                            + "--batch-size, or smaller samples",
                     e);
         }
         return new HostTensor(type, shape, ByteBuffer.allocateDirect(bytes));

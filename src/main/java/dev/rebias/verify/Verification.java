@@ -21,14 +21,16 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
- * Whether a written model does what the sweep says it does. The file is read again and compared with what was to be written, bit for bit; then the whole written model
- * runs in ONNX Runtime, each corrected layer once with its new bias and once with the old one on the same data: their mean difference per channel must be the correction.
+ * Whether a written model does what the sweep says it does. The file is read again and compared with what was to be
+ * written, bit for bit; then the whole written model runs in ONNX Runtime, each corrected layer once with its new bias
+ * and once with the old one on the same data: their mean difference per channel must be the correction.
  *
  * @param layers how many layers were corrected and compared
  * @param missing the names of corrected layers that the file does not have
  * @param samples on how many samples they ran
  * @param difference what in the file is not as it was to be, or empty
- * @param worst the largest distance of a channel's movement from its correction in units of its bound, 1 being the bound
+ * @param worst the largest distance of a channel's movement from its correction in units of its bound, 1 being the
+ *     bound
  * @param worstLayer the layer that it was found at
  */
 public record Verification(

@@ -1,2 +1,5 @@
-/** Checks models by running them whole in another engine, ONNX Runtime: does the written file compute what was corrected, how accurate is it. */
+/**
+ * Checks models by running them whole in another engine, ONNX Runtime: does the written file compute what was
+ * corrected, how accurate is it.
+ */
 package dev.rebias.verify;

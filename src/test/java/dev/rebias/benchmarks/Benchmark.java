@@ -32,13 +32,17 @@ import java.util.Map;
 import java.util.function.DoubleSupplier;
 
 /**
- * The price of a correction as multiples of U, the time of one plain ONNX Runtime pass of the float model and one of the quantised model: same samples, batch size and
- * threads, same process, medians of turns taken one after the other. See benchmarks/README.md.
+ * The price of a correction as multiples of U, the time of one plain ONNX Runtime pass of the float model and one of
+ * the quantised model: same samples, batch size and threads, same process, medians of turns taken one after the other.
+ * See benchmarks/README.md.
  */
 public final class Benchmark {
     private static final int PAUSE_MILLIS = 100;
     private static final int TURNS = 5;
-    /** At least so many turns come before those that count, and no more once the JIT compiler has next to nothing to do any more, or for so long. */
+    /**
+     * At least so many turns come before those that count, and no more once the JIT compiler has next to nothing to do
+     * any more, or for so long.
+     */
     private static final int WARM_UP_TURNS = 12;
 
     private static final double IDLE_COMPILER = 0.03;
@@ -65,7 +69,8 @@ public final class Benchmark {
     public static void main(String[] names) throws IOException {
         Machine machine = Machine.measure();
         System.out.printf(
-                "%d threads, Java %s, ONNX Runtime %s; a copy of memory: %.0f GB/s, a product of matrices: %.0f GFLOP/s%n",
+                "%d threads, Java %s, ONNX Runtime %s; a copy of memory: %.0f GB/s, a product of matrices: %.0f "
+                        + "GFLOP/s%n",
                 Runtime.getRuntime().availableProcessors(),
                 System.getProperty("java.version"),
                 dev.rebias.runtime.OnnxRuntime.version(),
@@ -190,7 +195,10 @@ public final class Benchmark {
         }
     }
 
-    /** What it takes to choose weights too: of large networks one turn after one that warms up, for choosing takes the same time for any number of samples. */
+    /**
+     * What it takes to choose weights too: of large networks one turn after one that warms up, for choosing takes the
+     * same time for any number of samples.
+     */
     private static void weights(Workload work, Machine machine) {
         BiasCorrection correction =
                 BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
@@ -219,7 +227,8 @@ public final class Benchmark {
                         .mapToDouble(Profile.Entry::seconds)
                         .sum();
                 System.out.printf(
-                        "  %-8s %.2f s = %.2f U, %.0f ms per image, choosing weights %.2f s (%.0f %%), peak of tensors %.0f MB, %s%n",
+                        "  %-8s %.2f s = %.2f U, %.0f ms per image, choosing weights %.2f s (%.0f %%), peak of "
+                                + "tensors %.0f MB, %s%n",
                         reference,
                         result.sweepSeconds(),
                         result.sweepSeconds() / u,
@@ -274,7 +283,8 @@ public final class Benchmark {
                 try (Samples all = Workload.repeatedFashion(file, samples)) {
                     CorrectionResult r = correction.correct(all, options);
                     System.out.printf(
-                            "  %6d samples: %.1f s, %.3f ms per sample; at most %.0f MB of tensors in memory, %.0f MB in a file; %s%n",
+                            "  %6d samples: %.1f s, %.3f ms per sample; at most %.0f MB of tensors in memory, %.0f "
+                                    + "MB in a file; %s%n",
                             samples,
                             r.sweepSeconds(),
                             1e3 * r.sweepSeconds() / samples,
@@ -318,7 +328,10 @@ public final class Benchmark {
         }
     }
 
-    /** Lets the threads of the run before go to sleep: ONNX Runtime's keep looking for work for a while, on the cores that the next run is to be measured on. */
+    /**
+     * Lets the threads of the run before go to sleep: ONNX Runtime's keep looking for work for a while, on the cores
+     * that the next run is to be measured on.
+     */
     private static void pause() {
         try {
             Thread.sleep(PAUSE_MILLIS);
@@ -337,7 +350,8 @@ public final class Benchmark {
         results.forEach((name, result) -> {
             double[] s = seconds.get(name);
             System.out.printf(
-                    "  %-24s %.3f s (%.3f to %.3f) = %.2f U, %d layers, %.2f ms per layer, peak %.1f MB, %.1f MB in a file%n",
+                    "  %-24s %.3f s (%.3f to %.3f) = %.2f U, %d layers, %.2f ms per layer, peak %.1f MB, %.1f MB "
+                            + "in a file%n",
                     name,
                     median(s),
                     Arrays.stream(s).min().orElse(0),
@@ -370,7 +384,9 @@ public final class Benchmark {
                 .toList();
     }
 
-    /** Where the time of the last turn went: all threads together, so that what is left of their time was spent waiting. */
+    /**
+     * Where the time of the last turn went: all threads together, so that what is left of their time was spent waiting.
+     */
     private static void profile(CorrectionResult result, Machine machine) {
         int threads = Runtime.getRuntime().availableProcessors();
         double all = result.sweepSeconds() * threads;

@@ -23,8 +23,9 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * What a correction costs on a card, by the emulator's count: bytes through the card's memory, multiply-adds by kind, launches; and how long an H200 would
- * take for them. Work grows by the same with each image of a batch: it is counted for one and for two, and what follows for a batch of 128 is printed.
+ * What a correction costs on a card, by the emulator's count: bytes through the card's memory, multiply-adds by kind,
+ * launches; and how long an H200 would take for them. Work grows by the same with each image of a batch: it is counted
+ * for one and for two, and what follows for a batch of 128 is printed.
  */
 public final class CudaCount {
     private static final int BATCH = 128;
@@ -97,7 +98,8 @@ public final class CudaCount {
                 .sum();
         System.out.printf(
                 "%n%s, %s, a batch of %d: %.1f bytes for each of the mean of a layer's input and output elements, "
-                        + "%.1f kernels and library calls per layer, %.1f %% of the products on tensor cores, %.1f ms on an H200%n",
+                        + "%.1f kernels and library calls per layer, %.1f %% of the products on tensor cores, %.1f "
+                        + "ms on an H200%n",
                 name,
                 reference,
                 BATCH,

@@ -23,8 +23,8 @@ import java.util.Optional;
 import java.util.Random;
 
 /**
- * What the CPU device's own loops take per element, on one thread; and the same in a process whose compiler makes no vector instructions. So it shows which loops live by
- * these.
+ * What the CPU device's own loops take per element, on one thread; and the same in a process whose compiler makes no
+ * vector instructions. So it shows which loops live by these.
  */
 final class Loops {
     private static final int CHANNELS = 128;

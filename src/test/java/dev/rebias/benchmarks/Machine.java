@@ -9,7 +9,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/** What this machine can do, to hold achieved figures against: a copy of memory, and a large product of matrices in ONNX Runtime; all processors at work. */
+/**
+ * What this machine can do, to hold achieved figures against: a copy of memory, and a large product of matrices in ONNX
+ * Runtime; all processors at work.
+ */
 record Machine(double copyGigabytes, double productGigaflops) {
     private static final int TURNS = 5;
     private static final int COPIED = 16 << 20;

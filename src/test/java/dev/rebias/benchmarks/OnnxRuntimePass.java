@@ -11,7 +11,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** A plain pass of a model in ONNX Runtime, with its own defaults but that a QDQ graph runs as it is written; independent of all that is measured. */
+/**
+ * A plain pass of a model in ONNX Runtime, with its own defaults but that a QDQ graph runs as it is written;
+ * independent of all that is measured.
+ */
 final class OnnxRuntimePass implements AutoCloseable {
     private final OrtSession session;
     private final List<Map<String, OnnxTensor>> batches = new ArrayList<>();

@@ -24,7 +24,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Names in models are somebody else's text: whatever they hold, what people read stays what rebias says, and what programs read stays exact. */
+/**
+ * Names in models are somebody else's text: whatever they hold, what people read stays what rebias says, and what
+ * programs read stays exact.
+ */
 final class HostileNamesTest {
     private static final String FORGED = "forged: all is well";
 

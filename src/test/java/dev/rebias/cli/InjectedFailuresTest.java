@@ -18,7 +18,9 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Every call of CUDA, cuDNN, cuBLAS and NVRTC in a small correction fails once: what the user sees, and what is left. */
+/**
+ * Every call of CUDA, cuDNN, cuBLAS and NVRTC in a small correction fails once: what the user sees, and what is left.
+ */
 @Tag("cuda")
 @Tag("emulator")
 final class InjectedFailuresTest {

@@ -56,7 +56,10 @@ public final class Emulator {
         return new Emulator(library);
     }
 
-    /** {@code launches}, {@code synchronisations}, {@code allocations}, {@code hostToDeviceBytes}, {@code call:<function>} .. */
+    /**
+     * {@code launches}, {@code synchronisations}, {@code allocations}, {@code hostToDeviceBytes},
+     * {@code call:<function>} ..
+     */
     public long counter(String name) {
         return functions.emulator_counter(name);
     }

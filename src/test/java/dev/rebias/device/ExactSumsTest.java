@@ -67,7 +67,10 @@ final class ExactSumsTest {
         }
     }
 
-    /** Values so far apart that no two doubles hold them, one after the other and so often that digits grow beyond 32 bits before they are read. */
+    /**
+     * Values so far apart that no two doubles hold them, one after the other and so often that digits grow beyond 32
+     * bits before they are read.
+     */
     @ParameterizedTest
     @ValueSource(ints = {1, -1})
     void sumsOfManyEqualValuesAreThoseOfTheirMultiples(int sign) {
@@ -89,7 +92,10 @@ final class ExactSumsTest {
         }
     }
 
-    /** Whatever the sums have been through: read in between, merged, or with addends of which each is lost in the one before. */
+    /**
+     * Whatever the sums have been through: read in between, merged, or with addends of which each is lost in the one
+     * before.
+     */
     @ParameterizedTest
     @ValueSource(ints = {0, 20, 60, 200})
     void readingBetweenAdditionsChangesNoBit(int exponents) {

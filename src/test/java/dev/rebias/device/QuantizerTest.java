@@ -13,7 +13,10 @@ import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The CPU's QuantizeLinear rounds the exact quotient half to even: at ties, beside them, at both ends, and for scales of any size. */
+/**
+ * The CPU's QuantizeLinear rounds the exact quotient half to even: at ties, beside them, at both ends, and for scales
+ * of any size.
+ */
 final class QuantizerTest {
     private static final int SCALES = 40;
 

@@ -10,8 +10,8 @@ public final class TestDevices {
     private TestDevices() {}
 
     /**
-     * By name: on the emulator, and where the system property {@code rebias.test.devices} says so, {@code cuda}; else {@code cpu}, and {@code cuda} where
-     * there is a GPU.
+     * By name: on the emulator, and where the system property {@code rebias.test.devices} says so, {@code cuda}; else
+     * {@code cpu}, and {@code cuda} where there is a GPU.
      */
     public static List<String> names() {
         List<String> names = new ArrayList<>();

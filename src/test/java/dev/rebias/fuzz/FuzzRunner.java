@@ -205,7 +205,9 @@ final class FuzzRunner {
     /** The figures in one line. */
     String figures() {
         return String.format(
-                "fuzz on %s, seed %d: %d of %d cases, %d corrected, %d refused, %d not written since worse; dead %d, hangs %d, internal errors %d, accesses out of bounds %d, files left %d, heap at most %d MB",
+                "fuzz on %s, seed %d: %d of %d cases, %d corrected, %d refused, %d not written since worse; dead "
+                        + "%d, hangs %d, internal errors %d, accesses out of bounds %d, files left %d, heap at "
+                        + "most %d MB",
                 device,
                 seed,
                 tried,

@@ -13,9 +13,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
- * No file kills the process, hangs it, makes it read or write where it may not, leaves files behind or is answered with anything but a sentence. {@code -Drebias.fuzz.cases} says how many are
- * tried, {@code -Drebias.fuzz.seconds} for how long at most, {@code -Drebias.fuzz.seed} which, {@code -Drebias.fuzz.first} from which number on: a case that went wrong is run again with its number and one
- * case.
+ * No file kills the process, hangs it, makes it read or write where it may not, leaves files behind or is answered with
+ * anything but a sentence. {@code -Drebias.fuzz.cases} says how many are tried, {@code -Drebias.fuzz.seconds} for how
+ * long at most, {@code -Drebias.fuzz.seed} which, {@code -Drebias.fuzz.first} from which number on: a case that went
+ * wrong is run again with its number and one case.
  */
 @Tag("fuzz")
 final class FuzzTest {

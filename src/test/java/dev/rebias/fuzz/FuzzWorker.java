@@ -17,15 +17,19 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 
 /**
- * A process that works off cases: seed, first number, step, end, the time from which on none is begun, folder, device. For each it says {@code start N} and then {@code end N VERDICT TEXT} on its standard output, so that who
- * reads that knows of which case it died.
+ * A process that works off cases: seed, first number, step, end, the time from which on none is begun, folder, device.
+ * For each it says {@code start N} and then {@code end N VERDICT TEXT} on its standard output, so that who reads that
+ * knows of which case it died.
  */
 public final class FuzzWorker {
     /** The exit code after a case that took too long. */
     static final int HUNG = 97;
 
     private static final long LIMIT_NANOS = 20_000_000_000L;
-    /** What there is to be said about any input: corrected, a usage that makes no sense, not supported, corrected but worse. */
+    /**
+     * What there is to be said about any input: corrected, a usage that makes no sense, not supported, corrected but
+     * worse.
+     */
     private static final Set<Integer> ANSWERS = Set.of(0, 2, 4, 5);
 
     private static final int LONGEST_SENTENCE = 600;
@@ -71,7 +75,9 @@ public final class FuzzWorker {
         System.exit(0);
     }
 
-    /** Copies the files of a case that went wrong to where the next one does not delete them, beside a worker's folder. */
+    /**
+     * Copies the files of a case that went wrong to where the next one does not delete them, beside a worker's folder.
+     */
     static void keep(Path folder, int number) throws IOException {
         Path work = folder.resolve("work");
         Path kept = folder.resolveSibling("case-" + number);

@@ -25,7 +25,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The kinds of model that once killed the process, hung it, read beyond a tensor or gave a stack trace: each is refused in one sentence, on every device, or corrected where it is legal. */
+/**
+ * The kinds of model that once killed the process, hung it, read beyond a tensor or gave a stack trace: each is refused
+ * in one sentence, on every device, or corrected where it is legal.
+ */
 @Tag("cuda")
 final class HostileModelTest {
     @TempDir

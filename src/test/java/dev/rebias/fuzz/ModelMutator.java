@@ -15,7 +15,10 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.random.RandomGenerator;
 
-/** One way of making a model wrong, or legal and unusual. The same random numbers do the same to two models that have the same names. */
+/**
+ * One way of making a model wrong, or legal and unusual. The same random numbers do the same to two models that have
+ * the same names.
+ */
 final class ModelMutator {
     private static final long[] NASTY = {
         0,

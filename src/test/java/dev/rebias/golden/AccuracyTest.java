@@ -24,7 +24,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What corrections do: the written file's accuracy in ONNX Runtime, and that a second correction finds nothing left. */
+/**
+ * What corrections do: the written file's accuracy in ONNX Runtime, and that a second correction finds nothing left.
+ */
 final class AccuracyTest {
     /** The quantised models' accuracies, each measured once. */
     private static final Map<ReferencePair, Double> BEFORE = new EnumMap<>(ReferencePair.class);

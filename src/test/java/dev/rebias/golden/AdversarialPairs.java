@@ -23,7 +23,10 @@ import java.util.Map;
 import java.util.function.DoubleUnaryOperator;
 import java.util.function.Supplier;
 
-/** Pairs and samples with which bias correction can do harm: few samples, shifted ones, biases that are right already or cannot hold what they should, a forgotten scale. */
+/**
+ * Pairs and samples with which bias correction can do harm: few samples, shifted ones, biases that are right already or
+ * cannot hold what they should, a forgotten scale.
+ */
 final class AdversarialPairs {
     private AdversarialPairs() {}
 

@@ -18,12 +18,18 @@ import java.util.List;
 import java.util.Locale;
 import org.junit.jupiter.api.Test;
 
-/** Where bias correction can do harm, the better reference is kept only where it does none on samples that it has not seen. */
+/**
+ * Where bias correction can do harm, the better reference is kept only where it does none on samples that it has not
+ * seen.
+ */
 final class AdversarialPairsTest {
     /** Samples that no correction comes from and nothing is decided by. */
     private static final int FRESH = 100;
 
-    /** Whether to print the whole table, with what plain corrections do and what becomes of those that are refused: minutes. */
+    /**
+     * Whether to print the whole table, with what plain corrections do and what becomes of those that are refused:
+     * minutes.
+     */
     private static final boolean TABLE = Boolean.getBoolean("rebias.test.table");
 
     /** By more than this share of itself an error rises where a correction does harm. */

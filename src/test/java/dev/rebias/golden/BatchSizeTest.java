@@ -10,7 +10,10 @@ import dev.rebias.samples.Samples;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** How many samples of small images go through at a time: not more than are wanted, as many in each batch as that goes, and a few batches for every thread. */
+/**
+ * How many samples of small images go through at a time: not more than are wanted, as many in each batch as that goes,
+ * and a few batches for every thread.
+ */
 final class BatchSizeTest {
     @ParameterizedTest(name = "{0} samples, at most {1}, {2} threads")
     @CsvSource({

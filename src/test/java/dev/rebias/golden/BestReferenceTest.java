@@ -28,7 +28,10 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Held-out samples: they decide which reference is kept and which corrections are given up, and corrections do not come from them. */
+/**
+ * Held-out samples: they decide which reference is kept and which corrections are given up, and corrections do not come
+ * from them.
+ */
 final class BestReferenceTest {
     private static CorrectionOptions.Builder options() {
         return CorrectionOptions.builder().device("cpu");

@@ -23,8 +23,9 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Corrections against golden ones from an independent double-precision implementation. A correction is right when, per layer, RMS(delta -
- * golden) <= 3 x spread + 1e-3 x sqrt(MSE before), spread being how far the golden correction itself moves by rounding.
+ * Corrections against golden ones from an independent double-precision implementation. A correction is right when, per
+ * layer, RMS(delta - golden) <= 3 x spread + 1e-3 x sqrt(MSE before), spread being how far the golden correction itself
+ * moves by rounding.
  */
 @Tag("cuda")
 final class GoldenTest {
@@ -32,8 +33,9 @@ final class GoldenTest {
     private static final double MSE_TOLERANCE = 1e-3;
 
     /**
-     * The emulator takes its time: there every pair goes through in one batch size, two of them by both references and the others by one, and float models with
-     * BatchNormalization are left out, unless the system property {@code rebias.goldens=all} asks for everything; {@code brief} asks for as much elsewhere.
+     * The emulator takes its time: there every pair goes through in one batch size, two of them by both references and
+     * the others by one, and float models with BatchNormalization are left out, unless the system property
+     * {@code rebias.goldens=all} asks for everything; {@code brief} asks for as much elsewhere.
      */
     static boolean brief() {
         return System.getProperty("rebias.goldens", Emulator.present() ? "brief" : "all")
@@ -157,7 +159,8 @@ final class GoldenTest {
                             Math.abs(m.measured().mseAfter() / golden.mseAfter() - 1)));
         }
         System.out.printf(
-                "%s on %s, reference %s, batch size %d: worst correction at %.1f %% of its bound (%s), MSE at %.1f %% of its own, off by at most %.1e%n",
+                "%s on %s, reference %s, batch size %d: worst correction at %.1f %% of its bound (%s), MSE at %.1f "
+                        + "%% of its own, off by at most %.1e%n",
                 pair,
                 result.device().kind(),
                 reference,

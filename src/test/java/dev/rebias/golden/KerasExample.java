@@ -8,7 +8,10 @@ import dev.rebias.tensor.HostTensor;
 import java.nio.file.Path;
 import java.util.List;
 
-/** The quantised Keras models of the test data, with what an independent implementation of cnn2snn's bias correction computes on them. */
+/**
+ * The quantised Keras models of the test data, with what an independent implementation of cnn2snn's bias correction
+ * computes on them.
+ */
 public enum KerasExample {
     W4A4("w4a4", "model.h5"),
     W4A4_KERAS3("w4a4", "model-keras3.h5"),

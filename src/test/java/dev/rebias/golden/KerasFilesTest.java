@@ -35,7 +35,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** What rebias reads from Keras files and writes into them, against the files and figures of an independent implementation. */
+/**
+ * What rebias reads from Keras files and writes into them, against the files and figures of an independent
+ * implementation.
+ */
 final class KerasFilesTest {
     private static final String MARK = "rebias_bias_correction";
     /** Of a layer's largest correction: how far the engine's biases may be from ours. */

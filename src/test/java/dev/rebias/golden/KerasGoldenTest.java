@@ -24,9 +24,10 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Corrections of quantised Keras models against those of an independent implementation of cnn2snn's bias correction. The bounds are those that the golden
- * files were published with: against the engine's own corrections and errors 5e-4 of the layer's largest correction, 5e-4 relative; against the
- * double-precision reference 1e-6 of the layer's largest correction, and half a unit in the last place of the float32 bias that takes it up.
+ * Corrections of quantised Keras models against those of an independent implementation of cnn2snn's bias correction.
+ * The bounds are those that the golden files were published with: against the engine's own corrections and errors 5e-4
+ * of the layer's largest correction, 5e-4 relative; against the double-precision reference 1e-6 of the layer's largest
+ * correction, and half a unit in the last place of the float32 bias that takes it up.
  */
 @Tag("cuda")
 final class KerasGoldenTest {
@@ -120,7 +121,10 @@ final class KerasGoldenTest {
         return moments;
     }
 
-    /** What share of its bound the worst correction takes up: against the engine's corrections, and against the double-precision ones. */
+    /**
+     * What share of its bound the worst correction takes up: against the engine's corrections, and against the
+     * double-precision ones.
+     */
     private static double[] worst(KerasExample example, Golden golden, CorrectionResult result) {
         double[] worst = new double[2];
         moments(result).forEach((layer, m) -> {
@@ -144,7 +148,8 @@ final class KerasGoldenTest {
 
     private static void report(KerasExample example, Golden golden, String how, double[] worst) {
         System.out.printf(
-                "%s, %s, %s: worst correction at %.1f %% of the bound around the engine's, %.1f %% of that around double precision%n",
+                "%s, %s, %s: worst correction at %.1f %% of the bound around the engine's, %.1f %% of that around "
+                        + "double precision%n",
                 example, golden, how, 100 * worst[0], 100 * worst[1]);
         assertThat(worst[0])
                 .as("%s %s: share of the bound, engine", example, golden)

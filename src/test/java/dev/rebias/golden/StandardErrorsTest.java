@@ -20,7 +20,9 @@ import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
-/** Standard errors of corrections against how much corrections really differ from one random set of samples to the next. */
+/**
+ * Standard errors of corrections against how much corrections really differ from one random set of samples to the next.
+ */
 final class StandardErrorsTest {
     private static final ReferencePair PAIR = ReferencePair.FASHION_W3A8;
     private static final int SAMPLES = 64;

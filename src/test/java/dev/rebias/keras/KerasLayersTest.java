@@ -35,7 +35,10 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Every layer that rebias knows, as ONNX Runtime runs what rebias makes of it, against a naive implementation of Keras' definition in double precision. */
+/**
+ * Every layer that rebias knows, as ONNX Runtime runs what rebias makes of it, against a naive implementation of Keras'
+ * definition in double precision.
+ */
 final class KerasLayersTest {
     private static final int SAMPLES = 3;
     /** Of outputs of up to 100: float32 holds them to 1e-5, and sums of hundreds of products a few times that. */
@@ -150,7 +153,8 @@ final class KerasLayersTest {
         cases.add(onImage(
                 "Conv2D dilated, with an activation",
                 "Conv2D",
-                "{'filters': 2, 'kernel_size': [2, 2], 'dilation_rate': [2, 3], 'padding': 'same', 'use_bias': false, 'activation': 'relu'}",
+                "{'filters': 2, 'kernel_size': [2, 2], 'dilation_rate': [2, 3], 'padding': 'same', 'use_bias': "
+                        + "false, 'activation': 'relu'}",
                 x -> KerasOracle.convolution(x, new Window(2, 2, 1, 1, 2, 3, true), dilated, 1)
                         .map(v -> Math.max(v, 0)),
                 dilated));

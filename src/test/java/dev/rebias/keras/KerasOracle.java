@@ -5,8 +5,8 @@ import java.util.Arrays;
 import java.util.function.DoubleUnaryOperator;
 
 /**
- * What Keras' layers compute, written down a second time: one sample, images as [height, width, channels], in double precision, by the definitions in Keras'
- * documentation and without any of rebias' code.
+ * What Keras' layers compute, written down a second time: one sample, images as [height, width, channels], in double
+ * precision, by the definitions in Keras' documentation and without any of rebias' code.
  */
 final class KerasOracle {
     /** One sample's tensor. */
@@ -100,7 +100,9 @@ final class KerasOracle {
         return new Sample(new int[] {oh, ow, outs}, y);
     }
 
-    /** Kernel [h, w, in, multiplier]: the same as a convolution whose kernel is zero but for one input of each output. */
+    /**
+     * Kernel [h, w, in, multiplier]: the same as a convolution whose kernel is zero but for one input of each output.
+     */
     static Sample depthwise(Sample x, Window window, Weight kernel) {
         int in = (int) kernel.shape()[2];
         int multiplier = (int) kernel.shape()[3];

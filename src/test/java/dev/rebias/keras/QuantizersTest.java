@@ -30,7 +30,10 @@ final class QuantizersTest {
     @TempDir
     Path folder;
 
-    /** Weights [3, 2, 4, filters]: values on and around every rounding boundary of the last filter, and a filter of zeros. */
+    /**
+     * Weights [3, 2, 4, filters]: values on and around every rounding boundary of the last filter, and a filter of
+     * zeros.
+     */
     private static KerasWeight kernel(int bitwidth) {
         Random random = new Random(bitwidth);
         float[] w = new float[3 * 2 * 4 * FILTERS];
@@ -166,7 +169,8 @@ final class QuantizersTest {
                 .add(
                         "dense",
                         "QuantizedDense",
-                        "{'units': 4, 'use_bias': false, 'quantizer': {'class_name': 'MaxPerAxisQuantizer', 'config': {'bitwidth': 3}}}",
+                        "{'units': 4, 'use_bias': false, 'quantizer': {'class_name': 'MaxPerAxisQuantizer', "
+                                + "'config': {'bitwidth': 3}}}",
                         weight)
                 .write(folder)
                 .quantized();

@@ -28,8 +28,9 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Separable layers of random shapes are corrected as one: the error behind the second convolution, both float in the reference, against a naive implementation in
- * double precision; with errors measured and in closed form; on integers and on floats.
+ * Separable layers of random shapes are corrected as one: the error behind the second convolution, both float in the
+ * reference, against a naive implementation in double precision; with errors measured and in closed form; on integers
+ * and on floats.
  */
 @Tag("cuda")
 final class SeparableLayerTest {

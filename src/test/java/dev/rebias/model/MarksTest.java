@@ -23,7 +23,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What metadata say of a correction is text that anybody can have written: it is believed where it fits the model, does no harm, and is no reason to fail. */
+/**
+ * What metadata say of a correction is text that anybody can have written: it is believed where it fits the model, does
+ * no harm, and is no reason to fail.
+ */
 final class MarksTest {
     private static final OnnxModel ORIGINAL = model(new byte[] {1, 2, 3, 4});
     private static final OnnxModel CORRECTED = model(new byte[] {5, 6, 7, 8});

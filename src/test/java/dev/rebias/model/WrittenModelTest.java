@@ -21,7 +21,10 @@ import java.util.Set;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** The corrected model against the quantised one, message by message: only biases may differ, and what the metadata say of them. */
+/**
+ * The corrected model against the quantised one, message by message: only biases may differ, and what the metadata say
+ * of them.
+ */
 final class WrittenModelTest {
     private static CorrectionResult correct(ReferencePair pair) {
         try (Samples samples = pair.samples()) {
@@ -150,7 +153,10 @@ final class WrittenModelTest {
         return byName;
     }
 
-    /** Third inputs of layers, the integers behind those that are dequantised, and constants that an Add adds to a MatMul. */
+    /**
+     * Third inputs of layers, the integers behind those that are dequantised, and constants that an Add adds to a
+     * MatMul.
+     */
     private static Set<String> biasTensors(ModelProto model) {
         Map<String, NodeProto> producers = new HashMap<>();
         model.getGraph().getNodeList().forEach(n -> n.getOutputList().forEach(o -> producers.put(o, n)));

@@ -35,8 +35,10 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * {@code --adjust weights} on files that store their weights in every way that can be written: only weights, biases and metadata change, weights keep to their grid and to the integers that their layer uses, the written
- * file is verified, its outputs come nearer to the float network's than with biases alone, as ONNX Runtime computes them, and {@code undo} brings the first file back.
+ * {@code --adjust weights} on files that store their weights in every way that can be written: only weights, biases and
+ * metadata change, weights keep to their grid and to the integers that their layer uses, the written file is verified,
+ * its outputs come nearer to the float network's than with biases alone, as ONNX Runtime computes them, and
+ * {@code undo} brings the first file back.
  */
 final class AdjustedFormsTest {
     private static final int SAMPLES = 80;
@@ -280,7 +282,9 @@ final class AdjustedFormsTest {
         return report;
     }
 
-    /** How far a file's outputs are from the float file's on other samples, as ONNX Runtime runs both: the mean square. */
+    /**
+     * How far a file's outputs are from the float file's on other samples, as ONNX Runtime runs both: the mean square.
+     */
     private double error(String file) throws IOException {
         float[] expected = outputs("float.onnx");
         float[] found = outputs(file);

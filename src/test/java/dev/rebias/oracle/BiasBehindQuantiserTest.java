@@ -24,7 +24,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** A bias that is added behind the layer's output quantiser, in floats or in 8 bits, gets the correction that it would get before it, and nothing else changes. */
+/**
+ * A bias that is added behind the layer's output quantiser, in floats or in 8 bits, gets the correction that it would
+ * get before it, and nothing else changes.
+ */
 @Tag("cuda")
 final class BiasBehindQuantiserTest {
     private static final int INPUTS = 6;

@@ -32,7 +32,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** A bias stored in few bits stays so, takes the correction in its own steps, and a channel that has no room for it keeps what it has. */
+/**
+ * A bias stored in few bits stays so, takes the correction in its own steps, and a channel that has no room for it
+ * keeps what it has.
+ */
 @Tag("cuda")
 final class BiasStorageTest {
     private static final int IN = 5;
@@ -137,7 +140,10 @@ final class BiasStorageTest {
         return TestDevices.names().stream();
     }
 
-    /** In channel 1 the correction leaves the type's range, in channel 2 there are no steps: both keep their bias, and are named. */
+    /**
+     * In channel 1 the correction leaves the type's range, in channel 2 there are no steps: both keep their bias, and
+     * are named.
+     */
     @ParameterizedTest
     @MethodSource("devices")
     void leavesAChannelAloneThatHasNoRoom(String device) {

@@ -100,7 +100,10 @@ final class ClosedFormTest {
                 .flatMap(d -> Stream.of(ElementType.UINT8, ElementType.INT8).map(type -> Arguments.of(d, type)));
     }
 
-    /** Sums of 8-bit integers are exact: of the largest and the smallest, over more rows than 16 bits hold the sum of, at borders and between them. */
+    /**
+     * Sums of 8-bit integers are exact: of the largest and the smallest, over more rows than 16 bits hold the sum of,
+     * at borders and between them.
+     */
     @ParameterizedTest
     @MethodSource("devicesAndTypes")
     void sumsOfBytesAreExact(String name, ElementType type) {

@@ -39,8 +39,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What every device must do, against the naive double oracle: the CPU, and CUDA where its libraries are (a GPU's, or the emulator's, whose strictness
- * then holds for all of this too).
+ * What every device must do, against the naive double oracle: the CPU, and CUDA where its libraries are (a GPU's, or
+ * the emulator's, whose strictness then holds for all of this too).
  */
 @Tag("cuda")
 final class DeviceContractTest {
@@ -75,7 +75,10 @@ final class DeviceContractTest {
         return all.stream();
     }
 
-    /** Sizes of one, primes, channels that are no multiple of four, kernels larger than what is left, more rows than a grid's second dimension holds. */
+    /**
+     * Sizes of one, primes, channels that are no multiple of four, kernels larger than what is left, more rows than a
+     * grid's second dimension holds.
+     */
     private static Map<String, Supplier<ModelProto>> hostile() {
         Map<String, Supplier<ModelProto>> all = new LinkedHashMap<>();
         all.put("all sizes 1", graph(g -> {

@@ -30,7 +30,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Groups of elementwise operations, as sweeps have them behind layers, compute what their members compute one after the other in double precision. */
+/**
+ * Groups of elementwise operations, as sweeps have them behind layers, compute what their members compute one after the
+ * other in double precision.
+ */
 @Tag("cuda")
 final class ElementwiseGroupTest {
     private static final int GROUPS = 500;
@@ -105,7 +108,9 @@ final class ElementwiseGroupTest {
             values = Arrays.stream(values).map(f).toArray();
         }
 
-        /** Something beside the value so far: a number, one value per channel or per sample and channel, or all of them. */
+        /**
+         * Something beside the value so far: a number, one value per channel or per sample and channel, or all of them.
+         */
         private void binary(String type, DoubleBinaryOperator f) {
             int[] of =
                     switch (random.nextInt(12)) {
@@ -141,7 +146,10 @@ final class ElementwiseGroupTest {
             }
         }
 
-        /** Where a tensor of that shape, lined up with the data's last dimensions, has what belongs to the data's element i. */
+        /**
+         * Where a tensor of that shape, lined up with the data's last dimensions, has what belongs to the data's
+         * element i.
+         */
         private int broadcast(int i, int[] of) {
             int at = 0;
             int stride = 1;

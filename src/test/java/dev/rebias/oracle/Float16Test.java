@@ -34,8 +34,8 @@ final class Float16Test {
     private static final int LAYERS_OF_HALVES = 22;
 
     /**
-     * A bias of halves moves by whole steps of them, which later layers see: by up to half a step, of values below 2 here. Where activations have 4 bits, some of these tip over. Measured: 2.4e-4
-     * and 1.8e-3.
+     * A bias of halves moves by whole steps of them, which later layers see: by up to half a step, of values below 2
+     * here. Where activations have 4 bits, some of these tip over. Measured: 2.4e-4 and 1.8e-3.
      */
     private static final float HALVES_APART = 0x1p-11f;
 

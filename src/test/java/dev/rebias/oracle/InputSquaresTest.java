@@ -27,7 +27,10 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** What the second moments of a pointwise layer's bytes say of its errors is what every single error says, computed in double precision. */
+/**
+ * What the second moments of a pointwise layer's bytes say of its errors is what every single error says, computed in
+ * double precision.
+ */
 final class InputSquaresTest {
     private static final int LAYERS = 60;
     /** Of each figure. */

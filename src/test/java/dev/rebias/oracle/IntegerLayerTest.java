@@ -18,7 +18,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Layers on integers, multiplied as bytes or as floats, give the exact sums: zero points, padding and signs included. */
+/**
+ * Layers on integers, multiplied as bytes or as floats, give the exact sums: zero points, padding and signs included.
+ */
 final class IntegerLayerTest {
     @ParameterizedTest
     @CsvSource({"3, 3000", "20, 500"})
@@ -29,7 +31,10 @@ final class IntegerLayerTest {
         }
     }
 
-    /** Where the kernel stops short of the data's end, and groups have one input channel each, oneDNN 3.11 left products out. */
+    /**
+     * Where the kernel stops short of the data's end, and groups have one input channel each, oneDNN 3.11 left products
+     * out.
+     */
     @Test
     void singleInputsAreExactAtTheEdges() {
         Random random = new Random(1);

@@ -32,7 +32,10 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** What means and products of both networks' data of a pointwise layer say of its errors is what every single error says, computed in double precision. */
+/**
+ * What means and products of both networks' data of a pointwise layer say of its errors is what every single error
+ * says, computed in double precision.
+ */
 final class JointSquaresTest {
     private static final int LAYERS = 60;
     /** Of each figure. */
@@ -76,7 +79,10 @@ final class JointSquaresTest {
         }
     }
 
-    /** A product of every input with every other for each sample is more work than its errors, where a sample is one position. */
+    /**
+     * A product of every input with every other for each sample is more work than its errors, where a sample is one
+     * position.
+     */
     @Test
     void layersBehindPoolingOfAWholeHaveTheirErrorsComputed() {
         GraphBuilder g = new GraphBuilder(5);
@@ -138,7 +144,10 @@ final class JointSquaresTest {
                 .isEqualTo(whole.perChannel().orElseThrow().squaredSampleMeans());
     }
 
-    /** Where the float network's data are what the integers stand for, and the weights are right, there is no error at all. */
+    /**
+     * Where the float network's data are what the integers stand for, and the weights are right, there is no error at
+     * all.
+     */
     @Test
     void withoutErrorsThereIsNone() {
         HostTensor q = HostTensor.zeros(ElementType.INT8, 2, 3, 5, 5);

@@ -24,8 +24,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What a sample gives alone and in a batch. Sums of integers are the same bits. Sums of floats may be added up in another order, because a library chooses its
- * kernel by the shapes; how far they may be apart follows from how many there are.
+ * What a sample gives alone and in a batch. Sums of integers are the same bits. Sums of floats may be added up in
+ * another order, because a library chooses its kernel by the shapes; how far they may be apart follows from how many
+ * there are.
  */
 @Tag("cuda")
 final class LayerBatchesTest {
@@ -142,7 +143,8 @@ final class LayerBatchesTest {
             }
         }
         System.out.printf(
-                "%s: %d random layers in batches of 1 and 3, worst at %.1f %% of the bound, %d samples with other last bits%n",
+                "%s: %d random layers in batches of 1 and 3, worst at %.1f %% of the bound, %d samples with other "
+                        + "last bits%n",
                 name, LAYERS, 100 * worst, different);
         assertThat(worst).isLessThan(1);
         if (Emulator.present()) {

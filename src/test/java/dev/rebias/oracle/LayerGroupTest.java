@@ -31,7 +31,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Convolutions of bytes and of floats with what follows them, made as one, compute what both compute in double precision. */
+/**
+ * Convolutions of bytes and of floats with what follows them, made as one, compute what both compute in double
+ * precision.
+ */
 @Tag("cuda")
 final class LayerGroupTest {
     private static final int LAYERS = 300;
@@ -111,7 +114,9 @@ final class LayerGroupTest {
             Arrays.setAll(values, i -> f.applyAsDouble(values[i]));
         }
 
-        /** A corrected bias; a branch, or a value for every sample and channel, which no primitive's end has room for. */
+        /**
+         * A corrected bias; a branch, or a value for every sample and channel, which no primitive's end has room for.
+         */
         void add() {
             long n = shape[0];
             long c = shape[1];

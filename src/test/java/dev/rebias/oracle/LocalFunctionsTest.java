@@ -22,7 +22,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Local functions are written out where they are called: the model computes the same, and each call has layers of its own. */
+/**
+ * Local functions are written out where they are called: the model computes the same, and each call has layers of its
+ * own.
+ */
 final class LocalFunctionsTest {
     private static final OperatorSetIdProto ONNX =
             OperatorSetIdProto.newBuilder().setVersion(13).build();

@@ -32,7 +32,9 @@ final class NaiveCorrection {
             "Relu",
             "Clip");
 
-    /** What a layer's correction is: delta per channel, and the mean squared error without and with it, both evaluated. */
+    /**
+     * What a layer's correction is: delta per channel, and the mean squared error without and with it, both evaluated.
+     */
     record LayerCorrection(double[] delta, double mseBefore, double mseAfter) {}
 
     /** A layer in both models, by the outputs of its nodes. */
@@ -44,7 +46,8 @@ final class NaiveCorrection {
      * @param layer the layer in the quantised model
      * @param bias the tensor that the correction goes into, where there is one
      * @param floating the layer in the float model
-     * @param behind the node behind the float layer that belongs to the reference: the Add of its bias, or a folded BatchNormalization
+     * @param behind the node behind the float layer that belongs to the reference: the Add of its bias, or a folded
+     *     BatchNormalization
      */
     private record Site(NodeProto layer, Optional<String> bias, NodeProto floating, Optional<NodeProto> behind) {
         /** The reference's tensor in the float model. */
@@ -97,7 +100,8 @@ final class NaiveCorrection {
     /**
      * Corrects every layer whose weights are constant; layers pair by order of appearance.
      *
-     * @param network whether the reference is the float network's own activations, else the float layer on the quantised input
+     * @param network whether the reference is the float network's own activations, else the float layer on the
+     *     quantised input
      * @return by the output of the layer's node in the quantised model, in the order of its graph
      */
     static Map<String, LayerCorrection> correct(
@@ -106,8 +110,8 @@ final class NaiveCorrection {
     }
 
     /**
-     * The same with every float that a node of the quantised model computes passed through a disturbance, to see how far rounding alone moves
-     * corrections.
+     * The same with every float that a node of the quantised model computes passed through a disturbance, to see how
+     * far rounding alone moves corrections.
      */
     static Map<String, LayerCorrection> correct(
             ModelProto floating,
@@ -168,7 +172,10 @@ final class NaiveCorrection {
         return pairs;
     }
 
-    /** Layers whose outputs, those of a folded BatchNormalization or of a MatMul's Add included, have one name; others are left out. */
+    /**
+     * Layers whose outputs, those of a folded BatchNormalization or of a MatMul's Add included, have one name; others
+     * are left out.
+     */
     static List<Pair> pairsByOutput(ModelProto floating, ModelProto quantized) {
         Map<String, NaiveTensor> floatConstants = new NaiveNetwork(floating).constants();
         Map<String, String> ends = new HashMap<>();
@@ -198,7 +205,10 @@ final class NaiveCorrection {
         return binary.getInput(binary.getInput(0).equals(operand) ? 1 : 0);
     }
 
-    /** The node behind a layer that belongs to it, being all that reads it: the Add of a MatMul's bias per channel, or a BatchNormalization. */
+    /**
+     * The node behind a layer that belongs to it, being all that reads it: the Add of a MatMul's bias per channel, or a
+     * BatchNormalization.
+     */
     private static Optional<NodeProto> companion(
             ModelProto model, NodeProto layer, Map<String, NaiveTensor> constants) {
         String output = layer.getOutput(0);

@@ -5,7 +5,10 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
 
-/** Every single error of a pointwise layer on 8-bit integers, and every output of its float counterpart, in double precision; and what these add up to. */
+/**
+ * Every single error of a pointwise layer on 8-bit integers, and every output of its float counterpart, in double
+ * precision; and what these add up to.
+ */
 final class NaiveErrors {
     /** Per channel: sum e, sum e^2, the sum of squared means of e within samples, sum y_f. */
     private final double[] sums;

@@ -85,7 +85,10 @@ final class NaivePooling {
         return NaiveOps.map(new NaiveTensor(x.type(), y, shape), v -> v / divisor);
     }
 
-    /** Resize (inputs x, scales in opset 10; x, region, scales, sizes since) and Upsample (scales an attribute before opset 9). */
+    /**
+     * Resize (inputs x, scales in opset 10; x, region, scales, sizes since) and Upsample (scales an attribute before
+     * opset 9).
+     */
     static NaiveTensor resize(NodeProto node, List<NaiveTensor> in, long opset) {
         boolean old = node.getOpType().equals("Upsample") || opset < 11;
         NaiveTensor y = in.get(0);

@@ -7,7 +7,10 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Set;
 
-/** A dense row-major tensor. Every element is kept as a double, integers and booleans too; the type says what ONNX calls them. */
+/**
+ * A dense row-major tensor. Every element is kept as a double, integers and booleans too; the type says what ONNX calls
+ * them.
+ */
 record NaiveTensor(DataType type, double[] values, int... shape) {
     private static final Set<DataType> FRACTIONS =
             Set.of(DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16);

@@ -17,7 +17,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
-/** A model of one node, whose inputs hold random values; whatever need not be given at run time is a constant or an input as the dice fall. */
+/**
+ * A model of one node, whose inputs hold random values; whatever need not be given at run time is a constant or an
+ * input as the dice fall.
+ */
 final class NodeBuilder {
     private static final int IR_VERSION = 8;
 
@@ -60,7 +63,10 @@ final class NodeBuilder {
         return of[random.nextInt(of.length)];
     }
 
-    /** Sizes that are seldom round: mostly small, now and then 1, rarely 0; a few times one that is more than a block of threads. */
+    /**
+     * Sizes that are seldom round: mostly small, now and then 1, rarely 0; a few times one that is more than a block of
+     * threads.
+     */
     long[] shape(int rank) {
         long[] shape = new long[rank];
         if (rank > 0 && rank <= 3 && chance(0.04)) {

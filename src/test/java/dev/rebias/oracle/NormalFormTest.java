@@ -20,13 +20,19 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What one file folds into weights and biases and the other keeps in nodes of its own makes no difference to what the corrected network computes, whichever file it is. */
+/**
+ * What one file folds into weights and biases and the other keeps in nodes of its own makes no difference to what the
+ * corrected network computes, whichever file it is.
+ */
 @Tag("cuda")
 final class NormalFormTest {
     private static final int SAMPLES = 9;
     private static final int BITS = 3;
 
-    /** Of what the correction changes in the network's output, by how much spellings may move it: weights and biases of another spelling are rounded to float32 elsewhere. */
+    /**
+     * Of what the correction changes in the network's output, by how much spellings may move it: weights and biases of
+     * another spelling are rounded to float32 elsewhere.
+     */
     private static final double TOLERANCE = 1e-3;
 
     private static Stream<Arguments> kinds() {

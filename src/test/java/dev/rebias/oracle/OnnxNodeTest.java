@@ -24,7 +24,8 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * One of the ONNX project's own tests: a folder with {@code model.onnx} and folders {@code test_data_set_N} of inputs and expected outputs, each a serialised {@code TensorProto}.
+ * One of the ONNX project's own tests: a folder with {@code model.onnx} and folders {@code test_data_set_N} of inputs
+ * and expected outputs, each a serialised {@code TensorProto}.
  *
  * @param name the folder's name
  */
@@ -128,7 +129,10 @@ record OnnxNodeTest(String name, Path folder) {
         return Optional.empty();
     }
 
-    /** A tensor of the type that the model declares: numpy, which wrote the files, has bfloat16 only as integers of as many bits. */
+    /**
+     * A tensor of the type that the model declares: numpy, which wrote the files, has bfloat16 only as integers of as
+     * many bits.
+     */
     private static HostTensor read(Path file, ValueInfoProto declared) throws IOException {
         if (!declared.getType().hasTensorType()) {
             throw new UnsupportedException("'" + declared.getName() + "' is not a tensor");
@@ -140,7 +144,10 @@ record OnnxNodeTest(String name, Path folder) {
         return TestTensors.of(sameBits ? stored.toBuilder().setDataType(type).build() : stored);
     }
 
-    /** The first difference beyond the tolerance; integers must be equal, NaN and infinities must be where they are expected. */
+    /**
+     * The first difference beyond the tolerance; integers must be equal, NaN and infinities must be where they are
+     * expected.
+     */
     static Optional<String> difference(HostTensor expected, HostTensor actual) {
         // What a file has as floats of 16 bits is computed, and compared, as floats.
         boolean half = expected.type() == ElementType.FLOAT16 || expected.type() == ElementType.BFLOAT16;

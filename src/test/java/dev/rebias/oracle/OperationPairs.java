@@ -12,7 +12,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
-/** Small networks with a random operation in front of a layer: the mean of what it makes is added to the layer's data. */
+/**
+ * Small networks with a random operation in front of a layer: the mean of what it makes is added to the layer's data.
+ */
 public final class OperationPairs {
     private static final int CHANNELS = 3;
     private static final int LENGTH = 7;

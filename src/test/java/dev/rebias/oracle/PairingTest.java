@@ -28,7 +28,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Weights say which layer is which; names and order only where weights are equal; and what cannot be a pair is none. */
+/**
+ * Weights say which layer is which; names and order only where weights are equal; and what cannot be a pair is none.
+ */
 final class PairingTest {
     private static final int CHANNELS = 6;
 

@@ -19,8 +19,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * Networks that nobody prepared for this program: PP-OCR's text detection, recognition and line orientation (PaddleOCR, Apache-2.0; opset 11 and 12,
- * weights in Constant nodes, transposed convolutions, Resize, attention, dynamic height and width).
+ * Networks that nobody prepared for this program: PP-OCR's text detection, recognition and line orientation (PaddleOCR,
+ * Apache-2.0; opset 11 and 12, weights in Constant nodes, transposed convolutions, Resize, attention, dynamic height
+ * and width).
  */
 final class PpOcrTest {
     private static final int SAMPLES = 2;
@@ -29,8 +30,9 @@ final class PpOcrTest {
     private static final double WEIGHTS_ONLY = 1e-4;
 
     /**
-     * With them, activations within rounding of a boundary flip, and with two samples one flip in a map of a few positions moves a channel's
-     * mean by per cents of the layer's error. How far the definition itself moves when every value is off as much as float32 sums are says how much.
+     * With them, activations within rounding of a boundary flip, and with two samples one flip in a map of a few
+     * positions moves a channel's mean by per cents of the layer's error. How far the definition itself moves when
+     * every value is off as much as float32 sums are says how much.
      */
     private static final double WITH_ACTIVATIONS = 0.01;
 

@@ -23,7 +23,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The QOperator format: QLinearConv and QGemm compute what the same layers written as QDQ do, and get the same corrections. */
+/**
+ * The QOperator format: QLinearConv and QGemm compute what the same layers written as QDQ do, and get the same
+ * corrections.
+ */
 final class QOperatorTest {
     private static final float DATA_SCALE = 0.03f;
     private static final int SAMPLES = 9;

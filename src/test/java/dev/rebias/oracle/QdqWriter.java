@@ -17,8 +17,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A small quantiser: writes a float model as QDQ. Per-tensor scales, which every opset from 10 on has, or from opset 13 on a scale per output
- * channel of the weights. Names of layers and their outputs stay.
+ * A small quantiser: writes a float model as QDQ. Per-tensor scales, which every opset from 10 on has, or from opset 13
+ * on a scale per output channel of the weights. Names of layers and their outputs stay.
  */
 final class QdqWriter {
     /**
@@ -27,8 +27,10 @@ final class QdqWriter {
      * @param bits of the weights, which are int8 within +-(2^(bits-1) - 1)
      * @param perChannel whether each output channel of the weights has its own scale
      * @param activations whether the data of every layer become uint8, with the ranges that the samples show
-     * @param integerBiases whether the bias inputs become int32 with the scale of data times weights; needs quantised activations
-     * @param alternating whether the weights of every second layer stay floats, behind QuantizeLinear and DequantizeLinear
+     * @param integerBiases whether the bias inputs become int32 with the scale of data times weights; needs quantised
+     *     activations
+     * @param alternating whether the weights of every second layer stay floats, behind QuantizeLinear and
+     *     DequantizeLinear
      */
     record Scheme(int bits, boolean perChannel, boolean activations, boolean integerBiases, boolean alternating) {
         Scheme {
@@ -121,7 +123,9 @@ final class QdqWriter {
         return node("DequantizeLinear", tensor + "_dq", List.of(tensor + "_q", s, z));
     }
 
-    /** A layer's weights with the axis of their output channels and their scales: one, or one per element of that axis. */
+    /**
+     * A layer's weights with the axis of their output channels and their scales: one, or one per element of that axis.
+     */
     private static final class Weights {
         private final NaiveTensor values;
         private final int axis;

@@ -34,7 +34,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What layers of every kind make of new weights, told from second moments, is what running them in double precision shows; no channel gets worse; and where the data are integers every device chooses the same weights.
+ * What layers of every kind make of new weights, told from second moments, is what running them in double precision
+ * shows; no channel gets worse; and where the data are integers every device chooses the same weights.
  */
 @Tag("cuda")
 final class ReroundedLayersTest {

@@ -18,7 +18,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** A network in whose file a batch is written, or whose samples influence each other, is run one sample at a time and says so; others are not. */
+/**
+ * A network in whose file a batch is written, or whose samples influence each other, is run one sample at a time and
+ * says so; others are not.
+ */
 @Tag("cuda")
 final class SampleIndependenceTest {
     /** Heads behind a convolution [N,4,6,6], and whether samples influence each other in them. */

@@ -44,7 +44,10 @@ public final class SyntheticModels {
         return g.build("y");
     }
 
-    /** ResNet-50 for images of 224x224 (He et al., arXiv 1512.03385, table 1; the stride in the 3x3 layer), BatchNormalization folded. */
+    /**
+     * ResNet-50 for images of 224x224 (He et al., arXiv 1512.03385, table 1; the stride in the 3x3 layer),
+     * BatchNormalization folded.
+     */
     public static ModelProto resNet50() {
         GraphBuilder g = new GraphBuilder(5).opset(13);
         String x = convolution(g, "first", g.input("x", 3, 224, 224), 3, 64, 7, 2, 1);
@@ -110,7 +113,8 @@ public final class SyntheticModels {
     }
 
     /**
-     * A model as QDQ: weights of that many bits, with a scale for each output channel where its opset has that, the data of every layer uint8 with the ranges that one sample of noise shows.
+     * A model as QDQ: weights of that many bits, with a scale for each output channel where its opset has that, the
+     * data of every layer uint8 with the ranges that one sample of noise shows.
      *
      * @param shape of the noise, without its batch
      */

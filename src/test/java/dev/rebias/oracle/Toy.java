@@ -35,7 +35,10 @@ enum Toy {
             return g.build(conv(g, "c4", g.node("Add", "sum", List.of(x, y)), 4, 2, 3));
         }
     },
-    /** Large enough for what makes one pass of several elementwise operations, of which the second's input is wanted again. */
+    /**
+     * Large enough for what makes one pass of several elementwise operations, of which the second's input is wanted
+     * again.
+     */
     SCALED_BRANCH {
         @Override
         ModelProto model(GraphBuilder g) {

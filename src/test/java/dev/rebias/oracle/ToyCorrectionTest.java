@@ -298,7 +298,10 @@ final class ToyCorrectionTest {
         }
     }
 
-    /** Multiplies the transposed convolution's weights "wt" [4,3,2,2], of two groups, by what a BatchNormalization does, and adds the bias that is left. */
+    /**
+     * Multiplies the transposed convolution's weights "wt" [4,3,2,2], of two groups, by what a BatchNormalization does,
+     * and adds the bias that is left.
+     */
     private static void fold(ModelProto.Builder folded, NodeProto node, Map<String, NaiveTensor> constants) {
         List<double[]> in = node.getInputList().stream()
                 .skip(1)

@@ -56,7 +56,8 @@ public final class ToyFiles {
     }
 
     /**
-     * Writes a pair in which the second layer's bias makes up for the first one's being wrong: correcting the first layer, {@code a_node}, alone makes the network worse.
+     * Writes a pair in which the second layer's bias makes up for the first one's being wrong: correcting the first
+     * layer, {@code a_node}, alone makes the network worse.
      */
     public static void writeCompensating(Path folder) throws IOException {
         NaiveTensor samples = Toy.samples(compensating(0), 16, 9).get("x");

@@ -18,7 +18,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Operators that nobody else can run, or that have no bias to correct, are named with their node, and with the way out. */
+/**
+ * Operators that nobody else can run, or that have no bias to correct, are named with their node, and with the way out.
+ */
 final class UnsupportedOperatorsTest {
     private static ModelProto with(NodeProto node) {
         GraphBuilder g = new GraphBuilder(3);

@@ -4,7 +4,10 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Random;
 
-/** Rounding by the definitions, as slowly as they are written: an inverse by Gauss-Jordan, OBQ one weight at a time with the inverse of what is left, every row of a grid tried. */
+/**
+ * Rounding by the definitions, as slowly as they are written: an inverse by Gauss-Jordan, OBQ one weight at a time with
+ * the inverse of what is left, every row of a grid tried.
+ */
 final class NaiveRounding {
     private NaiveRounding() {}
 
@@ -60,8 +63,9 @@ final class NaiveRounding {
     }
 
     /**
-     * Optimal Brain Quantization in the order of the diagonal (Frantar and Alistarh, "Optimal Brain Compression", 2022, section 5): round one weight, move those that are left by -error / G[i,i] times column i of G, the inverse of H restricted to
-     * what is left before this weight.
+     * Optimal Brain Quantization in the order of the diagonal (Frantar and Alistarh, "Optimal Brain Compression", 2022,
+     * section 5): round one weight, move those that are left by -error / G[i,i] times column i of G, the inverse of H
+     * restricted to what is left before this weight.
      */
     static double[] obq(double[][] h, double[] target, RowGrid grid, double damping) {
         int k = target.length;

@@ -115,7 +115,10 @@ class RoundingTest {
         assertThat((double) best / rows).isGreaterThanOrEqualTo(0.95);
     }
 
-    /** Descent only improves on the greedy part, and the target is far from a tie, so both meet where descent finds nothing to do. */
+    /**
+     * Descent only improves on the greedy part, and the target is far from a tie, so both meet where descent finds
+     * nothing to do.
+     */
     @Test
     void isNeverWorseThanOptimalBrainQuantization() {
         Random random = new Random(3);

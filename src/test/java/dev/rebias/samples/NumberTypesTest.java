@@ -18,7 +18,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Arrays of all kinds of numbers become floats; mean and std find their axis; floats become the integers of a quantised input. */
+/**
+ * Arrays of all kinds of numbers become floats; mean and std find their axis; floats become the integers of a quantised
+ * input.
+ */
 class NumberTypesTest {
     @TempDir
     Path folder;

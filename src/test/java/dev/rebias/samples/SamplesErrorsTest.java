@@ -175,7 +175,8 @@ class SamplesErrorsTest {
                 "{'descr': [('a', '|u1')], 'fortran_order': False, 'shape': (2,), };      records",
                 "{'descr': '|u1', 'fortran_order': False, 'shape': (1 1, 2), };           dimension '1 1'",
                 "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999,), }; 99999999999999999999",
-                "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }; [4294967296,4294967296]",
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }; "
+                        + "[4294967296,4294967296]",
             })
     void headersThatMakeNoSenseAreRefused(String dict, String part) throws IOException {
         assertNotOpened(file(NpyWriter.file(1, dict, new byte[2])), part);

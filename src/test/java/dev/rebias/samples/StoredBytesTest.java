@@ -21,7 +21,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Samples stored as bytes stay bytes on their way, whatever is done with them, and stand for the values that the normalisation says. */
+/**
+ * Samples stored as bytes stay bytes on their way, whatever is done with them, and stand for the values that the
+ * normalisation says.
+ */
 final class StoredBytesTest {
     private static final int COUNT = 11;
     private static final int[] SAMPLE = {3, 16, 17};

@@ -14,7 +14,10 @@ import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
-/** How large the outputs of a plan's layers are: pointwise convolutions, and what lies between them. Tensor 0 is the data, the others are numbered by the step that makes them. */
+/**
+ * How large the outputs of a plan's layers are: pointwise convolutions, and what lies between them. Tensor 0 is the
+ * data, the others are numbered by the step that makes them.
+ */
 final class LayerSizesTest {
     private static final long[] DATA = {1, 4, 10, 12};
 

@@ -22,8 +22,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Just running a model on a device of rebias, as fast as a sweep would: the same fusion, the same threads, layers on integers where a sweep has them so. What a
- * correction is compared with.
+ * Just running a model on a device of rebias, as fast as a sweep would: the same fusion, the same threads, layers on
+ * integers where a sweep has them so. What a correction is compared with.
  */
 public final class PlainPass {
     private final Map<String, Integer> numbers = new HashMap<>();

@@ -45,7 +45,10 @@ final class SweepCostTest {
         private final CpuDevice device = new CpuDevice();
         private final List<AtomicInteger> layerRuns = new ArrayList<>();
         private final List<AtomicInteger> otherRuns = new ArrayList<>();
-        /** Matrix products: float layers, and the products of Gram matrices that are made once when a layer's results are read. */
+        /**
+         * Matrix products: float layers, and the products of Gram matrices that are made once when a layer's results
+         * are read.
+         */
         private final List<AtomicInteger> products = new CopyOnWriteArrayList<>();
 
         private final AtomicInteger downloads = new AtomicInteger();

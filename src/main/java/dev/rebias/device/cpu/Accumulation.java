@@ -3,16 +3,17 @@ package dev.rebias.device.cpu;
 /**
  * Sums to 48 bits and more. Elements lie in rows, and lane i of every row has sums of its own.
  *
- * <p>JDK 17 makes no vector instructions of the conversion from float to double. So many elements are summed up in vectors of floats, and the rounding errors with them; few are summed up
- * in doubles, in registers, which saves the clearing and the adding up of so many sums. Nor does it make any of loops of more than some sixty operations, so each loop here does one thing, with two rows
- * at most.
+ * <p>JDK 17 makes no vector instructions of the conversion from float to double. So many elements are summed up in
+ * vectors of floats, and the rounding errors with them; few are summed up in doubles, in registers, which saves the
+ * clearing and the adding up of so many sums. Nor does it make any of loops of more than some sixty operations, so each
+ * loop here does one thing, with two rows at most.
  */
 final class Accumulation {
     private Accumulation() {}
 
     /**
-     * Adds x to the sums {@code high + low}, a vector loop: each addition's rounding error is found by TwoSum (Knuth, "The Art of Computer Programming", volume 2, 4.2.2,
-     * theorem B) and added to {@code low}.
+     * Adds x to the sums {@code high + low}, a vector loop: each addition's rounding error is found by TwoSum (Knuth,
+     * "The Art of Computer Programming", volume 2, 4.2.2, theorem B) and added to {@code low}.
      */
     static void add(float[] x, float[] high, float[] low, int n) {
         for (int i = 0; i < n; i++) {
@@ -38,8 +39,9 @@ final class Accumulation {
     }
 
     /**
-     * Adds x1 and x2 to sums that started from values larger than anything that is added to them until their end, a vector loop: an addition's rounding error follows from three operations then
-     * (FastTwoSum: Dekker, "A floating-point technique for extending the available precision", 1971) and is added to {@code low}.
+     * Adds x1 and x2 to sums that started from values larger than anything that is added to them until their end, a
+     * vector loop: an addition's rounding error follows from three operations then (FastTwoSum: Dekker, "A
+     * floating-point technique for extending the available precision", 1971) and is added to {@code low}.
      */
     static void addRows(float[] x1, float[] x2, float[] high, float[] low, int n) {
         for (int i = 0; i < n; i++) {
@@ -119,7 +121,8 @@ final class Accumulation {
     }
 
     /**
-     * Adds rows of x to the first sums and their squares to the second; and the same of z = x + y to the third and fourth.
+     * Adds rows of x to the first sums and their squares to the second; and the same of z = x + y to the third and
+     * fourth.
      *
      * @param rows how many there are, one behind the other
      * @param lanes the length of a row, an even number

@@ -3,7 +3,10 @@ package dev.rebias.device.cpu;
 import dev.rebias.tensor.ElementType;
 import java.nio.FloatBuffer;
 
-/** Reads a tensor's 8-bit integers as floats, from front to back: a window of them at a time is converted by oneDNN, for JDK 17 makes no vector instructions of that. */
+/**
+ * Reads a tensor's 8-bit integers as floats, from front to back: a window of them at a time is converted by oneDNN, for
+ * JDK 17 makes no vector instructions of that.
+ */
 final class ByteReader {
     private final CpuContext context;
     private final ThreadScratch scratch;

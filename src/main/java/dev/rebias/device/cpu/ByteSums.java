@@ -4,7 +4,10 @@ import dev.rebias.tensor.ElementType;
 import java.nio.LongBuffer;
 import java.util.Arrays;
 
-/** Exact sums of rows of 8-bit integers less a zero point, element by element. Eight bytes are added at a time, every second one to a sum of 16 bits; doubles take these before they are full. */
+/**
+ * Exact sums of rows of 8-bit integers less a zero point, element by element. Eight bytes are added at a time, every
+ * second one to a sum of 16 bits; doubles take these before they are full.
+ */
 final class ByteSums {
     /** So many bytes fit into the sum of 16 bits that each has in a word. */
     private static final int ROWS = 0xFFFF / 0xFF;

@@ -2,7 +2,10 @@ package dev.rebias.device.cpu;
 
 import dev.rebias.tensor.ElementType;
 
-/** Writes floats that are 8-bit integers to a tensor of such, from front to back: a window of them at a time is converted by oneDNN, for JDK 17 makes no vector instructions of that. */
+/**
+ * Writes floats that are 8-bit integers to a tensor of such, from front to back: a window of them at a time is
+ * converted by oneDNN, for JDK 17 makes no vector instructions of that.
+ */
 final class ByteWriter {
     private final CpuContext context;
     private final ThreadScratch scratch;

@@ -24,14 +24,17 @@ import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 
 /**
- * An elementwise program as oneDNN's binary primitives, where each instruction works on the result of the one before and on numbers, runs of values that repeat, or a whole tensor: a
- * run or a tensor needs a primitive of its own, numbers and functions ride along as post-ops. Four times as fast as loops for a bias and a quantiser.
+ * An elementwise program as oneDNN's binary primitives, where each instruction works on the result of the one before
+ * and on numbers, runs of values that repeat, or a whole tensor: a run or a tensor needs a primitive of its own,
+ * numbers and functions ride along as post-ops. Four times as fast as loops for a bias and a quantiser.
  *
- * <p>The data are seen as rows of a run's length; what is left over is a short row of its own. Of several primitives each leaves a block of rows to the next, that stays in the
- * second-level cache. Behind a convolution, where all that repeats is one value per channel, everything rides along with the layer's own primitive.
+ * <p>The data are seen as rows of a run's length; what is left over is a short row of its own. Of several primitives
+ * each leaves a block of rows to the next, that stays in the second-level cache. Behind a convolution, where all that
+ * repeats is one value per channel, everything rides along with the layer's own primitive.
  *
- * <p>Results may differ from the loops' in the last bit, and quantisers round the quotient that a float holds, as ONNX Runtime's do, not the exact one. What is not a number
- * becomes a bound in Relu, Clip, Max and Min. So a chain is for what follows from a layer's output, where errors are measured before all of that.
+ * <p>Results may differ from the loops' in the last bit, and quantisers round the quotient that a float holds, as ONNX
+ * Runtime's do, not the exact one. What is not a number becomes a bound in Relu, Clip, Max and Min. So a chain is for
+ * what follows from a layer's output, where errors are measured before all of that.
  */
 final class Chain implements AutoCloseable {
     /** The elements that several primitives work on in turn. */
@@ -185,7 +188,8 @@ final class Chain implements AutoCloseable {
     }
 
     /**
-     * The chain of a program as part of the layer that makes one of its inputs: what is element by element is only that, and what repeats is one value per channel.
+     * The chain of a program as part of the layer that makes one of its inputs: what is element by element is only
+     * that, and what repeats is one value per channel.
      *
      * @param form of inputs where that one is the layer's output
      * @param input that input
@@ -243,13 +247,17 @@ final class Chain implements AutoCloseable {
         float[] run(Value values);
     }
 
-    /** Whether the output may take the place of that input: it is what the chain starts from, and each element is read before it is written. */
+    /**
+     * Whether the output may take the place of that input: it is what the chain starts from, and each element is read
+     * before it is written.
+     */
     boolean mayOverwrite(List<CpuTensor> inputs, CpuTensor input) {
         return layer.isEmpty() && type == ElementType.FLOAT && inputs.get(source) == input && input.hasOwnMemory();
     }
 
     /**
-     * Runs the chain over n elements from the one with that number. Behind a layer these are all, and the source is the layer's data.
+     * Runs the chain over n elements from the one with that number. Behind a layer these are all, and the source is the
+     * layer's data.
      *
      * @param to the address of the output's first element
      */

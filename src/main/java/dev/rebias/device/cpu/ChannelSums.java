@@ -4,12 +4,14 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 
 /**
- * For each channel the sums of x, x^2, z and z^2, where z = x + sign y, of tensors that have their channels last: one pass. What the elements are and how many there are decides alone how they are
- * added, so equal samples have equal sums.
+ * For each channel the sums of x, x^2, z and z^2, where z = x + sign y, of tensors that have their channels last: one
+ * pass. What the elements are and how many there are decides alone how they are added, so equal samples have equal
+ * sums.
  *
- * <p>Few elements are summed up in doubles, many in vectors of floats together with their rounding errors. Each of those sums starts from a number that is larger than what will be added to it
- * (ExtractVector: Rump, Ogita and Oishi, "Accurate floating-point summation", 2008), found by looking at a few positions. Whether it was larger shows the sum of squares that results; where it was not, that
- * sum gives the number for a second try.
+ * <p>Few elements are summed up in doubles, many in vectors of floats together with their rounding errors. Each of
+ * those sums starts from a number that is larger than what will be added to it (ExtractVector: Rump, Ogita and Oishi,
+ * "Accurate floating-point summation", 2008), found by looking at a few positions. Whether it was larger shows the sum
+ * of squares that results; where it was not, that sum gives the number for a second try.
  */
 final class ChannelSums {
     static final int SUMS = 4;
@@ -19,10 +21,16 @@ final class ChannelSums {
 
     private static final int MANY_POSITIONS = 32;
 
-    /** How many sums of each kind are formed side by side then, if there are not more channels: so few that they and as many elements stay in the nearest cache. */
+    /**
+     * How many sums of each kind are formed side by side then, if there are not more channels: so few that they and as
+     * many elements stay in the nearest cache.
+     */
     private static final int VECTOR_LANES = 512;
 
-    /** So many rows of them at most are added up before the sums are emptied: rounding errors' own rounding errors stay small. */
+    /**
+     * So many rows of them at most are added up before the sums are emptied: rounding errors' own rounding errors stay
+     * small.
+     */
     private static final int VECTOR_ROWS = 128;
 
     /** At so many positions we look how large the elements are. */
@@ -40,7 +48,10 @@ final class ChannelSums {
     /** The same where all of a channel is known. */
     private static final float LEAST_OF_KNOWN = 0x1p-40f;
 
-    /** How much smaller than it may be a sum of squares may turn out: such a channel is nothing beside the others, and bits that it loses do not count. */
+    /**
+     * How much smaller than it may be a sum of squares may turn out: such a channel is nothing beside the others, and
+     * bits that it loses do not count.
+     */
     private static final double SMALLEST = 0x1p-34;
 
     /** Between these a sum of squares' rounding errors are floats, or it is nought. */
@@ -139,8 +150,9 @@ final class ChannelSums {
     }
 
     /**
-     * Makes of sums of squares what they may be, and of that what the sums start from: twice as much as that many elements can add up to with such squares (Cauchy and Schwarz), so that no sum falls
-     * by more than half, which is still more than any element.
+     * Makes of sums of squares what they may be, and of that what the sums start from: twice as much as that many
+     * elements can add up to with such squares (Cauchy and Schwarz), so that no sum falls by more than half, which is
+     * still more than any element.
      *
      * @return whether floats can hold these
      */
@@ -179,7 +191,9 @@ final class ChannelSums {
         }
     }
 
-    /** Whether no lane's sum of squares is larger than it may be, and no channel's too small; all of nought are fine. */
+    /**
+     * Whether no lane's sum of squares is larger than it may be, and no channel's too small; all of nought are fine.
+     */
     private boolean holds(float[] limits, float[] largest, double[] sums, double[] squares, int lanes) {
         double smallest = SMALLEST * lanes / channels;
         boolean all = true;

@@ -18,8 +18,9 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Sums of a layer's input by class of taps: one pass, channels last, that adds up rows of a {@linkplain Taps class} as a whole. Sums of bytes
- * are exact, so a batch is added up as one; of floats a sample's sums are formed on their own and added to exact totals.
+ * Sums of a layer's input by class of taps: one pass, channels last, that adds up rows of a {@linkplain Taps class} as
+ * a whole. Sums of bytes are exact, so a batch is added up as one; of floats a sample's sums are formed on their own
+ * and added to exact totals.
  */
 final class CpuClassSums implements ClassSums {
     private final CpuContext context;

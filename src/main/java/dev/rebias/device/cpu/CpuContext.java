@@ -5,7 +5,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** What everything on one CPU device shares: its memory, and for every thread that works on it a {@link ThreadScratch}. */
+/**
+ * What everything on one CPU device shares: its memory, and for every thread that works on it a {@link ThreadScratch}.
+ */
 final class CpuContext implements AutoCloseable {
     private final HostMemory memory = new HostMemory();
     private final Map<Thread, ThreadScratch> scratches = new ConcurrentHashMap<>();

@@ -38,11 +38,15 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 
 /**
- * The device that every machine has. Its memory is the host's, so nothing is ever transferred. Other than a device in general, its prepared operations and error
- * moments may be used by several threads at once: each works on batches of its own.
+ * The device that every machine has. Its memory is the host's, so nothing is ever transferred. Other than a device in
+ * general, its prepared operations and error moments may be used by several threads at once: each works on batches of
+ * its own.
  */
 public final class CpuDevice implements Device {
-    /** What a layer's output for a batch should take: enough that calls do not matter, and so little that tensors stay in the processor's caches from one operation to the next. */
+    /**
+     * What a layer's output for a batch should take: enough that calls do not matter, and so little that tensors stay
+     * in the processor's caches from one operation to the next.
+     */
     private static final long BATCH_BYTES = 600 << 10;
 
     private static final int USUAL_BATCH = 32;

@@ -9,7 +9,10 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.List;
 
-/** Error sums in Java loops: one pass over both tensors, channels last. A sample is one unit of work: its sums are formed on their own, in memory order, and added to exact totals. */
+/**
+ * Error sums in Java loops: one pass over both tensors, channels last. A sample is one unit of work: its sums are
+ * formed on their own, in memory order, and added to exact totals.
+ */
 final class CpuErrorSums implements ErrorSums {
     private final CpuContext context;
     private final int channels;

@@ -12,12 +12,16 @@ import java.nio.LongBuffer;
 import java.util.List;
 import java.util.Optional;
 
-/** The Gram matrix of a pointwise convolution's input, the integers q, by {@link SecondMoments}: one product of bytes. */
+/**
+ * The Gram matrix of a pointwise convolution's input, the integers q, by {@link SecondMoments}: one product of bytes.
+ */
 final class CpuGram implements Gram {
     /** From here on a product of a matrix with S for every layer costs more than it saves. */
     private static final int MOST_INPUTS = 512;
 
-    /** S takes inputs^2 products of bytes per position, the errors inputs x outputs of floats and reading them again. */
+    /**
+     * S takes inputs^2 products of bytes per position, the errors inputs x outputs of floats and reading them again.
+     */
     private static final int INPUTS_PER_OUTPUT = 4;
 
     private final CpuContext context;

@@ -14,9 +14,11 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * The Gram matrix of a pointwise convolution's two inputs: the floats x and the integers q, which stand for scale (q - zero). With p = q - zero and v = x - scale p, both small where the networks are alike, the
- * columns are (p, v). The products of p with itself are sums of integers ({@link SecondMoments}); those of v are products of floats, made for each sample on its own and added to exact totals. Their means
- * are taken away afterwards: the variance of e is known to some 1e-6 of the mean of e^2.
+ * The Gram matrix of a pointwise convolution's two inputs: the floats x and the integers q, which stand for scale (q -
+ * zero). With p = q - zero and v = x - scale p, both small where the networks are alike, the columns are (p, v). The
+ * products of p with itself are sums of integers ({@link SecondMoments}); those of v are products of floats, made for
+ * each sample on its own and added to exact totals. Their means are taken away afterwards: the variance of e is known
+ * to some 1e-6 of the mean of e^2.
  */
 final class CpuJointGram implements Gram {
     /** From here on what is made of a sample's products is larger than the caches near by. */
@@ -39,7 +41,9 @@ final class CpuJointGram implements Gram {
     private final SampleSquares squares;
     private long samples;
 
-    /** Of one unit of work: v v' and v p', one behind the other, the sums of v, and those of p where they are wanted. */
+    /**
+     * Of one unit of work: v v' and v p', one behind the other, the sums of v, and those of p where they are wanted.
+     */
     private record Unit(float[] products, double[] sums, double[] integers) {}
 
     /** Parameters as for {@link dev.rebias.device.Device#gram}. */

@@ -14,7 +14,8 @@ import java.nio.FloatBuffer;
 import java.util.Optional;
 
 /**
- * A tensor in host memory: in a block of the device's, or in what ONNX Runtime has allocated until somebody wants its elements.
+ * A tensor in host memory: in a block of the device's, or in what ONNX Runtime has allocated until somebody wants its
+ * elements.
  */
 final class CpuTensor implements Tensor {
     private final CpuContext context;

@@ -13,8 +13,9 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Second moments of a layer's unfolded input on the CPU. Rows are unfolded a few at a time, never a whole batch: {@value #ROWS} rows are products of floats that are exact for integers, since 256 times 255^2 is
- * below 2^24, and are then added to doubles, which are exact for them too.
+ * Second moments of a layer's unfolded input on the CPU. Rows are unfolded a few at a time, never a whole batch:
+ * {@value #ROWS} rows are products of floats that are exact for integers, since 256 times 255^2 is below 2^24, and are
+ * then added to doubles, which are exact for them too.
  */
 final class CpuUnfoldedSums implements UnfoldedSums {
     /** As many products of integers of up to 255 can be added up in a float without any rounding. */

@@ -9,7 +9,10 @@ import java.util.Arrays;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 
-/** Products of rows of layers whose groups have several input channels: rows are collected, and multiplied by oneDNN as matrices of floats. */
+/**
+ * Products of rows of layers whose groups have several input channels: rows are collected, and multiplied by oneDNN as
+ * matrices of floats.
+ */
 final class DenseProducts implements RowProducts {
     private final CpuContext context;
     private final Unfolding unfolding;

@@ -5,7 +5,10 @@ import dev.rebias.device.WeightError;
 import dev.rebias.op.Unfolding;
 import java.util.Arrays;
 
-/** Products of rows of depthwise layers: for each pair of taps a vector loop along the channels, in floats for as many rows as these are exact for integers. */
+/**
+ * Products of rows of depthwise layers: for each pair of taps a vector loop along the channels, in floats for as many
+ * rows as these are exact for integers.
+ */
 final class DepthwiseProducts implements RowProducts {
     private final Unfolding unfolding;
     private final Unfolding.Places places;
@@ -14,7 +17,9 @@ final class DepthwiseProducts implements RowProducts {
     private final int channels;
     private final int taps;
     private final int multiplier;
-    /** [taps, taps, channels] of p p, of which those with the second tap not before the first are filled; then of p v. */
+    /**
+     * [taps, taps, channels] of p p, of which those with the second tap not before the first are filled; then of p v.
+     */
     private final float[] products;
 
     private final float[] crossed;

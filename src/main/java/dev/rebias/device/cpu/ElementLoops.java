@@ -6,13 +6,14 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The instructions of elementwise programs as loops over tiles, each with one array to write to: what a JIT compiler turns into vector instructions, JDK 17's included.
- * The functions that would need a call for each element are left to ONNX Runtime.
+ * The instructions of elementwise programs as loops over tiles, each with one array to write to: what a JIT compiler
+ * turns into vector instructions, JDK 17's included. The functions that would need a call for each element are left to
+ * ONNX Runtime.
  */
 final class ElementLoops {
     /**
-     * One instruction's work on a tile. Each is compiled on its own, for the call goes through this interface: in one large method with all of them compilers give up on
-     * vectors.
+     * One instruction's work on a tile. Each is compiled on its own, for the call goes through this interface: in one
+     * large method with all of them compilers give up on vectors.
      */
     @FunctionalInterface
     interface Loop {
@@ -48,7 +49,10 @@ final class ElementLoops {
 
     private ElementLoops() {}
 
-    /** The loop of an instruction; empty for functions that need a call for each element, and for quantising, which is the {@link Quantizer}'s. */
+    /**
+     * The loop of an instruction; empty for functions that need a call for each element, and for quantising, which is
+     * the {@link Quantizer}'s.
+     */
     static Optional<Loop> of(Code code) {
         return Optional.ofNullable(LOOPS.get(code));
     }
@@ -86,7 +90,10 @@ final class ElementLoops {
         }
     }
 
-    /** Adds the bytes of words, their bits flipped, to sums of 16 bits: those in even places to some, in odd places to others. */
+    /**
+     * Adds the bytes of words, their bits flipped, to sums of 16 bits: those in even places to some, in odd places to
+     * others.
+     */
     static void addBytes(long[] x, long flipped, long[] even, long[] odd, int n) {
         for (int i = 0; i < n; i++) {
             long v = x[i] ^ flipped;

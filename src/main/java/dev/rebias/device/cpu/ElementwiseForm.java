@@ -11,7 +11,8 @@ import java.util.Optional;
 import java.util.function.IntPredicate;
 
 /**
- * How the inputs of an elementwise program line up with memory, for inputs of certain shapes: which are read element by element, and which repeat.
+ * How the inputs of an elementwise program line up with memory, for inputs of certain shapes: which are read element by
+ * element, and which repeat.
  *
  * @param sample the elements of one entry of axis 0
  * @param tile how many elements are worked on together

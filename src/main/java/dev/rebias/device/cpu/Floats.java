@@ -7,7 +7,10 @@ import org.bytedeco.javacpp.Pointer;
 
 /** Memory for floats that oneDNN reads and writes. */
 final class Floats implements AutoCloseable {
-    /** The floats of a window on their way from bytes or to them: few enough for a cache, so many that a call for each does not matter. */
+    /**
+     * The floats of a window on their way from bytes or to them: few enough for a cache, so many that a call for each
+     * does not matter.
+     */
     static final int WINDOW = 8192;
 
     private final BytePointer memory;

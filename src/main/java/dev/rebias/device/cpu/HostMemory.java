@@ -17,8 +17,8 @@ import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * The CPU device's memory: taken from the system in large pieces and given out in blocks, so that a page is touched for the first time only once.
- * Counts the tensors that are alive and the bytes given out. Safe for use by several threads.
+ * The CPU device's memory: taken from the system in large pieces and given out in blocks, so that a page is touched for
+ * the first time only once. Counts the tensors that are alive and the bytes given out. Safe for use by several threads.
  */
 final class HostMemory implements DeviceMemory, AutoCloseable {
     /** A cache line: every block begins on a multiple of this. */
@@ -26,7 +26,10 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
 
     private static final long PIECE = 256L << 20;
 
-    /** How many ranges that a thread gave back are kept for its next block of the same size, and how many bytes these have: as much as may still be in the processor's caches. */
+    /**
+     * How many ranges that a thread gave back are kept for its next block of the same size, and how many bytes these
+     * have: as much as may still be in the processor's caches.
+     */
     private static final int RECENT = 32;
 
     private static final long RECENT_BYTES = 2 << 20;
@@ -49,9 +52,9 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
         Piece(long size) {
             BytePointer raw = new BytePointer(Pointer.malloc(size + ALIGNMENT));
             if (raw.isNull()) {
-                throw new UnsupportedException(
-                        "the machine has no " + size
-                                + " bytes of memory left for tensors: use --memory-limit, a smaller --batch-size or fewer samples (--limit)");
+                throw new UnsupportedException("the machine has no " + size
+                        + " bytes of memory left for tensors: use --memory-limit, a smaller --batch-size "
+                        + "or fewer samples (--limit)");
             }
             pointer = raw;
             long aligned = (raw.address() + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -107,13 +110,14 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
     /**
      * Takes a block.
      *
-     * @throws UnsupportedException if it is of 2 GiB or more, which no Java buffer reaches, or the machine has no more memory
+     * @throws UnsupportedException if it is of 2 GiB or more, which no Java buffer reaches, or the machine has no more
+     *     memory
      */
     synchronized Block allocate(long wanted) {
         if (wanted > Integer.MAX_VALUE - 2 * ALIGNMENT) {
-            throw new UnsupportedException(
-                    "a tensor of " + wanted
-                            + " bytes is too large for the CPU device, which handles up to 2 GiB each: use a smaller --batch-size");
+            throw new UnsupportedException("a tensor of " + wanted
+                    + " bytes is too large for the CPU device, which handles up to 2 GiB each: use a "
+                    + "smaller --batch-size");
         }
         long size = (Math.max(wanted, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         for (Iterator<Recent> i = recent.descendingIterator(); i.hasNext(); ) {
@@ -144,7 +148,10 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
         return Optional.empty();
     }
 
-    /** Lets the oldest ranges that were given back join their neighbours, until those that are left have no more bytes than that. */
+    /**
+     * Lets the oldest ranges that were given back join their neighbours, until those that are left have no more bytes
+     * than that.
+     */
     private void keepRecent(long most) {
         while (recentBytes > most || recent.size() > RECENT) {
             Recent oldest = recent.remove();

@@ -70,7 +70,8 @@ record LayerOperands(
     }
 
     /**
-     * Whether it is a convolution, but not a depthwise one, of groups with one input channel each: there oneDNN 3.11 may leave out products at the edges, with bytes and with floats.
+     * Whether it is a convolution, but not a depthwise one, of groups with one input channel each: there oneDNN 3.11
+     * may leave out products at the edges, with bytes and with floats.
      */
     boolean hasSingleInputs() {
         long[] shape = weights.shape();
@@ -78,7 +79,8 @@ record LayerOperands(
     }
 
     /**
-     * Whether a tensor is of the floats or the 8-bit integers that the layer works on, as such, and what follows can be in the layer's primitive: there a bias comes before the scale of floats.
+     * Whether a tensor is of the floats or the 8-bit integers that the layer works on, as such, and what follows can be
+     * in the layer's primitive: there a bias comes before the scale of floats.
      */
     boolean takesBeforeTail(CpuTensor data) {
         return data.type() == dataType.orElse(ElementType.FLOAT) && (dataType.isPresent() || scale.isEmpty());

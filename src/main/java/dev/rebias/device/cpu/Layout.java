@@ -17,8 +17,8 @@ enum Layout {
     },
 
     /**
-     * Dimension 1 runs fastest, then the others as in row-major: what convolutions work on (oneDNN calls it nhwc), and where a vector along channels
-     * lines up with memory.
+     * Dimension 1 runs fastest, then the others as in row-major: what convolutions work on (oneDNN calls it nhwc), and
+     * where a vector along channels lines up with memory.
      */
     CHANNELS_LAST {
         @Override

@@ -41,7 +41,8 @@ final class Layouts implements AutoCloseable {
     }
 
     /**
-     * The address of 8-bit integers as floats without their zero point, in that layout. It holds until this thread expands another tensor.
+     * The address of 8-bit integers as floats without their zero point, in that layout. It holds until this thread
+     * expands another tensor.
      *
      * @param x UINT8 or INT8
      */
@@ -74,7 +75,10 @@ final class Layouts implements AutoCloseable {
         return to;
     }
 
-    /** Adds a number to floats. oneDNN's own zero points are not used: some of its reorders take them and leave them out. */
+    /**
+     * Adds a number to floats. oneDNN's own zero points are not used: some of its reorders take them and leave them
+     * out.
+     */
     private static void shift(ThreadScratch scratch, long address, long elements, long by) {
         FloatBuffer values = floats(address, elements);
         float[] tile = scratch.tiles(1, TILE)[0];

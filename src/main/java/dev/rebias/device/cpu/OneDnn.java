@@ -67,12 +67,16 @@ final class OneDnn {
         } catch (LinkageError e) {
             throw new UnsupportedException(
                     "oneDNN cannot be loaded on this machine (" + Failure.deepest(e)
-                            + "): the CPU device needs Linux on x86-64, and a folder from which libraries may be loaded (REBIAS_JAVACPP_CACHE)",
+                            + "): the CPU device needs Linux on x86-64, and a folder from which libraries may be "
+                            + "loaded (REBIAS_JAVACPP_CACHE)",
                     e);
         }
     }
 
-    /** Tells OpenMP that the calling thread works alone: samples are shared out to threads, not the parts of one operation. */
+    /**
+     * Tells OpenMP that the calling thread works alone: samples are shared out to threads, not the parts of one
+     * operation.
+     */
     static void workAlone() {
         if (!SINGLE) {
             NativeLibraries.prepare();

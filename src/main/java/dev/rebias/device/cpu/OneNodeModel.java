@@ -11,9 +11,14 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.List;
 
-/** Builds the small ONNX models that the CPU device hands to ONNX Runtime: one node (a MatMul with bias is two), its constants inside. */
+/**
+ * Builds the small ONNX models that the CPU device hands to ONNX Runtime: one node (a MatMul with bias is two), its
+ * constants inside.
+ */
 final class OneNodeModel {
-    /** The newest IR version in which all that is used here (initializers that are no inputs) means what it means today. */
+    /**
+     * The newest IR version in which all that is used here (initializers that are no inputs) means what it means today.
+     */
     private static final int IR_VERSION = 8;
 
     private final GraphProto.Builder graph = GraphProto.newBuilder().setName("node");

@@ -5,8 +5,8 @@ import java.util.Arrays;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * Puts a border around samples' bytes, channels last. Data with a zero point are padded with it, not with 0; next to some paddings oneDNN 3.11 gets that wrong, so it is given
- * data that are padded already.
+ * Puts a border around samples' bytes, channels last. Data with a zero point are padded with it, not with 0; next to
+ * some paddings oneDNN 3.11 gets that wrong, so it is given data that are padded already.
  */
 final class Padding {
     private final byte value;

@@ -10,7 +10,10 @@ import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Concat of floats along the channels, channels last, so that nothing has to be laid out in another way around it; along other axes, and of other types, it goes to ONNX Runtime. */
+/**
+ * Concat of floats along the channels, channels last, so that nothing has to be laid out in another way around it;
+ * along other axes, and of other types, it goes to ONNX Runtime.
+ */
 final class PreparedConcat implements PreparedOp {
     /** How many elements of the output are put together at a time. */
     private static final int TILE = 4096;

@@ -140,7 +140,10 @@ final class PreparedConvolution extends PreparedLayer {
         return description;
     }
 
-    /** oneDNN's dimensions of the weights: [group, out/group, in/group, kernel..], without the first where there is one group. */
+    /**
+     * oneDNN's dimensions of the weights: [group, out/group, in/group, kernel..], without the first where there is one
+     * group.
+     */
     private long[] weightDims() {
         long[] shape = operands().weights().shape();
         int n = shape.length - 2;

@@ -20,16 +20,20 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
- * A group of elementwise operations in one pass over memory: by oneDNN where they are a {@link Chain}; else tile by tile, each small enough for the first-level cache, one
- * {@linkplain ElementLoops loop} per member. What follows from values that repeat is worked out once, or once per sample. Where one pass
- * is not possible (other types, outputs of different shapes, broadcasting that does not line up with memory, functions without a loop) its members run one by one, and
- * a single member in ONNX Runtime.
+ * A group of elementwise operations in one pass over memory: by oneDNN where they are a {@link Chain}; else tile by
+ * tile, each small enough for the first-level cache, one {@linkplain ElementLoops loop} per member. What follows from
+ * values that repeat is worked out once, or once per sample. Where one pass is not possible (other types, outputs of
+ * different shapes, broadcasting that does not line up with memory, functions without a loop) its members run one by
+ * one, and a single member in ONNX Runtime.
  */
 final class PreparedElementwise implements PreparedOp {
     /** From how many elements of a sample on making primitives is worth while. */
     private static final int LEAST_FOR_CHAIN = 2048;
 
-    /** For how many shapes of a layer's data there may be primitives that end with the group; each has its own copy of the weights. */
+    /**
+     * For how many shapes of a layer's data there may be primitives that end with the group; each has its own copy of
+     * the weights.
+     */
     private static final int SHAPES_BEHIND = 16;
 
     private final CpuContext context;
@@ -50,7 +54,8 @@ final class PreparedElementwise implements PreparedOp {
      *
      * @param constants arrays of a tile's length for the program's numbers
      * @param chain how oneDNN runs it, where that can
-     * @param runs for each repeated input what was repeated last: a corrected bias is the same for all batches, a constant always
+     * @param runs for each repeated input what was repeated last: a corrected bias is the same for all batches, a
+     *     constant always
      */
     record Variant(ElementwiseForm form, float[][] constants, Optional<Chain> chain, AtomicReferenceArray<Run> runs) {}
 
@@ -233,7 +238,8 @@ final class PreparedElementwise implements PreparedOp {
     }
 
     /**
-     * Whether oneDNN is to run the group. Not in every layout: where dimension 1 runs fastest axis 0 is the samples', and whether there is a chain does not depend on how many there are.
+     * Whether oneDNN is to run the group. Not in every layout: where dimension 1 runs fastest axis 0 is the samples',
+     * and whether there is a chain does not depend on how many there are.
      */
     private boolean mayBeChain(ElementwiseForm form) {
         ElementwiseProgram p = program.orElseThrow();

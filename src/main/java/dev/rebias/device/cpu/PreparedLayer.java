@@ -29,11 +29,15 @@ import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * A layer by oneDNN: scale and bias ride along as post-ops. Of floats a primitive is for one unit of work, one entry of the data's axis 0, whatever the batch size: so equal
- * samples give equal bits in batches of every size. Sums of integers are exact in any order, and a primitive does a whole batch.
+ * A layer by oneDNN: scale and bias ride along as post-ops. Of floats a primitive is for one unit of work, one entry of
+ * the data's axis 0, whatever the batch size: so equal samples give equal bits in batches of every size. Sums of
+ * integers are exact in any order, and a primitive does a whole batch.
  */
 abstract class PreparedLayer implements PreparedOp {
-    /** For how many shapes of a whole batch there may be a primitive; each has its own copy of the weights. Threads that come at the same time count as several. */
+    /**
+     * For how many shapes of a whole batch there may be a primitive; each has its own copy of the weights. Threads that
+     * come at the same time count as several.
+     */
     private static final int WHOLE_BATCHES = 16;
 
     /** So many products for each output are few. */
@@ -53,7 +57,10 @@ abstract class PreparedLayer implements PreparedOp {
         /** The type of what leaves it. */
         ElementType type();
 
-        /** Whether it begins by adding one value per channel, which is then the primitive's bias and the first of what it takes. */
+        /**
+         * Whether it begins by adding one value per channel, which is then the primitive's bias and the first of what
+         * it takes.
+         */
         boolean hasBias();
 
         /**
@@ -66,7 +73,10 @@ abstract class PreparedLayer implements PreparedOp {
         List<Integer> append(PrimitiveSpec spec, dnnl_memory_desc vector, dnnl_memory_desc number);
     }
 
-    /** All that a primitive is described with: whether it takes a zero point, how many scales and biases, whether the data have their border already. */
+    /**
+     * All that a primitive is described with: whether it takes a zero point, how many scales and biases, whether the
+     * data have their border already.
+     */
     private record Description(
             LayerOp op,
             ShapeKey weights,
@@ -213,8 +223,9 @@ abstract class PreparedLayer implements PreparedOp {
     }
 
     /**
-     * What a primitive multiplies: floats, or integers of 8 bits, of which processors that have an instruction for it multiply and add up four times as many at once. Either way
-     * the sums of integers are exact, up to 2^24 here and 2^31 there.
+     * What a primitive multiplies: floats, or integers of 8 bits, of which processors that have an instruction for it
+     * multiply and add up four times as many at once. Either way the sums of integers are exact, up to 2^24 here and
+     * 2^31 there.
      */
     record Types(ElementType data, ElementType weights) {
         static final Types FLOATS = new Types(ElementType.FLOAT, ElementType.FLOAT);
@@ -257,7 +268,10 @@ abstract class PreparedLayer implements PreparedOp {
         return Optional.empty();
     }
 
-    /** Makes ready to multiply data of this shape as they are, bytes of a whole batch or floats; false if oneDNN has no fast primitive for that. */
+    /**
+     * Makes ready to multiply data of this shape as they are, bytes of a whole batch or floats; false if oneDNN has no
+     * fast primitive for that.
+     */
     final boolean prepare(long[] data) {
         Optional<Form> form = operands.dataType().isEmpty() ? ofFloats(data) : bytes ? ofBytes(data) : Optional.empty();
         form.ifPresent(f -> forms.put(new ShapeKey(data), f));
@@ -296,7 +310,10 @@ abstract class PreparedLayer implements PreparedOp {
         this.bytes = OneDnn.multipliesBytes() && operands.areBytes();
     }
 
-    /** Whether the layer is a convolution of bytes with so few products for each output that memory, not the processor, decides how long it takes; depthwise ones are, and first ones of images. */
+    /**
+     * Whether the layer is a convolution of bytes with so few products for each output that memory, not the processor,
+     * decides how long it takes; depthwise ones are, and first ones of images.
+     */
     static boolean isCheap(WeightError layer) {
         long[] shape = layer.shape();
         return OneDnn.multipliesBytes()
@@ -325,7 +342,10 @@ abstract class PreparedLayer implements PreparedOp {
         return tail;
     }
 
-    /** Describes the primitive for data and output of these shapes, data and weights of these types. Padded data have their border already. */
+    /**
+     * Describes the primitive for data and output of these shapes, data and weights of these types. Padded data have
+     * their border already.
+     */
     abstract dnnl_primitive_desc describe(PrimitiveSpec spec, Types types, long[] data, long[] output, boolean padded);
 
     /** Which of the weights' dimensions, as oneDNN sees them, are the output's channels: a bit each. */

@@ -5,7 +5,10 @@ import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import java.util.List;
 
-/** A layer and what is behind it: in the layer's own primitive where oneDNN has that, so that its output as floats never is in memory. */
+/**
+ * A layer and what is behind it: in the layer's own primitive where oneDNN has that, so that its output as floats never
+ * is in memory.
+ */
 final class PreparedLayerGroup implements PreparedOp {
     private final LayerOperands layer;
     private final int place;

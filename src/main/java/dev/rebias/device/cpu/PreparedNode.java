@@ -23,8 +23,8 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * Any ONNX node as an ONNX Runtime session. The session is made at the first run, because only then the types of its inputs are known.
- * It runs in the thread that calls it.
+ * Any ONNX node as an ONNX Runtime session. The session is made at the first run, because only then the types of its
+ * inputs are known. It runs in the thread that calls it.
  */
 final class PreparedNode implements PreparedOp {
     private final CpuContext context;

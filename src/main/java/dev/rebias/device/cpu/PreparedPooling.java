@@ -25,7 +25,10 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 
-/** Pooling of floats by oneDNN, channels last, one sample at a time; other types, and windows that oneDNN does not know, go to ONNX Runtime. */
+/**
+ * Pooling of floats by oneDNN, channels last, one sample at a time; other types, and windows that oneDNN does not know,
+ * go to ONNX Runtime.
+ */
 final class PreparedPooling implements PreparedOp {
     private static final Set<String> GLOBAL = Set.of("GlobalAveragePool", "GlobalMaxPool");
 

@@ -14,8 +14,9 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Resize and Upsample of images of floats to the nearest neighbour, to a multiple of their size, channels last: whole positions are copied. What interpolates goes to ONNX Runtime, and so do
- * other factors, of which the last bit decides what is nearest.
+ * Resize and Upsample of images of floats to the nearest neighbour, to a multiple of their size, channels last: whole
+ * positions are copied. What interpolates goes to ONNX Runtime, and so do other factors, of which the last bit decides
+ * what is nearest.
  */
 final class PreparedResize implements PreparedOp {
     private final CpuContext context;

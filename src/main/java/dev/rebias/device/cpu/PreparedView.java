@@ -12,7 +12,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
-/** An operation that only gives the same elements another shape: no copy, unless they must be brought into row-major order first. */
+/**
+ * An operation that only gives the same elements another shape: no copy, unless they must be brought into row-major
+ * order first.
+ */
 final class PreparedView implements PreparedOp {
     private final CpuContext context;
     private final OnnxOp op;

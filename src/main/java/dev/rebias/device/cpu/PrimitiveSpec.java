@@ -36,7 +36,10 @@ import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_post_ops;
 import org.bytedeco.dnnl.dnnl_primitive_attr;
 
-/** What a oneDNN primitive is described with: memory descriptors, attributes, post-ops. Needed only until the primitive is described. */
+/**
+ * What a oneDNN primitive is described with: memory descriptors, attributes, post-ops. Needed only until the primitive
+ * is described.
+ */
 final class PrimitiveSpec implements AutoCloseable {
     private final Resources made = new Resources();
     private final dnnl_primitive_attr attributes = new dnnl_primitive_attr();

@@ -10,8 +10,8 @@ import java.util.Set;
 import java.util.function.Supplier;
 
 /**
- * Primitives by what they are described with, so that equal layers share one, and a correction after another has them already: describing one takes longer than running it for a small layer. Safe for use
- * by several threads.
+ * Primitives by what they are described with, so that equal layers share one, and a correction after another has them
+ * already: describing one takes longer than running it for a small layer. Safe for use by several threads.
  */
 final class Primitives implements AutoCloseable {
     /** So many that nobody uses are kept for whoever wants such a one next. */

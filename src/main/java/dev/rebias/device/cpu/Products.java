@@ -11,7 +11,10 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 
-/** Products of two matrices that are both data, by oneDNN: [rows, depth] x [depth, columns], row-major. One primitive for every shape. */
+/**
+ * Products of two matrices that are both data, by oneDNN: [rows, depth] x [depth, columns], row-major. One primitive
+ * for every shape.
+ */
 final class Products implements AutoCloseable {
     private final CpuContext context;
     private final Map<Product, Primitive> primitives = new ConcurrentHashMap<>();

@@ -5,12 +5,14 @@ import dev.rebias.device.ElementwiseProgram.Instruction;
 import dev.rebias.tensor.ElementType;
 
 /**
- * QuantizeLinear to UINT8 or INT8: {@code saturate(round(x / scale) + zero)}, rounding the exact quotient half to even (ONNX operator specification). Pixels that were
- * scaled to floats often lie half way between two steps, where the rounding of a float32 quotient, not its value, would decide for whole areas of an image.
+ * QuantizeLinear to UINT8 or INT8: {@code saturate(round(x / scale) + zero)}, rounding the exact quotient half to even
+ * (ONNX operator specification). Pixels that were scaled to floats often lie half way between two steps, where the
+ * rounding of a float32 quotient, not its value, would decide for whole areas of an image.
  *
- * <p>With one scale the loop is free of branches, so that it becomes vector instructions. It finds k = floor(x / scale) but for errors near whole numbers, which
- * do no harm, and then decides by the remainder d = x - k scale: up where d is more than half a scale, or equal to it and k odd. A fused multiply-add gives the remainder
- * exactly where it is about half a scale: x and k scale are whole multiples of the last place of scale / 2, and so is their difference.
+ * <p>With one scale the loop is free of branches, so that it becomes vector instructions. It finds k = floor(x / scale)
+ * but for errors near whole numbers, which do no harm, and then decides by the remainder d = x - k scale: up where d is
+ * more than half a scale, or equal to it and k odd. A fused multiply-add gives the remainder exactly where it is about
+ * half a scale: x and k scale are whole multiples of the last place of scale / 2, and so is their difference.
  */
 final class Quantizer {
     /** Adding and subtracting this rounds a float below 2^22 to a whole number, half to even. */

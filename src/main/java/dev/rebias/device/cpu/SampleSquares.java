@@ -2,7 +2,9 @@ package dev.rebias.device.cpu;
 
 import dev.rebias.device.ExactSums;
 
-/** Sums, over samples, of the squares of what a matrix makes of each sample's means. Safe for use by several threads. */
+/**
+ * Sums, over samples, of the squares of what a matrix makes of each sample's means. Safe for use by several threads.
+ */
 final class SampleSquares {
     /** A product is added up in so many parts. */
     private static final int PARTS = 4;

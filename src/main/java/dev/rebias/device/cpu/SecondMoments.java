@@ -14,8 +14,9 @@ import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * The sum of rows of 8-bit integers, and the sum of their products with each other: for rows q[r, i], sum q[r, i] and sum q[r, i] q[r, j]. Rows are collected until there are
- * enough for an efficient product of matrices of bytes. All sums are of integers and exact, so neither the order of the rows nor who adds them changes a bit. Rows may be added
+ * The sum of rows of 8-bit integers, and the sum of their products with each other: for rows q[r, i], sum q[r, i] and
+ * sum q[r, i] q[r, j]. Rows are collected until there are enough for an efficient product of matrices of bytes. All
+ * sums are of integers and exact, so neither the order of the rows nor who adds them changes a bit. Rows may be added
  * by several threads; each collects its own.
  */
 final class SecondMoments implements AutoCloseable {

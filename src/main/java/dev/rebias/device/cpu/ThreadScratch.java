@@ -12,7 +12,10 @@ import org.bytedeco.dnnl.dnnl_stream;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 
-/** What one thread needs to work: a oneDNN stream, scratch memory, and arrays for the tiles of elementwise loops. Used by that thread only. */
+/**
+ * What one thread needs to work: a oneDNN stream, scratch memory, and arrays for the tiles of elementwise loops. Used
+ * by that thread only.
+ */
 final class ThreadScratch implements AutoCloseable {
     private static final int LINE = 64;
     /** Of a Java array, bytes. */
@@ -81,7 +84,10 @@ final class ThreadScratch implements AutoCloseable {
         return between.address();
     }
 
-    /** Whether {@link #expansion} holds this tensor: a layer and its error are computed from the same data, one after the other. */
+    /**
+     * Whether {@link #expansion} holds this tensor: a layer and its error are computed from the same data, one after
+     * the other.
+     */
     boolean holds(CpuTensor tensor, long zero) {
         return expanded.isPresent() && expanded.get() == tensor && expandedZero == zero;
     }
@@ -106,8 +112,9 @@ final class ThreadScratch implements AutoCloseable {
     }
 
     /**
-     * That many arrays of at least that length. They are made one behind the other, each a multiple of a cache line long with its header of 16 bytes: so elements of one index lie alike in their lines, and
-     * a vector loop that begins where one array's line does crosses no line in the others.
+     * That many arrays of at least that length. They are made one behind the other, each a multiple of a cache line
+     * long with its header of 16 bytes: so elements of one index lie alike in their lines, and a vector loop that
+     * begins where one array's line does crosses no line in the others.
      */
     float[][] tiles(int count, int length) {
         if (tiles.length < count || (count > 0 && tiles[0].length < length)) {

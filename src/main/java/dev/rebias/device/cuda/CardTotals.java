@@ -3,7 +3,9 @@ package dev.rebias.device.cuda;
 import dev.rebias.device.Resources;
 import java.util.Optional;
 
-/** Totals of doubles, zero at first, which stay on the card until the host asks for them, and how much went into them. */
+/**
+ * Totals of doubles, zero at first, which stay on the card until the host asks for them, and how much went into them.
+ */
 final class CardTotals implements AutoCloseable {
     private final CudaContext context;
     private final int doubles;

@@ -24,7 +24,10 @@ import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
-/** Compiles kernels with NVRTC to cubins for one architecture, through the cache. Needs no GPU. Safe for use by several threads. */
+/**
+ * Compiles kernels with NVRTC to cubins for one architecture, through the cache. Needs no GPU. Safe for use by several
+ * threads.
+ */
 final class Compiler {
     /** The kernels of {@code cuda-kernels/}; those for elementwise groups are written as they are needed. */
     static final List<String> FILES = List.of(
@@ -78,7 +81,10 @@ final class Compiler {
         return major[0] + "." + minor[0];
     }
 
-    /** Where compiled kernels are kept and looked for, as the system properties {@code rebias.cache} and {@code rebias.kernels} say. */
+    /**
+     * Where compiled kernels are kept and looked for, as the system properties {@code rebias.cache} and
+     * {@code rebias.kernels} say.
+     */
     static KernelCache cache() {
         String named = System.getProperty("rebias.cache", "");
         Path folder = named.isBlank() ? PrivateFolder.ofUser().orElseGet(ProcessFolder::get) : Path.of(named);

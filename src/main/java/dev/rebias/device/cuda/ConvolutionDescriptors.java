@@ -10,10 +10,11 @@ import org.bytedeco.cuda.cudnn.cudnnTensorStruct;
 import org.bytedeco.cuda.global.cudnn;
 
 /**
- * cuDNN's descriptors of one convolution: x [N,C,spatial..], w [M,C/group,spatial..], y [N,M,spatial..]. One spatial dimension is described as two, the
- * first of size 1; cuDNN has no fewer.
+ * cuDNN's descriptors of one convolution: x [N,C,spatial..], w [M,C/group,spatial..], y [N,M,spatial..]. One spatial
+ * dimension is described as two, the first of size 1; cuDNN has no fewer.
  *
- * <p>cuDNN 9 marks its descriptors of convolutions as the older of two interfaces. It keeps them in all of 9, and only they let a caller name the algorithm.
+ * <p>cuDNN 9 marks its descriptors of convolutions as the older of two interfaces. It keeps them in all of 9, and only
+ * they let a caller name the algorithm.
  */
 @SuppressWarnings("deprecation")
 final class ConvolutionDescriptors implements AutoCloseable {

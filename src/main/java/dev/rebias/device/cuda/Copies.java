@@ -78,7 +78,10 @@ final class Copies {
         copy(context, from, offset, strides, to, 0, StridedIndex.dense(shape), shape);
     }
 
-    /** A tensor of that shape with another inside, beginning at {@code begins}, and zeros around it; where that is negative, the other's beginning is cut off. */
+    /**
+     * A tensor of that shape with another inside, beginning at {@code begins}, and zeros around it; where that is
+     * negative, the other's beginning is cut off.
+     */
     static DeviceTensor place(CudaContext context, DeviceTensor from, long[] shape, long[] begins) {
         return pad(context, from, shape, begins, 0, 0f).orElseThrow();
     }

@@ -60,7 +60,8 @@ public final class CudaCards {
         if (ordinal >= cards.size()) {
             throw new DeviceUnavailableException(
                     cards.isEmpty()
-                            ? "the NVIDIA driver knows no GPU: see 'nvidia-smi', and in a container start it with --gpus all"
+                            ? "the NVIDIA driver knows no GPU: see 'nvidia-smi', and in a container start it with "
+                                    + "--gpus all"
                             : "there is no GPU " + ordinal + ": the driver knows " + cards.size()
                                     + ", counted from 0; use --device cuda:0");
         }

@@ -30,8 +30,9 @@ import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
 /**
- * A card in use: its context, two streams (compute, uploads), memory, kernels, and the handles of cuDNN and cuBLAS. For one thread at a time, whichever: all
- * calls of the driver and the libraries go through here, where the card's context is made current first.
+ * A card in use: its context, two streams (compute, uploads), memory, kernels, and the handles of cuDNN and cuBLAS. For
+ * one thread at a time, whichever: all calls of the driver and the libraries go through here, where the card's context
+ * is made current first.
  */
 final class CudaContext implements AutoCloseable {
     /** What is left to others of the card's free memory: cuDNN and cuBLAS allocate some of their own. */
@@ -60,7 +61,10 @@ final class CudaContext implements AutoCloseable {
     private PinnedRing ring;
     private Launch launch;
     private Launch decoding;
-    /** Pinned memory for results, used from the first piece on: which piece is in use, how much of it, and how many results there are that are not closed. */
+    /**
+     * Pinned memory for results, used from the first piece on: which piece is in use, how much of it, and how many
+     * results there are that are not closed.
+     */
     private final List<Pointer> resultChunks = new ArrayList<>();
 
     private int resultChunk;
@@ -83,7 +87,8 @@ final class CudaContext implements AutoCloseable {
     /**
      * The same with another bound of the libraries' tensors.
      *
-     * @param libraryElements how many elements a tensor may have that cuDNN or a matrix that cuBLAS is given; more go in parts
+     * @param libraryElements how many elements a tensor may have that cuDNN or a matrix that cuBLAS is given; more go
+     *     in parts
      */
     CudaContext(CudaCards.Card card, long libraryElements) {
         this(card, PrimaryContexts.of(card), libraryElements);
@@ -147,7 +152,10 @@ final class CudaContext implements AutoCloseable {
         resources.add(() -> Status.cuda(cudart.cuStreamDestroy(stream), "cuStreamDestroy"));
     }
 
-    /** Makes the card's context current on the calling thread, whichever thread that is, and whatever else it has used in between. */
+    /**
+     * Makes the card's context current on the calling thread, whichever thread that is, and whatever else it has used
+     * in between.
+     */
     private void enter() {
         Status.cuda(cudart.cuCtxSetCurrent(context), "cuCtxSetCurrent", name);
     }
@@ -241,14 +249,18 @@ final class CudaContext implements AutoCloseable {
     }
 
     /**
-     * Sends a tensor to the card without waiting. The copy has a stream of its own: it waits for the work that may still use the block (the compute stream's so far, less
-     * where more is known of it), and the compute stream waits for it when the tensor is first used.
+     * Sends a tensor to the card without waiting. The copy has a stream of its own: it waits for the work that may
+     * still use the block (the compute stream's so far, less where more is known of it), and the compute stream waits
+     * for it when the tensor is first used.
      */
     DeviceTensor upload(HostTensor values) {
         return upload(values, values.bytes().capacity(), block -> ring.send(values.bytes(), block.address(), uploads));
     }
 
-    /** The same for values stored as bytes, which go up as such, with their table behind them; the upload stream makes floats of them. */
+    /**
+     * The same for values stored as bytes, which go up as such, with their table behind them; the upload stream makes
+     * floats of them.
+     */
     DeviceTensor upload(CodedTensor values) {
         ByteBuffer codes = values.codes().bytes();
         ByteBuffer table = values.table().bytes();
@@ -422,7 +434,10 @@ final class CudaContext implements AutoCloseable {
         }
     }
 
-    /** Pinned memory for a layer's results, which stays until the context ends: allocating it each time costs more than the copy. */
+    /**
+     * Pinned memory for a layer's results, which stays until the context ends: allocating it each time costs more than
+     * the copy.
+     */
     private Pointer result(long bytes) {
         if (resultsUsed + bytes > RESULTS) {
             resultChunk++;

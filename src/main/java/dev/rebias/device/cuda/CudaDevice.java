@@ -38,7 +38,8 @@ import java.util.Optional;
 import java.util.stream.IntStream;
 
 /**
- * One NVIDIA GPU. What comes from the host lives in its memory if it is FLOAT, UINT8 or INT8, else on the host, as shapes do; what an operation makes of data there stays there, whatever its type.
+ * One NVIDIA GPU. What comes from the host lives in its memory if it is FLOAT, UINT8 or INT8, else on the host, as
+ * shapes do; what an operation makes of data there stays there, whatever its type.
  */
 public final class CudaDevice implements Device {
     /** Enough samples to keep a large card busy with the small layers behind a network. */
@@ -56,7 +57,8 @@ public final class CudaDevice implements Device {
     /**
      * Takes a GPU into use.
      *
-     * @throws DeviceUnavailableException if a library is missing, or there is no such GPU; it says which, and what to do about it
+     * @throws DeviceUnavailableException if a library is missing, or there is no such GPU; it says which, and what to
+     *     do about it
      * @throws CudaException if the GPU fails
      */
     public static CudaDevice open(int ordinal) {
@@ -172,7 +174,10 @@ public final class CudaDevice implements Device {
     /** A node as a layer, with data, weights and bias. */
     record AsLayer(LayerOp op, List<Operand> operands) {}
 
-    /** A node with weights that nobody corrects: the same as a layer, if its weights and its bias are constants of the usual shapes. */
+    /**
+     * A node with weights that nobody corrects: the same as a layer, if its weights and its bias are constants of the
+     * usual shapes.
+     */
     static Optional<AsLayer> asLayer(OnnxOp op, List<Operand> operands) {
         if (!LayerOps.hasWeights(op.node())
                 || !(operands.get(0) instanceof Operand.Variable)

@@ -12,7 +12,10 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 
-/** Error sums by {@code cuda-kernels/error_moments.cu}: sums and totals stay on the card until the host asks for the totals. */
+/**
+ * Error sums by {@code cuda-kernels/error_moments.cu}: sums and totals stay on the card until the host asks for the
+ * totals.
+ */
 final class CudaErrorSums implements ErrorSums {
     static final String FILE = "error_moments.cu";
     /** The elements, or rows of features, that are summed up at a time. */

@@ -17,9 +17,9 @@ import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * The installation that CUDA's libraries are taken from: folders that together hold all of them. The first complete one is taken, of what the user
- * names, the library path, toolkits, and Python's {@code nvidia-*} packages; two are never mixed, because libraries of two releases in one process fail
- * in ways that name neither.
+ * The installation that CUDA's libraries are taken from: folders that together hold all of them. The first complete one
+ * is taken, of what the user names, the library path, toolkits, and Python's {@code nvidia-*} packages; two are never
+ * mixed, because libraries of two releases in one process fail in ways that name neither.
  *
  * @param origin what it is, for people
  * @param folders in the order in which libraries are looked for

@@ -21,11 +21,15 @@ import org.bytedeco.cuda.global.nvrtc;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * The libraries that the CUDA device needs, looked for once. The presets' first failure hides the reason in its deepest cause and every later one is a
- * bare NoClassDefFoundError, so what was found is kept, and nothing else touches the presets before this has said that they are there.
+ * The libraries that the CUDA device needs, looked for once. The presets' first failure hides the reason in its deepest
+ * cause and every later one is a bare NoClassDefFoundError, so what was found is kept, and nothing else touches the
+ * presets before this has said that they are there.
  */
 public final class CudaLibraries {
-    /** The CUDA release that the presets on the class path are made for: 13, or 12 with the Maven profile that brings its libraries along. */
+    /**
+     * The CUDA release that the presets on the class path are made for: 13, or 12 with the Maven profile that brings
+     * its libraries along.
+     */
     static final String MAJOR = major();
 
     private static final String LINK_PATH = "platform.linkpath";
@@ -94,8 +98,8 @@ public final class CudaLibraries {
     }
 
     /**
-     * Loads what cuDNN itself would load later, by its name alone and so from wherever the system finds that name first: engines that the presets do not
-     * know of. They are taken from the folder of those that are loaded.
+     * Loads what cuDNN itself would load later, by its name alone and so from wherever the system finds that name
+     * first: engines that the presets do not know of. They are taken from the folder of those that are loaded.
      */
     private static List<Library> withEngines(List<Library> all) {
         for (Path folder : MappedLibraries.now().folders("cuDNN")) {
@@ -130,7 +134,8 @@ public final class CudaLibraries {
     }
 
     /**
-     * Whether a file is neither on the class path nor in a folder that libraries are loaded from: all that can be said while the driver is missing.
+     * Whether a file is neither on the class path nor in a folder that libraries are loaded from: all that can be said
+     * while the driver is missing.
      */
     private static Optional<String> absent(Library library) {
         String folders = System.getProperty("java.library.path") + ":/usr/local/cuda/lib64";
@@ -148,7 +153,9 @@ public final class CudaLibraries {
         return Holder.ALL;
     }
 
-    /** In one sentence, what is missing first, or does not go together, and what to do about it; empty if all is well. */
+    /**
+     * In one sentence, what is missing first, or does not go together, and what to do about it; empty if all is well.
+     */
     public static Optional<String> missing() {
         return all().stream()
                 .filter(l -> !l.found())
@@ -212,16 +219,17 @@ public final class CudaLibraries {
     }
 
     /**
-     * In one sentence, why NVRTC cannot be used; empty if it can. It needs no GPU, but its presets need libcuda.so.1: an empty file of that name is
-     * enough for them, as docker/'s image build has it.
+     * In one sentence, why NVRTC cannot be used; empty if it can. It needs no GPU, but its presets need libcuda.so.1:
+     * an empty file of that name is enough for them, as docker/'s image build has it.
      */
     static Optional<String> compilerMissing() {
         return all().stream().limit(3).filter(l -> !l.found()).findFirst().map(l -> problem(l) + ": " + l.remedy());
     }
 
     /**
-     * Loads presets and the libraries that they need. These have folders of their own, which JavaCPP searches before the library path; what it is told by
-     * its property platform.linkpath it searches before these. So a folder that the user names is searched before {@code /usr/local/cuda}.
+     * Loads presets and the libraries that they need. These have folders of their own, which JavaCPP searches before
+     * the library path; what it is told by its property platform.linkpath it searches before these. So a folder that
+     * the user names is searched before {@code /usr/local/cuda}.
      */
     private static Optional<String> load(Class<?> presets) {
         Properties javacpp = Loader.loadProperties();
@@ -248,7 +256,10 @@ public final class CudaLibraries {
         }
     }
 
-    /** The folders that the user names: as JavaCPP's property, then on the library path, of which Java adds the last itself. */
+    /**
+     * The folders that the user names: as JavaCPP's property, then on the library path, of which Java adds the last
+     * itself.
+     */
     private static List<String> folders(String named) {
         List<String> folders = new ArrayList<>(List.of(named.split(File.pathSeparator)));
         folders.addAll(List.of(System.getProperty("java.library.path", "").split(File.pathSeparator)));
@@ -256,7 +267,10 @@ public final class CudaLibraries {
         return folders;
     }
 
-    /** "/cache/libjnicudart.so: libcuda.so.1: cannot open ..": the first path is JavaCPP's own, which says nothing to the user. */
+    /**
+     * "/cache/libjnicudart.so: libcuda.so.1: cannot open ..": the first path is JavaCPP's own, which says nothing to
+     * the user.
+     */
     private static String withoutPath(String reason) {
         List<String> parts = List.of(reason.split(": ", -1));
         int last = parts.size() - 1;

@@ -8,7 +8,10 @@ import org.bytedeco.cuda.cudart.CUevent_st;
 
 /** A tensor in the card's memory, dense, row-major. Several tensors may share one block, as a reshaped one does. */
 final class DeviceTensor implements Tensor {
-    /** A block with the number of tensors that share it, and the upload that fills it, until something has waited for that. */
+    /**
+     * A block with the number of tensors that share it, and the upload that fills it, until something has waited for
+     * that.
+     */
     private static final class Storage {
         private final CudaContext context;
         private final MemoryPool.Block block;

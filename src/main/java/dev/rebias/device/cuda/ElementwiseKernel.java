@@ -13,8 +13,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * The kernel of a group of elementwise operations for inputs of certain shapes and types. The source holds how each input lies in memory (whole, one value,
- * one per channel, or any strided index); sizes and numbers are arguments, so networks with many alike groups share kernels.
+ * The kernel of a group of elementwise operations for inputs of certain shapes and types. The source holds how each
+ * input lies in memory (whole, one value, one per channel, or any strided index); sizes and numbers are arguments, so
+ * networks with many alike groups share kernels.
  *
  * @param source CUDA C++, with one kernel {@code elementwise}
  * @param reads how each input is read

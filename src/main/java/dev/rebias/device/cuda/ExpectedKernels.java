@@ -20,8 +20,9 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The elementwise kernels that operations will need, as far as that follows from the shapes of their variables: whatever {@link CudaDevice#prepare} makes of an operation,
- * this does without a card. A kernel that is not among them is compiled when it is first run.
+ * The elementwise kernels that operations will need, as far as that follows from the shapes of their variables:
+ * whatever {@link CudaDevice#prepare} makes of an operation, this does without a card. A kernel that is not among them
+ * is compiled when it is first run.
  */
 final class ExpectedKernels {
     /** The sources, and what for. */

@@ -11,8 +11,8 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * Runs an operation on the host: arithmetic on shapes belongs there; anything else that ends here has no form for the card, its tensors travel both ways, and
- * {@link Traffic} keeps account of that for a warning.
+ * Runs an operation on the host: arithmetic on shapes belongs there; anything else that ends here has no form for the
+ * card, its tensors travel both ways, and {@link Traffic} keeps account of that for a warning.
  */
 final class HostFallback implements PreparedOp {
     /** What the operations that have no form for the card have cost, by op type. */

@@ -6,8 +6,8 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 
 /**
- * A tensor that stays on the host: integers that describe shapes, and whatever else kernels do not work on. It wraps one of the CPU device that belongs to the
- * card's context.
+ * A tensor that stays on the host: integers that describe shapes, and whatever else kernels do not work on. It wraps
+ * one of the CPU device that belongs to the card's context.
  */
 final class HostResident implements Tensor {
     private final CpuDevice device;

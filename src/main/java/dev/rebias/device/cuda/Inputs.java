@@ -81,7 +81,8 @@ final class Inputs implements AutoCloseable {
     }
 
     /**
-     * The values of a small input that says how the operation is done, and what shape comes out. Where it was worked out on the card, it is waited for: the host cannot go on without.
+     * The values of a small input that says how the operation is done, and what shape comes out. Where it was worked
+     * out on the card, it is waited for: the host cannot go on without.
      */
     Optional<HostTensor> parameter(int i) {
         if (given(i) && values.get(i).filter(DeviceTensor.class::isInstance).isPresent()) {

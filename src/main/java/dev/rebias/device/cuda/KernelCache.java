@@ -17,9 +17,10 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Compiled kernels on disk, one file each, named by the hash of all that goes into it. A file is a SHA-256, and what that is of: a line that says what made
- * the cubin and for which architecture, and the cubin. One that is damaged, or that something else made, is found out and compiled again. Files are
- * written whole or not at all, so several processes may share a folder.
+ * Compiled kernels on disk, one file each, named by the hash of all that goes into it. A file is a SHA-256, and what
+ * that is of: a line that says what made the cubin and for which architecture, and the cubin. One that is damaged, or
+ * that something else made, is found out and compiled again. Files are written whole or not at all, so several
+ * processes may share a folder.
  */
 final class KernelCache {
     private static final int DIGEST = 32;
@@ -101,7 +102,10 @@ final class KernelCache {
         return (maker + "\n").getBytes(StandardCharsets.UTF_8);
     }
 
-    /** Keeps a cubin with what made it, and beside it its source, for people. Where that is not possible, {@link #problem} tells. */
+    /**
+     * Keeps a cubin with what made it, and beside it its source, for people. Where that is not possible,
+     * {@link #problem} tells.
+     */
     void keep(String key, String maker, String source, byte[] cubin) {
         try {
             Files.createDirectories(folder);

@@ -6,7 +6,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Compiles the kernels of {@code cuda-kernels/} ahead of time, as the build of a container image does. Needs NVRTC, and no GPU. */
+/**
+ * Compiles the kernels of {@code cuda-kernels/} ahead of time, as the build of a container image does. Needs NVRTC, and
+ * no GPU.
+ */
 public final class KernelCompiler {
     private KernelCompiler() {}
 
@@ -16,8 +19,8 @@ public final class KernelCompiler {
     }
 
     /**
-     * Compiles all of them for one architecture into a folder, which a later run is given as its cache, or as the system property
-     * {@code rebias.kernels}.
+     * Compiles all of them for one architecture into a folder, which a later run is given as its cache, or as the
+     * system property {@code rebias.kernels}.
      *
      * @param architecture {@code sm_XX}
      * @return the names of the sources

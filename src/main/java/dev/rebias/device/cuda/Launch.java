@@ -10,8 +10,8 @@ import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.PointerPointer;
 
 /**
- * A kernel's arguments, written one after another into native memory that is allocated once, and its launch. The list of arguments ends with a null,
- * which the driver ignores and the emulator counts by.
+ * A kernel's arguments, written one after another into native memory that is allocated once, and its launch. The list
+ * of arguments ends with a null, which the driver ignores and the emulator counts by.
  */
 final class Launch implements AutoCloseable {
     private static final int BYTES = 2048;

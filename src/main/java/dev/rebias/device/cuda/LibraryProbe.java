@@ -16,8 +16,8 @@ import org.bytedeco.cuda.global.cudnn;
 import org.bytedeco.javacpp.SizeTPointer;
 
 /**
- * Asks a card's cuDNN for every kind of convolution by every algorithm, its cuBLAS and cuBLASLt for products, and looks at what comes back. The descriptors are
- * cuDNN's older interface, as in {@link ConvolutionDescriptors}.
+ * Asks a card's cuDNN for every kind of convolution by every algorithm, its cuBLAS and cuBLASLt for products, and looks
+ * at what comes back. The descriptors are cuDNN's older interface, as in {@link ConvolutionDescriptors}.
  */
 @SuppressWarnings("deprecation")
 public final class LibraryProbe implements AutoCloseable {

@@ -17,8 +17,8 @@ import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
 
 /**
- * y [batch, out] = x [batch, in] w^T by cublasLtMatmul, w [out, in]: the summed index is contiguous in both, as int8 must have it. In cuBLASLt's columns that is
- * y [out, batch] = w [in, out]^T x [in, batch].
+ * y [batch, out] = x [batch, in] w^T by cublasLtMatmul, w [out, in]: the summed index is contiguous in both, as int8
+ * must have it. In cuBLASLt's columns that is y [out, batch] = w [in, out]^T x [in, batch].
  *
  * @param compute CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32, or CUBLAS_COMPUTE_32I, which makes int32 of int8
  */

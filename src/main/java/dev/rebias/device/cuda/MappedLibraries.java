@@ -13,8 +13,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * CUDA's libraries that are mapped into this process, whoever loaded them, as the system lists them. Libraries that belong together call each other without
- * checking: parts of two versions in one process fail, or worse.
+ * CUDA's libraries that are mapped into this process, whoever loaded them, as the system lists them. Libraries that
+ * belong together call each other without checking: parts of two versions in one process fail, or worse.
  *
  * @param files in the order of their paths; where the system lists no mappings, none
  */
@@ -92,7 +92,9 @@ public record MappedLibraries(List<LibraryFile> files) {
         };
     }
 
-    /** In one sentence, which two versions of one family there are, and what to do about it; empty if there are none. */
+    /**
+     * In one sentence, which two versions of one family there are, and what to do about it; empty if there are none.
+     */
     public Optional<String> conflict() {
         for (LibraryFile one : files) {
             for (LibraryFile other : files) {

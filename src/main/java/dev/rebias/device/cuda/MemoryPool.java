@@ -10,10 +10,13 @@ import java.util.Set;
 import org.bytedeco.cuda.global.cudart;
 
 /**
- * Device memory, taken from the driver once and given out in blocks. A block that is given back may be given out again at once: all work that uses
- * blocks is ordered by the compute stream, and uploads wait for it ({@link CudaContext#upload}).
+ * Device memory, taken from the driver once and given out in blocks. A block that is given back may be given out again
+ * at once: all work that uses blocks is ordered by the compute stream, and uploads wait for it
+ * ({@link CudaContext#upload}).
  *
- * <p>On the emulator, blocks that are given back are filled with 0xff (NaN), so that whoever reads one afterwards shows. With the system property {@code rebias.cuda.pool=none} every block is an allocation of its own, so that a memory checker sees its bounds.
+ * <p>On the emulator, blocks that are given back are filled with 0xff (NaN), so that whoever reads one afterwards
+ * shows. With the system property {@code rebias.cuda.pool=none} every block is an allocation of its own, so that a
+ * memory checker sees its bounds.
  */
 final class MemoryPool implements DeviceMemory, AutoCloseable {
     /** The share of the pool that tensors which are stored for later may take; the rest is for those in use. */

@@ -11,11 +11,17 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
-/** Operations that put elements elsewhere and change none: each by a strided index into its data, by {@code cuda-kernels/copy.cu}. */
+/**
+ * Operations that put elements elsewhere and change none: each by a strided index into its data, by
+ * {@code cuda-kernels/copy.cu}.
+ */
 final class Moves {
     private Moves() {}
 
-    /** The sizes are an attribute before operator set 13, an input since; without them the parts are alike, but the last may be smaller. */
+    /**
+     * The sizes are an attribute before operator set 13, an input since; without them the parts are alike, but the last
+     * may be smaller.
+     */
     static Optional<List<Tensor>> split(OnnxOp op, Inputs inputs) {
         NodeProto node = op.node();
         int parts = node.getOutputCount();

@@ -79,7 +79,10 @@ final class Normalizations {
         return alike(op, inputs, length, new Channels(1, length, shape[1]));
     }
 
-    /** Of groups of channels of every sample, with a scale and a shift per channel (from operator set 21 on; before, per group). */
+    /**
+     * Of groups of channels of every sample, with a scale and a shift per channel (from operator set 21 on; before, per
+     * group).
+     */
     static Optional<List<Tensor>> groups(OnnxOp op, Inputs inputs) {
         long[] shape = inputs.shape(0);
         long groups = Attributes.integer(op.node(), "num_groups", 0);

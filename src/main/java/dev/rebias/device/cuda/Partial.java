@@ -4,7 +4,10 @@ import dev.rebias.device.Resources;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** Things made one after another that belong together: if making one of them fails, those before it are closed. For try-with-resources. */
+/**
+ * Things made one after another that belong together: if making one of them fails, those before it are closed. For
+ * try-with-resources.
+ */
 final class Partial implements AutoCloseable {
     private final Deque<AutoCloseable> made = new ArrayDeque<>();
 

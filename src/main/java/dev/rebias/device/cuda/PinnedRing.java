@@ -11,8 +11,8 @@ import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
 
 /**
- * Pinned host memory that uploads pass through: bytes are copied in, sent off without waiting, and their place is used again once the device has them.
- * Only where the ring is full does the host wait.
+ * Pinned host memory that uploads pass through: bytes are copied in, sent off without waiting, and their place is used
+ * again once the device has them. Only where the ring is full does the host wait.
  */
 final class PinnedRing implements AutoCloseable {
     private static final int SIZE = 64 << 20;

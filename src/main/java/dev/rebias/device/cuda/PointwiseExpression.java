@@ -15,12 +15,14 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * What a pointwise node computes, in CUDA C++ with {@code cuda-kernels/pointwise.cuh}: its inputs are x0, x1 .., its attributes c0, c1 ..
+ * What a pointwise node computes, in CUDA C++ with {@code cuda-kernels/pointwise.cuh}: its inputs are x0, x1 .., its
+ * attributes c0, c1 ..
  *
  * @param code the expression
  * @param type of what it makes
  * @param constants the values of c0, c1 ..
- * @param axis the axis of the data along which inputs of one dimension, other than the first, lie; without one they broadcast
+ * @param axis the axis of the data along which inputs of one dimension, other than the first, lie; without one they
+ *     broadcast
  */
 record PointwiseExpression(String code, ElementType type, List<Float> constants, OptionalInt axis) {
     /** The types that kernels know, as CUDA C++ has them. A BOOL is a byte of 0 or 1. */

@@ -25,13 +25,14 @@ import org.bytedeco.cuda.global.cudnn;
 import org.bytedeco.javacpp.SizeTPointer;
 
 /**
- * Conv and ConvTranspose by cuDNN, without bias. cuDNN pads both sides alike: other pads are made before a convolution, and cut off behind a transposed one,
- * by copies of our own.
+ * Conv and ConvTranspose by cuDNN, without bias. cuDNN pads both sides alike: other pads are made before a convolution,
+ * and cut off behind a transposed one, by copies of our own.
  *
- * <p>Only the algorithms that sum products as they are written are used, the implicit matrix products: Winograd's and Fourier's are neither exact for
- * integers nor the same for every batch size.
+ * <p>Only the algorithms that sum products as they are written are used, the implicit matrix products: Winograd's and
+ * Fourier's are neither exact for integers nor the same for every batch size.
  *
- * <p>cuDNN 9 marks its descriptors of convolutions as the older of two interfaces. It keeps them in all of 9, and only they let a caller name the algorithm.
+ * <p>cuDNN 9 marks its descriptors of convolutions as the older of two interfaces. It keeps them in all of 9, and only
+ * they let a caller name the algorithm.
  */
 @SuppressWarnings("deprecation")
 final class PreparedConvolution implements PreparedOp {
@@ -72,8 +73,8 @@ final class PreparedConvolution implements PreparedOp {
     }
 
     /**
-     * Whether zeros between the weights dilate: cuDNN's one deterministic algorithm for transposed convolutions does so in two dimensions only (its API reference,
-     * cudnnConvolutionBackwardData).
+     * Whether zeros between the weights dilate: cuDNN's one deterministic algorithm for transposed convolutions does so
+     * in two dimensions only (its API reference, cudnnConvolutionBackwardData).
      */
     static boolean isSpread(LayerOp op) {
         return op instanceof TransposedConvolution t

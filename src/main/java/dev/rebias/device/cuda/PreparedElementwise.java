@@ -17,8 +17,8 @@ import java.util.stream.Collectors;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 
 /**
- * A group of elementwise operations in one kernel of its own. Where that is not possible (integers of shapes, outputs of different shapes, types that
- * kernels do not know) its members run one by one, and a single member on the host.
+ * A group of elementwise operations in one kernel of its own. Where that is not possible (integers of shapes, outputs
+ * of different shapes, types that kernels do not know) its members run one by one, and a single member on the host.
  */
 final class PreparedElementwise implements PreparedOp {
     private final CudaContext context;

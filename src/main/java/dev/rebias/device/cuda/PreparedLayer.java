@@ -17,8 +17,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A layer as up to three operations: for integers, the data without their zero point as floats; the sum, by cuDNN or cuBLAS; and for integers the scale, else
- * the bias if there is one.
+ * A layer as up to three operations: for integers, the data without their zero point as floats; the sum, by cuDNN or
+ * cuBLAS; and for integers the scale, else the bias if there is one.
  */
 final class PreparedLayer implements PreparedOp {
     private final List<PreparedOp> steps;

@@ -17,7 +17,10 @@ final class PreparedNode implements PreparedOp {
     private final Inputs inputs;
     private final Optional<NodeForms.Form> form;
     private final PreparedOp otherwise;
-    /** Whether it looks up rows of floats, as an embedding does: the indices come from the host, but what comes out are data. */
+    /**
+     * Whether it looks up rows of floats, as an embedding does: the indices come from the host, but what comes out are
+     * data.
+     */
     private final boolean table;
 
     /**

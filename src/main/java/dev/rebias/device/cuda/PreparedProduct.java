@@ -73,10 +73,11 @@ final class PreparedProduct implements PreparedOp {
     record Factor(long address, boolean transposed) {}
 
     /**
-     * y [n,m] = alpha * a [n,k] b [k,m] + beta * y, row-major, {@code batches} times. cuBLAS has columns first: a row-major matrix is to it the
-     * transposed one, so y' = b' a' is asked for, which needs no copy.
+     * y [n,m] = alpha * a [n,k] b [k,m] + beta * y, row-major, {@code batches} times. cuBLAS has columns first: a
+     * row-major matrix is to it the transposed one, so y' = b' a' is asked for, which needs no copy.
      *
-     * @param strideA how far the batches' matrices lie apart in a, in elements; 0 for the same one; likewise b; y's are dense
+     * @param strideA how far the batches' matrices lie apart in a, in elements; 0 for the same one; likewise b; y's are
+     *     dense
      */
     static void multiply(
             CudaContext context,

@@ -6,8 +6,9 @@ import org.bytedeco.cuda.cudart.CUctx_st;
 import org.bytedeco.cuda.global.cudart;
 
 /**
- * The cards' primary contexts, each retained once and for the rest of the process: to release the last reference destroys the context, and to make it again
- * takes a good part of a second. The driver destroys them when the process ends. Safe for use by several threads.
+ * The cards' primary contexts, each retained once and for the rest of the process: to release the last reference
+ * destroys the context, and to make it again takes a good part of a second. The driver destroys them when the process
+ * ends. Safe for use by several threads.
  */
 final class PrimaryContexts {
     private static final Map<Integer, CUctx_st> RETAINED = new ConcurrentHashMap<>();

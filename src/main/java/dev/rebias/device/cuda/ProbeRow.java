@@ -9,7 +9,8 @@ import java.util.Optional;
  *
  * @param kind what is special about the convolution or the product
  * @param direction {@code forward}, {@code backward}, {@code product}
- * @param status what the library answered: {@code SUCCESS}, or its name of the refusal; empty while it has not been asked
+ * @param status what the library answered: {@code SUCCESS}, or its name of the refusal; empty while it has not been
+ *     asked
  * @param milliseconds of one call; empty if it was refused
  * @param exact whether sums of 8-bit integers are exact
  * @param sameBits whether a sample's values are those that it has alone, in the first row and the last, bit for bit

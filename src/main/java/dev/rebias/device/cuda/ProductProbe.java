@@ -15,7 +15,10 @@ import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
 
-/** Asks cuBLAS and cuBLASLt for y [batch, 96] = x [batch, 160] w in every way that a layer of a network could, and looks at what comes back. */
+/**
+ * Asks cuBLAS and cuBLASLt for y [batch, 96] = x [batch, 160] w in every way that a layer of a network could, and looks
+ * at what comes back.
+ */
 final class ProductProbe {
     private static final int IN = 160;
     private static final int OUT = 96;

@@ -10,7 +10,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
-/** Sums, means and the like along axes, {@code cuda-kernels/reduce.cu}, and where the largest lies, {@code argmax.cu}. */
+/**
+ * Sums, means and the like along axes, {@code cuda-kernels/reduce.cu}, and where the largest lies, {@code argmax.cu}.
+ */
 final class Reductions {
     private Reductions() {}
 

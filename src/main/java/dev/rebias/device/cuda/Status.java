@@ -11,7 +11,10 @@ import org.bytedeco.javacpp.PointerPointer;
 
 /** Turns the status codes of the four libraries into exceptions, in this one place. */
 final class Status {
-    /** Errors of the driver API after which the context is lost: every later call fails too (CUDA driver API, "CUresult"). */
+    /**
+     * Errors of the driver API after which the context is lost: every later call fails too (CUDA driver API,
+     * "CUresult").
+     */
     private static final Set<Integer> STICKY = Set.of(
             cudart.CUDA_ERROR_ILLEGAL_ADDRESS,
             cudart.CUDA_ERROR_MISALIGNED_ADDRESS,
@@ -49,9 +52,9 @@ final class Status {
                     + "; the card's state is lost to this process: start again, and please report it if it comes back");
         }
         if (status == cudart.CUDA_ERROR_OUT_OF_MEMORY) {
-            throw new OutOfDeviceMemoryException(
-                    what
-                            + "; use a smaller --batch-size, a smaller --memory-limit or fewer samples (--limit), or end other programs that use the card");
+            throw new OutOfDeviceMemoryException(what
+                    + "; use a smaller --batch-size, a smaller --memory-limit or fewer samples (--limit), "
+                    + "or end other programs that use the card");
         }
         throw new CudaException(what);
     }

@@ -5,7 +5,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * How a tensor's elements are stepped through, as {@code cuda-kernels/rebias.cuh} has it: sizes and strides of {@link #RANK} dimensions, outermost first, in elements.
+ * How a tensor's elements are stepped through, as {@code cuda-kernels/rebias.cuh} has it: sizes and strides of
+ * {@link #RANK} dimensions, outermost first, in elements.
  */
 record StridedIndex(List<Long> sizes, List<Long> strides) {
     static final int RANK = 6;

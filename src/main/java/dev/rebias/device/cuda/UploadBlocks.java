@@ -8,9 +8,12 @@ import org.bytedeco.cuda.cudart.CUevent_st;
 import org.bytedeco.cuda.cudart.CUstream_st;
 
 /**
- * Blocks that held large uploads, set aside for the next ones. Any other block may be in use by all that the compute stream was given so far, and an upload into it has to wait
- * for that; one from here waits only for what used the upload that it held, two batches ago. So uploads overlap with compute, and the host does not wait in {@link PinnedRing} for the
- * work of other batches. Beside them one block for samples on their way that are stored as bytes, which only the upload stream uses. What is set aside is no memory in use: the pool takes it back when it runs short.
+ * Blocks that held large uploads, set aside for the next ones. Any other block may be in use by all that the compute
+ * stream was given so far, and an upload into it has to wait for that; one from here waits only for what used the
+ * upload that it held, two batches ago. So uploads overlap with compute, and the host does not wait in
+ * {@link PinnedRing} for the work of other batches. Beside them one block for samples on their way that are stored as
+ * bytes, which only the upload stream uses. What is set aside is no memory in use: the pool takes it back when it runs
+ * short.
  */
 final class UploadBlocks {
     /** The bytes of an upload from which on it matters: samples, rather than constants. */
@@ -41,7 +44,10 @@ final class UploadBlocks {
         pool.beforeShortage(this::giveBack);
     }
 
-    /** The block that was set aside first of those of that size, if there are enough of them that its work will have ended before that of the present batch. */
+    /**
+     * The block that was set aside first of those of that size, if there are enough of them that its work will have
+     * ended before that of the present batch.
+     */
     Optional<Held> take(long bytes) {
         if (held.size() < MOST) {
             return Optional.empty();
@@ -72,7 +78,8 @@ final class UploadBlocks {
     }
 
     /**
-     * A block for bytes that the upload stream will have read when it comes to what is put on it next: the last one if it is as large, or a new one, which waits for the compute stream's work so far.
+     * A block for bytes that the upload stream will have read when it comes to what is put on it next: the last one if
+     * it is as large, or a new one, which waits for the compute stream's work so far.
      */
     MemoryPool.Block stage(long bytes) {
         if (staging.isPresent() && staging.get().block().bytes() >= bytes) {

@@ -27,7 +27,10 @@ import org.junit.jupiter.params.provider.EnumSource;
 @Tag("cuda")
 @Tag("emulator")
 final class BatchesOnCardTest {
-    /** Corrections may differ by this share of a layer's RMS error between batch sizes: last bits, and the activations that these tip over. */
+    /**
+     * Corrections may differ by this share of a layer's RMS error between batch sizes: last bits, and the activations
+     * that these tip over.
+     */
     private static final double BOUND = 1e-2;
 
     private static HostTensor rows(float[] values, long[] shape, int first, int n) {

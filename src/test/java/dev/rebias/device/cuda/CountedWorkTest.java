@@ -52,8 +52,8 @@ final class CountedWorkTest {
     }
 
     /**
-     * A convolution of 3x3 has three classes of indices along each of two dimensions: their lists are [classes + 1 + size] ints, and [1 + 1 + 1] of the third. Memory
-     * gives them in pieces of 32 bytes.
+     * A convolution of 3x3 has three classes of indices along each of two dimensions: their lists are [classes + 1 +
+     * size] ints, and [1 + 1 + 1] of the third. Memory gives them in pieces of 32 bytes.
      */
     @ParameterizedTest
     @EnumSource(

@@ -105,7 +105,10 @@ final class EmulatedRunTest {
         assertThat(result.transfers().synchronisations()).isEqualTo(waits - 2);
     }
 
-    /** Bytes: five sums for each output channel; and in the reference {@code layer} those of each input channel and class of taps, where the layer is one of integers. */
+    /**
+     * Bytes: five sums for each output channel; and in the reference {@code layer} those of each input channel and
+     * class of taps, where the layer is one of integers.
+     */
     private static long returned(LayerPair pair, Reference reference) {
         Layer layer = pair.quantized();
         long[] weights = layer.weightShape();
@@ -156,7 +159,10 @@ final class EmulatedRunTest {
         assertThat(emulator.counter("call:cuDevicePrimaryCtxRelease_v2")).isZero();
     }
 
-    /** Each kind of call from a thread that has not used the card before: the whole correction, results read late, what is closed after its work. */
+    /**
+     * Each kind of call from a thread that has not used the card before: the whole correction, results read late, what
+     * is closed after its work.
+     */
     @ParameterizedTest
     @EnumSource(Reference.class)
     void anOpenDeviceMayBeUsedFromAnyThread(Reference reference) throws Exception {

@@ -24,7 +24,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What is larger than cuDNN and cuBLAS count goes to them in parts: the same with a bound that is small enough to be met here. */
+/**
+ * What is larger than cuDNN and cuBLAS count goes to them in parts: the same with a bound that is small enough to be
+ * met here.
+ */
 @Tag("cuda")
 @Tag("emulator")
 final class LargeTensorsTest {

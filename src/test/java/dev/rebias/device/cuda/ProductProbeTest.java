@@ -32,7 +32,10 @@ final class ProductProbeTest {
         emulator.reset();
     }
 
-    /** The emulator adds float32 in an order that depends on the batch: bits that do not depend on it are then those of integers alone. */
+    /**
+     * The emulator adds float32 in an order that depends on the batch: bits that do not depend on it are then those of
+     * integers alone.
+     */
     @Test
     void sumsOf8BitIntegersAreExactByEveryWayAndBitsDependOnTheBatchWhereTheOrderDoes() {
         emulator.forgetWork();
@@ -62,7 +65,10 @@ final class ProductProbeTest {
         assertThat(List.of(light.fp32(), light.tf32(), light.int8())).containsExactly(8 * once, 8 * once, 4 * once);
     }
 
-    /** Each row is a first call and three timed ones with integers, then as many for the bits, of which the first fails here. */
+    /**
+     * Each row is a first call and three timed ones with integers, then as many for the bits, of which the first fails
+     * here.
+     */
     @ParameterizedTest
     @ValueSource(ints = {0, 1})
     void aCallThatIsRefusedHasNotTheSameBits(int row) {

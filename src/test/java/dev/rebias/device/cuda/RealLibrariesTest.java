@@ -39,8 +39,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * What NVIDIA's own libraries say of kernels and descriptors on a machine without a GPU: Maven profiles {@code nvrtc} and {@code cuda-12-redist} bring
- * them, and an empty libcuda.so.1 lets their Java presets load.
+ * What NVIDIA's own libraries say of kernels and descriptors on a machine without a GPU: Maven profiles {@code nvrtc}
+ * and {@code cuda-12-redist} bring them, and an empty libcuda.so.1 lets their Java presets load.
  */
 @Tag("real-libraries")
 final class RealLibrariesTest {

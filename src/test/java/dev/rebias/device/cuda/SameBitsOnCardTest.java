@@ -12,11 +12,17 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** In the reference {@code layer} corrections of integer layers come from exact sums, whether the errors' sizes are wanted or not. */
+/**
+ * In the reference {@code layer} corrections of integer layers come from exact sums, whether the errors' sizes are
+ * wanted or not.
+ */
 @Tag("cuda")
 @Tag("emulator")
 final class SameBitsOnCardTest {
-    /** Of a network whose layers lie between quantisers, with nothing between these that two devices could round in two ways. */
+    /**
+     * Of a network whose layers lie between quantisers, with nothing between these that two devices could round in two
+     * ways.
+     */
     @ParameterizedTest
     @ValueSource(ints = {3, 40})
     void correctionsOfIntegerLayersAreTheCpusInBatchesOfAnySize(int batchSize) {

@@ -15,7 +15,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
-/** Uploads that are larger than the pinned memory they pass through do not make the host wait for the work of other batches. */
+/**
+ * Uploads that are larger than the pinned memory they pass through do not make the host wait for the work of other
+ * batches.
+ */
 @Tag("cuda")
 @Tag("emulator")
 final class UploadTest {
