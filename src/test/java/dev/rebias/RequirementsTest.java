@@ -44,7 +44,7 @@ final class RequirementsTest {
         List<Outcome.Output> outputs = Arrays.stream(gains)
                 .mapToObj(g -> new Outcome.Output("y" + g, 1, 1, Math.pow(10, -g / 10), 1, 1, Optional.empty()))
                 .toList();
-        return GAIN.of(Optional.of(new Outcome(4, false, outputs, List.of(), 1, -0.5, 0.1, 0)), List.of())
+        return GAIN.of(Optional.of(new Outcome(4, false, outputs, List.of(), 1, -0.5, 0.1, 4, 0, 0)), List.of())
                 .get(0);
     }
 

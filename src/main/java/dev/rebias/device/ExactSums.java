@@ -21,6 +21,9 @@ public final class ExactSums {
     /** As many addends leave room in a word of 64 bits for their digits' sum. */
     private static final int UNCARRIED = 1 << 30;
 
+    /** So many addends are added at a time. */
+    private static final int TOGETHER = 256;
+
     private final int size;
     /** Each sum's two doubles: it is theirs and the digits'. */
     private final double[] high;
@@ -38,11 +41,23 @@ public final class ExactSums {
     /** Addends that are not finite. */
     private double[] special = {};
 
+    /** Of the addends at work: their values, the new doubles of their sums, and what is left over. */
+    private final double[] addends;
+
+    private final double[] totals;
+    private final double[] rests;
+    private final double[] left;
+
     /** Sums of nothing. */
     public ExactSums(int size) {
         this.size = size;
         this.high = new double[size];
         this.low = new double[size];
+        int together = Math.min(TOGETHER, size);
+        this.addends = new double[together];
+        this.totals = new double[together];
+        this.rests = new double[together];
+        this.left = new double[together];
     }
 
     /** How many sums there are. */
@@ -52,15 +67,46 @@ public final class ExactSums {
 
     /** Adds an array's values to the sums from {@code first} on. */
     public void add(int first, double[] values) {
-        for (int i = 0; i < values.length; i++) {
-            add(first + i, values[i]);
+        for (int at = 0; at < values.length; at += TOGETHER) {
+            int n = Math.min(TOGETHER, values.length - at);
+            System.arraycopy(values, at, addends, 0, n);
+            addTogether(first + at, n);
         }
     }
 
     /** The same of floats. */
     public void add(int first, float[] values) {
-        for (int i = 0; i < values.length; i++) {
-            add(first + i, values[i]);
+        for (int at = 0; at < values.length; at += TOGETHER) {
+            int n = Math.min(TOGETHER, values.length - at);
+            for (int i = 0; i < n; i++) {
+                addends[i] = values[at + i];
+            }
+            addTogether(first + at, n);
+        }
+    }
+
+    /** Adds the addends: a vector loop without branches, and then those one by one that two doubles cannot take. */
+    private void addTogether(int first, int n) {
+        for (int i = 0; i < n; i++) {
+            double h = high[first + i];
+            double l = low[first + i];
+            double value = addends[i];
+            double total = h + value;
+            double part = total - h;
+            double lost = (h - (total - part)) + (value - part);
+            double rest = l + lost;
+            double partOfLost = rest - l;
+            totals[i] = total;
+            rests[i] = rest;
+            left[i] = (l - (rest - partOfLost)) + (lost - partOfLost);
+        }
+        for (int i = 0; i < n; i++) {
+            if (left[i] == 0) {
+                high[first + i] = totals[i];
+                low[first + i] = rests[i];
+            } else {
+                add(first + i, addends[i]);
+            }
         }
     }
 

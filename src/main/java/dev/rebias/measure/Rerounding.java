@@ -81,18 +81,32 @@ final class Rerounding {
             double[][] oldRows = signed(old, first, perGroup);
             RowGrid[] grids = new RowGrid[perGroup];
             Arrays.setAll(grids, r -> rowGrid(first + r));
-            double[][] chosen = Rounding.of(group.h, damping, within)
-                    .map(rounding -> {
-                        double[][] targets = group.cross.isPresent()
-                                ? rounding.targets(weights, group.cross.get(), within)
-                                : weights;
-                        return rounding.round(targets, oldRows, grids, within).multiples();
-                    })
-                    .orElse(oldRows);
+            Optional<double[][]> crossed = group.crossed(weights, within);
+            Optional<Rounding.Rounded> rounded = Rounding.of(group.h, damping, within)
+                    .map(rounding -> rounding.round(
+                            crossed.map(c -> rounding.targets(weights, c, within))
+                                    .orElse(weights),
+                            oldRows,
+                            grids,
+                            within));
+            double[][] chosen = rounded.map(Rounding.Rounded::multiples).orElse(oldRows);
             double[][] before = differences(weights, oldRows, grids);
             double[][] after = differences(weights, chosen, grids);
-            ofOwn.add(group, first, weights, before, after, within);
-            ofHeldOut.ifPresent(sums -> sums.add(sums.group(g), first, weights, before, after, within));
+            // Without an input of the float layer's own the objective is the variance.
+            ofOwn.add(
+                    group,
+                    first,
+                    weights,
+                    before,
+                    after,
+                    crossed,
+                    crossed.isEmpty() ? rounded : Optional.empty(),
+                    within);
+            ofHeldOut.ifPresent(sums -> {
+                Group other = sums.group(g);
+                sums.add(
+                        other, first, weights, before, after, other.crossed(weights, within), Optional.empty(), within);
+            });
             for (int r = 0; r < perGroup; r++) {
                 for (int k = 0; k < chosen[r].length; k++) {
                     int at = unfolding.weight(first + r, k);
@@ -161,6 +175,11 @@ final class Rerounding {
             this.h = totals.covariance(number, scale);
             this.cross = totals.joint() ? Optional.of(totals.crossCovariance(number, scale)) : Optional.empty();
         }
+
+        /** Cov(u, x_q) for each row of weights, where the float layer has an input of its own. */
+        Optional<double[][]> crossed(double[][] weights, Parallel within) {
+            return cross.map(c -> Rounding.times(c, weights, within));
+        }
     }
 
     /** The statistics of all channels on one set of samples. */
@@ -177,13 +196,28 @@ final class Rerounding {
             return new Group(totals, number, layer.scale());
         }
 
-        /** Adds a group's channels: with the old weights, with the new ones, and of the float layer's outputs. */
-        void add(Group group, int first, double[][] weights, double[][] before, double[][] after, Parallel within) {
-            double[][] ofU = group.cross.map(c -> products(c, weights)).orElse(new double[0][]);
+        /**
+         * Adds a group's channels: with the old weights, with the new ones, and of the float layer's outputs.
+         *
+         * @param crossed Cov(u, x_q) for each row of weights, where the float layer has an input of its own
+         * @param known where the first two variances are known, what knows them
+         */
+        void add(
+                Group group,
+                int first,
+                double[][] weights,
+                double[][] before,
+                double[][] after,
+                Optional<double[][]> crossed,
+                Optional<Rounding.Rounded> known,
+                Parallel within) {
+            double[][] ofU = crossed.orElse(new double[0][]);
             double[][][] matrices = {before, after, weights};
             double factor = unfolding.factor();
             for (int kind = 0; kind < matrices.length; kind++) {
-                double[] own = Rounding.variances(group.h, matrices[kind], within);
+                double[] own = known.isPresent() && kind < 2
+                        ? (kind == 0 ? known.get().before() : known.get().after())
+                        : Rounding.variances(group.h, matrices[kind], within);
                 for (int r = 0; r < own.length; r++) {
                     double mean = dot(matrices[kind][r], group.means);
                     double variance = own[r];
@@ -211,17 +245,6 @@ final class Rerounding {
             Arrays.fill(unknown, Double.NaN);
             return new Filling.Statistics(variances[kind], means[2], squares, unknown);
         }
-    }
-
-    /** Cov(u, x_q): for each row of weights its products with rows of the matrix. */
-    private static double[][] products(double[][] cross, double[][] weights) {
-        double[][] out = new double[weights.length][cross.length];
-        for (int r = 0; r < out.length; r++) {
-            for (int i = 0; i < cross.length; i++) {
-                out[r][i] = dot(cross[i], weights[r]);
-            }
-        }
-        return out;
     }
 
     private static double dot(double[] a, double[] b) {

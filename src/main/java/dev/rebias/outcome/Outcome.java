@@ -1,6 +1,7 @@
 package dev.rebias.outcome;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -17,6 +18,8 @@ import java.util.stream.Stream;
  *     error^2 / mean float output^2
  * @param change by how much it rose (fell where it is negative)
  * @param standardError of the change, paired by sample; infinite for one sample, of which it is not known
+ * @param nearer on how many samples the error fell
+ * @param further on how many it rose
  * @param seconds how long the measurement took
  */
 public record Outcome(
@@ -27,9 +30,14 @@ public record Outcome(
         double errorBefore,
         double change,
         double standardError,
+        int nearer,
+        int further,
         double seconds) {
     /** So many standard errors make a change more than noise. */
     private static final double SIGNIFICANT = 2;
+
+    /** What two standard errors leave to chance on one side, of a normal distribution. */
+    private static final double CHANCE = 0.0228;
 
     /** A relative squared error below this is float32's rounding. */
     private static final double ROUNDING = 1e-9;
@@ -128,6 +136,8 @@ public record Outcome(
                 before.relativeError(),
                 mean,
                 n < 2 ? Double.POSITIVE_INFINITY : Math.sqrt(squares / (n - 1) / n),
+                (int) Arrays.stream(changes).filter(c -> c < -ROUNDING).count(),
+                (int) Arrays.stream(changes).filter(c -> c > ROUNDING).count(),
                 seconds);
     }
 
@@ -159,6 +169,22 @@ public record Outcome(
         if (isWorse()) {
             return Verdict.WORSE;
         }
-        return change < -ROUNDING && -change > SIGNIFICANT * standardError ? Verdict.BETTER : Verdict.UNDECIDED;
+        boolean fell = change < -ROUNDING;
+        return fell && (-change > SIGNIFICANT * standardError || fellOnMost()) ? Verdict.BETTER : Verdict.UNDECIDED;
+    }
+
+    /**
+     * Whether the error fell on more samples than chance explains, were it as likely to rise (sign test). A few samples
+     * with large errors make the mean's standard error large, also where nearly all are better.
+     */
+    private boolean fellOnMost() {
+        int n = nearer + further;
+        double ways = 1;
+        double sum = 0;
+        for (int k = n; k >= nearer && n > 0; k--) {
+            sum += ways;
+            ways *= (double) k / (n - k + 1);
+        }
+        return n > 0 && sum * Math.pow(0.5, n) <= CHANCE;
     }
 }

@@ -189,6 +189,8 @@ public final class JsonReport {
         to.put("errorBefore", finite(outcome.errorBefore()));
         to.put("change", finite(outcome.change()));
         to.put("standardError", finite(outcome.standardError()));
+        to.put("samplesNearer", outcome.nearer());
+        to.put("samplesFurther", outcome.further());
         to.put("seconds", outcome.seconds());
         ArrayNode outputs = to.putArray("outputs");
         for (Outcome.Output output : outcome.outputs()) {

@@ -1,5 +1,7 @@
 package dev.rebias.rounding;
 
+import java.util.Arrays;
+
 /**
  * Products of a matrix [k, k] and columns [k][n], which lie row by row, so that the innermost loops run along n and are
  * vector loops. Four rows are worked on at a time: one load and one store of the result for four multiplications.
@@ -73,6 +75,34 @@ final class Columns {
         double[][] out = new double[k][k == 0 ? 0 : in[0].length];
         for (int from = 0; from < k; from += Cholesky.BLOCK) {
             add(out, from, Math.min(k, from + Cholesky.BLOCK), m, false, 1, in, 0, k);
+        }
+        return out;
+    }
+
+    /**
+     * For each column c of {@code in} its c' m c, m being symmetric: only its upper half is read, in half the
+     * multiplications.
+     */
+    static double[] squares(double[][] m, double[][] in) {
+        int k = m.length;
+        int n = k == 0 ? 0 : in[0].length;
+        double[] out = new double[n];
+        double[][] right = new double[Cholesky.BLOCK][n];
+        for (int from = 0; from < k; from += Cholesky.BLOCK) {
+            int to = Math.min(k, from + Cholesky.BLOCK);
+            double[][] rows = new double[to][];
+            for (int j = from; j < to; j++) {
+                rows[j] = right[j - from];
+                Arrays.fill(rows[j], 0);
+            }
+            // Twice what lies right of the diagonal's block, and the block.
+            add(rows, from, to, m, false, 2, in, to, k);
+            add(rows, from, to, m, false, 1, in, from, to);
+            for (int j = from; j < to; j++) {
+                for (int r = 0; r < n; r++) {
+                    out[r] = Math.fma(in[j][r], rows[j][r], out[r]);
+                }
+            }
         }
         return out;
     }

@@ -122,16 +122,16 @@ public final class Rounding {
      * = w_f + w_f Cov(v, x_q) (H + lambda I)^-1.
      *
      * @param weights w_f [n][k]
-     * @param cross Cov(x_q[i], v[j]) [k, k]
+     * @param products Cov(x_q, v) w_f for each row, [n][k], as {@link #times} gives them
      * @return t [n][k]
      */
-    public double[][] targets(double[][] weights, double[][] cross, Parallel parallel) {
+    public double[][] targets(double[][] weights, double[][] products, Parallel parallel) {
         double[][] out = new double[weights.length][];
         int chunks = (weights.length + ROWS - 1) / ROWS;
         parallel.forEach(chunks, c -> {
             int from = c * ROWS;
             int to = Math.min(weights.length, from + ROWS);
-            double[][] moved = Columns.times(cross, Columns.of(weights, from, to, h.length));
+            double[][] moved = Columns.of(products, from, to, h.length);
             double[][] ordered = new double[moved.length][];
             for (int j = 0; j < ordered.length; j++) {
                 ordered[j] = moved[order[j]];
@@ -193,7 +193,7 @@ public final class Rounding {
             }
         }
         double[][] gradients = Columns.times(h, errors);
-        double[] before = products(oldErrors, Columns.times(h, oldErrors));
+        double[] before = Columns.squares(h, oldErrors);
         double[] gradient = new double[k];
         for (int r = 0; r < n; r++) {
             for (int i = 0; i < k; i++) {
@@ -266,15 +266,27 @@ public final class Rounding {
         }
     }
 
-    /** For each column, the product of one matrix's with the other's. */
-    private static double[] products(double[][] a, double[][] b) {
-        double[] out = new double[a.length == 0 ? 0 : a[0].length];
-        for (int i = 0; i < a.length; i++) {
-            for (int r = 0; r < out.length; r++) {
-                out[r] += a[i][r] * b[i][r];
+    /**
+     * A matrix times each row.
+     *
+     * @param m [k, k]
+     * @param rows [n][k]
+     * @return [n][k]
+     */
+    public static double[][] times(double[][] m, double[][] rows, Parallel parallel) {
+        double[][] all = new double[rows.length][m.length];
+        int chunks = (all.length + ROWS - 1) / ROWS;
+        parallel.forEach(chunks, c -> {
+            int from = c * ROWS;
+            int to = Math.min(all.length, from + ROWS);
+            double[][] columns = Columns.times(m, Columns.of(rows, from, to, m.length));
+            for (int r = from; r < to; r++) {
+                for (int i = 0; i < m.length; i++) {
+                    all[r][i] = columns[i][r - from];
+                }
             }
-        }
-        return out;
+        });
+        return all;
     }
 
     /**
@@ -290,7 +302,7 @@ public final class Rounding {
             int from = c * ROWS;
             int to = Math.min(all.length, from + ROWS);
             double[][] columns = Columns.of(differences, from, to, h.length);
-            System.arraycopy(products(columns, Columns.times(h, columns)), 0, all, from, to - from);
+            System.arraycopy(Columns.squares(h, columns), 0, all, from, to - from);
         });
         return all;
     }

@@ -204,6 +204,11 @@ public final class Sweep implements AutoCloseable {
                         },
                         () -> segments.meanwhile(next));
                 solve(plan.segments().get(k), workers::forEach);
+                plan.segments()
+                        .get(k)
+                        .solved()
+                        .forEach(s ->
+                                listener.solved(plan.layers().get(s.layer()).name()));
             }
             return read(workers);
         }

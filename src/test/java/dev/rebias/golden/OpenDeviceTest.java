@@ -13,6 +13,9 @@ import dev.rebias.device.TestDevices;
 import dev.rebias.error.CancelledException;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.Samples;
+import dev.rebias.sweep.SweepListener;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
@@ -92,5 +95,34 @@ final class OpenDeviceTest {
                     .usingRecursiveComparison()
                     .isEqualTo(undisturbed);
         }
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void listenersHearOfEachLayerOnceWhenItsCorrectionIsKnown(String name) {
+        ReferencePair pair = ReferencePair.FASHION_W3A8;
+        List<String> heard = new ArrayList<>();
+        AtomicLong pieces = new AtomicLong();
+        SweepListener listener = new SweepListener() {
+            @Override
+            public void solved(String layer) {
+                heard.add(layer);
+            }
+
+            @Override
+            public void progress(long done, long total) {
+                pieces.set(total);
+            }
+        };
+        try (Samples samples = pair.samples().limit(4)) {
+            CorrectionOptions options = CorrectionOptions.builder()
+                    .device(name)
+                    .outcome(false)
+                    .listener(listener)
+                    .build();
+            CorrectionResult result = pair.correction().correct(samples, options);
+            assertThat(heard).containsExactlyElementsOf(result.corrections().keySet());
+        }
+        assertThat(pieces.get()).isGreaterThanOrEqualTo(heard.size());
     }
 }

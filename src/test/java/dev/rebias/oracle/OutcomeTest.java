@@ -114,7 +114,7 @@ final class OutcomeTest {
 
     private static Outcome changed(double change, double standardError, boolean heldOut) {
         List<Outcome.Output> one = List.of(new Outcome.Output("y", 1, 1, 1 + change, 1, 1, Optional.empty()));
-        return new Outcome(4, heldOut, one, List.of(), 1, change, standardError, 0);
+        return new Outcome(4, heldOut, one, List.of(), 1, change, standardError, 2, 2, 0);
     }
 
     @Test
@@ -124,7 +124,7 @@ final class OutcomeTest {
         assertThat(changed(-0.01, 0.02, false).verdict()).isEqualTo(Outcome.Verdict.UNDECIDED);
         assertThat(changed(-0.05, 0.02, false).verdict()).isEqualTo(Outcome.Verdict.BETTER);
         assertThat(changed(0, 0, false).verdict()).isEqualTo(Outcome.Verdict.UNDECIDED);
-        assertThat(new Outcome(4, false, List.of(), List.of(), 1, 1, 0, 0).verdict())
+        assertThat(new Outcome(4, false, List.of(), List.of(), 1, 1, 0, 0, 4, 0).verdict())
                 .isEqualTo(Outcome.Verdict.UNKNOWN);
     }
 
@@ -205,5 +205,20 @@ final class OutcomeTest {
                 }
             }
         }
+    }
+
+    /** Of 19 samples 14 come by chance once in 31 times, 15 once in 104. */
+    @Test
+    void errorsThatFallOnMoreSamplesThanChanceExplainsAreBetterHoweverLargeTheStandardError() {
+        List<Outcome.Output> one = List.of(new Outcome.Output("y", 1, 1, 0.5, 1, 1, Optional.empty()));
+        for (int nearer = 0; nearer <= 19; nearer++) {
+            assertThat(new Outcome(19, true, one, List.of(), 1, -0.5, 0.4, nearer, 19 - nearer, 0).verdict())
+                    .isEqualTo(nearer >= 15 ? Outcome.Verdict.BETTER : Outcome.Verdict.UNDECIDED);
+        }
+        assertThat(new Outcome(19, true, one, List.of(), 1, 0.005, 0.4, 19, 0, 0).verdict())
+                .as("a mean that rose")
+                .isEqualTo(Outcome.Verdict.UNDECIDED);
+        assertThat(new Outcome(1, true, one, List.of(), 1, -0.5, Double.POSITIVE_INFINITY, 1, 0, 0).verdict())
+                .isEqualTo(Outcome.Verdict.UNDECIDED);
     }
 }

@@ -192,7 +192,7 @@ final class ReportsTest {
         for (JsonNode layer : report.path("layers")) {
             String moved = String.format(
                     Locale.ROOT,
-                    "<td>%.1f %%</td>",
+                    ">%.1f %%</td>",
                     100 * layer.path("weightsMoved").asDouble());
             assertThat(page).contains(moved);
         }

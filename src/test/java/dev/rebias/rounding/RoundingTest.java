@@ -187,8 +187,9 @@ class RoundingTest {
         double[][] weights = new double[7][];
         Arrays.setAll(cross, i -> gaussian(random, k));
         Arrays.setAll(weights, i -> gaussian(random, k));
-        double[][] targets =
-                Rounding.of(h, DAMPING, Parallel.NONE).orElseThrow().targets(weights, cross, Parallel.NONE);
+        double[][] targets = Rounding.of(h, DAMPING, Parallel.NONE)
+                .orElseThrow()
+                .targets(weights, Rounding.times(cross, weights, Parallel.NONE), Parallel.NONE);
         double[][] inverse = NaiveRounding.inverse(NaiveRounding.damped(h, DAMPING));
         for (int r = 0; r < weights.length; r++) {
             for (int i = 0; i < k; i++) {
