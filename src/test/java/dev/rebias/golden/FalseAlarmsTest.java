@@ -20,11 +20,11 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 
-/** Verification raises no alarm where the written model is right: a minute, with {@code -Drebias.test.table=true}. */
-@EnabledIfSystemProperty(named = "rebias.test.table", matches = "true")
+/** Verification raises no alarm where the written model is right. Takes a minute. */
+@Tag("slow")
 final class FalseAlarmsTest {
     /** One way to correct: {@code samples} of them, spread over the set, 0 for all. */
     private record Way(Reference reference, int samples, Adjustment adjust) {
