@@ -56,7 +56,7 @@ public final class ConsoleReport {
         if (result.trials().size() > 1) {
             result.trials()
                     .forEach(t -> line(
-                            "  reference %-8s leaves %s of the outputs' error%s",
+                            "  reference %-8s leaves %s of the outputs' squared error%s",
                             t.reference().name().toLowerCase(Locale.ROOT),
                             t.outcome().map(OutcomeText::share).orElse("-"),
                             t.kept() ? ", and is kept" : ""));

@@ -235,7 +235,9 @@ public final class HtmlReport {
                 .toList();
         page.put(
                 "worstTitle",
-                rows.size() > WORST ? "The " + WORST + " worst layers of " + rows.size() : "Layers, the worst first");
+                rows.size() > WORST
+                        ? "The " + WORST + " layers of " + rows.size() + " with the most error left"
+                        : "Layers, the most error left first");
         page.put("worst", worst);
         page.put("hasMore", rows.size() > WORST);
         put(page, "Layers", "layers", rows);

@@ -15,9 +15,7 @@ public final class VerdictText {
                         Locale.ROOT,
                         "on %d %s",
                         o.samples(),
-                        o.heldOut()
-                                ? "samples that corrections do not come from"
-                                : "of the samples that corrections come from"))
+                        o.heldOut() ? "held-out samples" : "of the samples that corrections come from"))
                 .orElse("");
         return switch (kind) {
             case BETTER -> "better: " + share(result.outcome().orElseThrow()) + ", " + where;
@@ -36,6 +34,6 @@ public final class VerdictText {
     private static String share(Outcome outcome) {
         return outcome.errorBefore() == 0
                 ? "the outputs had no error, and have one now"
-                : "the outputs' error is " + OutcomeText.share(outcome) + " of what it was";
+                : "the outputs' squared error is " + OutcomeText.share(outcome) + " of what it was";
     }
 }
