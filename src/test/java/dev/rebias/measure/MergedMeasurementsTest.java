@@ -11,9 +11,11 @@ import dev.rebias.device.WeightError;
 import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,16 +28,18 @@ final class MergedMeasurementsTest {
     private static final int IN = 3;
     private static final int OUT = 6;
     private static final int SAMPLES = 7;
+    private static final Set<Method> GRAMS = EnumSet.of(Method.GRAM, Method.JOINT_GRAM);
 
+    /** A card makes no Gram matrices. */
     private static Stream<Arguments> cases() {
-        return TestDevices.names().stream()
-                .flatMap(d -> Stream.of(
+        return TestDevices.names().stream().flatMap(d -> Stream.of(
                         Arguments.of(d, Method.ERRORS, false),
                         Arguments.of(d, Method.ERRORS, true),
                         Arguments.of(d, Method.CLASS_SUMS, false),
                         Arguments.of(d, Method.CLASS_SUMS, true),
                         Arguments.of(d, Method.GRAM, false),
-                        Arguments.of(d, Method.JOINT_GRAM, true)));
+                        Arguments.of(d, Method.JOINT_GRAM, true))
+                .filter(a -> d.equals("cpu") || !GRAMS.contains(a.get()[1])));
     }
 
     @ParameterizedTest
