@@ -94,15 +94,18 @@ public final class Benchmark {
         }
     }
 
+    private static BiasCorrection correction(Workload work) {
+        return BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
+    }
+
+    private static CorrectionOptions.Builder options(Workload work) {
+        return CorrectionOptions.builder().outcome(false).device("cpu").batchSize(work.batchSize());
+    }
+
     private static void run(Workload work, Machine machine) {
-        BiasCorrection correction =
-                BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
+        BiasCorrection correction = correction(work);
         BoundSamples bound = work.samples().bind(correction.inputs());
-        CorrectionOptions options = CorrectionOptions.builder()
-                .outcome(false)
-                .device("cpu")
-                .batchSize(work.batchSize())
-                .build();
+        CorrectionOptions options = options(work).build();
         Map<String, DoubleSupplier> runs = new LinkedHashMap<>();
         Map<String, CorrectionResult> results = new LinkedHashMap<>();
         Map<String, CorrectionOptions> kinds = new LinkedHashMap<>();
@@ -200,15 +203,9 @@ public final class Benchmark {
      * same time for any number of samples.
      */
     private static void weights(Workload work, Machine machine) {
-        BiasCorrection correction =
-                BiasCorrection.of(OnnxModel.of("float", work.floating()), OnnxModel.of("quantised", work.quantized()));
+        BiasCorrection correction = correction(work);
         BoundSamples bound = work.samples().bind(correction.inputs());
-        CorrectionOptions options = CorrectionOptions.builder()
-                .outcome(false)
-                .device("cpu")
-                .batchSize(work.batchSize())
-                .adjust(Adjustment.WEIGHTS)
-                .build();
+        CorrectionOptions options = options(work).adjust(Adjustment.WEIGHTS).build();
         try (OnnxRuntimePass floating = new OnnxRuntimePass(
                         work.floating().toByteArray(), correction.inputNames(), bound, work.batchSize());
                 OnnxRuntimePass quantized = new OnnxRuntimePass(

@@ -44,19 +44,8 @@ final class BadKernelsTest {
     }
 
     private int correct(String output) {
-        return Main.run(
-                "correct",
-                "--float",
-                folder.resolve("float.onnx").toString(),
-                "--quantized",
-                folder.resolve("quantized.onnx").toString(),
-                "--samples",
-                folder.resolve("samples.npy").toString(),
-                "--output",
-                folder.resolve(output).toString(),
-                "--device",
-                "cuda",
-                "--quiet");
+        return Main.run(ToyFiles.command(
+                "correct", folder, "--output", folder.resolve(output).toString(), "--device", "cuda", "--quiet"));
     }
 
     private List<Path> cubins() throws IOException {

@@ -24,18 +24,10 @@ final class DeviceChoiceTest {
 
     private CommandLineRun.Captured correct(String... more) throws IOException {
         ToyFiles.write(folder);
-        List<String> arguments = new ArrayList<>(List.of(
-                "correct",
-                "--float",
-                folder.resolve("float.onnx").toString(),
-                "--quantized",
-                folder.resolve("quantized.onnx").toString(),
-                "--samples",
-                folder.resolve("samples.npy").toString(),
-                "--output",
-                folder.resolve("corrected.onnx").toString()));
+        List<String> arguments = new ArrayList<>(
+                List.of("--output", folder.resolve("corrected.onnx").toString()));
         arguments.addAll(List.of(more));
-        return CommandLineRun.captured(arguments.toArray(String[]::new));
+        return CommandLineRun.captured(ToyFiles.command("correct", folder, arguments.toArray(String[]::new)));
     }
 
     @Test

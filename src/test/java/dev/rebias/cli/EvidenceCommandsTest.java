@@ -41,8 +41,16 @@ final class EvidenceCommandsTest {
     }
 
     private String correct(int exitCode, Path quantized, String... more) {
+        List<String> arguments =
+                new ArrayList<>(List.of("--output", corrected.toString(), "--report", report.toString()));
+        arguments.addAll(List.of(more));
+        return run(exitCode, command("correct", quantized, arguments.toArray(String[]::new)));
+    }
+
+    /** A command on the bundled example. */
+    private static String[] command(String name, Path quantized, String... more) {
         List<String> arguments = new ArrayList<>(List.of(
-                "correct",
+                name,
                 "--float",
                 "examples/fashion/float.onnx",
                 "--quantized",
@@ -50,13 +58,15 @@ final class EvidenceCommandsTest {
                 "--samples",
                 "examples/fashion/calibration.npz",
                 "--device",
-                "cpu",
-                "--output",
-                corrected.toString(),
-                "--report",
-                report.toString()));
+                "cpu"));
         arguments.addAll(List.of(more));
-        return run(exitCode, arguments.toArray(String[]::new));
+        return arguments.toArray(String[]::new);
+    }
+
+    private static String measure(int exitCode, String... more) {
+        String[] all = Arrays.copyOf(NORMALIZATION, NORMALIZATION.length + more.length);
+        System.arraycopy(more, 0, all, NORMALIZATION.length, more.length);
+        return run(exitCode, command("measure", Path.of("examples/fashion/w3a8.onnx"), all));
     }
 
     private String correct(int exitCode, String... more) {
@@ -325,22 +335,7 @@ final class EvidenceCommandsTest {
 
     @Test
     void measuringWritesNoModelAndSaysWhatIsThere() throws IOException {
-        List<String> arguments = new ArrayList<>(List.of(
-                "measure",
-                "--float",
-                "examples/fashion/float.onnx",
-                "--quantized",
-                "examples/fashion/w3a8.onnx",
-                "--samples",
-                "examples/fashion/calibration.npz",
-                "--device",
-                "cpu",
-                "--limit",
-                "32",
-                "--report",
-                report.toString()));
-        arguments.addAll(List.of(NORMALIZATION));
-        assertThat(run(0, arguments.toArray(String[]::new)))
+        assertThat(measure(0, "--limit", "32", "--report", report.toString()))
                 .contains("verdict: measured, nothing corrected", "0 of 17 layers");
         JsonNode json = read();
         assertThat(json.get("command").asText()).isEqualTo("measure");
@@ -348,33 +343,15 @@ final class EvidenceCommandsTest {
         assertThat(json.get("layers").get(3).get("mseBefore").asDouble())
                 .isPositive()
                 .isEqualTo(json.get("layers").get(3).get("mseAfter").asDouble());
-        arguments.addAll(List.of("--require-agreement", "1", "--force"));
-        assertThat(run(5, arguments.toArray(String[]::new))).contains("does not pass: --require-agreement 1");
+        assertThat(measure(5, "--limit", "32", "--require-agreement", "1"))
+                .contains("does not pass: --require-agreement 1");
     }
 
     @Test
     void measuringChoosesNoReferenceAndTakesAMemoryLimit() throws IOException {
-        List<String> arguments = new ArrayList<>(List.of(
-                "measure",
-                "--float",
-                "examples/fashion/float.onnx",
-                "--quantized",
-                "examples/fashion/w3a8.onnx",
-                "--samples",
-                "examples/fashion/calibration.npz",
-                "--device",
-                "cpu",
-                "--limit",
-                "64",
-                "--memory-limit",
-                "1"));
-        arguments.addAll(List.of(NORMALIZATION));
-        List<String> auto = new ArrayList<>(arguments);
-        auto.addAll(List.of("--reference", "auto", "--quantized", "nowhere.onnx"));
-        auto.subList(3, 5).clear();
-        assertThat(run(2, auto.toArray(String[]::new))).contains("--reference auto chooses between two corrections");
-        arguments.addAll(List.of("--report", report.toString()));
-        run(0, arguments.toArray(String[]::new));
+        String[] auto = command("measure", Path.of("nowhere.onnx"), "--reference", "auto");
+        assertThat(run(2, auto)).contains("--reference auto chooses between two corrections");
+        measure(0, "--limit", "64", "--memory-limit", "1", "--report", report.toString());
         assertThat(read().at("/memory/spilledBytes").asLong()).isPositive();
         assertThat(read().at("/options/--memory-limit").asText()).isEqualTo("1");
     }

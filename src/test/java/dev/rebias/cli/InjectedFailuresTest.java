@@ -56,14 +56,9 @@ final class InjectedFailuresTest {
     }
 
     private CommandLineRun.Captured correct() {
-        return CommandLineRun.captured(
+        return CommandLineRun.captured(ToyFiles.command(
                 "correct",
-                "--float",
-                folder.resolve("float.onnx").toString(),
-                "--quantized",
-                folder.resolve("quantized.onnx").toString(),
-                "--samples",
-                folder.resolve("samples.npy").toString(),
+                folder,
                 "--batch-size",
                 "2",
                 "--reference",
@@ -74,7 +69,7 @@ final class InjectedFailuresTest {
                 "--report",
                 folder.resolve("report.json").toString(),
                 "--output",
-                folder.resolve("corrected.onnx").toString());
+                folder.resolve("corrected.onnx").toString()));
     }
 
     private void checkFailure(long call, CommandLineRun.Captured outcome) throws IOException {

@@ -26,13 +26,6 @@ final class OutcomeGateTest {
 
     private String run(int exitCode, String... more) {
         List<String> arguments = new ArrayList<>(List.of(
-                "correct",
-                "--float",
-                folder.resolve("float.onnx").toString(),
-                "--quantized",
-                folder.resolve("quantized.onnx").toString(),
-                "--samples",
-                folder.resolve("samples.npy").toString(),
                 "--device",
                 "cpu",
                 "--output",
@@ -40,7 +33,8 @@ final class OutcomeGateTest {
                 "--report",
                 folder.resolve("r.json").toString()));
         arguments.addAll(List.of(more));
-        CommandLineRun.Captured run = CommandLineRun.captured(arguments.toArray(String[]::new));
+        CommandLineRun.Captured run =
+                CommandLineRun.captured(ToyFiles.command("correct", folder, arguments.toArray(String[]::new)));
         assertThat(run.exitCode()).as(run::said).isEqualTo(exitCode);
         return run.said();
     }

@@ -10,6 +10,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
@@ -53,6 +54,24 @@ public final class ToyFiles {
                 folder.resolve("quantized.onnx"),
                 QdqWriter.write(floating, scheme, samples).toByteArray());
         writeNpy(folder.resolve("samples.npy"), samples.get("x"));
+    }
+
+    /**
+     * A command on the files in such a folder.
+     *
+     * @param more arguments behind the models and the samples
+     */
+    public static String[] command(String name, Path folder, String... more) {
+        List<String> arguments = new ArrayList<>(List.of(
+                name,
+                "--float",
+                folder.resolve("float.onnx").toString(),
+                "--quantized",
+                folder.resolve("quantized.onnx").toString(),
+                "--samples",
+                folder.resolve("samples.npy").toString()));
+        arguments.addAll(List.of(more));
+        return arguments.toArray(String[]::new);
     }
 
     /**

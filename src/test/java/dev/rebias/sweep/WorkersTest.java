@@ -8,7 +8,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
-import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -119,23 +119,40 @@ final class WorkersTest {
         }
     }
 
+    /** The batch that does not fail ends only when the thread of the one that does has nothing left to do. */
     @ParameterizedTest
     @ValueSource(ints = {1, 2})
     void nothingIsDoneMeanwhileOnceABatchHasFailed(int threads) {
         try (Workers workers = new Workers(threads)) {
             AtomicInteger times = new AtomicInteger();
+            AtomicReference<Thread> failing = new AtomicReference<>();
+            AtomicBoolean waited = new AtomicBoolean(true);
             assertThatThrownBy(() -> workers.forEach(
                             2,
                             b -> {
                                 if (b == 0) {
+                                    failing.set(Thread.currentThread());
                                     throw new IllegalArgumentException("batch");
                                 }
-                                // The other thread ends after the first has failed.
-                                LockSupport.parkNanos(50_000_000);
+                                waited.set(sleeps(failing));
                             },
                             times::incrementAndGet))
                     .hasMessage("batch");
+            assertThat(waited).isTrue();
             assertThat(times).hasValue(0);
         }
+    }
+
+    /** Whether that thread goes to sleep within ten seconds, as it does when it waits for the others. */
+    private static boolean sleeps(AtomicReference<Thread> thread) {
+        long start = System.nanoTime();
+        while (System.nanoTime() - start < 10_000_000_000L) {
+            Thread waiting = thread.get();
+            if (waiting != null && waiting.getState() == Thread.State.WAITING) {
+                return true;
+            }
+            Thread.onSpinWait();
+        }
+        return false;
     }
 }

@@ -4,38 +4,26 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import dev.rebias.device.CleanEmulator;
 import dev.rebias.device.Emulator;
 import dev.rebias.tensor.CodedTensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 /** Memory that results and samples pass through is used again, and given back, also when something fails. */
 @Tag("cuda")
 @Tag("emulator")
+@ExtendWith(CleanEmulator.class)
 final class CardMemoryTest {
     private static final String PINNED = "call:cuMemHostAlloc";
     private static final String RECORDED = "call:cuEventRecord";
 
     private final Emulator emulator = Emulator.require();
-
-    @BeforeEach
-    void asInANewProcess() {
-        emulator.reset();
-    }
-
-    @AfterEach
-    void nothingIsLeftAndNoRuleWasBroken() {
-        emulator.fail(0);
-        assertThat(emulator.live()).isEmpty();
-        assertThat(emulator.violation()).isEmpty();
-        emulator.reset();
-    }
 
     private static HostTensor numbers(int first, int n) {
         HostTensor values = HostTensor.zeros(ElementType.FLOAT, n);

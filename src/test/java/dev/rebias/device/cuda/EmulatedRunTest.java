@@ -6,6 +6,7 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.DeviceSession;
+import dev.rebias.device.CleanEmulator;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.Tensor;
 import dev.rebias.golden.ReferencePair;
@@ -23,9 +24,9 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -34,20 +35,13 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What a whole correction asks of the card, by the emulator's own counters. */
 @Tag("cuda")
 @Tag("emulator")
+@ExtendWith(CleanEmulator.class)
 final class EmulatedRunTest {
     private final Emulator emulator = Emulator.require();
 
-    @BeforeEach
-    void asInANewProcess() {
-        emulator.reset();
-    }
-
     @AfterEach
-    void nothingIsLeftAndNoRuleWasBroken() {
+    void poolAsItWas() {
         System.clearProperty("rebias.cuda.pool");
-        assertThat(emulator.live()).isEmpty();
-        assertThat(emulator.violation()).isEmpty();
-        emulator.reset();
     }
 
     private CorrectionResult correct(

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.CorrectionOptions;
 import dev.rebias.DeviceSession;
+import dev.rebias.device.CleanEmulator;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.Upcoming;
 import dev.rebias.golden.ReferencePair;
@@ -16,8 +17,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -26,6 +27,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** Which kernels a network needs is known before it runs. */
 @Tag("cuda")
 @Tag("emulator")
+@ExtendWith(CleanEmulator.class)
 final class KernelsAheadTest {
     @TempDir
     Path folder;
@@ -33,17 +35,10 @@ final class KernelsAheadTest {
     private final Emulator emulator = Emulator.require();
     private final String cache = System.getProperty("rebias.cache");
 
-    @BeforeEach
-    void asInANewProcess() {
-        emulator.reset();
-    }
-
     @AfterEach
     void asItWas() {
         System.setProperty("rebias.cache", cache);
         System.clearProperty("rebias.kernels");
-        assertThat(emulator.live()).isEmpty();
-        assertThat(emulator.violation()).isEmpty();
     }
 
     private static List<String> late(ReferencePair pair, Reference reference) {

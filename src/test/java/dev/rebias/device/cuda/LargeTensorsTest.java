@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
+import dev.rebias.device.CleanEmulator;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
@@ -18,9 +19,8 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -30,6 +30,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 @Tag("cuda")
 @Tag("emulator")
+@ExtendWith(CleanEmulator.class)
 final class LargeTensorsTest {
     private final Emulator emulator = Emulator.require();
 
@@ -106,17 +107,6 @@ final class LargeTensorsTest {
                         BACKWARD,
                         list("strides", 2, 2),
                         list("pads", 0, 2, 1, 0)));
-    }
-
-    @BeforeEach
-    void asInANewProcess() {
-        emulator.reset();
-    }
-
-    @AfterEach
-    void nothingIsLeftAndNoRuleWasBroken() {
-        assertThat(emulator.live()).isEmpty();
-        assertThat(emulator.violation()).isEmpty();
     }
 
     private static HostTensor random(long... shape) {

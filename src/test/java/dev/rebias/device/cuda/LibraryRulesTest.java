@@ -3,7 +3,7 @@ package dev.rebias.device.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.rebias.device.Emulator;
+import dev.rebias.device.CleanEmulator;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.nio.file.Files;
@@ -17,9 +17,9 @@ import org.bytedeco.cuda.cudnn.cudnnTensorStruct;
 import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudnn;
 import org.bytedeco.javacpp.SizeTPointer;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -28,18 +28,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 @Tag("cuda")
 @Tag("emulator")
 @SuppressWarnings("deprecation")
+@ExtendWith(CleanEmulator.class)
 final class LibraryRulesTest {
-    private final Emulator emulator = Emulator.require();
-
     @TempDir
     Path folder;
-
-    @AfterEach
-    void nothingIsLeft() {
-        assertThat(emulator.live()).isEmpty();
-        assertThat(emulator.violation()).isEmpty();
-        emulator.reset();
-    }
 
     /** A convolution of that many spatial dimensions, 3 wide in each, of 8 x .. x 8 positions and 2 groups. */
     private static ConvolutionDescriptors convolution(int spatial, long stride, long dilation) {

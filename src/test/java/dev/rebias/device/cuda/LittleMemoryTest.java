@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.device.CleanEmulator;
 import dev.rebias.device.Emulator;
 import dev.rebias.error.OutOfDeviceMemoryException;
 import dev.rebias.golden.ReferencePair;
@@ -12,33 +13,21 @@ import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Footprint;
 import dev.rebias.sweep.Reference;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Corrections on a card that has little memory. */
 @Tag("cuda")
 @Tag("emulator")
+@ExtendWith(CleanEmulator.class)
 final class LittleMemoryTest {
     /** The pool's share of the memory, as the context takes it. */
     private static final double POOL = 0.85;
 
     private final Emulator emulator = Emulator.require();
-
-    @BeforeEach
-    void asInANewProcess() {
-        emulator.reset();
-    }
-
-    @AfterEach
-    void nothingIsLeftAndNoRuleWasBroken() {
-        emulator.memory(0);
-        assertThat(emulator.live()).isEmpty();
-        assertThat(emulator.violation()).isEmpty();
-    }
 
     private static CorrectionOptions options(Reference reference) {
         return CorrectionOptions.builder().device("cuda").reference(reference).build();

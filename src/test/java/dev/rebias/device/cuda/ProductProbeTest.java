@@ -3,6 +3,7 @@ package dev.rebias.device.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.rebias.device.CleanEmulator;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.Resources;
 import dev.rebias.tensor.ElementType;
@@ -10,9 +11,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntSupplier;
 import org.bytedeco.cuda.global.cublas;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -20,17 +21,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What the probe finds out of products, and that the emulated cuBLASLt has the real one's rules. */
 @Tag("cuda")
 @Tag("emulator")
+@ExtendWith(CleanEmulator.class)
 final class ProductProbeTest {
     private static final List<Integer> BATCHES = List.of(1, 7, 48, 128);
 
     private final Emulator emulator = Emulator.require();
-
-    @AfterEach
-    void nothingIsLeft() {
-        assertThat(emulator.live()).isEmpty();
-        assertThat(emulator.violation()).isEmpty();
-        emulator.reset();
-    }
 
     /**
      * The emulator adds float32 in an order that depends on the batch: bits that do not depend on it are then those of

@@ -6,6 +6,7 @@ import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.DeviceSession;
 import dev.rebias.LayerResult;
+import dev.rebias.device.CleanEmulator;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.Tensor;
 import dev.rebias.golden.ReferencePair;
@@ -28,10 +29,9 @@ import java.util.Map;
 import java.util.Random;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -41,6 +41,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Samples that are stored as bytes go up as bytes, and are on the card what the host would have made of them. */
 @Tag("cuda")
 @Tag("emulator")
+@ExtendWith(CleanEmulator.class)
 final class StoredSamplesTest {
     private static final int SIZE = 12;
 
@@ -51,18 +52,6 @@ final class StoredSamplesTest {
     Path folder;
 
     private final Emulator emulator = Emulator.require();
-
-    @BeforeEach
-    void asInANewProcess() {
-        emulator.reset();
-    }
-
-    @AfterEach
-    void nothingIsLeftAndNoRuleWasBroken() {
-        emulator.memory(0);
-        assertThat(emulator.live()).isEmpty();
-        assertThat(emulator.violation()).isEmpty();
-    }
 
     private static CodedTensor coded(CodedTensor.Order order, ElementType type, long... shape) {
         Random random = new Random(order.hashCode());

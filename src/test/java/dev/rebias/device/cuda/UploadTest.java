@@ -2,6 +2,7 @@ package dev.rebias.device.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.rebias.device.CleanEmulator;
 import dev.rebias.device.Emulator;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
@@ -9,11 +10,11 @@ import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.cuda.cudart.CUevent_st;
 import org.bytedeco.cuda.global.cudart;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
  * Uploads that are larger than the pinned memory they pass through do not make the host wait for the work of other
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.Test;
  */
 @Tag("cuda")
 @Tag("emulator")
+@ExtendWith(CleanEmulator.class)
 final class UploadTest {
     /** A batch of 72 MB: more than the ring holds. */
     private static final int BATCH = 18 << 20;
@@ -33,15 +35,7 @@ final class UploadTest {
     void asInANewProcess() {
         // The emulator puts work off for as long as it can, unless its order is random: what has run was waited for.
         Assumptions.assumeTrue(System.getenv("EMULATOR_ORDER") == null, "the emulator runs work at random times");
-        emulator.reset();
         emulator.memory(MEMORY);
-    }
-
-    @AfterEach
-    void nothingIsLeftAndNoRuleWasBroken() {
-        emulator.memory(0);
-        assertThat(emulator.live()).isEmpty();
-        assertThat(emulator.violation()).isEmpty();
     }
 
     private static HostTensor batch(int number) {
