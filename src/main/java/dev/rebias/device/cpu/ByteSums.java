@@ -15,31 +15,36 @@ final class ByteSums {
     private final long flipped;
     private final long offset;
     private final int words;
-    private final long[] row;
     private final long[] even;
     private final long[] odd;
-    private final double[] sums;
+    private double[] sums;
     private int added;
 
     /**
      * Of no rows.
      *
      * @param type UINT8 or INT8
-     * @param length of a row, a multiple of 8
+     * @param sums what rows are added to, as {@link #into}; as long as a row, a multiple of 8
      */
-    ByteSums(ThreadScratch scratch, ElementType type, long zero, int length) {
+    ByteSums(ElementType type, long zero, double[] sums) {
         boolean signed = type == ElementType.INT8;
         this.flipped = signed ? ElementLoops.HIGH_BITS : 0;
         this.offset = zero + (signed ? 128 : 0);
-        this.words = length / Long.BYTES;
-        this.row = scratch.longs(words);
+        this.words = sums.length / Long.BYTES;
         this.even = new long[words];
         this.odd = new long[words];
-        this.sums = new double[length];
+        this.sums = sums;
+    }
+
+    /** The array that the next rows are added to; the last one has all that it should. */
+    void into(double[] next) {
+        empty();
+        sums = next;
     }
 
     /** Adds the row with that number. */
-    void add(LongBuffer rows, int number) {
+    void add(ThreadScratch scratch, LongBuffer rows, int number) {
+        long[] row = scratch.longs(words);
         rows.get(number * words, row, 0, words);
         ElementLoops.addBytes(row, flipped, even, odd, words);
         if (++added == ROWS) {
@@ -47,15 +52,11 @@ final class ByteSums {
         }
     }
 
-    /** The sums, which begin anew with the next row. */
-    double[] take() {
-        empty();
-        double[] taken = sums.clone();
-        Arrays.fill(sums, 0);
-        return taken;
-    }
-
-    private void empty() {
+    /** Adds to the array what it lacks yet. */
+    void empty() {
+        if (added == 0) {
+            return;
+        }
         long less = added * offset;
         int at = 0;
         for (int word = 0; word < words; word++) {

@@ -12,6 +12,7 @@ import dev.rebias.tensor.Shape;
 import java.nio.ByteOrder;
 import java.nio.LongBuffer;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,8 +20,8 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * Sums of a layer's input by class of taps: one pass, channels last, that adds up rows of a {@linkplain Taps class} as
- * a whole. Sums of bytes are exact, so a batch is added up as one; of floats a sample's sums are formed on their own
- * and added to exact totals.
+ * a whole. Sums of integers are exact in any order, so each thread adds up its own until they are asked for; of floats a
+ * sample's sums are formed on their own and added to exact totals.
  */
 final class CpuClassSums implements ClassSums {
     private final CpuContext context;
@@ -28,7 +29,10 @@ final class CpuClassSums implements ClassSums {
     private final long[] shape;
     private final Optional<ElementType> dataType;
     private final long zero;
-    private final Map<ShapeKey, Taps> taps = new ConcurrentHashMap<>();
+    private final Map<ShapeKey, Rows> rows = new ConcurrentHashMap<>();
+    /** What each thread has added up of integers, by the shape of an entry. */
+    private final Map<ThreadScratch, Map<ShapeKey, Integers>> integers = new ConcurrentHashMap<>();
+
     private final ClassTotals totals;
 
     /**
@@ -52,27 +56,27 @@ final class CpuClassSums implements ClassSums {
     public void add(List<Tensor> tensors, int samples) {
         CpuTensor given = (CpuTensor) tensors.get(0);
         long[] data = given.shape();
-        boolean side = op instanceof Gemm g && g.transA();
-        // Each entry of axis 0 is summed on its own; data that have their samples side by side are one piece.
-        long[] unit = data.clone();
-        if (!side) {
-            unit[0] = 1;
+        if (op instanceof Gemm g && g.transA()) {
+            addSideBySide(given, data, samples);
+            return;
         }
-        Taps of = taps.computeIfAbsent(new ShapeKey(unit), k -> new Taps(op, shape, unit));
-        int entries = side ? 1 : Math.toIntExact(data[0]);
-        Layout layout = of.dimensions() == 0 ? Layout.PLAIN : Layout.CHANNELS_LAST;
-        Rows rows = new Rows(of, unit);
-        double[][][] sums;
-        if (!side && dataType.isPresent() && rows.length % Long.BYTES == 0) {
-            try (CpuTensor laid = context.layouts().in(layout, given)) {
-                sums = new double[][][] {bytes(laid, rows, entries)};
-            }
-        } else {
-            sums = new double[entries][][];
-            try (Elements x = new Elements(context, given, layout, zero)) {
-                for (int n = 0; n < entries; n++) {
-                    sums[n] = side ? side(x, data) : sums(x, rows, n);
-                }
+        // Each entry of axis 0 is summed on its own.
+        int entries = Math.toIntExact(data[0]);
+        long[] unit = data.clone();
+        unit[0] = 1;
+        ShapeKey key = new ShapeKey(unit);
+        Rows of = rows.computeIfAbsent(key, k -> new Rows(new Taps(op, shape, unit), unit));
+        if (dataType.isPresent()) {
+            integers.computeIfAbsent(context.scratch(), s -> new HashMap<>())
+                    .computeIfAbsent(key, k -> new Integers(of, unit))
+                    .add(given, entries, samples);
+            return;
+        }
+        double[][][] sums = new double[entries][][];
+        try (Elements x = new Elements(context, given, of.layout(), zero)) {
+            for (int n = 0; n < entries; n++) {
+                sums[n] = of.sums();
+                addEntry(x, of, n, sums[n]);
             }
         }
         synchronized (totals) {
@@ -80,9 +84,32 @@ final class CpuClassSums implements ClassSums {
         }
     }
 
+    /** Data [channels, samples] are one piece. */
+    private void addSideBySide(CpuTensor given, long[] data, int samples) {
+        int channels = Math.toIntExact(data[0]);
+        int columns = Math.toIntExact(data[1]);
+        double[][] sums = new double[1][channels];
+        float[] row = context.scratch().tiles(1, columns)[0];
+        try (Elements x = new Elements(context, given, Layout.PLAIN, zero)) {
+            for (int c = 0; c < channels; c++) {
+                x.read(c * columns, row, columns);
+                for (int i = 0; i < columns; i++) {
+                    sums[0][c] += row[i];
+                }
+            }
+        }
+        synchronized (totals) {
+            totals.add(data, new double[][][] {sums}, 1, samples);
+        }
+    }
+
     @Override
     public ClassTotals totals() {
-        return totals;
+        synchronized (totals) {
+            integers.values().forEach(own -> own.values().forEach(i -> i.passTo(totals)));
+            integers.clear();
+            return totals;
+        }
     }
 
     @Override
@@ -123,6 +150,11 @@ final class CpuClassSums implements ClassSums {
             }
         }
 
+        Layout layout() {
+            return of.dimensions() == 0 ? Layout.PLAIN : Layout.CHANNELS_LAST;
+        }
+
+        /** Sums of nothing, [combinations of classes][channels]. */
         double[][] sums() {
             return new double[rowKinds * columnKinds][channels];
         }
@@ -133,74 +165,91 @@ final class CpuClassSums implements ClassSums {
         }
     }
 
-    /** The sums of all entries of axis 0. */
-    private double[][] bytes(CpuTensor x, Rows rows, int entries) {
-        LongBuffer words =
-                x.elements().duplicate().order(ByteOrder.nativeOrder()).asLongBuffer();
-        ByteSums[] kinds = new ByteSums[rows.rowKinds];
-        Arrays.setAll(kinds, k -> new ByteSums(context.scratch(), x.type(), zero, rows.length));
-        for (int entry = 0; entry < entries; entry++) {
-            for (int r = 0; r < rows.kinds.length; r++) {
-                kinds[rows.kinds[r]].add(words, entry * rows.kinds.length + r);
-            }
+    /** The sums that one thread has made of integers. */
+    private final class Integers {
+        private final Rows of;
+        private final long[] unit;
+        private final double[][] sums;
+        /** For each class of rows the sums of its rows, element by element, and who makes them; none of odd lengths. */
+        private final double[][] ofRows;
+
+        private final ByteSums[] bytes;
+        private long entries;
+        private long samples;
+
+        Integers(Rows of, long[] unit) {
+            this.of = of;
+            this.unit = unit;
+            this.sums = of.sums();
+            this.bytes = new ByteSums[of.length % Long.BYTES == 0 ? of.rowKinds : 0];
+            this.ofRows = new double[bytes.length][of.length];
+            Arrays.setAll(bytes, k -> new ByteSums(dataType.orElseThrow(), zero, ofRows[k]));
         }
-        double[][] sums = rows.sums();
-        for (int kind = 0; kind < kinds.length; kind++) {
-            double[] own = kinds[kind].take();
-            for (int w = 0; w < rows.width; w++) {
-                double[] to = rows.at(sums, kind, w);
-                for (int c = 0; c < rows.channels; c++) {
-                    to[c] += own[w * rows.channels + c];
+
+        void add(CpuTensor x, int itsEntries, int itsSamples) {
+            if (bytes.length == 0) {
+                try (Elements elements = new Elements(context, x, of.layout(), zero)) {
+                    for (int n = 0; n < itsEntries; n++) {
+                        addEntry(elements, of, n, sums);
+                    }
+                }
+            } else {
+                ThreadScratch scratch = context.scratch();
+                try (CpuTensor laid = context.layouts().in(of.layout(), x)) {
+                    LongBuffer words = laid.elements()
+                            .duplicate()
+                            .order(ByteOrder.nativeOrder())
+                            .asLongBuffer();
+                    for (int row = 0; row < itsEntries * of.kinds.length; row++) {
+                        bytes[of.kinds[row % of.kinds.length]].add(scratch, words, row);
+                    }
                 }
             }
+            entries += itsEntries;
+            samples += itsSamples;
         }
-        return sums;
+
+        void passTo(ClassTotals all) {
+            for (int kind = 0; kind < bytes.length; kind++) {
+                bytes[kind].empty();
+                for (int w = 0; w < of.width; w++) {
+                    double[] to = of.at(sums, kind, w);
+                    for (int c = 0; c < of.channels; c++) {
+                        to[c] += ofRows[kind][w * of.channels + c];
+                    }
+                }
+            }
+            all.add(unit, new double[][][] {sums}, entries, samples);
+        }
     }
 
-    /** The sums of one entry of axis 0. */
-    private double[][] sums(Elements x, Rows rows, int entry) {
-        int length = rows.length;
-        float[][] tiles = context.scratch().tiles(1 + 2 * rows.rowKinds, length);
-        for (int k = 0; k < 2 * rows.rowKinds; k++) {
+    /** Adds the sums of one entry of axis 0. */
+    private void addEntry(Elements x, Rows of, int entry, double[][] sums) {
+        int length = of.length;
+        float[][] tiles = context.scratch().tiles(1 + 2 * of.rowKinds, length);
+        for (int k = 0; k < 2 * of.rowKinds; k++) {
             Arrays.fill(tiles[1 + k], 0, length, 0);
         }
         // Sums of integers below 2^8 need no more than a float, as long as they are few enough.
-        boolean exact = dataType.isPresent() && rows.kinds.length <= IntegerLayer.EXACT / 256;
-        for (int r = 0; r < rows.kinds.length; r++) {
-            float[] high = tiles[1 + 2 * rows.kinds[r]];
-            x.read((entry * rows.kinds.length + r) * length, tiles[0], length);
+        boolean exact = dataType.isPresent() && of.kinds.length <= IntegerLayer.EXACT / 256;
+        for (int r = 0; r < of.kinds.length; r++) {
+            float[] high = tiles[1 + 2 * of.kinds[r]];
+            x.read((entry * of.kinds.length + r) * length, tiles[0], length);
             if (exact) {
                 ElementLoops.add(tiles[0], high, high, length);
             } else {
-                Accumulation.add(tiles[0], high, tiles[2 + 2 * rows.kinds[r]], length);
+                Accumulation.add(tiles[0], high, tiles[2 + 2 * of.kinds[r]], length);
             }
         }
-        double[][] sums = rows.sums();
-        for (int k = 0; k < rows.rowKinds; k++) {
+        for (int k = 0; k < of.rowKinds; k++) {
             float[] high = tiles[1 + 2 * k];
             float[] low = tiles[2 + 2 * k];
-            for (int w = 0; w < rows.width; w++) {
-                double[] to = rows.at(sums, k, w);
-                for (int c = 0; c < rows.channels; c++) {
-                    to[c] += (double) high[w * rows.channels + c] + low[w * rows.channels + c];
+            for (int w = 0; w < of.width; w++) {
+                double[] to = of.at(sums, k, w);
+                for (int c = 0; c < of.channels; c++) {
+                    to[c] += (double) high[w * of.channels + c] + low[w * of.channels + c];
                 }
             }
         }
-        return sums;
-    }
-
-    /** The sums of data [channels, samples]. */
-    private double[][] side(Elements x, long[] data) {
-        int channels = Math.toIntExact(data[0]);
-        int columns = Math.toIntExact(data[1]);
-        double[][] sums = new double[1][channels];
-        float[] row = context.scratch().tiles(1, columns)[0];
-        for (int c = 0; c < channels; c++) {
-            x.read(c * columns, row, columns);
-            for (int i = 0; i < columns; i++) {
-                sums[0][c] += row[i];
-            }
-        }
-        return sums;
     }
 }

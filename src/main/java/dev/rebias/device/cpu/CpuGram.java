@@ -81,17 +81,19 @@ final class CpuGram implements Gram {
     }
 
     private double[][] sumsOfBytes(CpuTensor x, int units, int rows) {
-        double[][] sums = new double[units][];
-        ByteSums bytes = new ByteSums(context.scratch(), x.type(), weights.zero(), inputs);
+        double[][] sums = new double[units][inputs];
+        ThreadScratch scratch = context.scratch();
+        ByteSums bytes = new ByteSums(x.type(), weights.zero(), sums[0]);
         try (CpuTensor laid = context.layouts().in(Layout.CHANNELS_LAST, x)) {
             LongBuffer words =
                     laid.elements().duplicate().order(ByteOrder.nativeOrder()).asLongBuffer();
             for (int n = 0; n < units; n++) {
+                bytes.into(sums[n]);
                 for (int r = 0; r < rows; r++) {
-                    bytes.add(words, n * rows + r);
+                    bytes.add(scratch, words, n * rows + r);
                 }
-                sums[n] = bytes.take();
             }
+            bytes.empty();
         }
         return sums;
     }
