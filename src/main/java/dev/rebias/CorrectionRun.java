@@ -262,7 +262,7 @@ final class CorrectionRun {
                     ? Optional.of(new EvidenceRule(layers, options))
                     : Optional.empty();
             try (Sweep sweep = owner.sweep(plan, device, options, perChannel(), rule(rule, layers), weights)) {
-                List<LayerMoments> moments = sweep.run(read, heldOut, batchSize, options.listener());
+                List<LayerMoments> moments = sweep.run(read, heldOut, batchSize, options.listener(), survey::catchUp);
                 double seconds = (System.nanoTime() - start) / 1e9;
                 List<Moments> own = moments.stream().map(LayerMoments::moments).toList();
                 return new Swept(

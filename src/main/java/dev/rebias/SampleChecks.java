@@ -42,10 +42,11 @@ final class SampleChecks {
      * @throws UnsupportedException if most values are outside of what the model's input quantiser holds
      */
     void refuseGrossMisfit(BoundSamples some, boolean anyway) {
-        SampleSurvey survey = survey();
+        SampleSurvey survey = new SampleSurvey(inputs, ranges, false);
         try (Batches batches = some.observed(survey).batches(1)) {
             while (batches.hasNext()) {
-                batches.next();
+                batches.stored();
+                survey.catchUp();
             }
         }
         for (InputSurvey input : survey.inputs()) {

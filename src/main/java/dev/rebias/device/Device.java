@@ -67,8 +67,9 @@ public interface Device extends Preferences, AutoCloseable {
      * @param op the layer's, which says along which axis of its output channels lie
      * @param difference whether the first tensors are the float layer's output and the error is the difference of both,
      *     instead of the error itself
+     * @param perSample whether the means within samples are wanted too
      */
-    ErrorSums errorSums(LayerOp op, int channels, boolean difference);
+    ErrorSums errorSums(LayerOp op, int channels, boolean difference, boolean perSample);
 
     /**
      * New sums of a layer's input by class of taps.

@@ -14,6 +14,7 @@ public final class ErrorTotals {
     public static final int SUMS = 4;
 
     private final int channels;
+    private final boolean perSample;
     /** By the number of positions that a unit of samples has. */
     private final Map<Long, Form> forms = new TreeMap<>();
 
@@ -32,9 +33,15 @@ public final class ErrorTotals {
         }
     }
 
-    /** Of no samples. */
-    public ErrorTotals(int channels) {
+    /**
+     * Of no samples.
+     *
+     * @param perSample whether the means within samples are wanted; without them {@link #squaredSampleMeans} is not a
+     *     number
+     */
+    public ErrorTotals(int channels, boolean perSample) {
         this.channels = channels;
+        this.perSample = perSample;
     }
 
     /**
@@ -57,14 +64,16 @@ public final class ErrorTotals {
     public void add(double[][][] units, long positions, int batchSamples) {
         Form form = form(positions);
         double weight = (double) batchSamples / units.length;
+        double[] squares = new double[perSample ? channels : 0];
         for (double[][] unit : units) {
             for (int s = 0; s < SUMS; s++) {
                 form.sums.add(s * channels, unit[s]);
             }
-            for (int c = 0; c < channels; c++) {
+            for (int c = 0; c < squares.length; c++) {
                 double mean = unit[0][c] / positions;
-                form.sums.add(SUMS * channels + c, mean * mean * weight);
+                squares[c] = mean * mean * weight;
             }
+            form.sums.add(SUMS * channels, squares);
         }
         form.units += units.length;
         form.samples += batchSamples;
@@ -119,8 +128,11 @@ public final class ErrorTotals {
         return mean;
     }
 
-    /** The mean over samples of (mean of x within the sample)^2. */
+    /** The mean over samples of (mean of x within the sample)^2; not a number where that was not wanted. */
     public double squaredSampleMeans(int channel) {
+        if (!perSample) {
+            return Double.NaN;
+        }
         double sum = 0;
         for (Form form : forms.values()) {
             sum += form.sums.get(SUMS * channels + channel);

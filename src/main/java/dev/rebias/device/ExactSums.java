@@ -24,6 +24,17 @@ public final class ExactSums {
     /** So many addends are added at a time. */
     private static final int TOGETHER = 256;
 
+    /** Every thread's arrays, so that they stay in the nearest cache whatever sums it adds to. */
+    private static final ThreadLocal<Work> WORK = ThreadLocal.withInitial(Work::new);
+
+    /** Of the addends at work: their values, the new doubles of their sums, and what is left over. */
+    private static final class Work {
+        private final double[] addends = new double[TOGETHER];
+        private final double[] totals = new double[TOGETHER];
+        private final double[] rests = new double[TOGETHER];
+        private final double[] left = new double[TOGETHER];
+    }
+
     private final int size;
     /** Each sum's two doubles: it is theirs and the digits'. */
     private final double[] high;
@@ -41,23 +52,11 @@ public final class ExactSums {
     /** Addends that are not finite. */
     private double[] special = {};
 
-    /** Of the addends at work: their values, the new doubles of their sums, and what is left over. */
-    private final double[] addends;
-
-    private final double[] totals;
-    private final double[] rests;
-    private final double[] left;
-
     /** Sums of nothing. */
     public ExactSums(int size) {
         this.size = size;
         this.high = new double[size];
         this.low = new double[size];
-        int together = Math.min(TOGETHER, size);
-        this.addends = new double[together];
-        this.totals = new double[together];
-        this.rests = new double[together];
-        this.left = new double[together];
     }
 
     /** How many sums there are. */
@@ -67,26 +66,32 @@ public final class ExactSums {
 
     /** Adds an array's values to the sums from {@code first} on. */
     public void add(int first, double[] values) {
+        Work work = WORK.get();
         for (int at = 0; at < values.length; at += TOGETHER) {
             int n = Math.min(TOGETHER, values.length - at);
-            System.arraycopy(values, at, addends, 0, n);
-            addTogether(first + at, n);
+            System.arraycopy(values, at, work.addends, 0, n);
+            addTogether(first + at, work, n);
         }
     }
 
     /** The same of floats. */
     public void add(int first, float[] values) {
+        Work work = WORK.get();
         for (int at = 0; at < values.length; at += TOGETHER) {
             int n = Math.min(TOGETHER, values.length - at);
             for (int i = 0; i < n; i++) {
-                addends[i] = values[at + i];
+                work.addends[i] = values[at + i];
             }
-            addTogether(first + at, n);
+            addTogether(first + at, work, n);
         }
     }
 
     /** Adds the addends: a vector loop without branches, and then those one by one that two doubles cannot take. */
-    private void addTogether(int first, int n) {
+    private void addTogether(int first, Work work, int n) {
+        double[] addends = work.addends;
+        double[] totals = work.totals;
+        double[] rests = work.rests;
+        double[] left = work.left;
         for (int i = 0; i < n; i++) {
             double h = high[first + i];
             double l = low[first + i];

@@ -5,6 +5,6 @@ package dev.rebias.device;
  * errors follow. Takes the integers of the layer's input; for two networks the float layer's FLOAT input first.
  */
 public interface Gram extends Sums {
-    /** The sums of all that has been added; waits for it. Nothing may be added any more. */
+    /** The sums of all that has been added; waits for it. Once; nothing may be added any more. */
     GramTotals totals();
 }

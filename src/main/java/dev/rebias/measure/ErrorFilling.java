@@ -16,9 +16,9 @@ final class ErrorFilling implements Filling.OfErrors {
     private final ErrorSums sums;
     private Optional<ErrorTotals> totals = Optional.empty();
 
-    ErrorFilling(Device device, WeightError weights, int channels, boolean joint) {
+    ErrorFilling(Device device, WeightError weights, int channels, boolean joint, boolean perSample) {
         this.channels = channels;
-        this.sums = device.errorSums(weights.op(), channels, joint);
+        this.sums = device.errorSums(weights.op(), channels, joint, perSample);
     }
 
     @Override

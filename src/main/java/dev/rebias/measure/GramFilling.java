@@ -9,6 +9,7 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.MatMul;
 import dev.rebias.op.Taps;
+import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
@@ -127,8 +128,8 @@ final class GramFilling implements Filling.OfErrors {
     private double[] variances() {
         int columns = totals().columns();
         int rows = 2 * channels;
-        HostTensor forms = HostTensor.of(new float[rows * columns], rows, columns);
-        HostTensor covariances = HostTensor.of(new float[columns * columns], columns, columns);
+        HostTensor forms = HostTensor.zeros(ElementType.FLOAT, rows, columns);
+        HostTensor covariances = HostTensor.zeros(ElementType.FLOAT, columns, columns);
         float[] row = new float[columns];
         for (int i = 0; i < rows; i++) {
             double[] matrix = i < channels ? errors : outputs;

@@ -57,7 +57,7 @@ public final class Measurement implements AutoCloseable {
             for (Method method : methods) {
                 fillings.add(
                         switch (method) {
-                            case ERRORS -> new ErrorFilling(device, weights, biases.channels(), joint);
+                            case ERRORS -> new ErrorFilling(device, weights, biases.channels(), joint, perSample);
                             case CLASS_SUMS -> new ClassFilling(device, weights, joint);
                             case GRAM, JOINT_GRAM ->
                                 new GramFilling(device, weights, biases.channels(), joint, perSample);

@@ -9,7 +9,7 @@ public interface SampleObserver {
      * Some samples of one input have been read.
      *
      * @param input its number among the bound inputs
-     * @param values what was read, as it is stored; not to be kept or changed
+     * @param values what was read, as it is stored; not to be changed
      * @param samples how many samples that is, one after the other
      */
     void see(int input, HostValues values, int samples);

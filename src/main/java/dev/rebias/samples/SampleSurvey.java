@@ -15,42 +15,42 @@ import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.function.Supplier;
 
 /**
- * Looks at samples as they are read: their ranges, whether they differ, and their hash. What it finds does not depend
- * on the size of batches.
+ * Looks at samples as they are read: their ranges, whether they differ, and their hash. What it finds depends neither
+ * on the size of batches nor on who looks. To read and to look are two things, so that nobody who wants to read has to
+ * wait for hashes: what was {@linkplain #see seen} is looked at by whoever calls {@link #catchUp}, several threads at
+ * once if there are, and the rest when the first result is asked for.
  */
 public final class SampleSurvey implements SampleObserver {
     private static final int TILE = 4096;
 
     private final List<InputSpec> inputs;
     private final List<Optional<InputSurvey.Range>> ranges;
-    private final List<Values> values = new ArrayList<>();
-    /** For each input the hash of each of its samples. */
-    private final List<List<byte[]>> digests = new ArrayList<>();
+    private final boolean hashed;
+    /** For each input what each of its samples is like. */
+    private final List<List<Sample>> samples = new ArrayList<>();
 
-    /** What was seen of one input's values. */
-    private static final class Values {
+    private final Queue<Seen> waiting = new ConcurrentLinkedQueue<>();
+
+    /** Samples of one input that nobody has looked at yet, and where what they are like belongs. */
+    private record Seen(int input, HostValues values, List<Sample> samples) {}
+
+    /** What one sample is like: its hash, and its values where they are looked at. */
+    private static final class Sample {
+        private byte[] digest = {};
         private double least = Double.POSITIVE_INFINITY;
         private double most = Double.NEGATIVE_INFINITY;
         private double sum;
-        private long count;
         private long beyond;
-        private int samples;
-        private int constant;
-        private int firstConstant = -1;
+        private int elements;
 
-        /** One sample more, with its range. */
-        void add(float sampleLeast, float sampleMost, int elements) {
-            count += elements;
-            least = Math.min(least, sampleLeast);
-            most = Math.max(most, sampleMost);
-            if (sampleLeast == sampleMost && elements > 1) {
-                firstConstant = constant == 0 ? samples : firstConstant;
-                constant++;
-            }
-            samples++;
+        boolean isConstant() {
+            return least == most && elements > 1;
         }
     }
 
@@ -61,38 +61,67 @@ public final class SampleSurvey implements SampleObserver {
      * @param ranges for each input, what the quantiser behind it holds, where it has one
      */
     public SampleSurvey(List<InputSpec> inputs, List<Optional<InputSurvey.Range>> ranges) {
+        this(inputs, ranges, true);
+    }
+
+    /**
+     * The same.
+     *
+     * @param hashed whether samples' hashes are wanted; without them neither {@link #distinct} nor {@link #hash} is
+     *     known
+     */
+    public SampleSurvey(List<InputSpec> inputs, List<Optional<InputSurvey.Range>> ranges, boolean hashed) {
         this.inputs = List.copyOf(inputs);
         this.ranges = List.copyOf(ranges);
-        inputs.forEach(i -> {
-            values.add(new Values());
-            digests.add(new ArrayList<>());
-        });
+        this.hashed = hashed;
+        inputs.forEach(i -> samples.add(new ArrayList<>()));
     }
 
     @Override
-    public void see(int input, HostValues read, int samples) {
-        if (read instanceof CodedTensor coded) {
-            hash(input, coded.codes().bytes(), samples, meaning(coded, samples));
-            add(values.get(input), ranges.get(input), coded, samples);
+    public void see(int input, HostValues read, int count) {
+        List<Sample> own = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            own.add(new Sample());
+        }
+        samples.get(input).addAll(own);
+        waiting.add(new Seen(input, read, own));
+    }
+
+    /** Looks at what was seen and nobody has looked at yet. */
+    public void catchUp() {
+        for (Seen seen = waiting.poll(); seen != null; seen = waiting.poll()) {
+            look(seen);
+        }
+    }
+
+    private void look(Seen seen) {
+        int count = seen.samples().size();
+        if (seen.values() instanceof CodedTensor coded) {
+            hash(seen.samples(), coded.codes().bytes(), () -> meaning(coded, count));
+            add(seen.samples(), ranges.get(seen.input()), coded);
             return;
         }
-        HostTensor tensor = read.tensor();
-        hash(input, tensor.bytes(), samples, new byte[0]);
-        if (tensor.type() == ElementType.FLOAT && inputs.get(input).type() == ElementType.FLOAT) {
-            int each = Math.toIntExact(Shape.elements(tensor.shape()) / samples);
-            for (int i = 0; i < samples; i++) {
-                add(values.get(input), ranges.get(input), tensor.floats(), i * each, each);
+        HostTensor tensor = seen.values().tensor();
+        hash(seen.samples(), tensor.bytes(), () -> new byte[0]);
+        if (tensor.type() == ElementType.FLOAT && inputs.get(seen.input()).type() == ElementType.FLOAT) {
+            int each = Math.toIntExact(Shape.elements(tensor.shape()) / count);
+            for (int i = 0; i < count; i++) {
+                add(seen.samples().get(i), ranges.get(seen.input()), tensor.floats(), i * each, each);
             }
         }
     }
 
-    private void hash(int input, ByteBuffer bytes, int samples, byte[] meaning) {
-        int size = bytes.capacity() / samples;
+    private void hash(List<Sample> of, ByteBuffer bytes, Supplier<byte[]> meaning) {
+        if (!hashed) {
+            return;
+        }
+        int size = bytes.capacity() / of.size();
+        byte[] first = meaning.get();
         MessageDigest digest = sha256();
-        for (int i = 0; i < samples; i++) {
-            digest.update(meaning);
+        for (int i = 0; i < of.size(); i++) {
+            digest.update(first);
             digest.update(bytes.slice(i * size, size));
-            digests.get(input).add(digest.digest());
+            of.get(i).digest = digest.digest();
         }
     }
 
@@ -115,8 +144,9 @@ public final class SampleSurvey implements SampleObserver {
     }
 
     /** Of bytes it takes to know how often each is there. */
-    private static void add(Values to, Optional<InputSurvey.Range> range, CodedTensor coded, int samples) {
+    private static void add(List<Sample> to, Optional<InputSurvey.Range> range, CodedTensor coded) {
         CodedTensor.Order order = coded.order();
+        int samples = to.size();
         float[] table = coded.table().toFloats();
         int[] counts = new int[table.length];
         byte[] sample = new byte[Math.toIntExact(coded.codes().elements() / samples)];
@@ -133,11 +163,11 @@ public final class SampleSurvey implements SampleObserver {
                     }
                 }
             }
-            add(to, range, table, counts, sample.length);
+            add(to.get(i), range, table, counts, sample.length);
         }
     }
 
-    private static void add(Values to, Optional<InputSurvey.Range> range, float[] values, int[] counts, int elements) {
+    private static void add(Sample to, Optional<InputSurvey.Range> range, float[] values, int[] counts, int elements) {
         double low = low(range);
         double high = high(range);
         float least = Float.POSITIVE_INFINITY;
@@ -151,7 +181,9 @@ public final class SampleSurvey implements SampleObserver {
                 to.beyond += v < low || v > high ? counts[i] : 0;
             }
         }
-        to.add(least, most, elements);
+        to.least = least;
+        to.most = most;
+        to.elements = elements;
     }
 
     /** What rounds to the last step is held by it. */
@@ -163,7 +195,7 @@ public final class SampleSurvey implements SampleObserver {
         return range.map(r -> r.most() + r.step() / 2).orElse(Double.POSITIVE_INFINITY);
     }
 
-    private static void add(Values to, Optional<InputSurvey.Range> range, FloatBuffer sample, int from, int elements) {
+    private static void add(Sample to, Optional<InputSurvey.Range> range, FloatBuffer sample, int from, int elements) {
         double low = low(range);
         double high = high(range);
         float[] tile = new float[Math.min(TILE, elements)];
@@ -184,7 +216,9 @@ public final class SampleSurvey implements SampleObserver {
             to.sum += sum;
             to.beyond += beyond;
         }
-        to.add(least, most, elements);
+        to.least = least;
+        to.most = most;
+        to.elements = elements;
     }
 
     private static MessageDigest sha256() {
@@ -197,38 +231,65 @@ public final class SampleSurvey implements SampleObserver {
 
     /** How many samples were seen. */
     public int count() {
-        return digests.stream().mapToInt(List::size).max().orElse(0);
+        return samples.stream().mapToInt(List::size).max().orElse(0);
     }
 
     /** For each FLOAT input, what its samples were like. */
     public List<InputSurvey> inputs() {
+        catchUp();
         List<InputSurvey> all = new ArrayList<>();
         for (int i = 0; i < inputs.size(); i++) {
-            Values v = values.get(i);
-            if (v.count > 0) {
-                all.add(new InputSurvey(
-                        inputs.get(i).name(),
-                        v.least,
-                        v.most,
-                        v.sum / v.count,
-                        ranges.get(i),
-                        (double) v.beyond / v.count,
-                        v.constant,
-                        v.firstConstant));
+            List<Sample> own = samples.get(i);
+            long values = own.stream().mapToLong(s -> s.elements).sum();
+            if (values > 0) {
+                all.add(survey(i, own, values));
             }
         }
         return all;
     }
 
+    private InputSurvey survey(int input, List<Sample> own, long values) {
+        double least = Double.POSITIVE_INFINITY;
+        double most = Double.NEGATIVE_INFINITY;
+        double sum = 0;
+        long beyond = 0;
+        int constant = 0;
+        int firstConstant = -1;
+        for (int i = 0; i < own.size(); i++) {
+            Sample sample = own.get(i);
+            least = Math.min(least, sample.least);
+            most = Math.max(most, sample.most);
+            sum += sample.sum;
+            beyond += sample.beyond;
+            if (sample.isConstant()) {
+                firstConstant = constant == 0 ? i : firstConstant;
+                constant++;
+            }
+        }
+        return new InputSurvey(
+                inputs.get(input).name(),
+                least,
+                most,
+                sum / values,
+                ranges.get(input),
+                (double) beyond / values,
+                constant,
+                firstConstant);
+    }
+
     /** The hash of each sample, of all inputs that differ from sample to sample. */
     private List<byte[]> perSample() {
+        if (!hashed) {
+            throw new IllegalStateException("the hashes of samples are asked for, and none were wanted");
+        }
+        catchUp();
         int count = count();
         List<byte[]> all = new ArrayList<>();
-        for (int sample = 0; sample < count; sample++) {
+        for (int number = 0; number < count; number++) {
             MessageDigest digest = sha256();
-            for (List<byte[]> input : digests) {
+            for (List<Sample> input : samples) {
                 if (input.size() == count) {
-                    digest.update(input.get(sample));
+                    digest.update(input.get(number).digest);
                 }
             }
             all.add(digest.digest());
@@ -248,9 +309,10 @@ public final class SampleSurvey implements SampleObserver {
      * and what each of these stands for.
      */
     public String hash() {
+        List<byte[]> all = perSample();
         MessageDigest digest = sha256();
-        digests.stream().filter(d -> d.size() < count()).forEach(d -> digest.update(d.get(0)));
-        perSample().forEach(digest::update);
+        samples.stream().filter(s -> s.size() < all.size()).forEach(s -> digest.update(s.get(0).digest));
+        all.forEach(digest::update);
         return HexFormat.of().formatHex(digest.digest());
     }
 }

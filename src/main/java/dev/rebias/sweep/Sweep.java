@@ -150,7 +150,8 @@ public final class Sweep implements AutoCloseable {
      *
      * @return for each layer of the plan, its error statistics and its correction
      * @throws UnsupportedException if a model cannot be run on these samples, or computes values that are not numbers
-     * @throws CancelledException if the thread is interrupted: batches at work are ended, and no other begins
+     * @throws CancelledException if the thread is interrupted: batches and the layer at work are ended, and no other
+     *     begins
      */
     public List<Moments> run(BoundSamples samples, int batchSize, SweepListener listener) {
         return run(samples, Optional.empty(), batchSize, listener).stream()
@@ -167,6 +168,16 @@ public final class Sweep implements AutoCloseable {
      */
     public List<LayerMoments> run(
             BoundSamples samples, Optional<BoundSamples> held, int batchSize, SweepListener listener) {
+        return run(samples, held, batchSize, listener, () -> {});
+    }
+
+    /**
+     * The same, with work on samples that is done while others may read more of them.
+     *
+     * @param read is run whenever samples have been read, by the thread that did it
+     */
+    public List<LayerMoments> run(
+            BoundSamples samples, Optional<BoundSamples> held, int batchSize, SweepListener listener, Runnable read) {
         correcting = samples.batchCount(batchSize);
         int batches = correcting + held.map(h -> h.batchCount(batchSize)).orElse(0);
         if (held.isPresent()) {
@@ -189,13 +200,12 @@ public final class Sweep implements AutoCloseable {
                 workers.forEach(
                         batches,
                         b -> {
-                            if (caller.isInterrupted()) {
-                                throw new CancelledException("cancelled: the thread was interrupted");
-                            }
+                            goOn(caller);
                             if (first) {
                                 // One batch ahead, so that its way to the device and the work on the one before
                                 // can overlap.
                                 enter(source, b + 2);
+                                look(read);
                             }
                             prepared.run(b);
                             synchronized (done) {
@@ -203,14 +213,21 @@ public final class Sweep implements AutoCloseable {
                             }
                         },
                         () -> segments.meanwhile(next));
-                solve(plan.segments().get(k), workers::forEach);
+                solve(plan.segments().get(k), workers::forEach, caller);
                 plan.segments()
                         .get(k)
                         .solved()
                         .forEach(s ->
                                 listener.solved(plan.layers().get(s.layer()).name()));
             }
+            goOn(caller);
             return read(workers);
+        }
+    }
+
+    private static void goOn(Thread caller) {
+        if (caller.isInterrupted()) {
+            throw new CancelledException("cancelled: the thread was interrupted");
         }
     }
 
@@ -242,7 +259,7 @@ public final class Sweep implements AutoCloseable {
                             device.memory().peak() - others,
                             frontier.bytes(0)));
                 }
-                solve(planned, Parallel.NONE);
+                solve(planned, Parallel.NONE, Thread.currentThread());
             }
         }
         return new Footprint(size, device.batches().threads(), segments);
@@ -264,6 +281,12 @@ public final class Sweep implements AutoCloseable {
             unreadable = Optional.of(e);
             throw e;
         }
+    }
+
+    private void look(Runnable read) {
+        long start = System.nanoTime();
+        read.run();
+        profile.add("looking at samples", System.nanoTime() - start, 0, 0);
     }
 
     private void enter(Arrivals source) {
@@ -317,16 +340,22 @@ public final class Sweep implements AutoCloseable {
      * Finds the corrections of a barrier; what was measured of all its layers is on its way to the host before the
      * first is waited for.
      */
-    private void solve(Plan.Segment segment, Parallel parallel) {
+    private void solve(Plan.Segment segment, Parallel parallel, Thread caller) {
         for (Plan.Solved solved : segment.solved()) {
             measurements.get(solved.layer()).bring();
             if (!heldOut.isEmpty()) {
                 heldOut.get(solved.layer()).bring();
             }
         }
-        segment.solved().forEach(s -> choose(s.layer(), parallel));
+        for (Plan.Solved solved : segment.solved()) {
+            goOn(caller);
+            choose(solved.layer(), parallel);
+        }
         long start = System.nanoTime();
-        segment.solved().forEach(this::solve);
+        for (Plan.Solved solved : segment.solved()) {
+            goOn(caller);
+            solve(solved);
+        }
         profile.add("solving", System.nanoTime() - start, 0, 0);
     }
 

@@ -3,6 +3,7 @@ package dev.rebias.tensor;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * A FLOAT tensor as bytes and what each byte stands for: a quarter of the memory, for those who pass it on. Seen as
@@ -38,6 +39,8 @@ public final class CodedTensor implements HostValues {
     private final HostTensor codes;
     private final Order order;
     private final float[] table;
+    /** The table as a tensor, once somebody wanted it. */
+    private Optional<HostTensor> tableTensor = Optional.empty();
 
     /**
      * Takes codes and a table, which nobody may write to any more; tensors may share a table.
@@ -85,9 +88,12 @@ public final class CodedTensor implements HostValues {
         return order;
     }
 
-    /** What codes stand for, as a FLOAT tensor [channels, 256]. */
-    public HostTensor table() {
-        return HostTensor.of(table, order.channels(), CODES);
+    /** What codes stand for, as a FLOAT tensor [channels, 256] that nobody may write to; always the same one. */
+    public synchronized HostTensor table() {
+        if (tableTensor.isEmpty()) {
+            tableTensor = Optional.of(HostTensor.of(table, order.channels(), CODES));
+        }
+        return tableTensor.get();
     }
 
     /**

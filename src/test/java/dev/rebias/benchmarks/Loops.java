@@ -84,8 +84,8 @@ final class Loops {
                 Tensor integers = quantise.run(List.of(last)).get(0);
                 Tensor small = device.upload(HostTensor.of(values, 16, CHANNELS, SMALL_SIDE, SMALL_SIDE));
                 Tensor smallLast = bias.run(List.of(small)).get(0);
-                ErrorSums few = device.errorSums(TestOps.pointwise(), CHANNELS, false);
-                ErrorSums errors = device.errorSums(TestOps.pointwise(), CHANNELS, false);
+                ErrorSums few = device.errorSums(TestOps.pointwise(), CHANNELS, false, true);
+                ErrorSums errors = device.errorSums(TestOps.pointwise(), CHANNELS, false, true);
                 ClassSums inputs = device.classSums(
                         TestOps.pointwise(),
                         new long[] {CHANNELS, CHANNELS, 1, 1},

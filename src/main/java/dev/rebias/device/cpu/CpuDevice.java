@@ -200,8 +200,8 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public ErrorSums errorSums(LayerOp op, int channels, boolean difference) {
-        return new CpuErrorSums(context, op, channels, difference);
+    public ErrorSums errorSums(LayerOp op, int channels, boolean difference, boolean perSample) {
+        return new CpuErrorSums(context, op, channels, difference, perSample);
     }
 
     @Override

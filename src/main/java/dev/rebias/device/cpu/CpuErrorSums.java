@@ -21,12 +21,12 @@ final class CpuErrorSums implements ErrorSums {
     private final ErrorTotals totals;
 
     /** Parameters as for {@link dev.rebias.device.Device#errorSums}. */
-    CpuErrorSums(CpuContext context, LayerOp op, int channels, boolean difference) {
+    CpuErrorSums(CpuContext context, LayerOp op, int channels, boolean difference, boolean perSample) {
         this.context = context;
         this.channels = channels;
         this.op = op;
         this.difference = difference;
-        this.totals = new ErrorTotals(channels);
+        this.totals = new ErrorTotals(channels, perSample);
     }
 
     @Override

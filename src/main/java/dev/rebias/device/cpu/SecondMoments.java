@@ -33,7 +33,7 @@ final class SecondMoments implements AutoCloseable {
     private final int capacity;
 
     private final Map<ThreadScratch, Rows> perThread = new ConcurrentHashMap<>();
-    /** Sums of q[i] b[j], b being q as a signed byte: q - 128 where q is unsigned. */
+    /** Sums of q[i] b[j], b being q as a signed byte: q - 128 where q is unsigned; once finished of q[i] q[j]. */
     private final double[] products;
     /** Sums of b. */
     private final double[] sums;
@@ -185,7 +185,7 @@ final class SecondMoments implements AutoCloseable {
         }
     }
 
-    /** Adds what is still collected. Nothing may be added any more; what is read below is final. */
+    /** Adds what is still collected. Once; nothing may be added any more, and what is read below is final. */
     void finish() {
         ThreadScratch scratch = context.scratch();
         List<Rows> all = List.copyOf(perThread.values());
@@ -197,6 +197,12 @@ final class SecondMoments implements AutoCloseable {
         for (Rows rows : all) {
             rows.multiply(scratch);
             rows.pass();
+        }
+        for (int i = 0; i < columns && type == ElementType.UINT8; i++) {
+            double shift = 128 * sum(i);
+            for (int j = 0; j < columns; j++) {
+                products[i * columns + j] += shift;
+            }
         }
         close();
     }
@@ -219,16 +225,9 @@ final class SecondMoments implements AutoCloseable {
         return all;
     }
 
-    /** The sum of every q[i] q[j], [columns, columns]. */
+    /** The sum of every q[i] q[j], [columns, columns]: the array itself, which is large. */
     double[] products() {
-        double[] all = products.clone();
-        for (int i = 0; i < columns && type == ElementType.UINT8; i++) {
-            double shift = 128 * sum(i);
-            for (int j = 0; j < columns; j++) {
-                all[i * columns + j] += shift;
-            }
-        }
-        return all;
+        return products;
     }
 
     @Override

@@ -211,8 +211,8 @@ public final class CudaDevice implements Device {
     }
 
     @Override
-    public ErrorSums errorSums(LayerOp op, int channels, boolean difference) {
-        return new CudaErrorSums(context, op, channels, difference);
+    public ErrorSums errorSums(LayerOp op, int channels, boolean difference, boolean perSample) {
+        return new CudaErrorSums(context, op, channels, difference, perSample);
     }
 
     @Override

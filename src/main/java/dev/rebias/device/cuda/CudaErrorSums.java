@@ -33,15 +33,17 @@ final class CudaErrorSums implements ErrorSums {
     private final LayerOp op;
     private final int channels;
     private final boolean difference;
+    private final boolean perSample;
     /** By the number of positions that a unit of samples has. */
     private final Map<Long, CardTotals> forms = new TreeMap<>();
 
     /** Parameters as for {@link dev.rebias.device.Device#errorSums}. */
-    CudaErrorSums(CudaContext context, LayerOp op, int channels, boolean difference) {
+    CudaErrorSums(CudaContext context, LayerOp op, int channels, boolean difference, boolean perSample) {
         this.context = context;
         this.op = op;
         this.channels = channels;
         this.difference = difference;
+        this.perSample = perSample;
         context.kernels().expect(FILE);
     }
 
@@ -129,7 +131,7 @@ final class CudaErrorSums implements ErrorSums {
 
     @Override
     public ErrorTotals totals() {
-        ErrorTotals totals = new ErrorTotals(channels);
+        ErrorTotals totals = new ErrorTotals(channels, perSample);
         bring();
         forms.forEach((positions, form) -> totals.add(form.values(), positions, form.units(), form.samples()));
         return totals;

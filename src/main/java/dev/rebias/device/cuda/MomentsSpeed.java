@@ -87,7 +87,7 @@ public final class MomentsSpeed {
         LayerOp op = channelAxis == 1 ? CONVOLUTION : new MatMul();
         try (DeviceTensor error = DeviceTensor.allocate(context, ElementType.FLOAT, shape);
                 DeviceTensor output = DeviceTensor.allocate(context, ElementType.FLOAT, shape);
-                CudaErrorSums moments = new CudaErrorSums(context, op, channels, false)) {
+                CudaErrorSums moments = new CudaErrorSums(context, op, channels, false, true)) {
             context.clear(error.address(), elements * Float.BYTES);
             context.clear(output.address(), elements * Float.BYTES);
             double both = median(() -> moments.add(List.of(error, output), Math.toIntExact(shape[0])));

@@ -174,7 +174,7 @@ public final class SelfTest {
     private static ErrorTotals errorTotals(Device device, HostTensor error, HostTensor output) {
         long[] shape = error.shape();
         LayerOp op = LayerOps.parse(node(shape.length == 2 ? "Gemm" : "Conv"), new long[] {shape[1], 1, 1, 1});
-        try (ErrorSums sums = device.errorSums(op, (int) shape[1], false);
+        try (ErrorSums sums = device.errorSums(op, (int) shape[1], false, true);
                 Tensor e = device.upload(error);
                 Tensor y = device.upload(output)) {
             sums.add(List.of(e, y), (int) shape[0]);

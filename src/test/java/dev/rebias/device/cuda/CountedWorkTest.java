@@ -36,7 +36,7 @@ final class CountedWorkTest {
     @Test
     void errorMomentsReadEachElementOfBothTensorsOnce() {
         try (CudaDevice device = CudaDevice.open(0);
-                ErrorSums sums = device.errorSums(TestOps.pointwise(), 8, false);
+                ErrorSums sums = device.errorSums(TestOps.pointwise(), 8, false, true);
                 Tensor e = device.upload(floats(4, 8, 32, 32));
                 Tensor y = device.upload(floats(4, 8, 32, 32))) {
             emulator.forgetWork();
