@@ -19,7 +19,8 @@ import org.junit.jupiter.api.Test;
 final class SurveyByManyTest {
     private static final int COUNT = 60;
     private static final InputSpec INPUT = new InputSpec("x", ElementType.FLOAT, new long[] {-1, 3, 40, 40});
-    private static final List<Optional<InputSurvey.Range>> RANGE = List.of(Optional.of(new InputSurvey.Range(-1, 1, 0.1)));
+    private static final List<Optional<InputSurvey.Range>> RANGE =
+            List.of(Optional.of(new InputSurvey.Range(-1, 1, 0.1)));
 
     /** Every tenth is constant, and repeats the one before. */
     private static List<HostTensor> samples() {
@@ -74,7 +75,9 @@ final class SurveyByManyTest {
         }
         assertThat(plain.inputs()).isEqualTo(hashed.inputs());
         assertThat(plain.count()).isEqualTo(COUNT);
-        assertThatThrownBy(plain::hash).isInstanceOf(IllegalStateException.class).hasMessageContaining("none were wanted");
+        assertThatThrownBy(plain::hash)
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("none were wanted");
         assertThatThrownBy(plain::distinct).isInstanceOf(IllegalStateException.class);
     }
 }

@@ -20,8 +20,8 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * Sums of a layer's input by class of taps: one pass, channels last, that adds up rows of a {@linkplain Taps class} as
- * a whole. Sums of integers are exact in any order, so each thread adds up its own until they are asked for; of floats a
- * sample's sums are formed on their own and added to exact totals.
+ * a whole. Sums of integers are exact in any order, so each thread adds up its own until they are asked for; of floats
+ * a sample's sums are formed on their own and added to exact totals.
  */
 final class CpuClassSums implements ClassSums {
     private final CpuContext context;
