@@ -39,6 +39,9 @@ final class DemoCommand implements Callable<Integer> {
     /** The launcher says with this property where the examples lie. */
     private static final String HOME = "rebias.home";
 
+    private static final String AUTO = "auto";
+    private static final List<String> REFERENCES = List.of("layer", "network", AUTO);
+
     /** Paths are relative to the examples' folder. */
     private record Example(
             String title, String folder, String floating, String quantized, String test, Normalization normalization) {}
@@ -122,27 +125,34 @@ final class DemoCommand implements Callable<Integer> {
             print("  %-28s %9s", "model", "accuracy");
             print("  %-28s %7.2f %%", "float", 100 * Accuracy.top1(pair.floating(), input, bound, labels));
             print("  %-28s %7.2f %%", "quantised", 100 * Accuracy.top1(pair.quantized(), input, bound, labels));
-            for (Reference reference : Reference.values()) {
-                String name = reference.name().toLowerCase(Locale.ROOT);
-                CorrectionResult result = correction.correct(
-                        calibration,
-                        CorrectionOptions.builder()
-                                .outcome(false)
-                                .reference(reference)
-                                .device(deviceOption.device())
-                                .build());
+            for (String reference : REFERENCES) {
+                CorrectionResult result = correction.correct(calibration, options(reference));
                 double accuracy = Accuracy.top1(result.model(), input, bound, labels);
                 print(
-                        "  %-28s %7.2f %%   sweep %.2f s on %s",
-                        "corrected, reference " + name,
+                        "  %-28s %7.2f %%   %s",
+                        "corrected, reference " + reference,
                         100 * accuracy,
-                        result.sweepSeconds(),
-                        result.device().kind());
+                        reference.equals(AUTO)
+                                ? result.reference().name().toLowerCase(Locale.ROOT) + " is nearer on held-out samples"
+                                : String.format(
+                                        Locale.ROOT,
+                                        "sweep %.2f s on %s",
+                                        result.sweepSeconds(),
+                                        result.device().kind()));
                 String suffix =
                         example.quantized().substring(example.quantized().lastIndexOf('.'));
-                output.ifPresent(to -> keep(pair, result, to.resolve(example.folder() + "-" + name + suffix)));
+                output.ifPresent(to -> keep(pair, result, to.resolve(example.folder() + "-" + reference + suffix)));
             }
         }
+    }
+
+    private CorrectionOptions options(String reference) {
+        CorrectionOptions.Builder options = CorrectionOptions.builder().device(deviceOption.device());
+        return reference.equals(AUTO)
+                ? options.bestReference().build()
+                : options.outcome(false)
+                        .reference(Reference.valueOf(reference.toUpperCase(Locale.ROOT)))
+                        .build();
     }
 
     private void keep(ModelPair pair, CorrectionResult result, Path file) {
