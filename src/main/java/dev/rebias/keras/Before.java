@@ -5,12 +5,10 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
+import dev.rebias.files.Sha256;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -57,10 +55,11 @@ record Before(int length, String sha256, List<Range> ranges) {
      * @param others further entries of the same file, and what undoes their changes
      */
     static byte[] telling(String entry, byte[] before, Map<String, Before> others, Function<String, byte[]> change) {
+        String hash = Sha256.of(before);
         BitSet changed = new BitSet();
         while (true) {
             Map<String, Before> all = new TreeMap<>(others);
-            all.put(entry, of(before, changed));
+            all.put(entry, of(before, hash, changed));
             byte[] after = change.apply(text(all));
             BitSet now = difference(before, after);
             now.or(changed);
@@ -73,7 +72,7 @@ record Before(int length, String sha256, List<Range> ranges) {
 
     /** What undoes a change. */
     static Before of(byte[] before, byte[] after) {
-        return of(before, difference(before, after));
+        return of(before, Sha256.of(before), difference(before, after));
     }
 
     private static BitSet difference(byte[] before, byte[] after) {
@@ -91,7 +90,7 @@ record Before(int length, String sha256, List<Range> ranges) {
         return changed;
     }
 
-    private static Before of(byte[] before, BitSet changed) {
+    private static Before of(byte[] before, String hash, BitSet changed) {
         List<Range> ranges = new ArrayList<>();
         for (int from = changed.nextSetBit(0); from >= 0; ) {
             int to = changed.nextClearBit(from);
@@ -103,7 +102,7 @@ record Before(int length, String sha256, List<Range> ranges) {
             ranges.add(new Range(from, Arrays.copyOfRange(before, from, to)));
             from = next;
         }
-        return new Before(before.length, hash(before), ranges);
+        return new Before(before.length, hash, ranges);
     }
 
     /** For a model's metadata: what undoes the changes of a file's entries, by their names. */
@@ -163,19 +162,11 @@ record Before(int length, String sha256, List<Range> ranges) {
             }
             System.arraycopy(range.bytes(), 0, before, range.at(), range.bytes().length);
         }
-        if (!hash(before).equals(sha256)) {
+        if (!Sha256.of(before).equals(sha256)) {
             throw new UnsupportedException(where
                     + " was changed since it was corrected, so its correction cannot be undone: take the "
                     + "original file");
         }
         return before;
-    }
-
-    private static String hash(byte[] contents) {
-        try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(contents));
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java has SHA-256", e);
-        }
     }
 }

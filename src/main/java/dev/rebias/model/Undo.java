@@ -8,17 +8,16 @@ import ai.onnx.proto.OnnxMl.TensorProto;
 import com.google.protobuf.ByteString;
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.files.Sha256;
 import dev.rebias.op.Attributes;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.security.DigestOutputStream;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -156,12 +155,12 @@ final class Undo {
 
     /** SHA-256 of a message as it is stored. */
     static String sha256(GraphProto message) {
-        try (DigestOutputStream hashed =
-                new DigestOutputStream(OutputStream.nullOutputStream(), MessageDigest.getInstance("SHA-256"))) {
+        MessageDigest digest = Sha256.digest();
+        try (OutputStream hashed = new DigestOutputStream(OutputStream.nullOutputStream(), digest)) {
             message.writeTo(hashed);
-            return HexFormat.of().formatHex(hashed.getMessageDigest().digest());
-        } catch (NoSuchAlgorithmException | IOException e) {
-            throw new IllegalStateException("every Java has SHA-256, and nowhere is always writable", e);
+            return Sha256.hex(digest);
+        } catch (IOException e) {
+            throw new IllegalStateException("nowhere is always writable", e);
         }
     }
 

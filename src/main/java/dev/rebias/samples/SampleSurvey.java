@@ -1,5 +1,6 @@
 package dev.rebias.samples;
 
+import dev.rebias.files.Sha256;
 import dev.rebias.tensor.CodedTensor;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
@@ -8,11 +9,9 @@ import dev.rebias.tensor.Shape;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
@@ -117,7 +116,7 @@ public final class SampleSurvey implements SampleObserver {
         }
         int size = bytes.capacity() / of.size();
         byte[] first = meaning.get();
-        MessageDigest digest = sha256();
+        MessageDigest digest = Sha256.digest();
         for (int i = 0; i < of.size(); i++) {
             digest.update(first);
             digest.update(bytes.slice(i * size, size));
@@ -137,7 +136,7 @@ public final class SampleSurvey implements SampleObserver {
                 .putLong(order.channelStride())
                 .putLong(order.innerStride())
                 .putLong(order.offset());
-        MessageDigest digest = sha256();
+        MessageDigest digest = Sha256.digest();
         digest.update(layout.array());
         digest.update(coded.table().bytes());
         return digest.digest();
@@ -221,14 +220,6 @@ public final class SampleSurvey implements SampleObserver {
         to.elements = elements;
     }
 
-    private static MessageDigest sha256() {
-        try {
-            return MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java has SHA-256", e);
-        }
-    }
-
     /** How many samples were seen. */
     public int count() {
         return samples.stream().mapToInt(List::size).max().orElse(0);
@@ -286,7 +277,7 @@ public final class SampleSurvey implements SampleObserver {
         int count = count();
         List<byte[]> all = new ArrayList<>();
         for (int number = 0; number < count; number++) {
-            MessageDigest digest = sha256();
+            MessageDigest digest = Sha256.digest();
             for (List<Sample> input : samples) {
                 if (input.size() == count) {
                     digest.update(input.get(number).digest);
@@ -310,9 +301,9 @@ public final class SampleSurvey implements SampleObserver {
      */
     public String hash() {
         List<byte[]> all = perSample();
-        MessageDigest digest = sha256();
+        MessageDigest digest = Sha256.digest();
         samples.stream().filter(s -> s.size() < all.size()).forEach(s -> digest.update(s.get(0).digest));
         all.forEach(digest::update);
-        return HexFormat.of().formatHex(digest.digest());
+        return Sha256.hex(digest);
     }
 }

@@ -3,6 +3,7 @@ package dev.rebias.device.cuda;
 import dev.rebias.error.Failure;
 import dev.rebias.files.PrivateFolder;
 import dev.rebias.files.ProcessFolder;
+import dev.rebias.files.Sha256;
 import dev.rebias.files.TemporaryFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -10,9 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 
@@ -52,7 +51,7 @@ final class KernelCache {
 
     /** The name of what comes out of these inputs. */
     static String key(List<String> inputs) {
-        MessageDigest digest = sha256();
+        MessageDigest digest = Sha256.digest();
         for (String input : inputs) {
             byte[] bytes = input.getBytes(StandardCharsets.UTF_8);
             // With its length, so that no two lists run together into the same bytes.
@@ -60,7 +59,7 @@ final class KernelCache {
                     ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).array());
             digest.update(bytes);
         }
-        return HexFormat.of().formatHex(digest.digest());
+        return Sha256.hex(digest);
     }
 
     /**
@@ -88,7 +87,7 @@ final class KernelCache {
                 return Optional.empty();
             }
             byte[] made = Arrays.copyOfRange(all, DIGEST, all.length);
-            boolean whole = MessageDigest.isEqual(sha256().digest(made), Arrays.copyOf(all, DIGEST));
+            boolean whole = MessageDigest.isEqual(Sha256.digest().digest(made), Arrays.copyOf(all, DIGEST));
             byte[] line = line(maker);
             boolean ours = made.length > line.length && Arrays.equals(made, 0, line.length, line, 0, line.length);
             return whole && ours ? Optional.of(Arrays.copyOfRange(made, line.length, made.length)) : Optional.empty();
@@ -117,7 +116,7 @@ final class KernelCache {
                 System.arraycopy(cubin, 0, made, line.length, cubin.length);
                 temporary
                         .channel()
-                        .write(new ByteBuffer[] {ByteBuffer.wrap(sha256().digest(made)), ByteBuffer.wrap(made)});
+                        .write(new ByteBuffer[] {ByteBuffer.wrap(Sha256.digest().digest(made)), ByteBuffer.wrap(made)});
                 temporary.publish(file, true);
                 Files.writeString(folder.resolve(key + ".cu"), source);
             }
@@ -135,13 +134,5 @@ final class KernelCache {
     /** In one sentence, why the cache does not work as it should. */
     Optional<String> problem() {
         return problem;
-    }
-
-    private static MessageDigest sha256() {
-        try {
-            return MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java platform has SHA-256", e);
-        }
     }
 }
