@@ -30,6 +30,9 @@ public final class KerasModel {
     private static final byte[] HDF5 = {(byte) 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
     private static final byte[] ZIP = {'P', 'K', 3, 4};
 
+    /** So many corrections are undone at once; a small file can tell of many thousands. */
+    private static final int MOST_CORRECTIONS = 64;
+
     private final Path path;
     private final KerasFile file;
     private final KerasConfig config;
@@ -97,7 +100,7 @@ public final class KerasModel {
     }
 
     private static KerasModel of(Path path, String where, byte[] bytes) {
-        KerasFile file = isZip(bytes) ? new KerasArchive(where, bytes) : new WholeModelFile(where, bytes);
+        KerasFile file = file(where, bytes);
         KerasConfig described = KerasConfig.parse(path.toString(), file.config());
         List<KerasLayer> layers = new ArrayList<>();
         for (KerasLayer layer : described.layers()) {
@@ -108,6 +111,10 @@ public final class KerasModel {
                                     file.weights(layer, described.ordinals().get(layer.name()))));
         }
         return new KerasModel(path, file, new KerasConfig(layers, described.ordinals(), described.output()));
+    }
+
+    private static KerasFile file(String where, byte[] bytes) {
+        return isZip(bytes) ? new KerasArchive(where, bytes) : new WholeModelFile(where, bytes);
     }
 
     /** What messages call it: the file's path. */
@@ -165,8 +172,8 @@ public final class KerasModel {
      * The file before its correction, or before the first of several where all can be undone: an HDF5 file bit for bit,
      * an archive with the contents of every entry bit for bit.
      *
-     * @throws UnsupportedException if it was not corrected, was changed since, or holds nothing to undo its correction
-     *     with
+     * @throws UnsupportedException if it was not corrected, was changed since, holds nothing to undo its correction
+     *     with, or tells of more than {@value #MOST_CORRECTIONS} corrections
      */
     public byte[] undone() {
         if (correctedBefore().isEmpty()) {
@@ -178,13 +185,20 @@ public final class KerasModel {
                     + "' holds nothing to undo its correction with (it was made with --no-undo, or by an "
                     + "older rebias): take the original file");
         }
-        KerasModel model = this;
+        String where = "the original of '" + path + "'";
+        KerasFile before = file;
         byte[] bytes = {};
-        while (undo.isPresent()) {
-            bytes = model.file.undone(undo.get());
-            model = of(path, "the original of '" + path + "'", bytes);
-            undo = model.file.undo();
+        for (int corrections = 1; undo.isPresent(); corrections++) {
+            if (corrections > MOST_CORRECTIONS) {
+                throw new UnsupportedException("'" + path + "' tells of more than " + MOST_CORRECTIONS
+                        + " corrections, one after the other, and so many are not undone: take the original file");
+            }
+            bytes = before.undone(undo.get());
+            before = file(where, bytes);
+            undo = before.undo();
         }
+        // It comes from text that anybody can have written.
+        of(path, where, bytes);
         return bytes;
     }
 
