@@ -81,7 +81,7 @@ final class CorrectionRun {
     /** What nobody can read of an earlier correction is no reason not to make this one. */
     private Optional<Provenance> earlier() {
         try {
-            return Provenance.of(owner.quantizedModel());
+            return owner.models().provenance();
         } catch (UnsupportedException e) {
             warnings.add(e.getMessage());
             return Optional.empty();
@@ -159,9 +159,7 @@ final class CorrectionRun {
                 .map(p -> Marks.marked(owner.quantizedModel(), kept.corrected(), p.json(), options.undo()))
                 .orElseGet(() -> new Marks.Marked(kept.corrected(), false, false, List.of())));
         earlier.filter(p -> correcting)
-                .ifPresent(p -> warnings.add("the quantised model was corrected before (" + p
-                        + "): its biases are corrected anew from the float model's"
-                        + (marked.toFirst() ? ", and 'undo' brings the first ones back" : "")));
+                .ifPresent(p -> warnings.add("the quantised model was corrected before (" + p + "): " + again(marked)));
         warnings.addAll(marked.warnings());
         warnings.addAll(device.log().warnings());
         warnings.addAll(batching.warnings());
@@ -190,6 +188,19 @@ final class CorrectionRun {
                 kept.peakBytes(),
                 kept.spilledBytes(),
                 kept.profile());
+    }
+
+    /** What a correction of a corrected model starts from, and whether both can be undone. */
+    private String again(Marks.Marked marked) {
+        ModelPair models = owner.models();
+        String from = models.ownWeights()
+                ? "its biases, which the float reference takes over, contain that correction"
+                : "its biases are corrected anew from the float model's";
+        if (models.keras().isEmpty()) {
+            return from + (marked.toFirst() ? ", and 'undo' brings the first ones back" : "");
+        }
+        boolean toFirst = options.undo() && models.isUndoable();
+        return from + (toFirst ? ", and 'undo' of the corrected Keras file brings the first ones back" : "");
     }
 
     private static String name(Reference reference) {

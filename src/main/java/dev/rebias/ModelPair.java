@@ -3,6 +3,7 @@ package dev.rebias;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
+import dev.rebias.model.Marks;
 import dev.rebias.model.OnnxModel;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -80,6 +81,20 @@ public record ModelPair(
                     + "insist with --force");
         }
         return new ModelPair(quantized.floating(), computed, List.of(file), Optional.of(quantized), true);
+    }
+
+    /**
+     * How the quantised model was corrected before; empty where it was not, or does not say how.
+     *
+     * @throws UnsupportedException if it says what cannot be read
+     */
+    public Optional<Provenance> provenance() {
+        return keras.isPresent() ? Provenance.of(keras.get()) : Provenance.of(quantized);
+    }
+
+    /** Whether the quantised model holds what it takes to undo an earlier correction. */
+    public boolean isUndoable() {
+        return keras.map(KerasModel::isUndoable).orElseGet(() -> Marks.isUndoable(quantized));
     }
 
     /**

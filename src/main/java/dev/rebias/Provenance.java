@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
+import dev.rebias.keras.KerasModel;
 import dev.rebias.model.Marks;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.sweep.Reference;
@@ -15,8 +16,8 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * How a corrected model came about, as its metadata say. Equal corrections say equal things: nothing in it depends on
- * when, where, on what device or in what batches they were made.
+ * How a corrected model came about, as its metadata say. Equal corrections say equal things, but for {@code request}:
+ * nothing else in it depends on when, where, on what device or in what batches they were made.
  *
  * @param version the program's
  * @param reference {@code layer} or {@code network}
@@ -90,6 +91,15 @@ public record Provenance(
      */
     public static Optional<Provenance> of(OnnxModel model) {
         return Marks.provenance(model).map(text -> parse(model.name(), text));
+    }
+
+    /**
+     * The same of a Keras model.
+     *
+     * @throws UnsupportedException if it says what cannot be read
+     */
+    public static Optional<Provenance> of(KerasModel model) {
+        return model.provenance().map(text -> parse(model.name(), text));
     }
 
     /**

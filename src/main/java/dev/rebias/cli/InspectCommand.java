@@ -9,8 +9,6 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.model.LayerPair;
-import dev.rebias.model.Marks;
-import dev.rebias.model.OnnxModel;
 import dev.rebias.model.SkippedLayer;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Footprint;
@@ -76,18 +74,12 @@ final class InspectCommand implements Callable<Integer> {
         ModelPair models = pair.read(true);
         BiasCorrection correction = BiasCorrection.of(models);
         PrintWriter out = spec.commandLine().getOut();
-        before(models.quantized())
-                .or(() -> models.keras().flatMap(InspectCommand::before))
+        before(models)
                 .ifPresent(p -> print(
                         out,
                         "corrected before: %s%s",
                         p,
-                        Marks.isUndoable(models.quantized())
-                                        || models.keras()
-                                                .filter(KerasModel::isUndoable)
-                                                .isPresent()
-                                ? "; 'rebias undo' brings the original back"
-                                : ""));
+                        models.isUndoable() ? "; 'rebias undo' brings the original back" : ""));
         correction
                 .inputs()
                 .forEach(input -> print(
@@ -117,25 +109,14 @@ final class InspectCommand implements Callable<Integer> {
         return 0;
     }
 
-    /** How a model was corrected before, or that nobody can tell. */
-    private static Optional<String> before(OnnxModel model) {
+    /** How the quantised model was corrected before, or that nobody can tell. */
+    private static Optional<String> before(ModelPair models) {
         try {
-            return Provenance.of(model).map(Provenance::toString);
+            return models.provenance().map(Provenance::toString).or(() -> models.keras()
+                    .flatMap(KerasModel::correctedBefore));
         } catch (UnsupportedException e) {
             return Optional.of(e.getMessage());
         }
-    }
-
-    private static Optional<String> before(KerasModel model) {
-        return model.provenance()
-                .map(json -> {
-                    try {
-                        return Provenance.parse(model.name(), json).toString();
-                    } catch (UnsupportedException e) {
-                        return e.getMessage();
-                    }
-                })
-                .or(model::correctedBefore);
     }
 
     private void plan(PrintWriter out, BiasCorrection correction, long samples) {
