@@ -41,32 +41,50 @@ public final class CorrectedFile {
      *     written in
      */
     public static CorrectedFile check(ModelPair pair, Path output, Collection<Path> inputs, boolean force) {
-        String name = output.toString().toLowerCase(Locale.ROOT);
-        boolean hdf5 = name.endsWith(".h5") || name.endsWith(".hdf5");
+        requireName(pair.keras(), output, true);
         if (pair.keras().isEmpty()) {
-            if (hdf5 || name.endsWith(".keras")) {
-                throw new UsageException("output '" + output
-                        + "' has the name of a Keras model, but the models are ONNX: name it .onnx");
-            }
             return new CorrectedFile(
                     output,
                     Optional.empty(),
                     Optional.of(ModelFile.check(pair.quantized(), output, inputs, force)),
                     Optional.empty());
         }
-        boolean archive = pair.keras().get().isArchive();
-        boolean fits = archive ? name.endsWith(".keras") : hdf5;
-        if (!fits && !name.endsWith(".onnx")) {
-            throw new UsageException("output '" + output + "' does not say in which form to write: name it "
-                    + (archive ? ".keras" : ".h5") + ", as the model is stored, or .onnx");
-        }
         OutputFile file = OutputFile.check(output, inputs, force);
-        if (fits) {
+        if (!isNamedOnnx(output)) {
             pair.keras().get().checkWritable();
         } else {
             pair.keras().get().toOnnx(Map.of());
         }
         return new CorrectedFile(output, pair.keras(), Optional.empty(), Optional.of(file));
+    }
+
+    /**
+     * Checks that an output's name says the form that it is written in.
+     *
+     * @param keras the model that it is made from, where that is a Keras model; else it is ONNX
+     * @param export whether a Keras model may also be written as ONNX
+     * @throws UsageException if the name says another form, or for a Keras model none
+     */
+    public static void requireName(Optional<KerasModel> keras, Path output, boolean export) {
+        String name = output.toString().toLowerCase(Locale.ROOT);
+        boolean hdf5 = name.endsWith(".h5") || name.endsWith(".hdf5");
+        if (keras.isEmpty()) {
+            if (hdf5 || name.endsWith(".keras")) {
+                throw new UsageException("output '" + output
+                        + "' has the name of a Keras model, but it is ONNX that is written: name it .onnx");
+            }
+            return;
+        }
+        boolean archive = keras.get().isArchive();
+        boolean fits = archive ? name.endsWith(".keras") : hdf5;
+        if (!fits && !(export && isNamedOnnx(output))) {
+            throw new UsageException("output '" + output + "' does not say in which form to write: name it "
+                    + (archive ? ".keras" : ".h5") + ", as the model is stored" + (export ? ", or .onnx" : ""));
+        }
+    }
+
+    private static boolean isNamedOnnx(Path output) {
+        return output.toString().toLowerCase(Locale.ROOT).endsWith(".onnx");
     }
 
     /** The files that will be written. */
@@ -75,7 +93,7 @@ public final class CorrectedFile {
     }
 
     private boolean isOnnx() {
-        return keras.isEmpty() || path.toString().toLowerCase(Locale.ROOT).endsWith(".onnx");
+        return keras.isEmpty() || isNamedOnnx(path);
     }
 
     /** Writes the corrected model, whole or not at all. */

@@ -1,5 +1,6 @@
 package dev.rebias.cli;
 
+import dev.rebias.CorrectedFile;
 import dev.rebias.Provenance;
 import dev.rebias.error.PrintableText;
 import dev.rebias.files.OutputFile;
@@ -11,6 +12,7 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -50,17 +52,18 @@ final class UndoCommand implements Callable<Integer> {
     /** Undoes a Keras file, and says how it was corrected. */
     private String keras() {
         KerasModel model = KerasModel.read(corrected);
+        CorrectedFile.requireName(Optional.of(model), output, false);
         OutputFile file = OutputFile.check(output, List.of(corrected), force);
         byte[] original = model.undone();
-        String how = model.provenance()
-                .map(json -> Provenance.parse(corrected.toString(), json).toString())
-                .orElseGet(() -> model.correctedBefore().orElseThrow());
+        String how = Provenance.of(model).map(Provenance::toString).orElseGet(() -> model.correctedBefore()
+                .orElseThrow());
         file.write(original);
         return how;
     }
 
     /** Undoes an ONNX file, and says how it was corrected. */
     private String onnx() {
+        CorrectedFile.requireName(Optional.empty(), output, false);
         OnnxModel model = OnnxModel.read(corrected);
         OnnxModel original = Marks.undone(model);
         String how = Provenance.of(model).orElseThrow().toString();

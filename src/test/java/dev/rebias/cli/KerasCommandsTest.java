@@ -448,4 +448,44 @@ final class KerasCommandsTest {
         assertThat(before).isCloseTo(quantised, within(0.3));
         assertThat(after).isCloseTo(corrected, within(0.3));
     }
+
+    @Test
+    void undoRefusesANameOfAnotherForm() {
+        Path once = folder.resolve("once.h5");
+        correct(0, model, once, "--limit", "20");
+        for (String name : new String[] {"q.onnx", "q.keras", "q"}) {
+            Path output = folder.resolve(name);
+            assertThat(undo(2, once, output)).contains("does not say in which form to write: name it .h5");
+            assertThat(output).doesNotExist();
+        }
+        Path archive = folder.resolve("once.keras");
+        correct(0, KerasExample.W4A4_ARCHIVE.modelFile(), archive, "--limit", "20");
+        assertThat(undo(2, archive, folder.resolve("q.h5"))).contains("name it .keras");
+    }
+
+    @Test
+    void anEarlierCorrectionIsToldOfAndOneFromFewerSamplesRefused() {
+        Path once = folder.resolve("once.h5");
+        Path twice = folder.resolve("twice.h5");
+        String floating = KerasExample.floatFile().toString();
+        correct(0, model, once, "--limit", "20");
+        assertThat(correct(5, once, twice, "--float", floating, "--limit", "19"))
+                .contains(
+                        "is not written: the quantised model was corrected before, from more samples",
+                        "(20, and now 19)");
+        assertThat(twice).doesNotExist();
+        assertThat(correct(0, once, twice, "--float", floating, "--limit", "20"))
+                .contains(
+                        "warning: the quantised model was corrected before (rebias ",
+                        "corrected anew from the float model's, and 'undo' of the corrected Keras file brings the "
+                                + "first ones back");
+        assertThat(correct(0, once, folder.resolve("third.h5"), "--limit", "20", "--force", "--no-undo"))
+                .contains("its biases, which the float reference takes over, contain that correction")
+                .doesNotContain("brings the first ones back");
+        Path bare = folder.resolve("bare.h5");
+        correct(0, model, bare, "--limit", "20", "--no-undo");
+        assertThat(correct(0, bare, folder.resolve("fourth.h5"), "--float", floating, "--limit", "20"))
+                .contains("was corrected before (rebias ")
+                .doesNotContain("brings the first ones back");
+    }
 }
