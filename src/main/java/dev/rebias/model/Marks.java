@@ -27,6 +27,9 @@ public final class Marks {
      */
     private static final long MOST_UNDO_BYTES = 512L << 20;
 
+    /** Nor where the file would come near to what one message of protobuf can be, 2 GiB. */
+    private static final long MOST_FILE_BYTES = Integer.MAX_VALUE - (64L << 20);
+
     private static final List<String> KEYS = List.of(PROVENANCE, GRAPH, ORIGINALS, UNDO);
 
     private Marks() {}
@@ -64,15 +67,22 @@ public final class Marks {
      * @param undoable whether to store what it takes to undo it
      */
     public static Marked marked(OnnxModel original, OnnxModel corrected, String provenance, boolean undoable) {
-        return marked(original, corrected, provenance, undoable, MOST_UNDO_BYTES);
+        return marked(original, corrected, provenance, undoable, MOST_UNDO_BYTES, MOST_FILE_BYTES);
     }
 
     /**
      * The same.
      *
-     * @param most the bytes of what was changed beyond which it is not stored
+     * @param mostUndo the bytes of what was changed beyond which it is not stored
+     * @param mostFile the bytes of the file with it from which on it is not
      */
-    static Marked marked(OnnxModel original, OnnxModel corrected, String provenance, boolean undoable, long most) {
+    static Marked marked(
+            OnnxModel original,
+            OnnxModel corrected,
+            String provenance,
+            boolean undoable,
+            long mostUndo,
+            long mostFile) {
         List<String> warnings = new ArrayList<>();
         ModelProto.Builder proto = cleared(corrected.proto());
         add(proto, PROVENANCE, provenance);
@@ -82,7 +92,8 @@ public final class Marks {
         if (undoable) {
             Optional<Undo> behindFirst = undoToFirst(original, corrected, warnings);
             Undo undo = behindFirst.orElseGet(() -> Undo.of(original, corrected.proto()));
-            stored = undo.bytes() <= most;
+            long file = corrected.proto().getSerializedSize() + textBytes(undo);
+            stored = undo.bytes() <= mostUndo && file < mostFile;
             toFirst = stored && behindFirst.isPresent();
             if (stored) {
                 add(proto, ORIGINALS, undo.hash());
@@ -92,11 +103,16 @@ public final class Marks {
                         Locale.ROOT,
                         "the corrected model does not hold what it takes to undo the correction, which would be "
                                 + "%.0f MB of text: keep the original file",
-                        undo.bytes() * 4 / 3e6));
+                        textBytes(undo) / 1e6));
             }
         }
         OnnxModel model = new OnnxModel(corrected.name(), corrected.folder(), proto.build(), corrected.hints());
         return new Marked(model, stored, toFirst, warnings);
+    }
+
+    /** How long Base64 makes it. */
+    private static long textBytes(Undo undo) {
+        return undo.bytes() / 3 * 4;
     }
 
     /**
@@ -104,7 +120,7 @@ public final class Marks {
      * no use.
      */
     private static Optional<Undo> undoToFirst(OnnxModel original, OnnxModel corrected, List<String> warnings) {
-        if (!isUndoable(original) || !isUnchanged(original)) {
+        if (!isUndoable(original)) {
             return Optional.empty();
         }
         try {
@@ -144,10 +160,9 @@ public final class Marks {
         ModelProto proto = cleared(model.proto())
                 .setGraph(undo.apply(model.name(), model.proto().getGraph()))
                 .build();
-        OnnxModel first = new OnnxModel(model.name(), model.folder(), proto, model.hints());
         // It comes from text that anybody can have written.
-        LoadCheck.requireTypes(first);
-        return first;
+        LoadCheck.requireTypes(new OnnxModel("the original of " + model.name(), model.folder(), proto, model.hints()));
+        return new OnnxModel(model.name(), model.folder(), proto, model.hints());
     }
 
     private static boolean isUnchanged(OnnxModel model) {

@@ -106,14 +106,45 @@ final class MarksTest {
 
     @Test
     void undoIsLeftOutWhereItIsTooLarge() {
-        Marks.Marked large = Marks.marked(ORIGINAL, CORRECTED, "{}", true, 10);
+        Marks.Marked large = Marks.marked(ORIGINAL, CORRECTED, "{}", true, 10, Long.MAX_VALUE);
         assertThat(large.undoable()).isFalse();
         assertThat(large.warnings().get(0)).contains("does not hold what it takes to undo");
         assertThat(Marks.isUndoable(large.model())).isFalse();
         assertThat(Marks.provenance(large.model())).contains("{}");
         assertThatThrownBy(() -> Marks.undone(large.model())).isInstanceOf(UnsupportedException.class);
-        assertThat(Marks.marked(ORIGINAL, CORRECTED, "{}", true, 1000).undoable())
+        assertThat(Marks.marked(ORIGINAL, CORRECTED, "{}", true, 1000, Long.MAX_VALUE)
+                        .undoable())
                 .isTrue();
+    }
+
+    /** A message of protobuf is at most 2 GiB, whatever part of it the undo is. */
+    @Test
+    void undoIsLeftOutWhereTheFileWouldBeTooLargeWithIt() {
+        long bytes = CORRECTED.proto().getSerializedSize();
+        long undo = Undo.of(ORIGINAL, CORRECTED.proto()).bytes();
+        Marks.Marked large = Marks.marked(ORIGINAL, CORRECTED, "{}", true, undo, bytes + undo);
+        assertThat(large.undoable()).isFalse();
+        assertThat(large.warnings().get(0)).contains("does not hold what it takes to undo");
+        assertThat(Marks.isUndoable(large.model())).isFalse();
+        assertThat(Marks.marked(ORIGINAL, CORRECTED, "{}", true, undo, bytes + 2 * undo)
+                        .undoable())
+                .isTrue();
+    }
+
+    @Test
+    void whereAModelWasChangedSinceItsCorrectionThatOneIsNotUndone() {
+        ModelProto.Builder changed = marked(ORIGINAL, CORRECTED).proto().toBuilder();
+        changed.getGraphBuilder().getNodeBuilder(0).setDocString("another");
+        OnnxModel before = OnnxModel.of("m", changed.build());
+        Marks.Marked again = Marks.marked(
+                before, before.corrected(model(new byte[] {9, 9, 9, 9}).proto()), "{}", true);
+        assertThat(again.toFirst()).isFalse();
+        assertThat(again.warnings())
+                .singleElement()
+                .asString()
+                .contains("the correction before this one cannot be undone", "was changed since it was corrected");
+        assertThat(Marks.undone(again.model()).proto().getGraph())
+                .isEqualTo(before.proto().getGraph());
     }
 
     @ParameterizedTest
@@ -149,11 +180,15 @@ final class MarksTest {
                         .addOutput("y"))
                 .build();
         OnnxModel hostile = withUndo(ORIGINAL, nonsense);
-        assertThatThrownBy(() -> Marks.undone(hostile)).isInstanceOf(UnsupportedException.class);
+        assertThatThrownBy(() -> Marks.undone(hostile))
+                .isInstanceOf(UnsupportedException.class)
+                .hasMessageContainingAll("the original of m", "No Op registered for Nonsense");
         GraphProto deep = originals(List.of())
                 .addInitializer(tensor("b", 1 << 30, new byte[] {1, 2, 3, 4}))
                 .build();
-        assertThatThrownBy(() -> Marks.undone(withUndo(ORIGINAL, deep))).isInstanceOf(UnsupportedException.class);
+        assertThatThrownBy(() -> Marks.undone(withUndo(ORIGINAL, deep)))
+                .isInstanceOf(UnsupportedException.class)
+                .hasMessageContainingAll("tensor 'b' of 'the original of m'", "dimensions [1073741824]");
     }
 
     @Test
