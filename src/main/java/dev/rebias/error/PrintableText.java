@@ -144,9 +144,9 @@ public final class PrintableText {
         };
     }
 
-    /** A share, short: 120 %, 12 %, 0.3 %, 2e-05 %. */
+    /** A share, short: 1230 %, 12 %, -15 %, 0.30 %, 2.0e-05 %. */
     public static String percent(double share) {
         double value = 100 * share;
-        return String.format(Locale.ROOT, value >= 10 ? "%.0f %%" : "%.2g %%", value);
+        return String.format(Locale.ROOT, Math.abs(value) >= 10 ? "%.0f %%" : "%.2g %%", value);
     }
 }

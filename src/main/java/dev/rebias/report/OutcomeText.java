@@ -68,7 +68,7 @@ public final class OutcomeText {
     /** What is left of the relative squared error of all outputs: {@code 43 %}; a dash where there was none. */
     public static String share(Outcome outcome) {
         double share = outcome.errorAfter() / outcome.errorBefore();
-        return Double.isFinite(share) ? String.format(Locale.ROOT, "%.3g %%", 100 * share) : "-";
+        return Double.isFinite(share) ? PrintableText.percent(share) : "-";
     }
 
     private static String decibels(double signal, double noise) {

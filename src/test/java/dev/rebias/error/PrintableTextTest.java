@@ -107,4 +107,19 @@ final class PrintableTextTest {
                 .isEqualTo("libx.so: failed to map");
         assertThat(PrintableText.format("wrote %s", Path.of("a\nb"))).isEqualTo("wrote a\\nb");
     }
+
+    @ParameterizedTest
+    @CsvSource({
+        "12.3, 1230 %",
+        "1.5, 150 %",
+        "-1.5, -150 %",
+        "0.12, 12 %",
+        "-0.123, -12 %",
+        "0.003, 0.30 %",
+        "-0.015, -1.5 %",
+        "2e-7, 2.0e-05 %"
+    })
+    void sharesAreShortAndNotInPowersOfTenWhereAPersonReadsThem(double share, String shown) {
+        assertThat(PrintableText.percent(share)).isEqualTo(shown);
+    }
 }
