@@ -10,4 +10,8 @@ public final class CancelledException extends RebiasException {
     public CancelledException(String message) {
         super(message);
     }
+
+    public CancelledException(String message, Throwable cause) {
+        super(message, cause);
+    }
 }

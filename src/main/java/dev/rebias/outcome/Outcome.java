@@ -39,6 +39,9 @@ public record Outcome(
     /** What two standard errors leave to chance on one side, of a normal distribution. */
     private static final double CHANCE = 0.0228;
 
+    /** Of so many samples chance is added up exactly; of more, 0.5^n is no double, and a normal distribution near. */
+    private static final int MOST_EXACT = 1000;
+
     /** A relative squared error below this is float32's rounding. */
     private static final double ROUNDING = 1e-9;
 
@@ -179,12 +182,15 @@ public record Outcome(
      */
     private boolean fellOnMost() {
         int n = nearer + further;
-        double ways = 1;
+        if (n > MOST_EXACT) {
+            return nearer - further > SIGNIFICANT * Math.sqrt(n);
+        }
+        double chance = Math.pow(0.5, n);
         double sum = 0;
         for (int k = n; k >= nearer && n > 0; k--) {
-            sum += ways;
-            ways *= (double) k / (n - k + 1);
+            sum += chance;
+            chance *= (double) k / (n - k + 1);
         }
-        return n > 0 && sum * Math.pow(0.5, n) <= CHANCE;
+        return n > 0 && sum <= CHANCE;
     }
 }

@@ -1,5 +1,6 @@
 package dev.rebias.outcome;
 
+import dev.rebias.error.CancelledException;
 import dev.rebias.model.ComparableOutputs;
 import dev.rebias.runtime.WholeModel;
 import dev.rebias.samples.Batches;
@@ -24,6 +25,7 @@ public final class OutcomeMeasurement {
      * @param samples what to measure on; all of them are used
      * @param batch how many samples go through at a time: 1, unless the models fix another number
      * @return for each of the other networks, how far it is
+     * @throws CancelledException if the thread is interrupted: no other batch begins
      * @throws dev.rebias.error.UnsupportedException if ONNX Runtime does not run one of the models
      */
     public static List<NetworkDistance> measure(Networks networks, BoundSamples samples, int batch) {
@@ -33,6 +35,9 @@ public final class OutcomeMeasurement {
                 Batches batches = samples.batches(batch)) {
             networks.others().forEach(o -> others.add(new Other(floating, o.name(), ComparableOutputs.of(o))));
             while (batches.hasNext()) {
+                if (Thread.currentThread().isInterrupted()) {
+                    throw new CancelledException("cancelled: the thread was interrupted while outputs were compared");
+                }
                 List<HostTensor> values = batches.next();
                 Map<String, HostTensor> inputs = networks.otherInputs().apply(values);
                 Map<String, HostTensor> reference = f.run(networks.floatInputs().apply(values));

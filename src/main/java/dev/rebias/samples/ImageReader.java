@@ -1,5 +1,6 @@
 package dev.rebias.samples;
 
+import dev.rebias.error.CancelledException;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.CodedTensor;
@@ -116,7 +117,7 @@ final class ImageReader implements SampleReader {
                     "image '" + files.get(position - 1) + "' could not be decoded: " + e.getMessage(), e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new RebiasException("interrupted while images were decoded", e);
+            throw new CancelledException("cancelled: the thread was interrupted while images were decoded", e);
         }
     }
 

@@ -3,6 +3,7 @@ package dev.rebias.verify;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
+import dev.rebias.error.CancelledException;
 import dev.rebias.model.CorrectionProbe;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.WrittenFile;
@@ -63,6 +64,7 @@ public record Verification(
      * @param written the model as it was read back from its file
      * @param all what to run on
      * @param most how many of them are, spread over all
+     * @throws CancelledException if the thread is interrupted: no other batch begins
      * @throws dev.rebias.error.UnsupportedException if ONNX Runtime rejects the model
      */
     public static Verification of(
@@ -109,6 +111,10 @@ public record Verification(
         try (WholeModel model = WholeModel.asWritten(name, probe.bytes());
                 Batches batches = samples.batches(batch)) {
             while (batches.hasNext()) {
+                if (Thread.currentThread().isInterrupted()) {
+                    throw new CancelledException(
+                            "cancelled: the thread was interrupted while the written model was verified");
+                }
                 List<HostTensor> values = batches.next();
                 Map<String, HostTensor> named = new HashMap<>();
                 for (int i = 0; i < inputs.size(); i++) {

@@ -1,10 +1,12 @@
 package dev.rebias.oracle;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
+import dev.rebias.error.CancelledException;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.outcome.NetworkDistance;
 import dev.rebias.outcome.Networks;
@@ -149,7 +151,9 @@ final class OutcomeTest {
         assertThat(OutcomeText.share(measure(floating, floating, network(0.1f, 0, false), 10, 1)))
                 .isEqualTo("-");
         assertThat(OutcomeText.share(measure(floating, network(0.2f, 0, false), network(0.1f, 0, false), 10, 1)))
-                .isEqualTo("25.0 %");
+                .isEqualTo("25 %");
+        assertThat(OutcomeText.share(measure(floating, network(0.2f, 0, false), network(0.7f, 0, false), 10, 1)))
+                .isEqualTo("1225 %");
     }
 
     @Test
@@ -220,5 +224,39 @@ final class OutcomeTest {
                 .isEqualTo(Outcome.Verdict.UNDECIDED);
         assertThat(new Outcome(1, true, one, List.of(), 1, -0.5, Double.POSITIVE_INFINITY, 1, 0, 0).verdict())
                 .isEqualTo(Outcome.Verdict.UNDECIDED);
+    }
+
+    /** 0.5^n is no double above 1,074. */
+    @Test
+    void ofMoreThanAThousandSamplesTheSignTestIsTheSame() {
+        List<Outcome.Output> one = List.of(new Outcome.Output("y", 1, 1, 0.5, 1, 1, Optional.empty()));
+        for (int n : new int[] {900, 1000, 1001, 1074, 1075, 1100, 5000}) {
+            int half = n / 2;
+            int some = (int) Math.sqrt(n);
+            for (int more : new int[] {-some, 0, 4 * some / 5, 6 * some / 5, n / 7, half}) {
+                boolean nearer = more > some;
+                assertThat(new Outcome(n, true, one, List.of(), 1, -0.5, 0.4, half + more, n - half - more, 0)
+                                .verdict())
+                        .as(half + more + " of " + n)
+                        .isEqualTo(nearer ? Outcome.Verdict.BETTER : Outcome.Verdict.UNDECIDED);
+            }
+        }
+        assertThat(new Outcome(1100, true, one, List.of(), 1, -0.5, 0.4, 700, 400, 0).verdict())
+                .isEqualTo(Outcome.Verdict.BETTER);
+    }
+
+    @Test
+    void anInterruptedMeasurementEnds() {
+        OnnxModel network = network(0, 0, false);
+        Thread.currentThread().interrupt();
+        try {
+            assertThatThrownBy(() -> measure(network, network, network, 10, 1))
+                    .isInstanceOf(CancelledException.class)
+                    .hasMessageContaining("interrupted");
+            assertThat(Thread.interrupted()).isTrue();
+        } finally {
+            // No other test is interrupted where this one fails.
+            Thread.interrupted();
+        }
     }
 }

@@ -3,6 +3,7 @@ package dev.rebias.samples;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.rebias.error.CancelledException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.ElementType;
 import java.awt.image.BufferedImage;
@@ -244,6 +245,25 @@ class ImageSamplesTest {
             assertThatThrownBy(() -> samples.bind(List.of(input(3, 1, 1))))
                     .isInstanceOf(UnsupportedException.class)
                     .hasMessageContainingAll("mean and std", "'pixels'", "[N,3,1,1]");
+        }
+    }
+
+    @Test
+    void whoIsInterruptedIsToldThatTheWorkWasCancelled() throws IOException {
+        for (int i = 0; i < 3; i++) {
+            write(filled(i, 1500, 1500), i + ".png");
+        }
+        try (Samples samples = Samples.open(folder, Normalization.NONE);
+                Batches batches = samples.bind(List.of(input(3, 1500, 1500))).batches(3)) {
+            Thread.currentThread().interrupt();
+            assertThatThrownBy(batches::next)
+                    .isInstanceOf(CancelledException.class)
+                    .hasMessageContaining("interrupted")
+                    .hasCauseInstanceOf(InterruptedException.class);
+            assertThat(Thread.interrupted()).isTrue();
+        } finally {
+            // No other test is interrupted where this one fails.
+            Thread.interrupted();
         }
     }
 }
