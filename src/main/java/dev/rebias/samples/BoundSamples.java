@@ -212,7 +212,7 @@ public final class BoundSamples {
         List<SampleReader> opened = new ArrayList<>();
         try {
             inputs.forEach(i -> opened.add(i.reader().get()));
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             opened.forEach(SampleReader::close);
             throw e;
         }

@@ -100,7 +100,7 @@ public final class Samples implements AutoCloseable {
                 Map<String, ArraySource> arrays = new LinkedHashMap<>();
                 npz.arrays().forEach((name, array) -> arrays.put(name, source(array)));
                 return new Samples(where, arrays, Optional.empty(), normalization, Optional.of(npz), Limit.NONE);
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 npz.close();
                 throw e;
             }
@@ -172,12 +172,11 @@ public final class Samples implements AutoCloseable {
         return new Samples(where, left, images, normalization, archive, limit);
     }
 
-    private static SampleReader joined(
-            List<ArraySource> parts, InputSpec input, long[] shape, Normalization normalization) {
+    static SampleReader joined(List<ArraySource> parts, InputSpec input, long[] shape, Normalization normalization) {
         List<SampleReader> readers = new ArrayList<>();
         try {
             parts.forEach(p -> readers.add(p.maker().make(input, shape, normalization)));
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             readers.forEach(SampleReader::close);
             throw e;
         }

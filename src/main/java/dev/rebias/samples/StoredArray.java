@@ -88,7 +88,7 @@ final class StoredArray {
             try (in) {
                 return new ByteArrayInputStream(gathered(in, Math.min(samples, header.shape()[0])));
             }
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
             in.close();
             throw e;
         }
