@@ -5,6 +5,7 @@ import java.io.PrintStream;
 import java.util.Locale;
 import java.util.Timer;
 import java.util.TimerTask;
+import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
@@ -19,6 +20,9 @@ final class Progress implements SweepListener, AutoCloseable {
     /** The launcher says with this property whether standard error is a terminal, which Java itself cannot tell. */
     private static final String TERMINAL = "rebias.terminal";
 
+    /** What the thread is called that looks at the clock. */
+    static final String THREAD = "progress";
+
     private static final long SECOND = 1_000_000_000L;
     private static final long LINE_EVERY = 10 * SECOND;
     private static final long LOOK_EVERY_MILLIS = 250;
@@ -26,7 +30,10 @@ final class Progress implements SweepListener, AutoCloseable {
     private final boolean quiet;
     private final boolean terminal;
     private final PrintStream err;
-    private final Timer clock;
+    /** In nanoseconds. */
+    private final LongSupplier clock;
+
+    private final Timer timer;
     private String phase = "";
     private long began;
     private long nextLine;
@@ -38,16 +45,23 @@ final class Progress implements SweepListener, AutoCloseable {
     private ProgressBar bar;
 
     Progress(boolean quiet) {
-        this(quiet, Boolean.getBoolean(TERMINAL), System.err);
+        this(quiet, Boolean.getBoolean(TERMINAL), System.err, System::nanoTime);
     }
 
-    Progress(boolean quiet, boolean terminal, PrintStream err) {
+    /**
+     * Progress on some stream.
+     *
+     * @param terminal whether that is a terminal
+     * @param clock the time, in nanoseconds
+     */
+    Progress(boolean quiet, boolean terminal, PrintStream err, LongSupplier clock) {
         this.quiet = quiet;
         this.terminal = terminal;
         this.err = err;
-        this.clock = new Timer("progress", true);
+        this.clock = clock;
+        this.timer = new Timer(THREAD, true);
         if (!quiet) {
-            clock.schedule(
+            timer.schedule(
                     new TimerTask() {
                         @Override
                         public void run() {
@@ -71,7 +85,7 @@ final class Progress implements SweepListener, AutoCloseable {
     public synchronized void phase(String name) {
         clear();
         phase = name;
-        began = System.nanoTime();
+        began = clock.getAsLong();
         nextLine = began + SECOND;
         done = 0;
         total = 0;
@@ -86,8 +100,9 @@ final class Progress implements SweepListener, AutoCloseable {
         }
     }
 
-    private synchronized void show() {
-        long now = System.nanoTime();
+    /** Says what is to be said by now; is called again and again. */
+    synchronized void show() {
+        long now = clock.getAsLong();
         if (quiet || phase.isEmpty() || now - began < SECOND) {
             return;
         }
@@ -130,7 +145,7 @@ final class Progress implements SweepListener, AutoCloseable {
 
     @Override
     public synchronized void close() {
-        clock.cancel();
+        timer.cancel();
         clear();
         phase = "";
     }

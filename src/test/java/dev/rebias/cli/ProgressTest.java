@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 
 /** No phase longer than a second is silent, and none that is shorter says a word. */
@@ -12,32 +14,43 @@ final class ProgressTest {
     private final ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     private final PrintStream err = new PrintStream(bytes, true, StandardCharsets.UTF_8);
 
+    private final AtomicLong nanoseconds = new AtomicLong(Long.MAX_VALUE / 2);
+
     private String said() {
         return bytes.toString(StandardCharsets.UTF_8);
     }
 
-    private void run(boolean quiet, boolean terminal) throws InterruptedException {
-        try (Progress progress = new Progress(quiet, terminal, err)) {
+    private Progress progress(boolean quiet, boolean terminal) {
+        return new Progress(quiet, terminal, err, nanoseconds::get);
+    }
+
+    private void pass(Progress progress, long milliseconds) {
+        nanoseconds.addAndGet(milliseconds * 1_000_000);
+        progress.show();
+    }
+
+    private void run(boolean quiet, boolean terminal) {
+        try (Progress progress = progress(quiet, terminal)) {
             progress.phase("reading models");
-            Thread.sleep(50);
+            pass(progress, 999);
             progress.phase("verifying");
-            Thread.sleep(1800);
+            pass(progress, 1800);
             progress.phase("writing");
-            Thread.sleep(50);
+            pass(progress, 50);
             progress.phase("sweep");
             progress.progress(3, 12);
-            Thread.sleep(1800);
+            pass(progress, 1800);
         }
     }
 
     @Test
-    void aLineForEachLongPhaseWhereThereIsNoTerminal() throws InterruptedException {
+    void aLineForEachLongPhaseWhereThereIsNoTerminal() {
         run(false, false);
         assertThat(said().lines()).containsExactly("verifying", "sweep: 25 %");
     }
 
     @Test
-    void secondsAndABarOnATerminalAndNothingIsLeftStanding() throws InterruptedException {
+    void secondsAndABarOnATerminalAndNothingIsLeftStanding() {
         run(false, true);
         assertThat(said())
                 .contains("\rverifying: 1 s", "\r" + " ".repeat("verifying: 1 s".length()) + "\r", "sweep", "25%");
@@ -45,8 +58,43 @@ final class ProgressTest {
     }
 
     @Test
-    void nothingWhereQuiet() throws InterruptedException {
+    void nothingWhereQuiet() {
         run(true, true);
         assertThat(said()).isEmpty();
+    }
+
+    @Test
+    void whereThereIsNoTerminalALineComesEveryTenSeconds() {
+        try (Progress progress = progress(false, false)) {
+            progress.phase("sweep");
+            for (int second = 1; second <= 22; second++) {
+                progress.progress(second, 22);
+                pass(progress, 1000);
+            }
+        }
+        assertThat(said().lines()).containsExactly("sweep: 4 %", "sweep: 50 %", "sweep: 95 %");
+    }
+
+    private static boolean eventually(BooleanSupplier condition) throws InterruptedException {
+        for (int i = 0; i < 500 && !condition.getAsBoolean(); i++) {
+            Thread.sleep(10);
+        }
+        return condition.getAsBoolean();
+    }
+
+    private static boolean isAlive() {
+        return Thread.getAllStackTraces().keySet().stream()
+                .anyMatch(t -> t.getName().equals(Progress.THREAD));
+    }
+
+    @Test
+    void itLooksAtTheClockByItselfAndLeavesNoThread() throws InterruptedException {
+        try (Progress progress = progress(false, false)) {
+            progress.phase("verifying");
+            nanoseconds.addAndGet(2_000_000_000);
+            assertThat(eventually(() -> said().startsWith("verifying"))).isTrue();
+            assertThat(isAlive()).isTrue();
+        }
+        assertThat(eventually(() -> !isAlive())).isTrue();
     }
 }
