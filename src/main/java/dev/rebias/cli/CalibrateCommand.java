@@ -112,6 +112,7 @@ final class CalibrateCommand implements Runnable {
                     samplesPath,
                     Optional.of(output.orElseGet(() -> calibrated(model))),
                     List.of(),
+                    new FileHashes(quiet),
                     new CorrectionJob.Settings(
                             false, false, OptionalInt.empty(), Requirements.NONE, force, quiet, GivenOptions.of(spec)),
                     spec.commandLine().getOut(),

@@ -117,8 +117,9 @@ final class CorrectCommand implements Callable<Integer> {
         adjustment.apply(builder);
         ModelPair models = Progress.during("reading models", report.quiet(), () -> pair.read(force));
         Map<String, String> given = GivenOptions.of(spec);
+        FileHashes hashes = new FileHashes(report.quiet());
         if (skipExisting) {
-            String request = Request.of(models, samplesPath, given);
+            String request = Request.of(models, samplesPath, given, hashes);
             if (Files.exists(output) && isMadeFor(request)) {
                 if (!report.quiet()) {
                     out.println(PrintableText.format(
@@ -138,6 +139,7 @@ final class CorrectCommand implements Callable<Integer> {
                 samplesPath,
                 Optional.of(output),
                 report.reports(),
+                hashes,
                 new CorrectionJob.Settings(
                         report.perChannel(),
                         report.all(),
@@ -171,10 +173,9 @@ final class CorrectCommand implements Callable<Integer> {
     /** How the output file came about; empty where it does not say, or is no model. */
     private Optional<Provenance> made() {
         try {
-            if (KerasModel.isKeras(output)) {
-                return KerasModel.read(output).provenance().map(json -> Provenance.parse(output.toString(), json));
-            }
-            return Provenance.of(OnnxModel.read(output));
+            return KerasModel.isKeras(output)
+                    ? Provenance.of(KerasModel.read(output))
+                    : Provenance.of(OnnxModel.read(output));
         } catch (UnsupportedException e) {
             return Optional.empty();
         }

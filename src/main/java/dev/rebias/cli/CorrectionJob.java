@@ -40,6 +40,7 @@ final class CorrectionJob {
     private final Optional<CorrectedFile> output;
     private final ReportFiles reports;
     private final List<RunReport.FileRead> read;
+    private final FileHashes hashes;
     private final Settings settings;
     private final PrintWriter out;
     private final List<Phase> phases = new ArrayList<>();
@@ -83,6 +84,7 @@ final class CorrectionJob {
      * @param start when the work began, before the models were read, in nanoseconds of {@link System#nanoTime}
      * @param samples what is read beside the models, and must not be written over
      * @param output where the corrected model goes; empty where the models are only measured
+     * @param hashes of files that were read before; takes on those that reports tell of
      */
     CorrectionJob(
             long start,
@@ -90,6 +92,7 @@ final class CorrectionJob {
             Path samples,
             Optional<Path> output,
             List<Path> reports,
+            FileHashes hashes,
             Settings settings,
             PrintWriter standardOutput,
             PrintWriter standardError) {
@@ -100,11 +103,12 @@ final class CorrectionJob {
         this.output = output.map(o -> CorrectedFile.check(pair, o, inputs, settings.force()));
         this.output.ifPresent(o -> inputs.addAll(o.paths()));
         this.reports = new ReportFiles(reports, inputs, settings.force(), standardOutput);
+        this.hashes = hashes;
         this.settings = settings;
         // A report that goes to standard output has it for itself.
         this.out = this.reports.takeStandardOutput() ? standardError : standardOutput;
         // As they are now, whatever becomes of them while this runs.
-        this.read = reports.isEmpty() ? List.of() : FilesRead.of(pair, samples);
+        this.read = reports.isEmpty() ? List.of() : FilesRead.of(pair, samples, hashes);
     }
 
     /**
@@ -120,7 +124,9 @@ final class CorrectionJob {
             correction.nothingToCorrect().ifPresent(why -> {
                 throw new UnsupportedException(why);
             });
-            phases.add(new Phase("reading models", seconds(start)));
+            double hashing = hashes.phase().map(Phase::seconds).orElse(0.0);
+            phases.add(new Phase("reading models", seconds(start) - hashing));
+            hashes.phase().ifPresent(phases::add);
             try (Samples samples = opening.open(correction)) {
                 CorrectionResult found = compute(correction, samples, wanted, progress);
                 phases.addAll(found.phases());

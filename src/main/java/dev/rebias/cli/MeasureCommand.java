@@ -73,6 +73,7 @@ final class MeasureCommand implements Callable<Integer> {
                 samplesPath,
                 Optional.empty(),
                 report.reports(),
+                new FileHashes(report.quiet()),
                 new CorrectionJob.Settings(
                         report.perChannel(),
                         report.all(),

@@ -3,12 +3,10 @@ package dev.rebias.cli;
 import dev.rebias.ModelPair;
 import dev.rebias.Version;
 import dev.rebias.error.RebiasException;
+import dev.rebias.files.Sha256;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -25,6 +23,7 @@ final class Request {
             "--quantized",
             "--samples",
             "--output",
+            "--force",
             "--report",
             "--per-channel",
             "--all",
@@ -38,27 +37,28 @@ final class Request {
     private Request() {}
 
     /**
-     * SHA-256, in hexadecimal. Reads every input file.
+     * SHA-256, in hexadecimal. Reads every input file for its hash.
      *
      * @param samples a file or folder
      * @param given options and their values
+     * @param hashes what is read already; takes on the others
      * @throws RebiasException if a file cannot be read
      */
-    static String of(ModelPair pair, Path samples, Map<String, String> given) {
+    static String of(ModelPair pair, Path samples, Map<String, String> given, FileHashes hashes) {
         StringBuilder text = new StringBuilder(Version.current()).append('\n');
-        pair.files()
-                .forEach(file ->
-                        text.append("model ").append(FilesRead.contents(file)).append('\n'));
         List<Path> read = FilesRead.under(samples).stream()
                 .filter(file -> !Files.isDirectory(file))
                 .sorted()
                 .toList();
+        hashes.read(pair.files()).read(read);
+        pair.files()
+                .forEach(file -> text.append("model ").append(hashes.of(file)).append('\n'));
         for (Path file : read) {
             // In a folder names decide about the order; a file that is renamed is the same.
             text.append("samples ")
                     .append(samples.relativize(file))
                     .append(' ')
-                    .append(FilesRead.contents(file))
+                    .append(hashes.of(file))
                     .append('\n');
         }
         new TreeMap<>(given).forEach((option, value) -> {
@@ -66,12 +66,6 @@ final class Request {
                 text.append(option).append(' ').append(value).append('\n');
             }
         });
-        try {
-            byte[] hash =
-                    MessageDigest.getInstance("SHA-256").digest(text.toString().getBytes(StandardCharsets.UTF_8));
-            return HexFormat.of().formatHex(hash);
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java has SHA-256", e);
-        }
+        return Sha256.of(text.toString().getBytes(StandardCharsets.UTF_8));
     }
 }

@@ -3,6 +3,7 @@ package dev.rebias.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -20,6 +21,7 @@ import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -44,6 +46,7 @@ final class CorrectionJobTest {
     private Path models;
     private Path reports;
     private final StringWriter said = new StringWriter();
+    private final FileHashes hashes = new FileHashes(true);
 
     @BeforeEach
     void writeFiles() throws IOException {
@@ -70,6 +73,7 @@ final class CorrectionJobTest {
                         folder.resolve("samples.npy"),
                         Optional.of(models.resolve("c.onnx")),
                         List.of(reports.resolve("r.json")),
+                        hashes,
                         new CorrectionJob.Settings(
                                 false, false, OptionalInt.of(2), Requirements.NONE, false, false, Map.of()),
                         out,
@@ -160,6 +164,31 @@ final class CorrectionJobTest {
         });
         assertThat(report().at("/files/0/sha256").asText()).isEqualTo(hash);
         assertThat(report().at("/files/1/sha256").isTextual()).isTrue();
+    }
+
+    @Test
+    void eachFileIsReadOnceForItsHash() throws IOException {
+        Path floating = folder.resolve("float.onnx");
+        hashes.read(List.of(floating));
+        String first = hashes.of(floating);
+        ModelPair pair = ModelPair.read(floating, folder.resolve("quantized.onnx"));
+        Files.write(floating, new byte[] {1}, StandardOpenOption.APPEND);
+        Path samples = folder.resolve("samples.npy");
+        String request = Request.of(pair, samples, Map.of(), hashes);
+        assertThat(FilesRead.of(pair, samples, hashes).get(0).sha256()).contains(first);
+        assertThat(Request.of(pair, samples, Map.of(), new FileHashes(true))).isNotEqualTo(request);
+    }
+
+    @Test
+    void hashingIsAPhaseOfItsOwnAndPhasesAddUp() throws IOException {
+        correct(() -> {});
+        JsonNode timings = report().path("timings");
+        assertThat(timings.path("hashing files").asDouble()).isPositive();
+        double sum = 0;
+        for (Map.Entry<String, JsonNode> phase : timings.properties()) {
+            sum += phase.getKey().equals("totalSeconds") ? 0 : phase.getValue().asDouble();
+        }
+        assertThat(sum).isCloseTo(timings.path("totalSeconds").asDouble(), withinPercentage(1));
     }
 
     private String[] arguments(Path samples, Path output, String... more) {
