@@ -25,8 +25,8 @@ public final class HtmlReport {
     /** So many layers are shown at once; the others on request. */
     private static final int WORST = 10;
 
-    /** The template's colours for phases, of which runs have at most ten. */
-    private static final int PHASE_COLOURS = 10;
+    /** The template's colours for phases, of which runs have at most eleven. */
+    private static final int PHASE_COLOURS = 11;
 
     /** What a report without an outcome, or a number that does not exist, shows. */
     private static final String NONE = "–";
@@ -370,18 +370,24 @@ public final class HtmlReport {
     private List<Map<String, String>> trials() {
         List<Map<String, String>> rows = new ArrayList<>();
         for (JsonNode trial : report.path("trials")) {
-            JsonNode output = trial.path("outcome").path("outputs").path(0);
             rows.add(Map.of(
                     "reference",
                     trial.path("reference").asText(),
-                    "sqnr",
-                    output.isObject() ? arrow(output, "sqnr", 1, "%.1f", "") : NONE,
+                    "left",
+                    left(trial.path("outcome")),
                     "seconds",
                     number("%.2f", trial.path("sweepSeconds"), 1, " s"),
                     "kept",
                     trial.path("kept").asBoolean() ? "kept" : ""));
         }
         return rows.size() > 1 ? rows : List.of();
+    }
+
+    /** What is left of the relative squared error of all outputs. */
+    private static String left(JsonNode outcome) {
+        double before = outcome.path("errorBefore").asDouble();
+        double share = (before + outcome.path("change").asDouble(Double.NaN)) / before;
+        return Double.isFinite(share) ? PrintableText.percent(share) : NONE;
     }
 
     private List<Map<String, String>> inputs() {
@@ -414,19 +420,12 @@ public final class HtmlReport {
         if (!s.isObject()) {
             return "Standard errors were not measured.";
         }
-        if (!s.path("relativeStandardError").isNumber()) {
-            return "No: the typical correction is no larger than its standard error.";
-        }
-        String error = "the typical standard error is "
-                + PrintableText.percent(s.path("relativeStandardError").asDouble())
-                + " of a correction";
+        String sentence = s.path("sentence").asText();
         if (s.path("enough").asBoolean()) {
-            return "Yes: " + error + ".";
+            return "Yes: " + sentence + ".";
         }
-        return "More would be better: " + error
-                + (s.path("wantedSamples").isNumber()
-                        ? "; about " + s.path("wantedSamples").asLong() + " samples would bring it to 5 %."
-                        : ".");
+        boolean known = s.path("wantedSamples").isNumber();
+        return (known ? "More would be better: " : "No: ") + sentence + ".";
     }
 
     private String samplesNote() {

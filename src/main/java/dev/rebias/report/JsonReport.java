@@ -233,6 +233,7 @@ public final class JsonReport {
         to.put("relativeStandardError", finite(s.relativeError()));
         to.put("enough", s.enough());
         s.wanted().ifPresentOrElse(w -> to.put("wantedSamples", w), () -> to.putNull("wantedSamples"));
+        to.put("sentence", s.sentence());
     }
 
     /** JSON has no infinity, and nothing that is no number. */

@@ -83,7 +83,10 @@ public record RunReport(
         UNDECIDED,
         /** The outputs are further away. */
         WORSE,
-        /** A requirement does not hold, or the written file does not compute what was corrected. */
+        /**
+         * A requirement does not hold, the corrections are mostly noise or come from fewer samples than an earlier
+         * correction, or the written file does not compute what was corrected.
+         */
         MISSED,
         /** Outputs were not compared. */
         UNKNOWN,

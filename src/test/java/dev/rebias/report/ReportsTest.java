@@ -12,6 +12,7 @@ import com.networknt.schema.SpecVersion;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
 import dev.rebias.cli.CommandLineRun;
+import dev.rebias.error.PrintableText;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.golden.ReferencePair;
@@ -234,5 +235,59 @@ final class ReportsTest {
         assertThat(ReportFormat.of(Path.of("x/b.json"))).isEqualTo(ReportFormat.JSON);
         assertThat(ReportFormat.of(Path.of("c.csv"))).isEqualTo(ReportFormat.CSV);
         assertThatThrownBy(() -> ReportFormat.of(Path.of("json"))).isInstanceOf(UsageException.class);
+    }
+
+    @Test
+    void trialsAreComparedByWhatDecidedBetweenThem() throws IOException {
+        ObjectNode auto =
+                commanded(0, "correct", "--output=" + folder.resolve("c.onnx"), "--reference=auto", "--limit=40");
+        String page = page(auto);
+        assertThat(page).contains("unless its corrections are mostly noise", "<th>squared error left</th>");
+        for (JsonNode trial : auto.path("trials")) {
+            JsonNode outcome = trial.path("outcome");
+            double before = outcome.path("errorBefore").asDouble();
+            double share = (before + outcome.path("change").asDouble()) / before;
+            assertThat(page)
+                    .contains("<td class=\"text\">" + trial.path("reference").asText()
+                            + "</td><td data-label=\"squared error left\">" + PrintableText.percent(share) + "</td>");
+        }
+        ((ObjectNode) auto.path("trials").get(0).path("outcome")).put("errorBefore", 0);
+        ((ObjectNode) auto.path("trials").get(1)).putNull("outcome");
+        Matcher left = Pattern.compile("squared error left\">–</td>").matcher(page(auto));
+        assertThat(left.results()).hasSize(2);
+    }
+
+    @Test
+    void aPageSaysOfTheSamplesWhatTheReportSays() {
+        ObjectNode report = report(CorrectionOptions.builder(), true);
+        ObjectNode sufficiency = (ObjectNode) report.path("sufficiency");
+        sufficiency.put("sentence", "so it is").put("enough", false).put("wantedSamples", 300);
+        assertThat(page(report)).contains("<p>More would be better: so it is.</p>");
+        sufficiency.put("enough", true);
+        assertThat(page(report)).contains("<p>Yes: so it is.</p>");
+        sufficiency.put("enough", false).putNull("wantedSamples");
+        assertThat(page(report)).contains("<p>No: so it is.</p>");
+        report.putNull("sufficiency");
+        assertThat(page(report)).contains("<p>Standard errors were not measured.</p>");
+    }
+
+    /** Those of a run that does all there is to do. */
+    @Test
+    void everyPhaseHasAColourOfItsOwn() throws IOException {
+        ObjectNode all = commanded(
+                0, "correct", "--output=" + folder.resolve("c.onnx"), "--reference=auto", "--limit=40", "--verify");
+        String page = page(all);
+        int phases = all.path("timings").size() - 1;
+        List<String> colours = new ArrayList<>();
+        for (int i = 0; i < phases; i++) {
+            assertThat(page).contains("<div class=\"p" + i + "\"");
+            Matcher rule = Pattern.compile("\\.p" + i + " \\{ background: (#[0-9a-f]{6}); \\}")
+                    .matcher(page);
+            assertThat(rule.find())
+                    .as("phase " + i + " of " + all.path("timings"))
+                    .isTrue();
+            colours.add(rule.group(1));
+        }
+        assertThat(colours).doesNotHaveDuplicates();
     }
 }
