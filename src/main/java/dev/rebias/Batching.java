@@ -109,7 +109,7 @@ record Batching(String model, BoundSamples samples, Optional<Integer> fixed, Opt
             int present = samples.count();
             if (present % batch != 0) {
                 throw new UnsupportedException("'" + model + "' fixes its batch at " + batch + ", and " + present
-                        + " samples are no multiple of it: use --limit " + present / batch * batch
+                        + " samples are no multiple of it: use `limit` " + present / batch * batch
                         + ", or make the model's batch dimension dynamic");
             }
             return batch;

@@ -209,7 +209,9 @@ public final class BiasCorrection {
                     .anyMatch(s -> s.reason().equals(RESCALED) || s.reason().contains("weights differ"));
             throw new UnsupportedException("no layer of '" + quantized.file() + "' pairs with a layer of '"
                     + floating.file() + "' (" + first + "): "
-                    + (known ? "give --float the model that it was quantised from" : "are they the same network?"));
+                    + (known
+                            ? "give the float model that it was quantised from (`floatFile`)"
+                            : "are they the same network?"));
         }
         return new Pairing(pairs, skipped);
     }
@@ -314,7 +316,7 @@ public final class BiasCorrection {
             long[] shape = input.shape();
             if (Arrays.stream(shape).skip(1).anyMatch(d -> d < 0)) {
                 throw new UnsupportedException("input '" + input.name() + "' of '" + quantized.file() + "' is "
-                        + input.shapeText() + ", of no fixed size: give the samples that will be used (--samples)");
+                        + input.shapeText() + ", of no fixed size: give the samples that will be used");
             }
             if (shape.length > 0 && shape[0] < 0) {
                 shape[0] = batchSize;
@@ -332,8 +334,8 @@ public final class BiasCorrection {
     List<LayerPair> layers(CorrectionOptions options, Reference reference) {
         if (models.ownWeights() && reference == Reference.NETWORK) {
             throw new UsageException(
-                    "--reference network, and auto, which tries it too, compare with the float network's own"
-                            + " activations: give that network with --float, as a Keras model");
+                    "the reference network, and auto, which tries it too, compare with the float network's own"
+                            + " activations: give that network too (`floatFile`), as a Keras model");
         }
         List<LayerPair> chosen = pairing.pairs().stream()
                 .filter(p -> options.layers().test(p.name()))
@@ -396,10 +398,10 @@ public final class BiasCorrection {
                 + (reference == Reference.NETWORK
                         ? "those layers' outputs mean something else than the float model's, and they are left as "
                                 + "they were"
-                        : "the float layers cannot be applied to the quantised network's data; use --reference "
+                        : "the float layers cannot be applied to the quantised network's data; use `reference` "
                                 + "network, which "
                                 + "corrects the layers whose outputs still mean the same")
-                + "; or give --float the model as it was after the equalisation");
+                + "; or take the float model as it was after the equalisation");
     }
 
     /**

@@ -370,11 +370,11 @@ public final class CorrectionOptions {
             }
             if (weightBits.isPresent() && adjust == Adjustment.BIASES) {
                 throw new UsageException(
-                        "the bits of weights (--weight-bits) matter where weights are adjusted: add --adjust weights");
+                        "the bits of weights (`weightBits`) matter where weights are adjusted: add `adjust` weights");
             }
             if (adjust == Adjustment.WEIGHTS && (shrink || gate != Gate.NONE)) {
                 throw new UsageException(
-                        "--shrink and --gate are about corrections of biases alone: give them, or --adjust "
+                        "`shrink` and `gate` are about corrections of biases alone: give them, or `adjust` "
                                 + "weights, which looks at held-out samples by itself");
             }
             if (memoryLimit < 1) {
@@ -383,7 +383,7 @@ public final class CorrectionOptions {
             }
             if (!errors && perChannel) {
                 throw new UsageException(
-                        "statistics of single channels (--per-channel) come from the errors, which --no-mse leaves "
+                        "statistics of single channels (`perChannel`) come from the errors, which `errors(false)` leaves "
                                 + "out");
             }
             double share = holdout.orElse(0);
@@ -393,22 +393,22 @@ public final class CorrectionOptions {
             }
             if (gate != Gate.NONE && holdout.isPresent() && share == 0) {
                 throw new UsageException(
-                        "a gate looks at held-out samples (--gate), and --holdout 0 leaves it none: give a share "
+                        "a gate looks at held-out samples (`gate`), and `holdout` 0 leaves it none: give a share "
                                 + "such as 0.2");
             }
             if (!errors && (shrink || gate != Gate.NONE)) {
                 throw new UsageException(
-                        "--shrink and --gate look at the errors of single channels, which --no-mse leaves out: "
+                        "`shrink` and `gate` look at the errors of single channels, which `errors(false)` leaves out: "
                                 + "give one or the other");
             }
             if (!errors && reference.isEmpty()) {
                 throw new UsageException(
                         "the better reference (auto) is refused where corrections are noise, by the errors of "
-                                + "single channels, which --no-mse leaves out: give one or the other");
+                                + "single channels, which `errors(false)` leaves out: give one or the other");
             }
             if (reference.isEmpty() && !outcome) {
                 throw new UsageException(
-                        "the better reference (auto) is chosen by the networks' outputs, which --no-outcome leaves "
+                        "the better reference (auto) is chosen by the networks' outputs, which `outcome(false)` leaves "
                                 + "out: name a reference, layer or network");
             }
             return new CorrectionOptions(this);

@@ -71,7 +71,7 @@ final class CorrectionRun {
         }
         if (!correcting && options.adjust() == Adjustment.WEIGHTS) {
             throw new UsageException(
-                    "a measurement changes nothing, and so chooses no weights: measure without --adjust weights, "
+                    "a measurement changes nothing, and so chooses no weights: measure without `adjust` weights, "
                             + "or correct");
         }
         references().forEach(this::layers);
@@ -245,7 +245,7 @@ final class CorrectionRun {
         if (batches < 2) {
             throw new UnsupportedException("of " + all.count() + " samples none can be held out"
                     + (batch > 1 ? ", the model taking " + batch + " at a time" : "")
-                    + ": give more, or name a reference and hold none out (--reference layer --holdout 0)");
+                    + ": give more, or name a reference and hold none out (`reference` layer `holdout` 0)");
         }
         int held = Math.max(1, Math.min(batches - 1, options.heldOut(all.count()) / batch));
         return Optional.of(all.split(held * batch));
@@ -371,7 +371,7 @@ final class CorrectionRun {
             if (own.verdict() == Outcome.Verdict.UNKNOWN) {
                 throw new UnsupportedException(
                         "no output of the two networks can be compared (" + String.join("; ", own.notCompared())
-                                + "), so the better reference cannot be chosen: name one, --reference layer or "
+                                + "), so the better reference cannot be chosen: name one, `reference` layer or "
                                 + "network");
             }
             boolean noise = sufficiency.get(i).filter(Sufficiency::isNoise).isPresent();

@@ -77,8 +77,8 @@ public record ModelPair(
                     + quantized.correctedBefore().get()
                     + "), and its biases, which the float reference takes over, contain that correction: a "
                     + "second one would be"
-                    + " added to it; correct the original file, give the float model with --float, or "
-                    + "insist with --force");
+                    + " added to it; correct the original file, give the float model too (`floatFile`), or "
+                    + "insist with `again`");
         }
         return new ModelPair(quantized.floating(), computed, List.of(file), Optional.of(quantized), true);
     }
@@ -106,7 +106,7 @@ public record ModelPair(
         if (options.adjust() == Adjustment.WEIGHTS && keras.isPresent()) {
             throw new UnsupportedException(
                     "a Keras model quantises its weights on every call, with a scale that follows from them: its "
-                            + "weights cannot be chosen anew (--adjust weights); adjust biases");
+                            + "weights cannot be chosen anew (`adjust` weights); adjust biases");
         }
     }
 }

@@ -41,7 +41,7 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
     /**
      * One of them, looked at.
      *
-     * @param name the option that asks for it
+     * @param name the component of {@link Requirements} that asks for it
      * @param wanted the least that was asked for, or the most
      * @param measured what was reached; empty where that cannot be measured
      * @param held whether it holds
@@ -53,7 +53,7 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
         public String toString() {
             String reached = measured.map(m -> String.format(Locale.ROOT, "%.4g", m) + " at '" + where + "'")
                     .orElse("not known: " + where);
-            return name + " "
+            return "`" + name + "` "
                     + new DecimalFormat("0.####", DecimalFormatSymbols.getInstance(Locale.ROOT)).format(wanted)
                     + (held ? " holds: " : " does not hold: ") + reached;
         }
@@ -77,7 +77,7 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
     }
 
     private static Finding gain(double wanted, Optional<Outcome> outcome) {
-        String name = "--require-sqnr-gain";
+        String name = "sqnrGain";
         double least = Double.POSITIVE_INFINITY;
         String where = "";
         for (Outcome.Output output : outcome.map(Outcome::outputs).orElse(List.of())) {
@@ -98,7 +98,7 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
     }
 
     private static Finding agreement(double wanted, Optional<Outcome> outcome) {
-        String name = "--require-agreement";
+        String name = "agreement";
         Optional<Outcome.Output> worst = outcome.map(Outcome::outputs).orElse(List.of()).stream()
                 .filter(o -> o.largest().isPresent())
                 .min((a, b) -> Double.compare(
@@ -112,7 +112,7 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
     }
 
     private static Finding layers(double wanted, List<LayerResult> layers) {
-        String name = "--max-layer-mse-increase";
+        String name = "layerMseIncrease";
         if (layers.stream().noneMatch(LayerResult::isCorrected)) {
             return new Finding(name, wanted, Optional.of(0.0), true, "every layer, for all were left as they were");
         }
@@ -133,7 +133,7 @@ public record Requirements(OptionalDouble sqnrGain, OptionalDouble agreement, Op
             }
         }
         return where.isEmpty()
-                ? unknown(name, wanted, "no layer's errors were measured (--no-mse)")
+                ? unknown(name, wanted, "no layer's errors were measured (`errors(false)`)")
                 : new Finding(name, wanted, Optional.of(most), most <= wanted, where);
     }
 }

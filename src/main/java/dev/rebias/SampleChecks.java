@@ -53,7 +53,7 @@ final class SampleChecks {
             Optional<SampleFit> fit = SampleFit.of(input, normalization).filter(SampleFit::gross);
             if (fit.isPresent() && !anyway) {
                 throw new UnsupportedException("these are not the model's samples: "
-                        + fit.get().sentence() + "; --force goes on all the same");
+                        + fit.get().sentence() + "; `anySamples` goes on all the same");
             }
         }
     }

@@ -70,7 +70,7 @@ record SampleFit(boolean gross, String sentence) {
                         h.text(),
                         h.range().least(),
                         h.range().most()))
-                .orElse("; check --scale, --mean and --std, and whether the samples are of the kind that the "
+                .orElse("; check `scale`, `mean` and `std`, and whether the samples are of the kind that the "
                         + "network was made for");
         return Optional.of(new SampleFit(
                 gross,
@@ -95,22 +95,22 @@ record SampleFit(boolean gross, String sentence) {
         boolean normalised = mean != 0 || std != 1;
         List<Hypothesis> all = new ArrayList<>();
         if (given.scale() == 1) {
-            all.add(new Hypothesis("--scale 255 is missing", map(stored, v -> (v / BYTE - mean) / std)));
+            all.add(new Hypothesis("`scale` 255 is missing", map(stored, v -> (v / BYTE - mean) / std)));
         } else {
             all.add(new Hypothesis(
-                    String.format(Locale.ROOT, "--scale %.6g is one too many", given.scale()),
+                    String.format(Locale.ROOT, "`scale` %.6g is one too many", given.scale()),
                     map(stored, v -> (v - mean) / std)));
         }
         if (normalised) {
             all.add(new Hypothesis(
-                    "--mean and --std are too many, the samples being normalised already",
+                    "`mean` and `std` are too many, the samples being normalised already",
                     map(stored, v -> v / given.scale())));
-            all.add(new Hypothesis("--mean was doubled", map(stored, v -> (v / given.scale() - mean / 2) / std)));
+            all.add(new Hypothesis("`mean` was doubled", map(stored, v -> (v / given.scale() - mean / 2) / std)));
             if (given.scale() != 1) {
                 all.add(new Hypothesis(
-                        "--scale, --mean and --std are too many, the samples being normalised already", stored));
+                        "`scale`, `mean` and `std` are too many, the samples being normalised already", stored));
             } else {
-                all.add(new Hypothesis("--scale 255 and no --mean and --std were meant", map(stored, v -> v / BYTE)));
+                all.add(new Hypothesis("`scale` 255 and no `mean` and `std` were meant", map(stored, v -> v / BYTE)));
             }
         }
         all.add(filling(stored, holds, given.scale() == 1 && stored.most() > 2));
@@ -125,8 +125,8 @@ record SampleFit(boolean gross, String sentence) {
         return new Hypothesis(
                 String.format(
                         Locale.ROOT,
-                        "%s--mean %.3g --std %.3g (or values per channel like these) are missing",
-                        bytes ? "--scale 255 " : "",
+                        "%s`mean` %.3g `std` %.3g (or values per channel like these) are missing",
+                        bytes ? "`scale` 255 " : "",
                         mean,
                         std),
                 map(stored, v -> (v / whole - mean) / std));

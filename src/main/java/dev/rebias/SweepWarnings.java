@@ -39,13 +39,13 @@ record SweepWarnings(BiasCorrection owner, CorrectionOptions options, Batching b
         }
         if (batchSize < usual) {
             all.add("batches had " + batchSize + " samples instead of " + usual
-                    + ", for more did not fit into the device's memory: --batch-size " + batchSize
+                    + ", for more did not fit into the device's memory: `batchSize` " + batchSize
                     + " saves the attempts; the last bits of float layers may differ from those of other sizes");
         }
         owner.rescaling(reference).ifPresent(all::add);
         if (reference == Reference.LAYER && owner.pairing().sameWeights()) {
             all.add("the two models have the same weights and biases, so the layer reference finds nothing to correct; "
-                    + "--reference network also sees what quantised activations do");
+                    + "`reference` network also sees what quantised activations do");
         }
         if ((double) peak > options.memoryLimit() * (1 + OVER_LIMIT)) {
             all.add(String.format(

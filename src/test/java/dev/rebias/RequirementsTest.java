@@ -53,7 +53,7 @@ final class RequirementsTest {
         Requirements.Finding finding =
                 layers(layer(LayerResult.Status.LEFT, 1, 1), layer(LayerResult.Status.SKIPPED, 2, 2));
         assertThat(finding.held()).isTrue();
-        assertThat(finding.toString()).contains("--max-layer-mse-increase 0 holds");
+        assertThat(finding.toString()).contains("`layerMseIncrease` 0 holds");
     }
 
     @Test

@@ -15,6 +15,7 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.outcome.Outcome;
 import dev.rebias.report.ConsoleReport;
 import dev.rebias.report.JsonReport;
+import dev.rebias.report.OptionNames;
 import dev.rebias.report.OutcomeText;
 import dev.rebias.report.RunReport;
 import dev.rebias.report.VerdictText;
@@ -270,7 +271,7 @@ final class CorrectionJob {
             RunReport.Kind kind,
             Optional<String> refused,
             boolean published) {
-        String sentence = refused.orElseGet(() -> VerdictText.of(kind, result));
+        String sentence = refused.map(OptionNames::inText).orElseGet(() -> VerdictText.of(kind, result));
         RunReport report = report(new RunReport.Verdict(kind, sentence, published), result, findings, verification);
         told = true;
         reports.write(JsonReport.of(report));

@@ -4,6 +4,7 @@ import dev.rebias.Version;
 import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.RebiasException;
+import dev.rebias.report.OptionNames;
 import dev.rebias.runtime.NativeLibraries;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -135,6 +136,6 @@ public final class Main implements Runnable {
     }
 
     private static String text(Throwable e) {
-        return PrintableText.sentence(PrintableText.oneLine(String.valueOf(e.getMessage())));
+        return PrintableText.sentence(PrintableText.oneLine(OptionNames.inText(String.valueOf(e.getMessage()))));
     }
 }

@@ -60,7 +60,7 @@ public final class OutputFile {
         }
         if (exists && !force) {
             throw new UsageException(
-                    "output '" + path + "' exists already: choose another name, or allow replacing it with --force");
+                    "output '" + path + "' exists already: choose another name, or allow replacing it with `force`");
         }
         if (!Files.isWritable(folder)) {
             throw new RebiasException("folder '" + folder + "' cannot be written to, so '" + path
@@ -160,7 +160,7 @@ public final class OutputFile {
             return new RebiasException(
                     "'" + path
                             + "' has appeared while this ran, and is left as it is; nothing was written: choose "
-                            + "another name, or allow replacing it with --force",
+                            + "another name, or allow replacing it with `force`",
                     e);
         }
         return new RebiasException(

@@ -182,7 +182,7 @@ public final class KerasModel {
         Optional<String> undo = file.undo();
         if (undo.isEmpty()) {
             throw new UnsupportedException("'" + path
-                    + "' holds nothing to undo its correction with (it was made with --no-undo, or by an "
+                    + "' holds nothing to undo its correction with (it was made with `undo(false)`, or by an "
                     + "older rebias): take the original file");
         }
         String where = "the original of '" + path + "'";

@@ -144,7 +144,7 @@ public final class Marks {
         String text = find(model.proto(), UNDO)
                 .orElseThrow(() -> new UnsupportedException("'" + model.name()
                         + "' holds nothing to undo its correction with (it was made with "
-                        + "--no-undo, or that would have been too much): take the original "
+                        + "`undo(false)`, or that would have been too much): take the original "
                         + "file"));
         if (!isUnchanged(model)) {
             throw new UnsupportedException("'" + model.name()

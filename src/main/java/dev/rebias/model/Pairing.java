@@ -47,8 +47,7 @@ public record Pairing(List<LayerPair> pairs, List<SkippedLayer> skipped) {
                         pairing.pairs().stream().map(LayerPair::quantized).toList())) {
             throw new UnsupportedException("the float model '" + floating.file()
                     + "' is quantised, and the quantised model '" + quantized.file()
-                    + "' is not: the two seem to be swapped; give --float the float model, and --quantized "
-                    + "the one that was made from it");
+                    + "' is not: the two seem to be swapped; exchange them");
         }
         return pairing;
     }

@@ -161,7 +161,7 @@ public final class ShapeRules {
         if (Shape.elements(shape) > mostBytes / each) {
             throw new UnsupportedException(op.type() + " makes a tensor of shape " + Shape.text(shape) + ", "
                     + each + " bytes each, more than the " + mostBytes
-                    + " bytes that a tensor can have: use a smaller batch size (--batch-size), or smaller samples");
+                    + " bytes that a tensor can have: use a smaller batch size (`batchSize`), or smaller samples");
         }
         if (Shape.elements(shape) > FEW && Shape.elements(shape) / MOST_GROWTH > given) {
             throw new UnsupportedException(

@@ -48,7 +48,7 @@ public final class ConsoleReport {
         text.left(result, all);
         text.weights(result, all);
         text.summary(report);
-        result.warnings().forEach(w -> text.line("warning: %s", w));
+        result.warnings().forEach(w -> text.line("warning: %s", OptionNames.inText(w)));
         return text.out.toString();
     }
 
@@ -206,7 +206,7 @@ public final class ConsoleReport {
                         : String.format(Locale.ROOT, ", %.1f MB in a temporary file", result.spilledBytes() / 1e6),
                 result.transfers().hostToDeviceBytes(),
                 result.transfers().deviceToHostBytes());
-        report.findings().forEach(f -> line("%s", f.toString()));
+        report.findings().forEach(f -> line("%s", OptionNames.inText(f.toString())));
         report.verification().ifPresent(v -> line("%s: %s", v.passed() ? "verified" : "not verified", v.toString()));
         line(
                 "time %.2f s: %s",

@@ -41,11 +41,11 @@ public final class JsonReport {
         ArrayNode requirements = root.putArray("requirements");
         report.findings().forEach(f -> {
             ObjectNode finding = requirements.addObject();
-            finding.put("name", f.name());
+            finding.put("name", OptionNames.of(f.name()));
             finding.put("wanted", f.wanted());
             f.measured().ifPresentOrElse(m -> finding.put("measured", finite(m)), () -> finding.putNull("measured"));
             finding.put("held", f.held());
-            finding.put("where", f.where());
+            finding.put("where", OptionNames.inText(f.where()));
         });
         report.verification()
                 .ifPresentOrElse(v -> write(v, root.putObject("verification")), () -> root.putNull("verification"));
@@ -107,14 +107,16 @@ public final class JsonReport {
                 .put("peakDeviceBytes", result.peakDeviceBytes())
                 .put("spilledBytes", result.spilledBytes());
         ArrayNode warnings = root.putArray("warnings");
-        result.warnings().forEach(warnings::add);
+        result.warnings().forEach(w -> warnings.add(OptionNames.inText(w)));
     }
 
     /** The report of a run that failed. */
     public static ObjectNode of(RebiasException failure) {
         ObjectNode root = MAPPER.createObjectNode();
         root.put("rebias", Version.current());
-        root.putObject("error").put("message", failure.getMessage()).put("exitCode", failure.exitCode());
+        root.putObject("error")
+                .put("message", OptionNames.inText(String.valueOf(failure.getMessage())))
+                .put("exitCode", failure.exitCode());
         return root;
     }
 

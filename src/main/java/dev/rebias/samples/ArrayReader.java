@@ -44,7 +44,7 @@ final class ArrayReader implements SampleReader {
     @Override
     public HostValues stored(int n) {
         shape[0] = n;
-        int bytes = array.size(shape, "a batch of " + n + " samples", "use a smaller --batch-size, or smaller samples");
+        int bytes = array.size(shape, "a batch of " + n + " samples", "use a smaller `batchSize`, or smaller samples");
         ByteBuffer raw;
         try {
             byte[] read = elements.readNBytes(bytes);

@@ -148,7 +148,7 @@ public record ImageOptions(Optional<Resize> resize, Optional<Size> crop, Filter 
             if (w < 1 || h < 1) {
                 throw new UsageException(
                         "the model leaves the size of its input open: say how large a letterbox to fill, as in "
-                                + "--letterbox 640");
+                                + "`letterbox` 640");
             }
             return new Size(w, h);
         }

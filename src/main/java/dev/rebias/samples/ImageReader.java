@@ -145,14 +145,14 @@ final class ImageReader implements SampleReader {
 
     private String advice() {
         if (target.width() < 0 || target.height() < 0) {
-            return "--resize, --crop or --letterbox";
+            return "`resize`, `crop` or `letterbox`";
         }
         String size = target.width() == target.height()
                 ? Integer.toString(target.width())
                 : target.width() + "x" + target.height();
         int longer = Math.round(Math.max(target.width(), target.height()) * 8 / 7f);
-        return "--resize " + target.width() + "x" + target.height() + ", --resize " + longer + " --crop " + size
-                + ", or --letterbox " + size;
+        return "`resize` " + target.width() + "x" + target.height() + ", `resize` " + longer + " `crop` " + size
+                + ", or `letterbox` " + size;
     }
 
     private Picture resized(Picture picture) {
@@ -175,7 +175,7 @@ final class ImageReader implements SampleReader {
     private static Picture cropped(Picture picture, ImageOptions.Size size, Path file) {
         if (size.width() > picture.width() || size.height() > picture.height()) {
             throw new UnsupportedException("image '" + file + "' is " + picture.size() + " pixels, less than the "
-                    + size + " that --crop keeps: resize it to more first (--resize)");
+                    + size + " that `crop` keeps: resize it to more first (`resize`)");
         }
         int left = (int) Math.rint((picture.width() - size.width()) / 2.0);
         int top = (int) Math.rint((picture.height() - size.height()) / 2.0);

@@ -104,7 +104,7 @@ final class StoredArray {
                 [size(
                         shape,
                         "its first " + samples + " samples, which must be held at once as it is in Fortran order",
-                        "save it in C order (numpy.ascontiguousarray), or take fewer (--limit)")];
+                        "save it in C order (numpy.ascontiguousarray), or take fewer (`limit`)")];
         int sampleBytes = to.length / Math.max(1, Math.toIntExact(samples));
         byte[] run = new byte[Math.toIntExact(samples * size)];
         long[] index = new long[shape.length];

@@ -51,7 +51,7 @@ final class SpillFile implements AutoCloseable {
             }
         } catch (IOException e) {
             throw new RebiasException(
-                    "tensors beyond --memory-limit cannot be written to a temporary file in '" + folder() + "': "
+                    "tensors beyond `memoryLimit` cannot be written to a temporary file in '" + folder() + "': "
                             + Failure.reason(e)
                             + "; free space there, set TMPDIR to another folder, or allow more memory",
                     e);
@@ -135,7 +135,7 @@ final class SpillFile implements AutoCloseable {
                         PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))));
             } catch (IOException e) {
                 throw new RebiasException(
-                        "no temporary file can be made in '" + folder() + "' for tensors beyond --memory-limit: "
+                        "no temporary file can be made in '" + folder() + "' for tensors beyond `memoryLimit`: "
                                 + Failure.reason(e) + "; set TMPDIR to another folder, or allow more memory",
                         e);
             }

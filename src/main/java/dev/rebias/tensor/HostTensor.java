@@ -48,7 +48,7 @@ public final class HostTensor implements HostValues {
             throw new UnsupportedException(
                     "a " + type + " tensor of shape " + Shape.text(shape)
                             + " would take 2 GiB or more, which rebias does not hold in one tensor: use a smaller "
-                            + "--batch-size, or smaller samples",
+                            + "`batchSize`, or smaller samples",
                     e);
         }
         return new HostTensor(type, shape, ByteBuffer.allocateDirect(bytes));

@@ -96,7 +96,7 @@ final class AdjustableLayersTest {
         try (Samples samples = samples(8, 3, SIZE, SIZE)) {
             assertThatThrownBy(() -> correction.measure(samples, options(Reference.LAYER)))
                     .isInstanceOf(UsageException.class)
-                    .hasMessageContaining("--adjust weights");
+                    .hasMessageContaining("`adjust` weights");
         }
     }
 }

@@ -291,7 +291,7 @@ final class PairingTest {
             assertThat(corrected).isEqualTo(reference == Reference.LAYER ? List.of("t2") : List.of("t1", "t2"));
             assertThat(result.warnings()).anyMatch(w -> w.contains("equalisation") && w.contains("'t0_node'"));
             if (reference == Reference.LAYER) {
-                assertThat(result.warnings()).anyMatch(w -> w.contains("--reference network"));
+                assertThat(result.warnings()).anyMatch(w -> w.contains("`reference` network"));
             }
         }
         ModelProto two = chain(layers.subList(0, 2));
@@ -302,7 +302,7 @@ final class PairingTest {
                         samples,
                         CorrectionOptions.builder().device("cpu").build()))
                 .isInstanceOf(UnsupportedException.class)
-                .hasMessageContainingAll("equalisation", "--reference network");
+                .hasMessageContainingAll("equalisation", "`reference` network");
     }
 
     @Test

@@ -125,7 +125,7 @@ class ImageKindsTest {
         assertThatThrownBy(() -> read(
                         ImageOptions.AS_THEY_ARE.withCrop(new ImageOptions.Size(11, 3)), new long[] {-1, 3, 3, 11}))
                 .isInstanceOf(UnsupportedException.class)
-                .hasMessageContainingAll("a.png", "10 x 10", "11 x 3", "--resize");
+                .hasMessageContainingAll("a.png", "10 x 10", "11 x 3", "`resize`");
     }
 
     @Test

@@ -194,7 +194,7 @@ class ImageSamplesTest {
     void anImageOfAnotherSizeIsRefusedByNameWithBothSizes() throws IOException {
         write(filled(0, 4, 3), "a.png");
         write(filled(0, 5, 3), "b.png");
-        assertUnsupported(input(3, 3, 5), folder.resolve("a.png").toString(), "4 x 3", "5 x 3", "--resize 5x3");
+        assertUnsupported(input(3, 3, 5), folder.resolve("a.png").toString(), "4 x 3", "5 x 3", "`resize` 5x3");
         assertUnsupported(input(3, 2, -1), ".png", "x 3", "any x 2");
     }
 

@@ -66,7 +66,7 @@ final class FootprintTest {
                 .isInstanceOf(UnsupportedException.class)
                 .hasMessageContaining("input 'x'")
                 .hasMessageContaining("[N,3,?,?]")
-                .hasMessageContaining("--samples");
+                .hasMessageContaining("give the samples that will be used");
         Footprint zeros = ReferencePair.FASHION_W3A8.correction().footprint(options, 1000);
         try (Samples real = ReferencePair.FASHION_W3A8.samples()) {
             Footprint of = ReferencePair.FASHION_W3A8.correction().footprint(real, options, 1000);

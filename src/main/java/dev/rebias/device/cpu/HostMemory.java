@@ -53,8 +53,8 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
             BytePointer raw = new BytePointer(Pointer.malloc(size + ALIGNMENT));
             if (raw.isNull()) {
                 throw new UnsupportedException("the machine has no " + size
-                        + " bytes of memory left for tensors: use --memory-limit, a smaller --batch-size "
-                        + "or fewer samples (--limit)");
+                        + " bytes of memory left for tensors: use `memoryLimit`, a smaller `batchSize` "
+                        + "or fewer samples (`limit`)");
             }
             pointer = raw;
             long aligned = (raw.address() + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -117,7 +117,7 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
         if (wanted > Integer.MAX_VALUE - 2 * ALIGNMENT) {
             throw new UnsupportedException("a tensor of " + wanted
                     + " bytes is too large for the CPU device, which handles up to 2 GiB each: use a "
-                    + "smaller --batch-size");
+                    + "smaller `batchSize`");
         }
         long size = (Math.max(wanted, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         for (Iterator<Recent> i = recent.descendingIterator(); i.hasNext(); ) {

@@ -63,12 +63,12 @@ public final class CudaCards {
                             ? "the NVIDIA driver knows no GPU: see 'nvidia-smi', and in a container start it with "
                                     + "--gpus all"
                             : "there is no GPU " + ordinal + ": the driver knows " + cards.size()
-                                    + ", counted from 0; use --device cuda:0");
+                                    + ", counted from 0; use `device` cuda:0");
         }
         Card card = cards.get(ordinal);
         if (Integer.parseInt(card.architecture().substring("sm_".length())) < OLDEST) {
             throw new DeviceUnavailableException("GPU " + ordinal + " (" + card.name() + ", " + card.architecture()
-                    + ") is too old: CUDA 13 needs sm_" + OLDEST + " or newer; use --device cpu");
+                    + ") is too old: CUDA 13 needs sm_" + OLDEST + " or newer; use `device` cpu");
         }
         return card;
     }

@@ -69,7 +69,7 @@ public final class CudaDevice implements Device {
     static CudaDevice open(int ordinal, long libraryElements) {
         Optional<String> missing = CudaLibraries.missing();
         if (missing.isPresent()) {
-            throw new DeviceUnavailableException("no GPU can be used: " + missing.get() + "; or use --device cpu");
+            throw new DeviceUnavailableException("no GPU can be used: " + missing.get() + "; or use `device` cpu");
         }
         CudaCards.Card card = CudaCards.require(ordinal);
         try (Partial made = new Partial()) {

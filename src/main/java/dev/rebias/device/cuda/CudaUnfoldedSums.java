@@ -247,7 +247,7 @@ final class CudaUnfoldedSums implements UnfoldedSums {
         long rows = shape[0] * source(shape).positions();
         if (rows > MOST_ROWS) {
             throw new UnsupportedException("weights cannot be chosen anew from " + rows
-                    + " output positions of a batch at once: use a smaller --batch-size");
+                    + " output positions of a batch at once: use a smaller `batchSize`");
         }
         return rows;
     }

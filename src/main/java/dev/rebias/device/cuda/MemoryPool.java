@@ -192,8 +192,8 @@ final class MemoryPool implements DeviceMemory, AutoCloseable {
                 () -> new OutOfDeviceMemoryException("the card's memory does not suffice for " + purpose
                         + ": requested " + size + " bytes, free " + (capacity - used) + " (longest piece "
                         + free.longest() + "), total " + capacity
-                        + "; use a smaller --batch-size, or a --memory-limit below " + used / 2
-                        + ", so that more of what waits goes to the file, or fewer samples (--limit)"));
+                        + "; use a smaller `batchSize`, or a `memoryLimit` below " + used / 2
+                        + ", so that more of what waits goes to the file, or fewer samples (`limit`)"));
     }
 
     private void release(Block block) {

@@ -159,7 +159,7 @@ final class PreparedConvolution implements PreparedOp {
         if (samples == 0) {
             throw new UnsupportedException(what(in) + ": one sample has a tensor of " + largest
                     + " elements, and cuDNN takes up to " + context.libraryElements()
-                    + ": use smaller samples, or --device cpu");
+                    + ": use smaller samples, or `device` cpu");
         }
         return samples;
     }

@@ -97,7 +97,7 @@ final class PreparedProduct implements PreparedOp {
         if (Math.max(Math.max(k, m), Math.max(batches, batches == 1 && !a.transposed() ? 0 : n)) > most) {
             throw new UnsupportedException(
                     "a matrix product of " + what + " has more rows or columns than cuBLAS takes (" + most
-                            + "): use a smaller --batch-size, or --device cpu");
+                            + "): use a smaller `batchSize`, or `device` cpu");
         }
         for (long first = 0; first < n; first += most) {
             Factor part = new Factor(a.address() + first * k * Float.BYTES, a.transposed());

@@ -53,7 +53,7 @@ final class Status {
         }
         if (status == cudart.CUDA_ERROR_OUT_OF_MEMORY) {
             throw new OutOfDeviceMemoryException(what
-                    + "; use a smaller --batch-size, a smaller --memory-limit or fewer samples (--limit), "
+                    + "; use a smaller `batchSize`, a smaller `memoryLimit` or fewer samples (`limit`), "
                     + "or end other programs that use the card");
         }
         throw new CudaException(what);

@@ -151,7 +151,7 @@ final class LargeTensorsTest {
                 .isInstanceOf(UnsupportedException.class)
                 .hasMessageContaining(layer.node().getOpType())
                 .hasMessageContaining(layer.largest() + " elements")
-                .hasMessageContaining("--device cpu");
+                .hasMessageContaining("`device` cpu");
     }
 
     static Stream<Case> products() {

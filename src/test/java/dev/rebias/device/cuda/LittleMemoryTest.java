@@ -97,7 +97,7 @@ final class LittleMemoryTest {
         assertThat(size).isIn(32, 16);
         assertThat(result.warnings())
                 .anySatisfy(w ->
-                        assertThat(w).contains(size + " samples instead of 128").contains("--batch-size " + size));
+                        assertThat(w).contains(size + " samples instead of 128").contains("`batchSize` " + size));
         assertThat(deltas(result))
                 .containsExactlyElementsOf(deltas(correct(
                         ReferencePair.FASHION_W3A8,
@@ -109,7 +109,7 @@ final class LittleMemoryTest {
                         options.toBuilder().batchSize(128).build()))
                 .as("a batch size that was asked for")
                 .isInstanceOf(OutOfDeviceMemoryException.class)
-                .hasMessageContaining("--batch-size")
-                .hasMessageContaining("--memory-limit");
+                .hasMessageContaining("`batchSize`")
+                .hasMessageContaining("`memoryLimit`");
     }
 }
