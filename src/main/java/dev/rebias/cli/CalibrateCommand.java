@@ -4,7 +4,6 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.ModelPair;
 import dev.rebias.Requirements;
-import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.samples.Samples;
@@ -130,7 +129,7 @@ final class CalibrateCommand implements Runnable {
                 return dropRemainder && batchSize.isPresent()
                         ? joined.limit(full(joined, correction, batchSize.get()))
                         : joined;
-            } catch (RebiasException e) {
+            } catch (RuntimeException | Error e) {
                 all.close();
                 throw e;
             }

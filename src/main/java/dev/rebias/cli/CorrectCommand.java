@@ -120,13 +120,9 @@ final class CorrectCommand implements Callable<Integer> {
         FileHashes hashes = new FileHashes(report.quiet());
         if (skipExisting) {
             String request = Request.of(models, samplesPath, given, hashes);
-            if (Files.exists(output) && isMadeFor(request)) {
-                if (!report.quiet()) {
-                    out.println(PrintableText.format(
-                            "'%s' exists, was made from equal files with equal options, and is left as it is",
-                            output.toString()));
-                    out.flush();
-                }
+            // A folder is refused where outputs are checked.
+            if (Files.isRegularFile(output) && isMadeFor(request)) {
+                skipped();
                 return 0;
             }
             builder.request(request);
@@ -152,6 +148,20 @@ final class CorrectCommand implements Callable<Integer> {
                 spec.commandLine().getErr());
         job.run(correction -> limit.of(sampleOptions.open(samplesPath)), options);
         return 0;
+    }
+
+    /** Says that nothing is done; on standard output only where no report has that for itself. */
+    private void skipped() {
+        if (report.quiet()) {
+            return;
+        }
+        boolean taken = report.reports().contains(ReportFiles.STANDARD_OUTPUT);
+        PrintWriter to =
+                taken ? spec.commandLine().getErr() : spec.commandLine().getOut();
+        to.println(PrintableText.format(
+                "'%s' exists, was made from equal files with equal options, and is left as it is%s",
+                output.toString(), report.reports().isEmpty() ? "" : "; no report is written"));
+        to.flush();
     }
 
     /**

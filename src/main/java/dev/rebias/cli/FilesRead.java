@@ -3,7 +3,9 @@ package dev.rebias.cli;
 import dev.rebias.ModelPair;
 import dev.rebias.error.Failure;
 import dev.rebias.error.RebiasException;
+import dev.rebias.error.UsageException;
 import dev.rebias.report.RunReport;
+import dev.rebias.samples.Samples;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.FileVisitOption;
@@ -22,9 +24,11 @@ final class FilesRead {
      * A file or folder of samples, and all that is in the folder and those below, links followed as they are where
      * images are read.
      *
+     * @throws UsageException if there is nothing at that path
      * @throws RebiasException if a folder cannot be listed
      */
     static List<Path> under(Path samples) {
+        Samples.requireExists(samples);
         if (!Files.isDirectory(samples)) {
             return List.of(samples);
         }

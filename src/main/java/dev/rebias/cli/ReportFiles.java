@@ -15,7 +15,8 @@ import java.util.Map;
 
 /** Where reports go: files, each in the form that its name asks for, and standard output for {@code -}, in JSON. */
 final class ReportFiles {
-    private static final Path STANDARD_OUTPUT = Path.of("-");
+    /** Stands for standard output. */
+    static final Path STANDARD_OUTPUT = Path.of("-");
 
     private final Map<OutputFile, ReportFormat> files = new LinkedHashMap<>();
     private final boolean toStandardOutput;

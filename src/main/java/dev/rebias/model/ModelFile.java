@@ -81,7 +81,7 @@ public final class ModelFile {
         OutputFile.Staged tensors = data.orElseThrow().stage(to -> external.write(joined, to));
         try {
             return new Staged(model, file.stage(joined.proto().toByteArray()), Optional.of(tensors));
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             tensors.close();
             throw e;
         }

@@ -57,15 +57,24 @@ public final class Samples implements AutoCloseable {
     }
 
     /**
+     * Checks that there is something at a path.
+     *
+     * @throws UsageException if there is nothing
+     */
+    public static void requireExists(Path path) {
+        if (!InputFile.exists(path)) {
+            throw new UsageException("samples '" + path + "' do not exist: check the path");
+        }
+    }
+
+    /**
      * The same, a folder's images being treated so before their values are normalised.
      *
      * @throws UsageException also if images are to be resized or cropped, or their channels swapped, but the samples
      *     are arrays
      */
     public static Samples open(Path path, Normalization normalization, ImageOptions imageOptions) {
-        if (!InputFile.exists(path)) {
-            throw new UsageException("samples '" + path + "' do not exist: check the path");
-        }
+        requireExists(path);
         String where = "'" + path + "'";
         if (Files.isDirectory(path)) {
             return new Samples(

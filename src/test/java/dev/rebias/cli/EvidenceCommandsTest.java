@@ -6,7 +6,6 @@ import ai.onnx.proto.OnnxMl.ModelProto;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.model.OnnxModel;
-import dev.rebias.oracle.ToyFiles;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -294,59 +293,6 @@ final class EvidenceCommandsTest {
         assertThat(correct(0, "--limit", "16", "--skip-existing", "--force")).contains("wrote ");
         assertThat(correct(0, "--limit", "16", "--skip-existing", "--force")).contains("is left as it is");
         assertThat(correct(0, job)).contains("is left as it is");
-    }
-
-    @Test
-    void forceDoesNotMakeAnotherRequest() throws IOException {
-        String[] job = {"--limit", "16", "--skip-existing"};
-        correct(0, job);
-        byte[] first = Files.readAllBytes(corrected);
-        assertThat(correct(0, "--limit", "16", "--skip-existing", "--force")).contains("is left as it is");
-        assertThat(Files.readAllBytes(corrected)).isEqualTo(first);
-    }
-
-    /** Corrects what is in a folder, with the same options each time. */
-    private String correctIn(Path inputs, int exitCode) {
-        return run(
-                exitCode,
-                "correct",
-                "--float=" + inputs.resolve("float.onnx"),
-                "--quantized=" + inputs.resolve("quantized.onnx"),
-                "--samples=" + inputs.resolve("samples.npy"),
-                "--output=" + corrected,
-                "--device=cpu",
-                "--skip-existing");
-    }
-
-    private static void flip(Path file, long at) throws IOException {
-        byte[] bytes = Files.readAllBytes(file);
-        bytes[(int) (at < 0 ? bytes.length + at : at)] ^= 1;
-        Files.write(file, bytes);
-    }
-
-    @Test
-    void whatFilesHoldDecidesWhetherAnOutputIsSkippedAndNotWhereTheyAre() throws IOException {
-        Path inputs = Files.createDirectory(folder.resolve("inputs"));
-        ToyFiles.write(inputs);
-        assertThat(correctIn(inputs, 0)).contains("wrote ");
-        Path renamed = folder.resolve("renamed");
-        Files.move(inputs, renamed);
-        assertThat(correctIn(renamed, 0)).contains("is left as it is");
-        for (String name : new String[] {"samples.npy", "float.onnx", "quantized.onnx"}) {
-            Path file = renamed.resolve(name);
-            byte[] before = Files.readAllBytes(file);
-            if (name.endsWith(".npy")) {
-                flip(file, -1);
-            } else {
-                OnnxModel model = OnnxModel.read(file);
-                Files.write(
-                        file,
-                        model.proto().toBuilder().setDocString("a").build().toByteArray());
-            }
-            assertThat(correctIn(renamed, 2)).as(name).contains("does not say that it was made");
-            Files.write(file, before);
-            assertThat(correctIn(renamed, 0)).as(name).contains("is left as it is");
-        }
     }
 
     @Test
