@@ -199,8 +199,13 @@ final class CorrectionRun {
         if (models.keras().isEmpty()) {
             return from + (marked.toFirst() ? ", and 'undo' brings the first ones back" : "");
         }
-        boolean toFirst = options.undo() && models.isUndoable();
-        return from + (toFirst ? ", and 'undo' of the corrected Keras file brings the first ones back" : "");
+        Optional<String> obstacle = models.undoObstacle();
+        if (!options.undo()) {
+            return from;
+        }
+        return from
+                + obstacle.map(why -> "; that correction cannot be undone: " + why)
+                        .orElse(", and 'undo' of the corrected Keras file brings the first ones back");
     }
 
     private static String name(Reference reference) {

@@ -92,9 +92,9 @@ public record ModelPair(
         return keras.isPresent() ? Provenance.of(keras.get()) : Provenance.of(quantized);
     }
 
-    /** Whether the quantised model holds what it takes to undo an earlier correction. */
-    public boolean isUndoable() {
-        return keras.map(KerasModel::isUndoable).orElseGet(() -> Marks.isUndoable(quantized));
+    /** Why the quantised model's earlier corrections could not all be undone; empty where they can, or it has none. */
+    public Optional<String> undoObstacle() {
+        return keras.isPresent() ? keras.get().undoObstacle() : Marks.undoObstacle(quantized);
     }
 
     /**

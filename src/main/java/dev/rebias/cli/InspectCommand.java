@@ -79,7 +79,7 @@ final class InspectCommand implements Callable<Integer> {
                         out,
                         "corrected before: %s%s",
                         p,
-                        models.isUndoable() ? "; 'rebias undo' brings the original back" : ""));
+                        models.undoObstacle().isEmpty() ? "; 'rebias undo' brings the original back" : ""));
         correction
                 .inputs()
                 .forEach(input -> print(

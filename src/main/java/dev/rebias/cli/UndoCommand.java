@@ -8,6 +8,7 @@ import dev.rebias.keras.KerasModel;
 import dev.rebias.model.Marks;
 import dev.rebias.model.ModelFile;
 import dev.rebias.model.OnnxModel;
+import dev.rebias.report.OptionNames;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -54,11 +55,16 @@ final class UndoCommand implements Callable<Integer> {
         KerasModel model = KerasModel.read(corrected);
         CorrectedFile.requireName(Optional.of(model), output, false);
         OutputFile file = OutputFile.check(output, List.of(corrected), force);
-        byte[] original = model.undone();
+        KerasModel.Undone original = model.undone();
         String how = Provenance.of(model).map(Provenance::toString).orElseGet(() -> model.correctedBefore()
                 .orElseThrow());
-        file.write(original);
+        file.write(original.bytes());
+        original.obstacle().ifPresent(why -> warn("what is written was corrected before that: " + why));
         return how;
+    }
+
+    private void warn(String text) {
+        spec.commandLine().getErr().println(PrintableText.format("warning: %s", OptionNames.inText(text)));
     }
 
     /** Undoes an ONNX file, and says how it was corrected. */

@@ -163,43 +163,67 @@ public final class KerasModel {
         return file.noted(KerasFile.PROVENANCE);
     }
 
-    /** Whether an earlier correction can be undone. */
-    public boolean isUndoable() {
-        return file.undo().isPresent();
+    /**
+     * What undoing came to.
+     *
+     * @param bytes the file
+     * @param obstacle why that one's own, earlier correction could not be undone too; empty where it has none
+     */
+    public record Undone(byte[] bytes, Optional<String> obstacle) {}
+
+    /** Why earlier corrections could not all be undone; empty where they can, or there are none. */
+    public Optional<String> undoObstacle() {
+        if (correctedBefore().isEmpty()) {
+            return Optional.empty();
+        }
+        try {
+            return undone().obstacle();
+        } catch (UnsupportedException e) {
+            return Optional.of(e.getMessage());
+        }
     }
 
     /**
-     * The file before its correction, or before the first of several where all can be undone: an HDF5 file bit for bit,
-     * an archive with the contents of every entry bit for bit.
+     * The file before its correction, or before the first of several as far as they can be undone: an HDF5 file bit for
+     * bit, an archive with the contents of every entry bit for bit.
      *
      * @throws UnsupportedException if it was not corrected, was changed since, holds nothing to undo its correction
      *     with, or tells of more than {@value #MOST_CORRECTIONS} corrections
      */
-    public byte[] undone() {
+    public Undone undone() {
         if (correctedBefore().isEmpty()) {
             throw new UnsupportedException("'" + path + "' was not corrected by rebias, or does not say so");
         }
-        Optional<String> undo = file.undo();
-        if (undo.isEmpty()) {
-            throw new UnsupportedException("'" + path
-                    + "' holds nothing to undo its correction with (it was made with `undo(false)`, or by an "
-                    + "older rebias): take the original file");
-        }
         String where = "the original of '" + path + "'";
-        KerasFile before = file;
-        byte[] bytes = {};
-        for (int corrections = 1; undo.isPresent(); corrections++) {
+        byte[] bytes = undone(file, "'" + path + "'");
+        KerasFile before = file(where, bytes);
+        Optional<String> obstacle = Optional.empty();
+        for (int corrections = 2;
+                obstacle.isEmpty() && before.noted(KerasFile.MARK).isPresent();
+                corrections++) {
             if (corrections > MOST_CORRECTIONS) {
                 throw new UnsupportedException("'" + path + "' tells of more than " + MOST_CORRECTIONS
                         + " corrections, one after the other, and so many are not undone: take the original file");
             }
-            bytes = before.undone(undo.get());
-            before = file(where, bytes);
-            undo = before.undo();
+            try {
+                byte[] earlier = undone(before, where);
+                before = file(where, earlier);
+                bytes = earlier;
+            } catch (UnsupportedException e) {
+                obstacle = Optional.of(e.getMessage());
+            }
         }
         // It comes from text that anybody can have written.
         of(path, where, bytes);
-        return bytes;
+        return new Undone(bytes, obstacle);
+    }
+
+    private static byte[] undone(KerasFile corrected, String where) {
+        return corrected.undone(corrected
+                .undo()
+                .orElseThrow(() -> new UnsupportedException(
+                        where + " holds nothing to undo its correction with (it was made with `undo(false)`, or by an "
+                                + "older rebias): take the original file")));
     }
 
     /**

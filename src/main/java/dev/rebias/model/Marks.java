@@ -53,7 +53,7 @@ public final class Marks {
     }
 
     /** Whether a model's correction can be undone. */
-    public static boolean isUndoable(OnnxModel model) {
+    static boolean isUndoable(OnnxModel model) {
         return find(model.proto(), UNDO).isPresent();
     }
 
@@ -128,6 +128,19 @@ public final class Marks {
         } catch (UnsupportedException e) {
             warnings.add("the correction before this one cannot be undone: " + e.getMessage());
             return Optional.empty();
+        }
+    }
+
+    /** Why a model's correction could not be undone; empty where it can, or there is none. */
+    public static Optional<String> undoObstacle(OnnxModel model) {
+        if (provenance(model).isEmpty()) {
+            return Optional.empty();
+        }
+        try {
+            undone(model);
+            return Optional.empty();
+        } catch (UnsupportedException e) {
+            return Optional.of(e.getMessage());
         }
     }
 

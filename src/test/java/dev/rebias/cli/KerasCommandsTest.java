@@ -205,6 +205,38 @@ final class KerasCommandsTest {
         }
     }
 
+    private static void changeAKernel(Path model) throws IOException {
+        byte[] bytes = Files.readAllBytes(model);
+        byte[] other = bytes.clone();
+        try (HdfFile file = HdfFile.fromBytes(bytes)) {
+            long kernel =
+                    ((ContiguousDataset) file.getDatasetByPath("/model_weights/conv4/conv4/kernel:0")).getDataAddress();
+            other[(int) kernel] ^= 1;
+        }
+        Files.write(model, other);
+    }
+
+    @Test
+    void aCorrectionOfAChangedFileIsUndoneAlone() throws IOException {
+        Path once = folder.resolve("once.h5");
+        Path twice = folder.resolve("twice.h5");
+        Path undone = folder.resolve("undone.h5");
+        String floating = KerasExample.floatFile().toString();
+        correct(0, model, once, "--limit", "20");
+        assertThat(run(0, "inspect", "--quantized", once.toString())).contains("brings the original back");
+        changeAKernel(once);
+        assertThat(run(0, "inspect", "--quantized", once.toString())).doesNotContain("brings the original back");
+        assertThat(correct(0, once, twice, "--float", floating, "--limit", "20"))
+                .contains("; that correction cannot be undone: '" + once + "' was changed since it was corrected")
+                .doesNotContain("brings the first ones back");
+        assertThat(undo(0, twice, undone))
+                .contains(
+                        "warning: what is written was corrected before that: the original of '" + twice
+                                + "' was changed since it was corrected",
+                        "wrote ");
+        assertThat(undone).hasSameBinaryContentAs(once);
+    }
+
     @Test
     void aKerasFileThatCannotBeUndoneSaysWhy() throws IOException {
         Path output = folder.resolve("c.h5");
@@ -219,13 +251,7 @@ final class KerasCommandsTest {
         correct(0, output, twice, "--limit", "20", "--force", "--no-undo");
         assertThat(undo(4, twice, original)).contains("made with --no-undo");
         byte[] bytes = Files.readAllBytes(output);
-        byte[] other = bytes.clone();
-        try (HdfFile file = HdfFile.fromBytes(bytes)) {
-            long kernel =
-                    ((ContiguousDataset) file.getDatasetByPath("/model_weights/conv4/conv4/kernel:0")).getDataAddress();
-            other[(int) kernel] ^= 1;
-        }
-        Files.write(output, other);
+        changeAKernel(output);
         assertThat(undo(4, output, original)).contains("was changed since it was corrected");
         // What the file tells of its past is text that anybody can have written.
         for (String[] damage : new String[][] {
@@ -485,7 +511,7 @@ final class KerasCommandsTest {
         Path bare = folder.resolve("bare.h5");
         correct(0, model, bare, "--limit", "20", "--no-undo");
         assertThat(correct(0, bare, folder.resolve("fourth.h5"), "--float", floating, "--limit", "20"))
-                .contains("was corrected before (rebias ")
+                .contains("was corrected before (rebias ", "; that correction cannot be undone: ", "with --no-undo")
                 .doesNotContain("brings the first ones back");
     }
 }
