@@ -12,7 +12,6 @@ import dev.rebias.tensor.Shape;
 import java.nio.ByteOrder;
 import java.nio.LongBuffer;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -30,8 +29,8 @@ final class CpuClassSums implements ClassSums {
     private final Optional<ElementType> dataType;
     private final long zero;
     private final Map<ShapeKey, Rows> rows = new ConcurrentHashMap<>();
-    /** What each thread has added up of integers, by the shape of an entry. */
-    private final Map<ThreadScratch, Map<ShapeKey, Integers>> integers = new ConcurrentHashMap<>();
+    /** What each thread has added up of integers; only that thread replaces its own. */
+    private final Map<ThreadScratch, Integers> integers = new ConcurrentHashMap<>();
 
     private final ClassTotals totals;
 
@@ -67,9 +66,7 @@ final class CpuClassSums implements ClassSums {
         ShapeKey key = new ShapeKey(unit);
         Rows of = rows.computeIfAbsent(key, k -> new Rows(new Taps(op, shape, unit), unit));
         if (dataType.isPresent()) {
-            integers.computeIfAbsent(context.scratch(), s -> new HashMap<>())
-                    .computeIfAbsent(key, k -> new Integers(of, unit))
-                    .add(given, entries, samples);
+            own(key, of, unit).add(given, entries, samples);
             return;
         }
         double[][][] sums = new double[entries][][];
@@ -82,6 +79,22 @@ final class CpuClassSums implements ClassSums {
         synchronized (totals) {
             totals.add(unit, sums, entries, samples);
         }
+    }
+
+    /** The calling thread's sums: of one shape, for samples of one shape come one after the other. */
+    private Integers own(ShapeKey key, Rows of, long[] unit) {
+        ThreadScratch scratch = context.scratch();
+        Integers own = integers.get(scratch);
+        if (own == null || !own.key.equals(key)) {
+            if (own != null) {
+                synchronized (totals) {
+                    own.passTo(totals);
+                }
+            }
+            own = new Integers(key, of, unit);
+            integers.put(scratch, own);
+        }
+        return own;
     }
 
     /** Data [channels, samples] are one piece. */
@@ -106,7 +119,7 @@ final class CpuClassSums implements ClassSums {
     @Override
     public ClassTotals totals() {
         synchronized (totals) {
-            integers.values().forEach(own -> own.values().forEach(i -> i.passTo(totals)));
+            integers.values().forEach(own -> own.passTo(totals));
             integers.clear();
             return totals;
         }
@@ -154,6 +167,16 @@ final class CpuClassSums implements ClassSums {
             return of.dimensions() == 0 ? Layout.PLAIN : Layout.CHANNELS_LAST;
         }
 
+        /** Adds the sums of rows of one class to those of the combinations with the columns' classes. */
+        void addTo(double[][] sums, int kind, double[] some) {
+            for (int w = 0; w < width; w++) {
+                double[] to = at(sums, kind, w);
+                for (int c = 0; c < channels; c++) {
+                    to[c] += some[w * channels + c];
+                }
+            }
+        }
+
         /** Sums of nothing, [combinations of classes][channels]. */
         double[][] sums() {
             return new double[rowKinds * columnKinds][channels];
@@ -165,25 +188,27 @@ final class CpuClassSums implements ClassSums {
         }
     }
 
-    /** The sums that one thread has made of integers. */
+    /** The sums that one thread has made of integers of one shape. */
     private final class Integers {
+        private final ShapeKey key;
         private final Rows of;
         private final long[] unit;
         private final double[][] sums;
-        /** For each class of rows the sums of its rows, element by element, and who makes them; none of odd lengths. */
-        private final double[][] ofRows;
-
+        /** Of the rows of each class; none where rows do not consist of whole words. */
         private final ByteSums[] bytes;
+
         private long entries;
         private long samples;
 
-        Integers(Rows of, long[] unit) {
+        Integers(ShapeKey key, Rows of, long[] unit) {
+            this.key = key;
             this.of = of;
             this.unit = unit;
             this.sums = of.sums();
             this.bytes = new ByteSums[of.length % Long.BYTES == 0 ? of.rowKinds : 0];
-            this.ofRows = new double[bytes.length][of.length];
-            Arrays.setAll(bytes, k -> new ByteSums(dataType.orElseThrow(), zero, ofRows[k]));
+            Arrays.setAll(
+                    bytes,
+                    kind -> new ByteSums(dataType.orElseThrow(), zero, of.length, some -> of.addTo(sums, kind, some)));
         }
 
         void add(CpuTensor x, int itsEntries, int itsSamples) {
@@ -194,30 +219,34 @@ final class CpuClassSums implements ClassSums {
                     }
                 }
             } else {
-                ThreadScratch scratch = context.scratch();
                 try (CpuTensor laid = context.layouts().in(of.layout(), x)) {
-                    LongBuffer words = laid.elements()
-                            .duplicate()
-                            .order(ByteOrder.nativeOrder())
-                            .asLongBuffer();
-                    for (int row = 0; row < itsEntries * of.kinds.length; row++) {
-                        bytes[of.kinds[row % of.kinds.length]].add(scratch, words, row);
-                    }
+                    addBytes(laid, itsEntries);
                 }
             }
             entries += itsEntries;
             samples += itsSamples;
         }
 
-        void passTo(ClassTotals all) {
-            for (int kind = 0; kind < bytes.length; kind++) {
-                bytes[kind].empty();
-                for (int w = 0; w < of.width; w++) {
-                    double[] to = of.at(sums, kind, w);
-                    for (int c = 0; c < of.channels; c++) {
-                        to[c] += ofRows[kind][w * of.channels + c];
-                    }
+        /** Rows of one class that follow each other are added together. */
+        private void addBytes(CpuTensor x, int itsEntries) {
+            ThreadScratch scratch = context.scratch();
+            LongBuffer words =
+                    x.elements().duplicate().order(ByteOrder.nativeOrder()).asLongBuffer();
+            int n = of.kinds.length;
+            for (int row = 0; row < itsEntries * n; ) {
+                int kind = of.kinds[row % n];
+                int end = row + 1;
+                while (end < itsEntries * n && of.kinds[end % n] == kind) {
+                    end++;
                 }
+                bytes[kind].add(scratch, words, row, end - row);
+                row = end;
+            }
+        }
+
+        void passTo(ClassTotals all) {
+            for (ByteSums kind : bytes) {
+                kind.pass(context.scratch());
             }
             all.add(unit, new double[][][] {sums}, entries, samples);
         }

@@ -39,7 +39,7 @@ final class CpuGram implements Gram {
         this.perSample = perSample;
         this.inputs = Math.toIntExact(weights.shape()[1]);
         this.data = new SecondMoments(context, weights.dataType().orElseThrow(), inputs);
-        this.squares = new SampleSquares(weights.difference(), inputs, perSample);
+        this.squares = new SampleSquares(context, weights.difference(), inputs, perSample);
     }
 
     /** Whether this is how such a layer's errors are best found here. */
@@ -83,17 +83,16 @@ final class CpuGram implements Gram {
     private double[][] sumsOfBytes(CpuTensor x, int units, int rows) {
         double[][] sums = new double[units][inputs];
         ThreadScratch scratch = context.scratch();
-        ByteSums bytes = new ByteSums(x.type(), weights.zero(), sums[0]);
         try (CpuTensor laid = context.layouts().in(Layout.CHANNELS_LAST, x)) {
             LongBuffer words =
                     laid.elements().duplicate().order(ByteOrder.nativeOrder()).asLongBuffer();
             for (int n = 0; n < units; n++) {
-                bytes.into(sums[n]);
-                for (int r = 0; r < rows; r++) {
-                    bytes.add(scratch, words, n * rows + r);
-                }
+                double[] own = sums[n];
+                ByteSums bytes =
+                        new ByteSums(x.type(), weights.zero(), inputs, some -> ElementLoops.addTo(own, some, inputs));
+                bytes.add(scratch, words, n * rows, rows);
+                bytes.pass(scratch);
             }
-            bytes.empty();
         }
         return sums;
     }

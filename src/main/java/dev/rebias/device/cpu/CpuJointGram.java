@@ -53,7 +53,7 @@ final class CpuJointGram implements Gram {
         this.perSample = perSample;
         this.inputs = Math.toIntExact(weights.shape()[1]);
         this.integers = new SecondMoments(context, weights.dataType().orElseThrow(), inputs);
-        this.squares = new SampleSquares(weights.jointErrors(), 2 * inputs, perSample);
+        this.squares = new SampleSquares(context, weights.jointErrors(), 2 * inputs, perSample);
     }
 
     /** Whether this is how such a layer's errors are best found here. */

@@ -90,6 +90,12 @@ final class ElementLoops {
         }
     }
 
+    static void addTo(double[] sums, double[] x, int n) {
+        for (int i = 0; i < n; i++) {
+            sums[i] += x[i];
+        }
+    }
+
     /**
      * Adds the bytes of words, their bits flipped, to sums of 16 bits: those in even places to some, in odd places to
      * others.

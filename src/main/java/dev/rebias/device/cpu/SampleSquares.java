@@ -1,20 +1,59 @@
 package dev.rebias.device.cpu;
 
 import dev.rebias.device.ExactSums;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Sums, over samples, of the squares of what a matrix makes of each sample's means. Safe for use by several threads.
+ * Sums, over samples, of the squares of what a matrix makes of each sample's means. Each thread collects a few samples,
+ * so that the matrix is read once for all of them, and adds up its own. Safe for use by several threads.
  */
 final class SampleSquares {
     /** A product is added up in so many parts. */
     private static final int PARTS = 4;
 
+    /** So many columns of each part are added in one loop. */
+    private static final int COLUMNS = 4;
+
+    /** So many samples are collected. */
+    private static final int SAMPLES = 8;
+
+    private final CpuContext context;
     private final int channels;
     private final int columns;
     /** [columns, channels]: a vector loop runs along the channels. */
     private final double[] transposed;
 
-    private final ExactSums sums;
+    private final Map<ThreadScratch, Collected> perThread = new ConcurrentHashMap<>();
+
+    /** What one thread has collected, and the sums of what it had before. */
+    private final class Collected {
+        private final double[][] means = new double[SAMPLES][];
+        private final double[] weights = new double[SAMPLES];
+        private final ExactSums sums = new ExactSums(channels);
+        private int filled;
+
+        void add(ThreadScratch scratch, double[] own, double weight) {
+            means[filled] = own;
+            weights[filled] = weight;
+            if (++filled == SAMPLES) {
+                pass(scratch);
+            }
+        }
+
+        /** Adds to the sums what is collected. */
+        void pass(ThreadScratch scratch) {
+            double[][] parts = scratch.wide(SAMPLES * PARTS, channels);
+            multiply(means, filled, parts);
+            double[] squares = new double[channels];
+            for (int n = 0; n < filled; n++) {
+                square(parts, n * PARTS, weights[n], squares);
+                sums.add(0, squares);
+            }
+            filled = 0;
+        }
+    }
 
     /**
      * Of no samples.
@@ -22,11 +61,11 @@ final class SampleSquares {
      * @param matrix [channels, columns]
      * @param wanted whether any will be added: else nothing is made ready
      */
-    SampleSquares(double[] matrix, int columns, boolean wanted) {
+    SampleSquares(CpuContext context, double[] matrix, int columns, boolean wanted) {
+        this.context = context;
         this.columns = columns;
         this.channels = matrix.length / columns;
         this.transposed = new double[wanted ? matrix.length : 0];
-        this.sums = new ExactSums(channels);
         for (int i = 0; i < transposed.length; i++) {
             transposed[i % columns * channels + i / columns] = matrix[i];
         }
@@ -35,37 +74,58 @@ final class SampleSquares {
     /**
      * Adds a batch.
      *
-     * @param means for each unit of work the columns' means
+     * @param means for each unit of work the columns' means, which are not changed any more
      * @param samples that the units are
      */
     void add(double[][] means, int samples) {
-        double weight = (double) samples / means.length;
-        double[][] squares = new double[means.length][];
-        for (int n = 0; n < means.length; n++) {
-            squares[n] = products(means[n]);
-            for (int c = 0; c < channels; c++) {
-                squares[n][c] = squares[n][c] * squares[n][c] * weight;
+        ThreadScratch scratch = context.scratch();
+        Collected own = perThread.computeIfAbsent(scratch, s -> new Collected());
+        for (double[] unit : means) {
+            own.add(scratch, unit, (double) samples / means.length);
+        }
+    }
+
+    /**
+     * What {@link dev.rebias.op.Taps#dot} makes of each channel's row and of the means of n samples, bit for bit, but
+     * for the last addition of the parts.
+     *
+     * @param parts become the parts of the first sample, then those of the second ...
+     */
+    private void multiply(double[][] means, int n, double[][] parts) {
+        for (int part = 0; part < n * PARTS; part++) {
+            Arrays.fill(parts[part], 0, channels, 0);
+        }
+        int even = columns / PARTS * PARTS;
+        int block = PARTS * COLUMNS;
+        int blocks = columns / block * block;
+        for (int i = 0; i < blocks; i += block) {
+            for (int sample = 0; sample < n; sample++) {
+                for (int part = 0; part < PARTS; part++) {
+                    addScaled(transposed, i + part, channels, means[sample], parts[sample * PARTS + part]);
+                }
             }
         }
-        synchronized (sums) {
-            for (double[] unit : squares) {
-                sums.add(0, unit);
+        for (int i = blocks; i < columns; i++) {
+            for (int sample = 0; sample < n; sample++) {
+                double[] part = parts[sample * PARTS + (i < even ? i % PARTS : 0)];
+                addScaled(transposed, i * channels, means[sample][i], part, channels);
             }
         }
     }
 
-    /** What {@link dev.rebias.op.Taps#dot} makes of each channel's row, bit for bit. */
-    private double[] products(double[] means) {
-        double[][] parts = new double[PARTS][channels];
-        int even = columns / PARTS * PARTS;
-        for (int i = 0; i < columns; i++) {
-            addScaled(transposed, i * channels, means[i], parts[i < even ? i % PARTS : 0], channels);
+    /** Adds every fourth column, four of them one after the other. */
+    private static void addScaled(double[] x, int column, int n, double[] factors, double[] to) {
+        int a = column * n;
+        int b = a + PARTS * n;
+        int c = b + PARTS * n;
+        int d = c + PARTS * n;
+        double byA = factors[column];
+        double byB = factors[column + PARTS];
+        double byC = factors[column + 2 * PARTS];
+        double byD = factors[column + 3 * PARTS];
+        for (int i = 0; i < n; i++) {
+            to[i] = (((to[i] + x[a + i] * byA) + x[b + i] * byB) + x[c + i] * byC) + x[d + i] * byD;
         }
-        double[] products = parts[0];
-        for (int c = 0; c < channels; c++) {
-            products[c] = products[c] + parts[1][c] + (parts[2][c] + parts[3][c]);
-        }
-        return products;
     }
 
     private static void addScaled(double[] x, int from, double factor, double[] to, int n) {
@@ -74,8 +134,20 @@ final class SampleSquares {
         }
     }
 
-    /** The sums, [channels]. */
+    private void square(double[][] parts, int at, double weight, double[] squares) {
+        for (int c = 0; c < channels; c++) {
+            double product = parts[at][c] + parts[at + 1][c] + (parts[at + 2][c] + parts[at + 3][c]);
+            squares[c] = product * product * weight;
+        }
+    }
+
+    /** The sums, [channels]; nothing may be added any more. */
     ExactSums sums() {
-        return sums;
+        ExactSums all = new ExactSums(channels);
+        for (Collected own : perThread.values()) {
+            own.pass(context.scratch());
+            all.add(own.sums);
+        }
+        return all;
     }
 }
