@@ -4,15 +4,15 @@
 //
 // class_sums_float, class_sums_uint8, class_sums_int8
 //   in   x        [entries, channels, a, b, c], by strides in elements: up to three spatial dimensions, or rows of
-//   which each is a channel's
+//                 which each is a channel's
 //        members  int: for each dimension [classes + 1] starts, then [size] indices, class after class
 //   out  parts    double [entries, combinations, channels], the last dimension's classes running fastest; of integers
-//   less zero reads every element once, 4 bytes of a float and 1 of an integer: at 2 TB/s 2 ms or 0.5 ms per 10^9
-//   elements. A warp adds up one entry's and channel's elements of one combination and writes 8 bytes; the lists of
-//   members stay in the caches. Integers are added as such, for most cards have few units for doubles, and exactly;
-//   floats as doubles.
+//                 less zero
+//   Reads every element once, 4 bytes of a float and 1 of an integer: at 2 TB/s 2 ms or 0.5 ms per 10^9 elements. A
+//   warp adds up one entry's and channel's elements of one combination and writes 8 bytes; the lists of members stay in
+//   the caches. Integers are added as such, for most cards have few units for doubles, and exactly; floats as doubles.
 // class_sums_fold
-//   adds the parts to totals double [combinations, channels], entries one after another.
+//   Adds the parts to totals double [combinations, channels], entries one after another.
 #include "rebias.cuh"
 
 struct Window {

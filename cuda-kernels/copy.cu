@@ -1,8 +1,8 @@
 // Moving elements: Slice, Split, Transpose, Concat, Expand, Tile, DepthToSpace, SpaceToDepth, and cutting the padding
 // off, each by one strided index into source and target.
 //   to[to_offset + index_to(i)] = from[from_offset + index_from(i)] for i in [0, n)
-// One kernel per size of an element. Reads and writes each once: 8 bytes per float, 2 per quantised value; at 2 TB/s 4
-// ms per 10^9 floats where both run along memory.
+// One kernel per size of an element. Reads and writes each once: 8 bytes per float, 2 per quantised value; at 2 TB/s
+// 4 ms per 10^9 floats where both run along memory.
 #include "rebias.cuh"
 
 template <typename T>

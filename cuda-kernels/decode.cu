@@ -1,5 +1,5 @@
-// Samples that are stored as bytes, as the floats that they stand for, in the network's layout: seen as [outer,
-// channels, inner],
+// Samples that are stored as bytes, as the floats that they stand for, in the network's layout: seen as
+// [outer, channels, inner],
 //   y[o, c, i] = table[256 c + codes[offset + o outer_stride + c channel_stride + i inner_stride]]
 // The table has what the host's normalisation makes of each byte, so the values are the host's to the last bit. Reads 1
 // byte and writes 4 per element, one thread each; the table stays in the caches. Pixels whose channels lie side by side

@@ -4,15 +4,15 @@
 //   in   a       float [rows, channels, inner]   the error (of the weights' difference), or the reference's output
 //        q       float [rows, channels, inner]   the quantised layer's output, both without biases
 //   out  parts   double [rows * chunks, channels, 4]   sum e, sum e^2, sum y_f, sum y_f^2 of each piece
-//   reads 8 bytes per element, once, 16 bytes at a time where a channel's elements begin at a multiple of that: at 2
-//   TB/s 4 ms per 10^9 elements. What is written is 32 bytes per piece of up to 8192 elements.
+//   Reads 8 bytes per element, once, 16 bytes at a time where a channel's elements begin at a multiple of that: at
+//   2 TB/s 4 ms per 10^9 elements. What is written is 32 bytes per piece of up to 8192 elements.
 // error_moments_fold
-//   adds the parts to totals double [5, channels], samples one after another: a sample's sums do not depend on the
+//   Adds the parts to totals double [5, channels], samples one after another: a sample's sums do not depend on the
 //   batch it came in.
 //
 // A piece never spans samples or channels, and its order of summation follows from its length alone, not from where it
-// lies: a sample's sums are the same in every row of every batch. Sums are double: e^2 of a million positions keeps 9
-// digits.
+// lies: a sample's sums are the same in every row of every batch.
+// Sums are double: e^2 of a million positions keeps 9 digits.
 #include "rebias.cuh"
 
 // e = a where a is the error; a - q where it is the reference's output. y_f = e + q. The biases' part is added on the

@@ -1,10 +1,11 @@
 // Gather and GatherElements: elements of 1, 2, 4 or 8 bytes at places that a tensor of indices names.
 //   gather           data [outer, size, inner], index [count]: to[o, c, i] = data[o, index[c], i]
-//   gather_elements  to[p] = data[p with index[p] along one axis]; place: the index's sizes with the data's strides, 0
-//   along the axis
+//   gather_elements  to[p] = data[p with index[p] along one axis]; place: the index's sizes with the data's strides,
+//                    0 along the axis
 // Indices are int64 (wide) or int32; negative ones count from the end. One that is still outside gives `missing`: NaN
-// for floats, so that what follows says so. Reads and writes each output once, and its index: 8 bytes per float of long
-// rows, 16 where every element has an index of its own.
+// for floats, so that what follows says so.
+// Reads and writes each output once, and its index: 8 bytes per float of long rows, 16 where every element has an index
+// of its own; at 2 TB/s 4 ms or 8 ms per 10^9 floats.
 #include "rebias.cuh"
 
 __device__ __forceinline__ long long index_of(const void* __restrict__ index, int wide, long long i, long long size) {

@@ -1,6 +1,7 @@
 // Reductions: float [outer, length, inner] -> [outer, inner].
-//   operation: 0 mean, 1 sum, 2 max, 3 min, 4 product, 5 sum |x|, 6 sqrt(sum x^2), 7 sum x^2, 8 log(sum x), 9 log(sum
-//   exp x) (ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSum,
+//   operation: 0 mean, 1 sum, 2 max, 3 min, 4 product, 5 sum |x|, 6 sqrt(sum x^2), 7 sum x^2, 8 log(sum x),
+//              9 log(sum exp x)
+//   (ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSum,
 //   ReduceLogSumExp, GlobalAveragePool, GlobalMaxPool)
 // reduce_rows: inner = 1, one warp per row; reduce_columns: one thread per column, neighbours read neighbours. Reads 4
 // bytes per element, once (9: twice, the second time from the cache): at 2 TB/s 2 ms per 10^9 elements.

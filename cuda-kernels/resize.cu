@@ -1,8 +1,9 @@
-// Resize: of the last two dimensions at once, by nearest neighbour or linearly: float [planes, height, width] ->
-// [planes, out_height, out_width]. Which inputs an output row or column comes from, and with which weight, is the same
-// for every plane; the host works it out (as the ONNX specification says for each mode) and hands it over as tables:
+// Resize: of the last two dimensions at once, by nearest neighbour or linearly:
+//   float [planes, height, width] -> [planes, out_height, out_width]
+// Which inputs an output row or column comes from, and with which weight, is the same for every plane; the host works
+// it out (as the ONNX specification says for each mode) and hands it over as tables:
 //   rows int [out_height, 2], row_weights float [out_height]: weight w of the second, 1 - w of the first; columns
-//   likewise.
+//   likewise
 // Nearest neighbour is a weight of 0. Writes 4 bytes per output; the inputs come from the cache after the first read.
 #include "rebias.cuh"
 

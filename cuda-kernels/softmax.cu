@@ -1,7 +1,7 @@
-// Softmax: float [outer, length, inner], over the middle: exp(x - max) / sum exp(x - max); LogSoftmax (logarithm 1): x
-// - max - log(sum exp(x - max)). softmax_rows: inner = 1, one warp per row; softmax_columns: one thread per column. The
-// row comes from memory once and from the cache twice more; 4 bytes read and 4 written per element: at 2 TB/s 4 ms per
-// 10^9 elements.
+// Softmax: float [outer, length, inner], over the middle:
+//   exp(x - max) / sum exp(x - max); LogSoftmax (logarithm 1): x - max - log(sum exp(x - max))
+// softmax_rows: inner = 1, one warp per row; softmax_columns: one thread per column. The row comes from memory once and
+// from the cache twice more; 4 bytes read and 4 written per element: at 2 TB/s 4 ms per 10^9 elements.
 #include "rebias.cuh"
 
 __device__ __forceinline__ float share(float x, float sum, int logarithm) {

@@ -7,13 +7,18 @@
 //                 position meets the place of its own number
 //   out  totals   double [slices, groups, length + 1, length], added to: for each pair of elements the products, and
 //                 in the last row the sums of b. Where symmetric is set, tiles on and above the diagonal only.
-//   A block computes a tile of 16 or 64 squared pairs of one group over a slice of all rows; it reads 2 * 64 elements
-//   per row for 64 * 64 products. 256 products of integers are exact in floats, then they are added to doubles, which
-//   are exact for them too.
+//   A block computes a tile of 16 or 64 squared pairs of one group over a slice of all rows. 256 products of integers
+//   are exact in floats, then they are added to doubles, which are exact for them too. Rows are counted in ints: the
+//   host refuses batches of 2^31 - 1024 rows or more, so that no step beyond the last one overflows; places of elements
+//   are long long.
+//   For 64 * 64 multiply-adds of a row 2 * 64 elements are read, most of them from the caches, so multiply-adds decide:
+//   a row of 576 elements has 45 tiles of them, 6 ms per 10^6 rows at 30 * 10^12 multiply-adds per second.
 // unfolded_difference
-//   out  v = x - scale * q, float: what the float layer's input x is off; reads 5 or 8 bytes and writes 4 per element
+//   out  v = x - scale * q, float: what the float layer's input x is off; reads 5 or 8 bytes and writes 4 per element:
+//   at 2 TB/s 4.5 ms or 6 ms per 10^9 elements
 // unfolded_fold
-//   adds the other slices' totals to the first's: 8 bytes read per element and slice
+//   Adds the other slices' totals to the first's, and clears them: 8 bytes read and written per element and slice, at
+//   2 TB/s 0.8 ms per 10^8
 #include "rebias.cuh"
 
 // A tensor of float (0), uint8 (1) or int8 (2), of integers less zero.
@@ -190,6 +195,9 @@ extern "C" __global__ void __launch_bounds__(256) unfolded_fold(double* __restri
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     double sum = totals[i];
-    for (int s = 1; s < slices; s++) sum += totals[s * n + i];
+    for (int s = 1; s < slices; s++) {
+        sum += totals[s * n + i];
+        totals[s * n + i] = 0;
+    }
     totals[i] = sum;
 }

@@ -128,15 +128,20 @@ public final class ErrorTotals {
         return mean;
     }
 
+    /** The sum over all positions; parameters as for {@link #mean}. */
+    public double sum(int sum, int channel) {
+        double all = 0;
+        for (Form form : forms.values()) {
+            all += form.sums.get(sum * channels + channel);
+        }
+        return all;
+    }
+
     /** The mean over samples of (mean of x within the sample)^2; not a number where that was not wanted. */
     public double squaredSampleMeans(int channel) {
         if (!perSample) {
             return Double.NaN;
         }
-        double sum = 0;
-        for (Form form : forms.values()) {
-            sum += form.sums.get(SUMS * channels + channel);
-        }
-        return sum / samples;
+        return sum(SUMS, channel) / samples;
     }
 }

@@ -15,10 +15,13 @@ public interface UnfoldedSums extends AutoCloseable {
      *     FLOAT, where that has one
      * @param batch the batch's number, from 0, each once; those that are left out belong to others' sums
      * @param samples how many samples lie in the batch, along axis 0
+     * @throws IllegalStateException after {@link #close}
      */
     void add(List<Tensor> tensors, int batch, int samples);
 
-    /** The sums of all that has been added; waits for it. Nothing may be added any more. */
+    /**
+     * The sums of all that has been added; waits for it. Nothing may be added any more; asked again, they are the same.
+     */
     UnfoldedTotals totals();
 
     @Override

@@ -136,8 +136,10 @@ public final class Measurement implements AutoCloseable {
     }
 
     /**
-     * Adds what has been measured of the same layer on other samples, in the same way. Sums are exact, so it does not
-     * matter which samples were measured where, as far as the tensors that were measured do not depend on that.
+     * Adds what has been measured of the same layer on other samples, in the same way. As far as the tensors that were
+     * measured do not depend on that, it does not matter which samples were measured where: not a bit where sums are
+     * exact, and by rounding errors of doubles where they are not, which are second moments of unfolded floats
+     * ({@link Method#UNFOLDED}) and what a card sums up of floats.
      *
      * @param other not solved; nothing may be added to it any more
      */

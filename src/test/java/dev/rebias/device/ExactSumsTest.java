@@ -141,4 +141,37 @@ final class ExactSumsTest {
         sums.add(0, 1e-300);
         assertThat(sums.get(0, 4)).containsExactly(1, 2, 3, 1e300);
     }
+
+    /**
+     * Arrays of more than are added at a time, with addends that two doubles can take beside some that they cannot: bit
+     * for bit what one addition after the other gives.
+     */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 20, 60})
+    void arraysAddUpAsTheirValuesDo(int exponents) {
+        Random random = new Random(exponents);
+        int first = 3;
+        int n = 600;
+        ExactSums together = new ExactSums(first + n + 2);
+        ExactSums alone = new ExactSums(first + n + 2);
+        for (int turn = 0; turn < 30; turn++) {
+            double[] doubles = values(random, n, exponents);
+            float[] floats = new float[n];
+            double[] others = values(random, n, exponents);
+            for (int i = 0; i < n; i++) {
+                floats[i] = (float) others[i];
+            }
+            together.add(first, doubles);
+            together.add(first, floats);
+            for (int i = 0; i < n; i++) {
+                alone.add(first + i, doubles[i]);
+                alone.add(first + i, (double) floats[i]);
+            }
+        }
+        for (int i = 0; i < together.size(); i++) {
+            assertThat(together.get(i)).as("sum %d", i).isEqualTo(alone.get(i));
+        }
+        assertThat(together.get(0)).isZero();
+        assertThat(together.get(first + n)).isZero();
+    }
 }

@@ -66,7 +66,10 @@ final class GoldenTest {
     }
 
     static Stream<Arguments> devicesAndPairs() {
-        return cases((device, pair) -> !brief() || !pair.name().endsWith("_WITH_BN"));
+        String only = System.getProperty("rebias.goldens.pair", "");
+        return cases((device, pair) -> only.isEmpty()
+                ? !brief() || !pair.name().endsWith("_WITH_BN")
+                : pair.name().equals(only));
     }
 
     private static Stream<Arguments> cases(BiPredicate<String, ReferencePair> admitted) {

@@ -9,8 +9,11 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.TestDevices;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.TestOps;
+import dev.rebias.op.WeightGrid;
+import dev.rebias.rounding.Parallel;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
@@ -95,6 +98,75 @@ final class MergedMeasurementsTest {
                 assertThat(actual.perChannel().map(Moments.PerChannel::toString))
                         .isEqualTo(expected.perChannel().map(Moments.PerChannel::toString));
             }
+        }
+    }
+
+    /** Weights on a grid of steps of 0.125. */
+    private record Grid(double[] multiples) implements WeightGrid {
+        @Override
+        public double step(int weight) {
+            return 0.125;
+        }
+
+        @Override
+        public double lowest(int weight) {
+            return -8;
+        }
+
+        @Override
+        public double highest(int weight) {
+            return 7;
+        }
+    }
+
+    private static Stream<String> devices() {
+        return TestDevices.names().stream();
+    }
+
+    /** Second moments of integers are exact, so weights that are chosen anew are the same, and what they leave. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void partsChooseTheWeightsThatTheWholeChooses(String name) {
+        Random random = new Random(5);
+        double[] reference = random.doubles(IN * OUT, -0.8, 0.8).toArray();
+        Grid grid =
+                new Grid(Arrays.stream(reference).map(w -> Math.rint(w / 0.125)).toArray());
+        double[] difference = new double[reference.length];
+        Arrays.setAll(difference, i -> reference[i] - grid.multiples()[i] * grid.step(i));
+        WeightError weights = new WeightError(
+                TestOps.pointwise(),
+                new long[] {OUT, IN, 1, 1},
+                difference,
+                reference,
+                Optional.of(ElementType.UINT8),
+                1,
+                100);
+        double[] bias = new double[OUT];
+        Method method = Method.UNFOLDED;
+        try (Device device = Devices.open(name).device();
+                Measurement whole = TestMeasurements.of(device, weights, bias, bias, method, false);
+                Measurement first = TestMeasurements.of(device, weights, bias, bias, method, false);
+                Measurement second = TestMeasurements.of(device, weights, bias, bias, method, false);
+                Measurement third = TestMeasurements.of(device, weights, bias, bias, method, false)) {
+            List<Measurement> parts = List.of(first, second, third);
+            for (int n = 0; n < SAMPLES; n++) {
+                try (Tensor q = device.upload(bytes(random))) {
+                    whole.add(Role.INPUT, List.of(q), n, 1);
+                    parts.get(n % 3).add(Role.INPUT, List.of(q), n / 3, 1);
+                }
+            }
+            second.merge(third);
+            first.merge(second);
+            WeightChoice expected = whole.choose(grid, Optional.empty(), Parallel.NONE);
+            WeightChoice actual = first.choose(grid, Optional.empty(), Parallel.NONE);
+            assertThat(expected.adjusted()).isTrue();
+            assertThat(actual.multiples()).containsExactly(expected.multiples());
+            whole.solve();
+            first.solve();
+            assertThat(first.read(true).samples()).isEqualTo(SAMPLES);
+            assertThat(first.read(true).delta())
+                    .containsExactly(whole.read(true).delta());
+            assertThat(first.read(true).errors()).isEqualTo(whole.read(true).errors());
         }
     }
 

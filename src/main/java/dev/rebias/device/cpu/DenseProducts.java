@@ -16,7 +16,6 @@ import org.bytedeco.javacpp.Pointer;
 final class DenseProducts implements RowProducts {
     private final CpuContext context;
     private final Unfolding unfolding;
-    private final Unfolding.Places places;
     private final boolean joint;
     private final UnfoldedTotals to;
     private final int length;
@@ -33,16 +32,9 @@ final class DenseProducts implements RowProducts {
     private final float[] read;
     private int filled;
 
-    DenseProducts(
-            CpuContext context,
-            WeightError layer,
-            Unfolding unfolding,
-            Unfolding.Places places,
-            boolean joint,
-            UnfoldedTotals to) {
+    DenseProducts(CpuContext context, WeightError layer, Unfolding unfolding, boolean joint, UnfoldedTotals to) {
         this.context = context;
         this.unfolding = unfolding;
-        this.places = places;
         this.joint = joint;
         this.to = to;
         this.length = unfolding.length();
@@ -87,11 +79,11 @@ final class DenseProducts implements RowProducts {
     }
 
     @Override
-    public void add(float[] p, float[] v) {
+    public void add(Unfolding.Places places, float[] p, float[] v) {
         for (int position = 0; position < places.positions(); position++) {
             for (int i = 0; i < tiles.length; i++) {
                 int group = joint ? i / 2 : i;
-                copy(joint && i % 2 == 1 ? v : p, group, position, tiles[i]);
+                copy(joint && i % 2 == 1 ? v : p, group, places, position, tiles[i]);
             }
             if (++filled == CpuUnfoldedSums.ROWS) {
                 multiply();
@@ -99,7 +91,7 @@ final class DenseProducts implements RowProducts {
         }
     }
 
-    private void copy(float[] from, int group, int position, float[] to) {
+    private void copy(float[] from, int group, Unfolding.Places places, int position, float[] to) {
         int inputs = unfolding.inputs();
         int channels = inputs * unfolding.groups();
         int taps = unfolding.taps();

@@ -11,7 +11,6 @@ import java.util.Arrays;
  */
 final class DepthwiseProducts implements RowProducts {
     private final Unfolding unfolding;
-    private final Unfolding.Places places;
     private final boolean joint;
     private final UnfoldedTotals to;
     private final int channels;
@@ -31,10 +30,8 @@ final class DepthwiseProducts implements RowProducts {
     private final float[] output;
     private int filled;
 
-    DepthwiseProducts(
-            WeightError layer, Unfolding unfolding, Unfolding.Places places, boolean joint, UnfoldedTotals to) {
+    DepthwiseProducts(WeightError layer, Unfolding unfolding, boolean joint, UnfoldedTotals to) {
         this.unfolding = unfolding;
-        this.places = places;
         this.joint = joint;
         this.to = to;
         this.channels = unfolding.groups();
@@ -57,16 +54,16 @@ final class DepthwiseProducts implements RowProducts {
     }
 
     @Override
-    public void add(float[] p, float[] v) {
+    public void add(Unfolding.Places places, float[] p, float[] v) {
         for (int position = 0; position < places.positions(); position++) {
             for (int t = 0; t < taps; t++) {
-                int a = source(position, t);
+                int a = source(places, position, t);
                 if (a < 0) {
                     continue;
                 }
                 add(p, a * channels, sums, t * channels, channels);
                 for (int s = t; s < taps; s++) {
-                    int b = source(position, s);
+                    int b = source(places, position, s);
                     if (b >= 0) {
                         multiply(p, a * channels, p, b * channels, products, (t * taps + s) * channels, channels);
                     }
@@ -74,7 +71,7 @@ final class DepthwiseProducts implements RowProducts {
                 if (joint) {
                     add(v, a * channels, differences, t * channels, channels);
                     for (int s = 0; s < taps; s++) {
-                        int b = source(position, s);
+                        int b = source(places, position, s);
                         if (b >= 0) {
                             multiply(p, a * channels, v, b * channels, crossed, (t * taps + s) * channels, channels);
                         }
@@ -82,7 +79,7 @@ final class DepthwiseProducts implements RowProducts {
                 }
             }
             for (int m = 0; m < references.length; m++) {
-                addOutputs(v, position, m);
+                addOutputs(places, v, position, m);
             }
             if (++filled == CpuUnfoldedSums.ROWS) {
                 finish();
@@ -90,7 +87,7 @@ final class DepthwiseProducts implements RowProducts {
         }
     }
 
-    private int source(int position, int tap) {
+    private int source(Unfolding.Places places, int position, int tap) {
         return places.sources().length == 0 ? position : places.sources()[position * taps + tap];
     }
 
@@ -106,10 +103,10 @@ final class DepthwiseProducts implements RowProducts {
         }
     }
 
-    private void addOutputs(float[] v, int position, int m) {
+    private void addOutputs(Unfolding.Places places, float[] v, int position, int m) {
         Arrays.fill(output, 0);
         for (int t = 0; t < taps; t++) {
-            int a = source(position, t);
+            int a = source(places, position, t);
             if (a >= 0) {
                 multiply(v, a * channels, references[m], t * channels, output, 0, channels);
             }

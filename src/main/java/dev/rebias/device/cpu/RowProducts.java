@@ -1,14 +1,17 @@
 package dev.rebias.device.cpu;
 
-/** Adds up products of unfolded rows, for one batch; for one thread. */
+import dev.rebias.op.Unfolding;
+
+/** Adds up products of unfolded rows; for one thread at a time. */
 interface RowProducts extends AutoCloseable {
     /**
      * Adds one entry of a batch.
      *
+     * @param places which of its elements make rows
      * @param p its elements, channels innermost
      * @param v the same of v; empty where there are none
      */
-    void add(float[] p, float[] v);
+    void add(Unfolding.Places places, float[] p, float[] v);
 
     /** Adds what is still collected. */
     void finish();

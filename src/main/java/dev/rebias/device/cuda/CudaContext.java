@@ -360,9 +360,13 @@ final class CudaContext implements AutoCloseable {
             try {
                 Status.cuda(
                         cudart.cuMemcpyDtoHAsync(memory, from, bytes, compute), "cuMemcpyDtoHAsync", bytes + " bytes");
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 if (own) {
-                    free(memory);
+                    try {
+                        free(memory);
+                    } catch (RuntimeException | Error alsoFailed) {
+                        e.addSuppressed(alsoFailed);
+                    }
                 }
                 throw e;
             }

@@ -49,6 +49,7 @@ final class CudaUnfoldedSums implements UnfoldedSums {
     private final Resources owned = new Resources();
     private long count;
     private long samples;
+    private boolean closed;
 
     /** Parameters as for {@link dev.rebias.device.Device#unfoldedSums}. */
     CudaUnfoldedSums(CudaContext context, WeightError layer, boolean joint) {
@@ -254,6 +255,9 @@ final class CudaUnfoldedSums implements UnfoldedSums {
 
     @Override
     public void add(List<Tensor> tensors, int batch, int itsSamples) {
+        if (closed) {
+            throw new IllegalStateException("sums of unfolded inputs are added to after they were closed");
+        }
         DeviceTensor q = (DeviceTensor) tensors.get(joint.isPresent() ? 1 : 0);
         if (q.elements() == 0) {
             return;
@@ -271,9 +275,9 @@ final class CudaUnfoldedSums implements UnfoldedSums {
         joint.ifPresent(j -> {
             j.crossed.read(none.crossed(), none.differences());
             ErrorTotals outputs = j.squares.totals();
-            for (int c = 0; count > 0 && c < unfolding.channels(); c++) {
-                none.references()[c] = outputs.mean(0, c) * count;
-                none.squares()[c] = outputs.mean(1, c) * count;
+            for (int c = 0; c < unfolding.channels(); c++) {
+                none.references()[c] = outputs.sum(0, c);
+                none.squares()[c] = outputs.sum(1, c);
             }
         });
         return new UnfoldedTotals(
@@ -290,6 +294,7 @@ final class CudaUnfoldedSums implements UnfoldedSums {
 
     @Override
     public void close() {
+        closed = true;
         owned.close();
         sources.clear();
     }

@@ -69,9 +69,10 @@ final class UploadBlocks {
             block.close();
             return;
         }
+        Held last = usedBy(compute, block);
         pool.setAside(block);
         pool.forget(block);
-        held.add(new Held(block, events.record(compute)));
+        held.add(last);
         while (held.size() > MOST) {
             drop(held.remove());
         }
@@ -99,13 +100,27 @@ final class UploadBlocks {
 
     /** Takes over a block of {@link #stage} whose bytes the upload stream has been told to read. */
     void staged(MemoryPool.Block block) {
-        Held last = new Held(block, events.record(uploads));
+        Held last = usedBy(uploads, block);
         if (pool.pooled() && Float.BYTES * block.bytes() >= LARGE) {
             pool.setAside(block);
             staging = Optional.of(last);
         } else {
             events.await(compute, last.used());
             block.close();
+        }
+    }
+
+    /** A block with an event behind what a stream was given so far; without one nobody will have the block. */
+    private Held usedBy(CUstream_st stream, MemoryPool.Block block) {
+        try {
+            return new Held(block, events.record(stream));
+        } catch (RuntimeException | Error e) {
+            try {
+                block.close();
+            } catch (RuntimeException | Error alsoFailed) {
+                e.addSuppressed(alsoFailed);
+            }
+            throw e;
         }
     }
 
