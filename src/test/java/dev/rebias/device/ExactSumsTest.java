@@ -144,7 +144,8 @@ final class ExactSumsTest {
 
     /**
      * Arrays of more than are added at a time, with addends that two doubles can take beside some that they cannot: bit
-     * for bit what one addition after the other gives.
+     * for bit what one addition after the other gives. Large ones are taken away again, so that what small ones left
+     * shows.
      */
     @ParameterizedTest
     @ValueSource(ints = {0, 20, 60})
@@ -154,24 +155,41 @@ final class ExactSumsTest {
         int n = 600;
         ExactSums together = new ExactSums(first + n + 2);
         ExactSums alone = new ExactSums(first + n + 2);
+        List<double[]> large = new ArrayList<>();
         for (int turn = 0; turn < 30; turn++) {
-            double[] doubles = values(random, n, exponents);
+            double[] small = values(random, n, exponents);
             float[] floats = new float[n];
-            double[] others = values(random, n, exponents);
+            double[] negative = new double[n];
+            double[] added = new double[n];
             for (int i = 0; i < n; i++) {
-                floats[i] = (float) others[i];
+                floats[i] = (float) small[i];
+                added[i] = Math.scalb(small[i], 2 * exponents);
+                negative[i] = -added[i];
             }
-            together.add(first, doubles);
+            large.add(negative);
+            for (double[] values : List.of(added, small)) {
+                together.add(first, values);
+                add(alone, first, values);
+            }
             together.add(first, floats);
             for (int i = 0; i < n; i++) {
-                alone.add(first + i, doubles[i]);
                 alone.add(first + i, (double) floats[i]);
             }
+        }
+        for (double[] negative : large) {
+            together.add(first, negative);
+            add(alone, first, negative);
         }
         for (int i = 0; i < together.size(); i++) {
             assertThat(together.get(i)).as("sum %d", i).isEqualTo(alone.get(i));
         }
         assertThat(together.get(0)).isZero();
         assertThat(together.get(first + n)).isZero();
+    }
+
+    private static void add(ExactSums sums, int first, double[] values) {
+        for (int i = 0; i < values.length; i++) {
+            sums.add(first + i, values[i]);
+        }
     }
 }
