@@ -89,9 +89,9 @@ final class UnfoldedBoundsTest {
                         sum += 2 * step(data[0], row, i);
                         product += 2 * step(data[0], row, i) * step(data[0], row, j);
                     }
-                    assertThat(totals.sums()[i / inputs][i % inputs]).isEqualTo(sum);
+                    assertThat(totals.sums()[i / inputs][i % inputs]).isEqualTo((double) sum);
                     assertThat(totals.products()[i / inputs][i % inputs * inputs + j % inputs])
-                            .isEqualTo(product);
+                            .isEqualTo((double) product);
                 }
             }
         }
