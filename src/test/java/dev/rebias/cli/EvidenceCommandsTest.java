@@ -94,7 +94,9 @@ final class EvidenceCommandsTest {
         assertThat(json.get("samplesUsed").get("heldOut").asInt()).isEqualTo(13);
         assertThat(json.get("verdict").get("kind").asText()).isEqualTo("better");
         assertThat(json.get("verification").get("passed").asBoolean()).isTrue();
-        assertThat(json.get("options").get("--reference").asText()).isEqualToIgnoringCase("auto");
+        assertThat(json.get("options").get("--reference").asText()).isEqualTo("auto");
+        assertThat(json.at("/options/--mean").asText()).isEqualTo("0.286");
+        assertThat(json.at("/options/--adjust").asText()).isEqualTo("biases");
         assertThat(json.get("files")).hasSize(3);
         double total = 0;
         for (JsonNode phase : json.get("timings")) {
