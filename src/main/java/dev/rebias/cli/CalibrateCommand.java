@@ -104,7 +104,7 @@ final class CalibrateCommand implements Runnable {
                 throw new UsageException(
                         "'" + model + "' is not a Keras model: for ONNX models there is 'rebias correct'");
             }
-            ModelPair pair = ModelPair.readKeras(model, force);
+            ModelPair pair = Progress.during("reading models", quiet, () -> ModelPair.readKeras(model, force));
             CorrectionJob job = new CorrectionJob(
                     start,
                     pair,

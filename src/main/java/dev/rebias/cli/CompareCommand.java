@@ -37,6 +37,8 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class CompareCommand implements Callable<Integer> {
+    private static final String READING = "reading models";
+
     @Parameters(
             arity = "1..*",
             paramLabel = "MODEL",
@@ -88,11 +90,14 @@ final class CompareCommand implements Callable<Integer> {
                         + "F.onnx, or samples with --labels NAME");
             }
             Samples inputs = all.without(name);
-            Optional<OnnxModel> floating = floatModel.map(CompareCommand::read);
-            List<OnnxModel> others = models.stream().map(CompareCommand::read).toList();
-            List<NetworkDistance> distances = floating.map(f -> NetworkComparison.of(
-                            f, others, limit.map(inputs::spread).orElse(inputs)))
-                    .orElse(List.of());
+            Optional<OnnxModel> floating = Progress.during(READING, false, () -> floatModel.map(CompareCommand::read));
+            List<OnnxModel> others = Progress.during(READING, false, () -> models.stream()
+                    .map(CompareCommand::read)
+                    .toList());
+            List<NetworkDistance> distances =
+                    Progress.during("comparing outputs", false, () -> floating.map(f -> NetworkComparison.of(
+                                    f, others, limit.map(inputs::spread).orElse(inputs)))
+                            .orElse(List.of()));
             for (int i = 0; i < others.size(); i++) {
                 String file = models.get(i).toString();
                 OnnxModel model = others.get(i);
@@ -127,7 +132,10 @@ final class CompareCommand implements Callable<Integer> {
         GraphInput input = graph.inputs().get(0);
         InputSpec wanted = new InputSpec(
                 input.name(), input.type(), input.shape(), model.hints().channelsLast());
-        return Accuracy.top1(model, input.name(), samples.bind(List.of(wanted)), labels);
+        return Progress.during(
+                "measuring accuracy",
+                false,
+                () -> Accuracy.top1(model, input.name(), samples.bind(List.of(wanted)), labels));
     }
 
     private void print(String format, Object... values) {

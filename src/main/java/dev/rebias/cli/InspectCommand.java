@@ -36,6 +36,8 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class InspectCommand implements Callable<Integer> {
+    private static final String READING = "reading models";
+
     @Mixin
     private PairOptions pair;
 
@@ -71,8 +73,8 @@ final class InspectCommand implements Callable<Integer> {
             throw new UsageException("a plan for " + plan.get() + " samples is not possible: it must be 1 or more");
         }
         Predicate<String> layers = pair.layers();
-        ModelPair models = pair.read(true);
-        BiasCorrection correction = BiasCorrection.of(models);
+        ModelPair models = Progress.during(READING, false, () -> pair.read(true));
+        BiasCorrection correction = Progress.during(READING, false, () -> BiasCorrection.of(models));
         PrintWriter out = spec.commandLine().getOut();
         before(models)
                 .ifPresent(p -> print(
@@ -121,7 +123,7 @@ final class InspectCommand implements Callable<Integer> {
 
     private void plan(PrintWriter out, BiasCorrection correction, long samples) {
         CorrectionOptions options = sweepOptions.options(pair.layers());
-        Footprint footprint = footprint(correction, options, samples);
+        Footprint footprint = Progress.during("planning", false, () -> footprint(correction, options, samples));
         print(
                 out,
                 "plan for %d samples, reference %s, in batches of %d",

@@ -40,18 +40,28 @@ final class UndoCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    /**
+     * What was done.
+     *
+     * @param how how the model was corrected
+     * @param warning what to know of the written file
+     */
+    private record Undone(String how, Optional<String> warning) {}
+
     @Override
     public Integer call() {
         PrintWriter out = spec.commandLine().getOut();
-        String undone = KerasModel.isKeras(corrected) ? keras() : onnx();
-        out.println(PrintableText.format("undone: %s", undone));
+        Undone undone = Progress.during("undoing", false, () -> KerasModel.isKeras(corrected) ? keras() : onnx());
+        out.println(PrintableText.format("undone: %s", undone.how()));
         out.println(PrintableText.format("wrote %s", output.toString()));
         out.flush();
+        undone.warning().ifPresent(w -> spec.commandLine()
+                .getErr()
+                .println(PrintableText.format("warning: %s", OptionNames.inText(w))));
         return 0;
     }
 
-    /** Undoes a Keras file, and says how it was corrected. */
-    private String keras() {
+    private Undone keras() {
         KerasModel model = KerasModel.read(corrected);
         CorrectedFile.requireName(Optional.of(model), output, false);
         OutputFile file = OutputFile.check(output, List.of(corrected), force);
@@ -59,16 +69,10 @@ final class UndoCommand implements Callable<Integer> {
         String how = Provenance.of(model).map(Provenance::toString).orElseGet(() -> model.correctedBefore()
                 .orElseThrow());
         file.write(original.bytes());
-        original.obstacle().ifPresent(why -> warn("what is written was corrected before that: " + why));
-        return how;
+        return new Undone(how, original.obstacle().map(why -> "what is written was corrected before that: " + why));
     }
 
-    private void warn(String text) {
-        spec.commandLine().getErr().println(PrintableText.format("warning: %s", OptionNames.inText(text)));
-    }
-
-    /** Undoes an ONNX file, and says how it was corrected. */
-    private String onnx() {
+    private Undone onnx() {
         CorrectedFile.requireName(Optional.empty(), output, false);
         OnnxModel model = OnnxModel.read(corrected);
         OnnxModel original = Marks.undone(model);
@@ -77,6 +81,6 @@ final class UndoCommand implements Callable<Integer> {
         inputs.addAll(model.externalFiles());
         inputs.addAll(original.externalFiles());
         ModelFile.check(original, output, inputs, force).write(original);
-        return how;
+        return new Undone(how, Optional.empty());
     }
 }
