@@ -9,40 +9,47 @@
 
 #include "emulator.h"
 
-// Saves the registers that a call must keep on the stack at *from and goes on with those on the stack `to`.
-extern "C" void emulator_switch(void** from, void* to);
-#if defined(__x86_64__)
-asm(R"(
-.text
-.globl emulator_switch
-.hidden emulator_switch
-.type emulator_switch, @function
-emulator_switch:
-    pushq %rbp
-    pushq %rbx
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    movq %rsp, (%rdi)
-    movq %rsi, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
-.size emulator_switch, .-emulator_switch
-)");
-#else
+#if !defined(__x86_64__)
 #error "the emulator switches stacks in x86-64 assembly"
 #endif
 
 namespace emulator {
 namespace {
 
+#if defined(__AVX512F__)
+#define VECTOR_REGISTERS                                                                                        \
+    "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", \
+        "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7",
+#else
+#define VECTOR_REGISTERS
+#endif
+
+// Keeps where this stack stands at *from and goes on with the stack `to`, where that stood. It is neither a call nor a
+// return: processors foretell returns by the calls before them, and would be wrong each time. All registers are given
+// up; below the stack's end are 128 bytes that the surrounding function may use.
+inline __attribute__((always_inline)) void switch_stacks(void** from, void* to) {
+    asm volatile(
+        "leaq -128(%%rsp), %%rsp\n\t"
+        "pushq %%rbp\n\t"
+        "leaq 1f(%%rip), %%rax\n\t"
+        "pushq %%rax\n\t"
+        "movq %%rsp, (%0)\n\t"
+        "movq %1, %%rsp\n\t"
+        "popq %%rax\n\t"
+        "jmp *%%rax\n"
+        "1:\n\t"
+        "popq %%rbp\n\t"
+        "leaq 128(%%rsp), %%rsp"
+        : "+D"(from), "+S"(to)
+        :
+        : VECTOR_REGISTERS "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0",
+          "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
+          "xmm14", "xmm15", "cc", "memory");
+}
+
 constexpr size_t STACK = 64 << 10;
+// Stacks begin at different places of their pages, so that what is used of many does not fall on a few cache lines.
+constexpr size_t SHIFT = 9 * 64, SHIFTS = 28;
 constexpr int WARP = 32;
 constexpr int MAX_THREADS = 1024;
 
@@ -78,6 +85,7 @@ struct Block {
     int64_t warp_epoch[MAX_THREADS / WARP];
     unsigned arrived[MAX_THREADS / WARP];
     int phase[MAX_THREADS];
+    Fiber* runs[MAX_THREADS];  // who runs each thread that has begun
     double slots[2][MAX_THREADS];
     unsigned gone[MAX_THREADS / WARP];  // a bit for each lane that has ended
     std::vector<Word> words;
@@ -104,7 +112,7 @@ int thread() { return current->thread; }
 [[noreturn]] void abandon() {
     block.aborted = true;
     void* lost;
-    emulator_switch(&lost, scheduler);
+    switch_stacks(&lost, scheduler);
     __builtin_unreachable();
 }
 
@@ -120,7 +128,7 @@ void suspend(State state, int line, unsigned mask) {
     current->line = line;
     current->mask = mask;
     Fiber* me = current;
-    emulator_switch(&me->sp, scheduler);
+    switch_stacks(&me->sp, scheduler);
 }
 
 // A stack's whole life: takes the next thread that nobody runs, runs it, and so on.
@@ -130,6 +138,7 @@ void worker() {
             const unsigned* size = block.grid.block;
             unsigned t = static_cast<unsigned>(block.next++);
             current->thread = static_cast<int>(t);
+            block.runs[t] = current;
             current->index[0] = t % size[0];
             current->index[1] = t / size[0] % size[1];
             current->index[2] = t / size[0] / size[1];
@@ -141,7 +150,7 @@ void worker() {
         }
         current->state = FREE;
         Fiber* me = current;
-        emulator_switch(&me->sp, scheduler);
+        switch_stacks(&me->sp, scheduler);
     }
 }
 
@@ -151,10 +160,11 @@ void start(Fiber* fiber) {
         if (memory == MAP_FAILED) abort();
         fiber->stack = static_cast<char*>(memory);
     }
-    void** top = reinterpret_cast<void**>(fiber->stack + STACK - 72);  // 8 below a multiple of 16, as behind a call
-    *top = nullptr;                                                    // where a caller's return address would be
-    *--top = reinterpret_cast<void*>(&worker);                         // where the first switch returns to
-    for (int i = 0; i < 6; i++) *--top = nullptr;                      // the registers that it restores
+    size_t shift = static_cast<size_t>(fiber - fibers.data()) % SHIFTS * SHIFT;
+    // 8 below a multiple of 16, as after a call.
+    void** top = reinterpret_cast<void**>(fiber->stack + STACK - 72 - shift);
+    *top = nullptr;                             // where a caller's return address would be
+    *--top = reinterpret_cast<void*>(&worker);  // where the first switch goes on
     fiber->sp = top;
     fiber->state = READY;
 }
@@ -163,7 +173,7 @@ void resume(Fiber* fiber) {
     current = fiber;
     fiber->state = READY;
     running = true;
-    emulator_switch(&scheduler, fiber->sp);
+    switch_stacks(&scheduler, fiber->sp);
     running = false;
 }
 
@@ -172,20 +182,16 @@ void release_warp(Fiber* last) {
     int warp = last->thread / WARP;
     block.arrived[warp] |= 1u << (last->thread % WARP);
     if (block.arrived[warp] != last->mask) return;
-    Fiber* waiting[WARP];
-    int n = 0;
-    for (int i = 0; i < block.fibers; i++) {
-        Fiber& f = fibers[i];
-        if (f.state != AT_WARP || f.thread / WARP != warp) continue;
+    for (unsigned lanes = last->mask; lanes; lanes &= lanes - 1) {
         // Whoever waits elsewhere is found out when nobody can go on.
-        if (f.line != last->line) return;
-        waiting[n++] = &f;
+        if (block.runs[warp * WARP + __builtin_ctz(lanes)]->line != last->line) return;
     }
     block.arrived[warp] = 0;
     block.warp_epoch[warp]++;
-    for (int i = 0; i < n; i++) {
-        waiting[i]->state = READY;
-        block.ready.push_back(waiting[i]);
+    for (unsigned lanes = last->mask; lanes; lanes &= lanes - 1) {
+        Fiber* lane = block.runs[warp * WARP + __builtin_ctz(lanes)];
+        lane->state = READY;
+        block.ready.push_back(lane);
     }
 }
 
