@@ -196,16 +196,16 @@ final class CorrectionRun {
         String from = models.ownWeights()
                 ? "its biases, which the float reference takes over, contain that correction"
                 : "its biases are corrected anew from the float model's";
-        if (models.keras().isEmpty()) {
-            return from + (marked.toFirst() ? ", and 'undo' brings the first ones back" : "");
-        }
-        Optional<String> obstacle = models.undoObstacle();
-        if (!options.undo()) {
+        boolean onnx = models.keras().isEmpty();
+        // What else is in the way of undoing an ONNX model is among the warnings already.
+        if (!options.undo() || (onnx && !marked.warnings().isEmpty())) {
             return from;
         }
+        Optional<String> obstacle = marked.toFirst() ? Optional.empty() : models.undoObstacle();
         return from
                 + obstacle.map(why -> "; that correction cannot be undone: " + why)
-                        .orElse(", and 'undo' of the corrected Keras file brings the first ones back");
+                        .orElse(", and 'undo'" + (onnx ? "" : " of the corrected Keras file")
+                                + " brings the first ones back");
     }
 
     private static String name(Reference reference) {

@@ -147,6 +147,12 @@ final class EvidenceCommandsTest {
                         "--output",
                         folder.resolve("q.onnx").toString()))
                 .contains("made with --no-undo");
+        Path bare = Files.move(corrected, folder.resolve("bare.onnx"));
+        List<String> again = new ArrayList<>(List.of(NORMALIZATION));
+        again.addAll(List.of("--limit", "16", "--force"));
+        assertThat(correct(0, bare, again.toArray(String[]::new)))
+                .contains("; that correction cannot be undone: '" + bare + "' holds nothing", "made with --no-undo")
+                .doesNotContain("brings the first ones back");
         assertThat(run(
                         4,
                         "undo",
