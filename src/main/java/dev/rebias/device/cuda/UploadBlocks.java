@@ -69,9 +69,10 @@ final class UploadBlocks {
             block.close();
             return;
         }
+        // What writes over it comes before the event that whoever has it next waits for.
+        pool.forget(block);
         Held last = usedBy(compute, block);
         pool.setAside(block);
-        pool.forget(block);
         held.add(last);
         while (held.size() > MOST) {
             drop(held.remove());
