@@ -1,13 +1,21 @@
 package dev.rebias.architecture;
 
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.methods;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaMethod;
+import com.tngtech.archunit.core.domain.JavaParameter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchCondition;
 import com.tngtech.archunit.lang.ArchRule;
+import com.tngtech.archunit.lang.ConditionEvents;
+import com.tngtech.archunit.lang.SimpleConditionEvent;
+import java.util.stream.Stream;
 
 /** The boundaries of docs/architecture.md: who may know whom. */
 @AnalyzeClasses(packages = "dev.rebias", importOptions = ImportOption.DoNotIncludeTests.class)
@@ -110,4 +118,37 @@ final class BoundariesTest {
             .callMethod(System.class, "exit", int.class)
             .orShould()
             .callMethod(System.class, "getenv", String.class);
+
+    /** What others build on: a library that is changed for another must not change their programs. */
+    @ArchTest
+    static final ArchRule THE_FRONT_DOOR_SHOWS_NO_LIBRARY = methods()
+            .that()
+            .areDeclaredInClassesThat()
+            .resideInAPackage("dev.rebias")
+            .and()
+            .areDeclaredInClassesThat()
+            .arePublic()
+            .and()
+            .arePublic()
+            .should(new ArchCondition<>("name only classes of Java and of rebias, and no device's own") {
+                @Override
+                public void check(JavaMethod method, ConditionEvents events) {
+                    Stream.concat(
+                                    Stream.of(method.getReturnType()),
+                                    method.getParameters().stream().map(JavaParameter::getType))
+                            .flatMap(type -> type.getAllInvolvedRawTypes().stream())
+                            .map(JavaClass::getBaseComponentType)
+                            .filter(type -> !isOpen(type))
+                            .forEach(type -> events.add(SimpleConditionEvent.violated(
+                                    method, method.getFullName() + " names " + type.getFullName())));
+                }
+            });
+
+    private static boolean isOpen(JavaClass type) {
+        String name = type.getPackageName();
+        boolean own = name.equals("dev.rebias") || name.startsWith("dev.rebias.");
+        boolean inner = Stream.of("device.cpu", "device.cuda", "op", "hdf5", "runtime", "rounding")
+                .anyMatch(p -> name.equals("dev.rebias." + p));
+        return type.isPrimitive() || name.startsWith("java.") || (own && !inner);
+    }
 }
