@@ -41,7 +41,7 @@ public final class JsonReport {
         ArrayNode requirements = root.putArray("requirements");
         report.findings().forEach(f -> {
             ObjectNode finding = requirements.addObject();
-            finding.put("name", OptionNames.of(f.name()));
+            finding.put("name", OptionNames.inText("`" + f.name() + "`"));
             finding.put("wanted", f.wanted());
             f.measured().ifPresentOrElse(m -> finding.put("measured", finite(m)), () -> finding.putNull("measured"));
             finding.put("held", f.held());

@@ -48,9 +48,4 @@ public final class OptionNames {
         return SETTING.matcher(message)
                 .replaceAll(m -> Matcher.quoteReplacement(OPTIONS.getOrDefault(m.group(1), m.group())));
     }
-
-    /** The option of a setting, given without backquotes. */
-    static String of(String setting) {
-        return OPTIONS.get(setting);
-    }
 }
