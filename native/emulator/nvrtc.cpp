@@ -91,8 +91,8 @@ std::string trailer(const std::string& source) {
 
 }  // namespace
 
-#define ENTER(function)                                  \
-    std::lock_guard<std::recursive_mutex> guard(lock()); \
+#define ENTER(function)                                   \
+    std::unique_lock<std::recursive_mutex> guard(lock()); \
     if (int ordered = called(#function, COMPILATION)) return ordered
 
 EXPORT const char* nvrtcGetErrorString(int code) {
@@ -146,22 +146,8 @@ EXPORT int nvrtcCompileProgram(Program* program, int n, const char* const* optio
     ENTER(nvrtcCompileProgram);
     if (!alive(program, "NVRTC program", "nvrtcCompileProgram")) return INVALID_PROGRAM;
     std::string architecture;
-    std::vector<std::string> command = {"g++",
-                                        "-x",
-                                        "c++",
-                                        "-std=c++17",
-                                        "-O2",
-                                        "-fPIC",
-                                        "-shared",
-                                        "-fno-exceptions",
-                                        "-fno-math-errno",
-                                        "-fno-rtti",
-                                        "-g0",
-                                        "-ffp-contract=off",
-                                        "-fsanitize=thread",
-                                        "-Wall",
-                                        "-Wno-unknown-pragmas",
-                                        "-Wno-tsan"};
+    // The options are those that the header before every source was compiled with: else that were of no use.
+    std::vector<std::string> command = {"g++", "-x", "c++", "@" + (home() / "kernel_options.txt").string()};
     for (int i = 0; i < n; i++) {
         std::string option = options[i];
         if (option.rfind("--gpu-architecture=sm_", 0) == 0) {
@@ -177,6 +163,8 @@ EXPORT int nvrtcCompileProgram(Program* program, int n, const char* const* optio
         program->log = "nvrtc: error: no architecture sm_XX is named, so there can be no cubin";
         return INVALID_OPTION;
     }
+    // As NVRTC does, several threads compile at once, and meanwhile others use the device.
+    guard.unlock();
     std::string pattern = (fs::temp_directory_path() / "emulated-nvrtc-XXXXXX").string();
     if (!mkdtemp(pattern.data())) return OUT_OF_RESOURCES;
     fs::path folder = pattern;
@@ -186,14 +174,12 @@ EXPORT int nvrtcCompileProgram(Program* program, int n, const char* const* optio
     // Linked by hand: the compiler's own linking would ask for its sanitizer's library, whose hooks the emulator
     // provides.
     fs::path object = folder / "source.o";
-    std::vector<std::string> compile = command;
-    compile.erase(std::find(compile.begin(), compile.end(), "-shared"));
     for (const std::string& c :
          {std::string("-c"), "-I" + folder.string(), std::string("-include"), (home() / "cuda_on_cpu.h").string(),
           (folder / "source.cpp").string(), std::string("-o"), object.string()}) {
-        compile.push_back(c);
+        command.push_back(c);
     }
-    int status = run(compile, folder / "log");
+    int status = run(command, folder / "log");
     program->log = read(folder / "log");
     if (status == 0) {
         status = run({"g++", "-shared", "-o", (folder / "source.so").string(), object.string(), "-L" + home().string(),
