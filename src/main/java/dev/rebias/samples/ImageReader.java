@@ -104,8 +104,13 @@ final class ImageReader implements SampleReader {
             coming.add(decoders.submit(() -> prepared(file)));
         }
         position++;
+        Future<Picture> next = coming.remove();
         try {
-            return coming.remove().get();
+            if (Thread.interrupted()) {
+                // Not seen by get() where the decoders are ahead.
+                throw new InterruptedException();
+            }
+            return next.get();
         } catch (ExecutionException e) {
             if (e.getCause() instanceof RuntimeException cause) {
                 throw cause;

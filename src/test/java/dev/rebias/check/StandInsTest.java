@@ -37,8 +37,7 @@ final class StandInsTest {
     }
 
     private int run(Step step, double seconds, Optional<Path> baseline, StringWriter said) throws IOException {
-        GpuCheck.Plan plan =
-                new GpuCheck.Plan(seconds, folder, List.of(step), baseline, folder, programs + ":/usr/bin:/bin");
+        GpuCheck.Plan plan = new GpuCheck.Plan(seconds, folder, List.of(step), baseline, folder, programs.toString());
         return GpuCheck.run(plan, new PrintWriter(said));
     }
 

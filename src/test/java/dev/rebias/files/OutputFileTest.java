@@ -148,7 +148,7 @@ final class OutputFileTest {
         public static void main(String[] args) throws InterruptedException {
             OutputFile.check(Path.of(args[0]), List.of(), true).stage(BYTES);
             System.out.println("staged");
-            Thread.sleep(60_000);
+            Thread.sleep(600_000);
         }
     }
 
@@ -171,7 +171,7 @@ final class OutputFileTest {
             check("d.onnx", false);
             assertThat(names()).filteredOn(n -> n.endsWith(".part")).hasSize(3);
             process.destroyForcibly();
-            assertThat(process.waitFor(20, TimeUnit.SECONDS)).isTrue();
+            assertThat(process.waitFor(2, TimeUnit.MINUTES)).isTrue();
             check("d.onnx", false);
             assertThat(names()).filteredOn(n -> n.endsWith(".part")).hasSize(2);
             own.publish();

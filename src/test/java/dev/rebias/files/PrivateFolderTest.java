@@ -144,21 +144,21 @@ final class PrivateFolderTest {
 
     @Test
     void theProcessesFolderGoesWithItAndAKilledOnesWithTheNext() throws IOException, InterruptedException {
-        Process killed = holder(60_000);
+        Process killed = holder(600_000);
         try {
             String said = killed.inputReader().readLine();
             Path of = Path.of(said.substring(0, said.indexOf(' ')));
             assertThat(said).endsWith(" rwx------");
             Process other = holder(0);
             assertThat(other.inputReader().readLine()).doesNotStartWith(of.toString());
-            assertThat(other.waitFor(20, TimeUnit.SECONDS)).isTrue();
+            assertThat(other.waitFor(2, TimeUnit.MINUTES)).isTrue();
             assertThat(left())
                     .as("the living one's stays, the ended one's is gone")
                     .containsExactly(of);
             killed.destroyForcibly();
-            assertThat(killed.waitFor(20, TimeUnit.SECONDS)).isTrue();
+            assertThat(killed.waitFor(2, TimeUnit.MINUTES)).isTrue();
             assertThat(left()).containsExactly(of);
-            assertThat(holder(0).waitFor(20, TimeUnit.SECONDS)).isTrue();
+            assertThat(holder(0).waitFor(2, TimeUnit.MINUTES)).isTrue();
             assertThat(left()).isEmpty();
         } finally {
             killed.destroyForcibly();

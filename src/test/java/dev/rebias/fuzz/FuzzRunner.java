@@ -27,6 +27,10 @@ final class FuzzRunner {
     private final Map<String, Integer> counts = new TreeMap<>();
     private final List<String> faults = new ArrayList<>();
     private long heap;
+    private long cpuNanos;
+    /** What the processes would have computed had each had a processor to itself. */
+    private long mostCpuNanos;
+
     private int tried;
 
     /**
@@ -48,6 +52,7 @@ final class FuzzRunner {
     /** What went wrong, one line for each case: its number and what happened. */
     List<String> run() throws Exception {
         int processes = Runtime.getRuntime().availableProcessors();
+        long start = System.nanoTime();
         Instant end = Instant.now().plus(limit);
         ExecutorService pool = Executors.newFixedThreadPool(processes);
         try {
@@ -65,6 +70,7 @@ final class FuzzRunner {
         } finally {
             pool.shutdownNow();
         }
+        mostCpuNanos = processes * (System.nanoTime() - start);
         return faults;
     }
 
@@ -94,6 +100,8 @@ final class FuzzRunner {
                         next = at + processes;
                     } else if (words[0].equals("heap")) {
                         heap(Long.parseLong(words[1]));
+                    } else if (words[0].equals("cpu")) {
+                        computed(Long.parseLong(words[1]));
                     }
                 }
             }
@@ -161,6 +169,15 @@ final class FuzzRunner {
 
     private synchronized void heap(long bytes) {
         heap = Math.max(heap, bytes);
+    }
+
+    private synchronized void computed(long nanos) {
+        cpuNanos += nanos;
+    }
+
+    /** What share of this machine's processors the cases had, at most 1. */
+    double share() {
+        return Math.min(1, (double) cpuNanos / mostCpuNanos);
     }
 
     private void ended(int number, String[] words, Path place) throws IOException {

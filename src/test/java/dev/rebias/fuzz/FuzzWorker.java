@@ -1,5 +1,6 @@
 package dev.rebias.fuzz;
 
+import com.sun.management.OperatingSystemMXBean;
 import dev.rebias.cli.CommandLineRun;
 import dev.rebias.device.Emulator;
 import java.io.IOException;
@@ -11,9 +12,10 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 
 /**
@@ -25,7 +27,14 @@ public final class FuzzWorker {
     /** The exit code after a case that took too long. */
     static final int HUNG = 97;
 
-    private static final long LIMIT_NANOS = 20_000_000_000L;
+    /** Of the process's own time, so that a busy machine makes no case a hang. */
+    private static final long MOST_CPU_NANOS = 20_000_000_000L;
+
+    /** For cases that wait for what never comes. */
+    private static final long MOST_NANOS = 180_000_000_000L;
+
+    private static final OperatingSystemMXBean SYSTEM =
+            (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     /**
      * What there is to be said about any input: corrected, a usage that makes no sense, not supported, corrected but
      * worse.
@@ -46,7 +55,7 @@ public final class FuzzWorker {
         Path folder = Path.of(args[5]);
         String device = args[6];
         PrintStream answers = System.out;
-        AtomicLong started = new AtomicLong(Long.MAX_VALUE);
+        AtomicReference<Optional<Start>> started = new AtomicReference<>(Optional.empty());
         watch(started, answers);
         Path work = folder.resolve("work");
         for (int n = first; n < end && System.currentTimeMillis() < deadline; n += step) {
@@ -56,9 +65,9 @@ public final class FuzzWorker {
             Set<String> before = files(folder);
             answers.println("start " + n);
             System.err.println("case " + n);
-            started.set(System.nanoTime());
+            started.set(Optional.of(new Start(System.nanoTime(), SYSTEM.getProcessCpuTime())));
             CommandLineRun.Captured outcome = run(command);
-            started.set(Long.MAX_VALUE);
+            started.set(Optional.empty());
             String verdict = verdict(outcome, before, files(folder), work);
             if (!verdict.startsWith("fine")) {
                 keep(folder, n);
@@ -71,6 +80,7 @@ public final class FuzzWorker {
                 .mapToLong(p -> p.getPeakUsage().getUsed())
                 .sum();
         answers.println("heap " + peak);
+        answers.println("cpu " + SYSTEM.getProcessCpuTime());
         answers.flush();
         System.exit(0);
     }
@@ -95,7 +105,14 @@ public final class FuzzWorker {
         }
     }
 
-    private static void watch(AtomicLong started, PrintStream answers) {
+    /** When a case began: by the clock, and by what the process had computed until then. */
+    private record Start(long nanos, long cpuNanos) {
+        boolean tooLongAgo() {
+            return System.nanoTime() - nanos > MOST_NANOS || SYSTEM.getProcessCpuTime() - cpuNanos > MOST_CPU_NANOS;
+        }
+    }
+
+    private static void watch(AtomicReference<Optional<Start>> started, PrintStream answers) {
         Thread watchdog = new Thread(() -> {
             while (true) {
                 try {
@@ -103,8 +120,7 @@ public final class FuzzWorker {
                 } catch (InterruptedException e) {
                     return;
                 }
-                long since = started.get();
-                if (since != Long.MAX_VALUE && System.nanoTime() - since > LIMIT_NANOS) {
+                if (started.get().map(Start::tooLongAgo).orElse(false)) {
                     Thread.getAllStackTraces().forEach((thread, stack) -> {
                         System.err.println(thread);
                         Stream.of(stack).limit(12).forEach(frame -> System.err.println("    " + frame));

@@ -1,7 +1,9 @@
 package dev.rebias.oracle;
 
 import ai.onnx.proto.OnnxMl.NodeProto;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 
 /** The operations with weights, as the ONNX operator specification writes them down. */
@@ -29,16 +31,8 @@ final class NaiveLayers {
         int taps = window.taps();
         int inSize = x.span(2, x.rank());
         int outSize = window.positions();
-        // For each tap the output positions where it lies inside the input, and the input positions under it.
-        int[][] to = new int[taps][];
-        int[][] from = new int[taps][];
-        for (int t = 0; t < taps; t++) {
-            int tap = t;
-            to[t] = IntStream.range(0, outSize)
-                    .filter(o -> window.source(o, tap) >= 0)
-                    .toArray();
-            from[t] = Arrays.stream(to[t]).map(o -> window.source(o, tap)).toArray();
-        }
+        List<List<Run>> runs =
+                IntStream.range(0, taps).mapToObj(t -> runs(window, t)).toList();
         NaiveTensor y = NaiveTensor.zeros(window.shape(samples, outputs));
         for (int i = 0; i < samples; i++) {
             for (int m = 0; m < outputs; m++) {
@@ -48,7 +42,9 @@ final class NaiveLayers {
                     int source = (i * channels + firstChannel + c) * inSize;
                     for (int t = 0; t < taps; t++) {
                         double weight = w.values()[(m * perGroup + c) * taps + t];
-                        accumulate(y.values(), plane, to[t], x.values(), source, from[t], weight);
+                        for (Run run : runs.get(t)) {
+                            run.accumulate(y.values(), plane, x.values(), source, weight);
+                        }
                     }
                 }
             }
@@ -56,11 +52,43 @@ final class NaiveLayers {
         return addBias(y, b);
     }
 
-    /** y[plane + to[k]] += weight * x[source + from[k]] for every k. */
-    private static void accumulate(double[] y, int plane, int[] to, double[] x, int source, int[] from, double weight) {
-        for (int k = 0; k < to.length; k++) {
-            y[plane + to[k]] += weight * x[source + from[k]];
+    /** Output positions one behind the other, {@code n} of them, and the input positions under them. */
+    private record Run(int to, int from, int step, int n) {
+        /** y[plane + to + k] += weight * x[source + from + step * k] for every k. */
+        void accumulate(double[] y, int plane, double[] x, int source, double weight) {
+            int firstTo = plane + to;
+            int firstFrom = source + from;
+            if (step == 1) {
+                for (int k = 0; k < n; k++) {
+                    y[firstTo + k] += weight * x[firstFrom + k];
+                }
+            } else {
+                for (int k = 0; k < n; k++) {
+                    y[firstTo + k] += weight * x[firstFrom + step * k];
+                }
+            }
         }
+    }
+
+    /** Where a tap lies inside the input, in runs as long as can be: most of a row, or of a whole plane. */
+    private static List<Run> runs(NaiveWindow window, int tap) {
+        List<Run> runs = new ArrayList<>();
+        for (int o = 0; o < window.positions(); o++) {
+            int from = window.source(o, tap);
+            if (from < 0) {
+                continue;
+            }
+            Run last = runs.isEmpty() ? null : runs.get(runs.size() - 1);
+            boolean follows = last != null && last.to() + last.n() == o;
+            if (follows && last.n() == 1) {
+                runs.set(runs.size() - 1, new Run(last.to(), last.from(), from - last.from(), 2));
+            } else if (follows && from == last.from() + last.step() * last.n()) {
+                runs.set(runs.size() - 1, new Run(last.to(), last.from(), last.step(), last.n() + 1));
+            } else {
+                runs.add(new Run(o, from, 1, 1));
+            }
+        }
+        return runs;
     }
 
     private static NaiveTensor convTranspose(NodeProto node, NaiveTensor x, NaiveTensor w, NaiveTensor b) {

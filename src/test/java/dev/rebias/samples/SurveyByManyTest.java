@@ -59,7 +59,7 @@ final class SurveyByManyTest {
                 each.get();
             }
             threads.shutdown();
-            assertThat(threads.awaitTermination(10, TimeUnit.SECONDS)).isTrue();
+            assertThat(threads.awaitTermination(2, TimeUnit.MINUTES)).isTrue();
             assertThat(many.inputs()).isEqualTo(alone.inputs());
             assertThat(many.hash()).isEqualTo(alone.hash());
         }

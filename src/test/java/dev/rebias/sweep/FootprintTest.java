@@ -54,7 +54,10 @@ final class FootprintTest {
             // With few batches it shows that two threads need not be at their largest tensors together.
             // Of a run this small the buffers of the card's sums are several per cent, and when they are there differs.
             assertThat(measured).isLessThan(predicted * (samples < 20 ? 106 : 102) / 100);
-            assertThat(measured).isGreaterThan(predicted * (samples < 20 ? 40 : 87) / 100);
+            // That more than two are is chance. One always is, while the others' batches wait.
+            Footprint ofOneThread = new Footprint(footprint.batchSize(), 1, footprint.segments());
+            long least = footprint.threads() > 2 ? ofOneThread.peak(samples) : predicted;
+            assertThat(measured).isGreaterThan(least * (samples < 20 ? 40 : 87) / 100);
         }
     }
 
