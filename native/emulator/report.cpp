@@ -13,6 +13,9 @@
 namespace emulator {
 namespace {
 
+constexpr int64_t NONE = -1;
+constexpr int64_t EVERY = 0;
+
 struct State {
     std::recursive_mutex mutex;
     std::map<std::string, int64_t> counters;
@@ -22,19 +25,19 @@ struct State {
     int64_t calls = 0;
     int64_t failing_call = -1;
     std::string failing_function;
-    int64_t failing_nth = -1;
+    int64_t failing_nth = NONE;
     int failing_code = 0;
     std::string failed;
 
     State() {
-        // EMULATOR_FAIL=function:n[:code]
+        // EMULATOR_FAIL=function:n[:code], 0 for every call
         if (const char* fail = getenv("EMULATOR_FAIL")) {
             char name[128] = "";
             long nth = 0;
             int code = 0;
             if (sscanf(fail, "%127[^:]:%ld:%d", name, &nth, &code) >= 2) {
                 failing_function = name;
-                failing_nth = nth;
+                failing_nth = nth > 0 ? nth : EVERY;
                 failing_code = code;
             }
         }
@@ -60,7 +63,8 @@ int called(const char* function, int otherwise) {
     State& s = state();
     s.calls++;
     int64_t nth = ++s.counters[std::string("call:") + function];
-    bool fails = s.calls == s.failing_call || (s.failing_function == function && nth == s.failing_nth);
+    bool fails = s.calls == s.failing_call
+            || (s.failing_function == function && (nth == s.failing_nth || s.failing_nth == EVERY));
     if (fails) {
         s.failed = function;
         return s.failing_code != 0 ? s.failing_code : otherwise;
@@ -197,11 +201,11 @@ EXPORT void emulator_fail(int64_t nth, int code) {
     state().failed.clear();
 }
 
-// Lets the nth call from now on of that function fail.
+// Lets the nth call from now on of that function fail; 0 lets every call of it fail, until that is called off.
 EXPORT void emulator_fail_function(const char* function, int64_t nth, int code) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     state().failing_function = function;
-    state().failing_nth = state().counters[std::string("call:") + function] + nth;
+    state().failing_nth = nth > 0 ? state().counters[std::string("call:") + function] + nth : EVERY;
     state().failing_code = code;
     state().failed.clear();
 }

@@ -78,6 +78,11 @@ public final class Emulator {
         functions.emulator_fail_function(function, nth, 0);
     }
 
+    /** Lets every call of one function fail, until {@code fail(0)} calls it off. */
+    public void failAlways(String function) {
+        functions.emulator_fail_function(function, 0, 0);
+    }
+
     /** The function that was made to fail; empty if none was reached. */
     public String failed() {
         return text(functions::emulator_failed);
