@@ -52,12 +52,6 @@ public final class CheckedOp implements PreparedOp {
         return prepared.run(variables);
     }
 
-    @Override
-    public List<Tensor> run(List<Tensor> variables, int last) {
-        check(variables);
-        return prepared.run(variables, last);
-    }
-
     private void check(List<Tensor> variables) {
         if (checked.filter(c -> c.isOf(variables)).isPresent()) {
             return;

@@ -56,7 +56,7 @@ public final class LayerThenGroup implements PreparedOp {
         try (Tensor output = layer.run(List.of(variables.get(position))).get(0)) {
             List<Tensor> inputs = new ArrayList<>(variables);
             inputs.set(position, output);
-            return group.run(inputs, position);
+            return group.run(inputs);
         }
     }
 

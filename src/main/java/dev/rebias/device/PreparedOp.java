@@ -16,16 +16,6 @@ public interface PreparedOp extends AutoCloseable {
      */
     List<Tensor> run(List<Tensor> variables);
 
-    /**
-     * Runs the operation where one of its variables is wanted by nobody any more: an output may lie in that one's
-     * memory, whose values are no longer to be relied on. It still is the caller's to close.
-     *
-     * @param last which of the variables
-     */
-    default List<Tensor> run(List<Tensor> variables, int last) {
-        return run(variables);
-    }
-
     @Override
     void close();
 }

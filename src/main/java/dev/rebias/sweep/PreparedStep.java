@@ -15,24 +15,16 @@ final class PreparedStep implements AutoCloseable {
     private final PreparedOp op;
     private final Profile.Counter counter;
     /** The first input that nothing needs afterwards, or -1. */
-    private final int unwanted;
-
     private final Optional<Step.LayerRun> layer;
 
     /**
      * Prepares a step.
      *
-     * @param releases the tensors that nothing needs after it
      * @throws UnsupportedException if the device cannot run it
      */
-    PreparedStep(Device device, Step.Run step, List<Integer> releases, Profile profile) {
+    PreparedStep(Device device, Step.Run step, Profile profile) {
         this.step = step;
         this.counter = profile.counter(step.work());
-        int first = 0;
-        while (first < step.inputs().size() && !releases.contains(step.inputs().get(first))) {
-            first++;
-        }
-        this.unwanted = first < step.inputs().size() ? first : -1;
         this.layer = step.layer();
         this.op = named(() -> device.prepare(step.op(), step.operands()));
     }
@@ -61,7 +53,7 @@ final class PreparedStep implements AutoCloseable {
             bytes += input.bytes();
         }
         long[] data = layer.map(of -> inputs.get(of.data()).shape()).orElse(new long[0]);
-        List<Tensor> outputs = named(() -> unwanted < 0 ? op.run(inputs) : op.run(inputs, unwanted));
+        List<Tensor> outputs = named(() -> op.run(inputs));
         long multiplications =
                 layer.map(of -> of.op().multiplications(data, of.weights())).orElse(0L);
         for (int i = 0; i < outputs.size(); i++) {

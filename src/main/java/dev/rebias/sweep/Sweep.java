@@ -497,7 +497,7 @@ public final class Sweep implements AutoCloseable {
                     Step step = segment.steps().get(i);
                     used.addAll(step.uses());
                     if (step instanceof Step.Run run) {
-                        prepared.add(waits(run) ? Optional.empty() : Optional.of(prepare(run, i)));
+                        prepared.add(waits(run) ? Optional.empty() : Optional.of(prepare(run)));
                     } else {
                         prepared.add(Optional.empty());
                     }
@@ -514,15 +514,15 @@ public final class Sweep implements AutoCloseable {
                     .anyMatch(o -> o instanceof Operand.Constant c && standIns.contains(c.value()));
         }
 
-        private PreparedStep prepare(Step.Run run, int i) {
-            return new PreparedStep(device, run, segment.releases().get(i), profile);
+        private PreparedStep prepare(Step.Run run) {
+            return new PreparedStep(device, run, profile);
         }
 
         /** Prepares the steps whose weights were not chosen yet when the others were prepared. */
         void prepareAdjusted() {
             for (int i = 0; i < prepared.size(); i++) {
                 if (prepared.get(i).isEmpty() && segment.steps().get(i) instanceof Step.Run run) {
-                    prepared.set(i, Optional.of(prepare(run.with(adjusted), i)));
+                    prepared.set(i, Optional.of(prepare(run.with(adjusted))));
                 }
             }
         }

@@ -76,13 +76,8 @@ final class InjectedFailuresTest {
         String function = emulator.failed();
         assertThat(function).as("%s failed as ordered", call).isNotEmpty();
         String name = function.replaceAll("_v2$", "");
-        assertThat(outcome.err())
-                .as("%s, %s", call, function)
-                .contains(name)
-                .startsWith("rebias: ");
-        assertThat(outcome.err().strip().lines())
-                .as("%s, %s", call, function)
-                .hasSize(1);
+        assertThat(outcome.err()).as("%s, %s", call, function).contains(name).startsWith("rebias: ");
+        assertThat(outcome.err().strip().lines()).as("%s, %s", call, function).hasSize(1);
         assertThat(outcome.exitCode())
                 .as("%s, %s: %s", call, function, outcome.err())
                 .isEqualTo(LOOKING.contains(function) ? UNAVAILABLE : 1);

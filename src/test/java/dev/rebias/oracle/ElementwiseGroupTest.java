@@ -314,16 +314,9 @@ final class ElementwiseGroupTest {
                     uploaded.close();
                 }
             }
-            HostTensor result;
             try (Tensor y = prepared.run(made).get(0)) {
-                result = device.download(y);
+                return device.download(y);
             }
-            try (Tensor y = prepared.run(made, 0).get(0)) {
-                assertThat(device.download(y).bytes())
-                        .as("%s, over what nobody wants any more", group)
-                        .isEqualTo(result.bytes());
-            }
-            return result;
         } finally {
             made.forEach(Tensor::close);
         }

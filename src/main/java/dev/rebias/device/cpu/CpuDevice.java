@@ -110,13 +110,7 @@ public final class CpuDevice implements Device {
 
     @Override
     public Tensor upload(HostTensor values) {
-        return upload(context, values);
-    }
-
-    static CpuTensor upload(CpuContext context, HostTensor values) {
-        CpuTensor copy = CpuTensor.allocate(context, values.type(), Layout.PLAIN, values.shape());
-        copy.elements().put(0, values.bytes(), 0, Math.toIntExact(copy.bytes()));
-        return copy;
+        return CpuTensor.of(context, values);
     }
 
     @Override
@@ -140,13 +134,8 @@ public final class CpuDevice implements Device {
         if (op instanceof ElementwiseGroup group) {
             return elementwise(group, operands);
         }
-        if (op instanceof LayerGroup behind) {
-            LayerOperands own = LayerOperands.of(behind.layer(), LayerThenGroup.ofLayer(behind, operands));
-            return new PreparedLayerGroup(
-                    PreparedLayer.of(context, own),
-                    elementwise(behind.group(), LayerThenGroup.ofGroup(behind, operands)),
-                    behind.place(),
-                    LayerThenGroup.position(behind, operands));
+        if (op instanceof LayerGroup after) {
+            return new FusedLayer(context, after, operands, inTurn(after, operands));
         }
         OnnxOp node = (OnnxOp) op;
         Optional<PreparedOp> view = PreparedView.of(context, node, operands);
@@ -168,6 +157,18 @@ public final class CpuDevice implements Device {
             return new PreparedResize(context, node, operands, any);
         }
         return PreparedPooling.admits(node) ? new PreparedPooling(context, node, any) : any;
+    }
+
+    private LayerThenGroup inTurn(LayerGroup op, List<Operand> operands) {
+        PreparedOp layer =
+                PreparedLayer.of(context, LayerOperands.of(op.layer(), LayerThenGroup.ofLayer(op, operands)));
+        try {
+            PreparedOp group = elementwise(op.group(), LayerThenGroup.ofGroup(op, operands));
+            return new LayerThenGroup(layer, group, LayerThenGroup.position(op, operands));
+        } catch (RuntimeException | Error e) {
+            layer.close();
+            throw e;
+        }
     }
 
     private PreparedElementwise elementwise(ElementwiseGroup group, List<Operand> operands) {

@@ -53,6 +53,13 @@ final class CpuTensor implements Tensor {
         return new CpuTensor(context, type, shape, layout, Optional.of(block), Optional.empty());
     }
 
+    /** A copy of values. */
+    static CpuTensor of(CpuContext context, HostTensor values) {
+        CpuTensor copy = allocate(context, values.type(), Layout.PLAIN, values.shape());
+        copy.elements().put(0, values.bytes(), 0, Math.toIntExact(copy.bytes()));
+        return copy;
+    }
+
     /** A tensor that ONNX Runtime has made; it becomes this object's. */
     static CpuTensor of(CpuContext context, ElementType type, OnnxTensor value) {
         return new CpuTensor(
@@ -63,11 +70,6 @@ final class CpuTensor implements Tensor {
     CpuTensor reshape(Layout newLayout, long... newShape) {
         HostMemory.Block shared = block().share();
         return new CpuTensor(context, type, newShape, newLayout, Optional.of(shared), Optional.empty());
-    }
-
-    /** Whether no other tensor lies in the same memory. */
-    boolean hasOwnMemory() {
-        return !block().isShared();
     }
 
     @Override

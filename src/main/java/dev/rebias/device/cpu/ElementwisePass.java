@@ -4,21 +4,18 @@ import dev.rebias.device.ElementwiseProgram;
 import dev.rebias.device.ElementwiseProgram.Code;
 import dev.rebias.device.ElementwiseProgram.Instruction;
 import dev.rebias.device.ElementwiseProgram.Value;
-import dev.rebias.device.cpu.PreparedElementwise.Run;
-import dev.rebias.device.cpu.PreparedElementwise.Variant;
 import dev.rebias.tensor.ElementType;
 import java.nio.FloatBuffer;
 import java.util.List;
 
-/** One run of a group of elementwise operations over given tensors: by a chain, or tile by tile. */
-final class ElementwisePass implements Chain.Source {
+/** One run of an elementwise program over given tensors: what repeats, and tile by tile what does not. */
+final class ElementwisePass {
     private final ElementwiseProgram p;
-    private final ElementLoops.Loop[] loops;
-    private final Variant variant;
+    private final ElementwiseVariant variant;
     private final ElementwiseForm form;
     private final List<CpuTensor> inputs;
     private final List<CpuTensor> outputs;
-    /** Views of the inputs and outputs, as they are wanted: a chain wants next to none. */
+    /** Views of the inputs and outputs, as they are wanted: oneDNN's primitives want next to none. */
     private final FloatBuffer[] inputFloats;
 
     private final FloatBuffer[] outputFloats;
@@ -26,25 +23,17 @@ final class ElementwisePass implements Chain.Source {
     private final ByteWriter[] writers;
     /** An array for each input, then one for each member, then one to work with. */
     private final float[][] tiles;
-    /** For each member its arguments, and an array to work with. */
+    /** For each member that has run its arguments, and an array to work with. */
     private final float[][][] arguments;
 
     /**
      * A run.
      *
-     * @param loops for each of the program's instructions
-     * @param inputs the program's, in the form's layout; behind a layer its data in the place of its output
-     * @param outputs the program's, to be written
+     * @param inputs the program's, in the form's layout
+     * @param outputs the program's, to be written; none if only what repeats is wanted
      */
-    ElementwisePass(
-            CpuContext context,
-            ElementwiseProgram p,
-            ElementLoops.Loop[] loops,
-            Variant variant,
-            List<CpuTensor> inputs,
-            List<CpuTensor> outputs) {
-        this.p = p;
-        this.loops = loops;
+    ElementwisePass(CpuContext context, ElementwiseVariant variant, List<CpuTensor> inputs, List<CpuTensor> outputs) {
+        this.p = variant.program();
         this.variant = variant;
         this.form = variant.form();
         this.inputs = inputs;
@@ -65,44 +54,43 @@ final class ElementwisePass implements Chain.Source {
         }
         // The thread's own arrays, but for what repeats; those are no one's to write to.
         this.tiles = context.scratch()
-                .tiles(inputs.size() + loops.length + 1, form.tile())
+                .tiles(inputs.size() + variant.loops().length + 1, form.tile())
                 .clone();
         for (int i = 0; i < inputs.size(); i++) {
             if (form.kinds().get(i) == ElementwiseForm.Kind.REPEATED) {
                 tiles[i] = repeated(i);
             }
         }
-        this.arguments = new float[loops.length][][];
-        for (int m = 0; m < loops.length; m++) {
-            if (variant.chain().isEmpty() || !form.varying()[m]) {
-                arguments[m] = arguments(p.instructions().get(m));
-            }
-        }
+        this.arguments = new float[variant.loops().length][][];
     }
 
     private static boolean isOfBytes(CpuTensor x) {
         return x.type() != ElementType.FLOAT;
     }
 
-    void run() {
-        int unit = Math.toIntExact(form.unit());
-        for (int n = 0; n < form.units(); n++) {
-            for (int i = 0; i < inputs.size(); i++) {
-                if (form.kinds().get(i) == ElementwiseForm.Kind.REPEATED_PER_SAMPLE) {
-                    repeat(i, n * form.periods()[i], tiles[i]);
-                }
-            }
-            loops(false, form.tile());
-            if (variant.chain().isPresent()) {
-                variant.chain()
-                        .get()
-                        .run(this, (long) n * unit, unit, outputs.get(0).address());
-                continue;
-            }
-            for (int at = 0; at < unit; at += form.tile()) {
-                tile(n * unit + at, Math.min(form.tile(), unit - at));
+    /**
+     * Works out what repeats throughout a unit.
+     *
+     * @param unit the number of an entry of axis 0 where each has values of its own, else 0
+     */
+    void repeat(int unit) {
+        for (int i = 0; i < inputs.size(); i++) {
+            if (form.kinds().get(i) == ElementwiseForm.Kind.REPEATED_PER_SAMPLE) {
+                repeat(i, unit * form.periods()[i], tiles[i]);
             }
         }
+        loops(false, form.tile());
+    }
+
+    /** Works out n elements from the one with that number, tile by tile. */
+    void compute(int first, int n) {
+        for (int at = 0; at < n; at += form.tile()) {
+            tile(first + at, Math.min(form.tile(), n - at));
+        }
+    }
+
+    /** Writes what is still on its way to the outputs. */
+    void flush() {
         for (ByteWriter writer : writers) {
             if (writer != null) {
                 writer.flush();
@@ -112,9 +100,9 @@ final class ElementwisePass implements Chain.Source {
 
     /** A tile of an input that repeats from one end of the data to the other. */
     private float[] repeated(int input) {
-        Run run = variant.runs().get(input);
+        ElementwiseVariant.Run run = variant.runs().get(input);
         if (run == null || run.of() != inputs.get(input)) {
-            run = new Run(inputs.get(input), new float[form.tile()]);
+            run = new ElementwiseVariant.Run(inputs.get(input), new float[form.tile()]);
             repeat(input, 0, run.values());
             variant.runs().set(input, run);
         }
@@ -153,21 +141,27 @@ final class ElementwisePass implements Chain.Source {
     }
 
     private void loops(boolean varying, int n) {
-        for (int m = 0; m < loops.length; m++) {
+        for (int m = 0; m < arguments.length; m++) {
             if (form.varying()[m] == varying) {
-                loops[m].run(arguments[m], tiles[inputs.size() + m], n);
+                if (arguments[m] == null) {
+                    arguments[m] = arguments(p.instructions().get(m));
+                }
+                variant.loops()[m].run(arguments[m], values(m), n);
             }
         }
     }
 
-    @Override
-    public long whole(int input) {
-        return inputs.get(input).address();
+    /** A tile of a value that repeats. */
+    float[] values(Value value) {
+        return switch (value.source()) {
+            case INPUT -> tiles[value.index()];
+            case CONSTANT -> variant.constants()[value.index()];
+            case MEMBER -> values(value.index());
+        };
     }
 
-    @Override
-    public float[] run(Value values) {
-        return array(values);
+    private float[] values(int member) {
+        return tiles[inputs.size() + member];
     }
 
     private void tile(int first, int n) {
@@ -178,7 +172,7 @@ final class ElementwisePass implements Chain.Source {
         }
         loops(true, n);
         for (int o = 0; o < outputs.size(); o++) {
-            store(o, first, tiles[inputs.size() + p.outputs().get(o)], n);
+            store(o, first, values(p.outputs().get(o)), n);
         }
     }
 
@@ -187,7 +181,7 @@ final class ElementwisePass implements Chain.Source {
         boolean works = instruction.code() == Code.QUANTIZE;
         float[][] all = new float[values.size() + (works ? 1 : 0)][];
         for (int i = 0; i < values.size(); i++) {
-            all[i] = array(values.get(i));
+            all[i] = values(values.get(i));
         }
         if (works) {
             all[values.size()] = work();
@@ -197,15 +191,7 @@ final class ElementwisePass implements Chain.Source {
 
     /** What an instruction may overwrite while it works. */
     private float[] work() {
-        return tiles[inputs.size() + loops.length];
-    }
-
-    private float[] array(Value value) {
-        return switch (value.source()) {
-            case INPUT -> tiles[value.index()];
-            case CONSTANT -> variant.constants()[value.index()];
-            case MEMBER -> tiles[inputs.size() + value.index()];
-        };
+        return tiles[inputs.size() + arguments.length];
     }
 
     private void store(int output, int first, float[] from, int n) {

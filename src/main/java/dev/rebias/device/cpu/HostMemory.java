@@ -5,11 +5,8 @@ import dev.rebias.device.FreeRanges;
 import dev.rebias.error.UnsupportedException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
-import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.LongAdder;
@@ -26,17 +23,7 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
 
     private static final long PIECE = 256L << 20;
 
-    /**
-     * How many ranges that a thread gave back are kept for its next block of the same size, and how many bytes these
-     * have: as much as may still be in the processor's caches.
-     */
-    private static final int RECENT = 32;
-
-    private static final long RECENT_BYTES = 2 << 20;
-
     private final List<Piece> pieces = new ArrayList<>();
-    private final ArrayDeque<Recent> recent = new ArrayDeque<>();
-    private long recentBytes;
     private long bytes;
     private long peak;
     private final LongAdder tensors = new LongAdder();
@@ -63,9 +50,6 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
             free = new FreeRanges(size);
         }
     }
-
-    /** A range that a thread gave back a short while ago. */
-    private record Recent(Thread thread, Piece piece, long offset, long size) {}
 
     /** A block of memory, shared by all tensors that are views of it. The last one to release it gives it back. */
     final class Block {
@@ -96,10 +80,6 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
             return this;
         }
 
-        boolean isShared() {
-            return users.get() > 1;
-        }
-
         void release() {
             if (users.decrementAndGet() == 0) {
                 give(this);
@@ -120,44 +100,15 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
                     + "smaller `batchSize`");
         }
         long size = (Math.max(wanted, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        for (Iterator<Recent> i = recent.descendingIterator(); i.hasNext(); ) {
-            Recent range = i.next();
-            if (range.size == size && range.thread == Thread.currentThread()) {
-                i.remove();
-                recentBytes -= size;
-                return block(range.piece, range.offset, size, wanted);
-            }
-        }
-        return inPieces(size, wanted).orElseGet(() -> {
-            keepRecent(0);
-            return inPieces(size, wanted).orElseGet(() -> {
-                Piece piece = new Piece(Math.max(size, PIECE));
-                pieces.add(piece);
-                return block(piece, piece.free.take(size).orElseThrow(), size, wanted);
-            });
-        });
-    }
-
-    private Optional<Block> inPieces(long size, long wanted) {
         for (Piece piece : pieces) {
             OptionalLong offset = piece.free.take(size);
             if (offset.isPresent()) {
-                return Optional.of(block(piece, offset.getAsLong(), size, wanted));
+                return block(piece, offset.getAsLong(), size, wanted);
             }
         }
-        return Optional.empty();
-    }
-
-    /**
-     * Lets the oldest ranges that were given back join their neighbours, until those that are left have no more bytes
-     * than that.
-     */
-    private void keepRecent(long most) {
-        while (recentBytes > most || recent.size() > RECENT) {
-            Recent oldest = recent.remove();
-            recentBytes -= oldest.size;
-            oldest.piece.free.give(oldest.offset, oldest.size);
-        }
+        Piece piece = new Piece(Math.max(size, PIECE));
+        pieces.add(piece);
+        return block(piece, piece.free.take(size).orElseThrow(), size, wanted);
     }
 
     private Block block(Piece piece, long offset, long size, long used) {
@@ -166,9 +117,7 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
     }
 
     private synchronized void give(Block block) {
-        recent.add(new Recent(Thread.currentThread(), block.piece, block.offset, block.size));
-        recentBytes += block.size;
-        keepRecent(RECENT_BYTES);
+        block.piece.free.give(block.offset, block.size);
         count(-block.size);
     }
 
@@ -238,8 +187,6 @@ final class HostMemory implements DeviceMemory, AutoCloseable {
 
     private synchronized void freeUnused() {
         if (tensors.sum() == 0) {
-            recent.clear();
-            recentBytes = 0;
             pieces.forEach(p -> Pointer.free(p.pointer));
             pieces.clear();
         }

@@ -80,9 +80,9 @@ record LayerOperands(
 
     /**
      * Whether a tensor is of the floats or the 8-bit integers that the layer works on, as such, and what follows can be
-     * in the layer's primitive: there a bias comes before the scale of floats.
+     * its primitive's post-ops: there a bias comes before the scale of floats.
      */
-    boolean takesBeforeTail(CpuTensor data) {
+    boolean mayHavePostOps(CpuTensor data) {
         return data.type() == dataType.orElse(ElementType.FLOAT) && (dataType.isPresent() || scale.isEmpty());
     }
 

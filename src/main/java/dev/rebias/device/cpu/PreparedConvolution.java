@@ -22,8 +22,8 @@ final class PreparedConvolution extends PreparedLayer {
     private final Window window;
     private final long group;
 
-    PreparedConvolution(CpuContext context, LayerOperands operands, Optional<Tail> tail) {
-        super(context, operands, Layout.CHANNELS_LAST, tail);
+    PreparedConvolution(CpuContext context, LayerOperands operands, Optional<PostOps> postOps) {
+        super(context, operands, Layout.CHANNELS_LAST, postOps);
         transposed = operands.op() instanceof TransposedConvolution;
         if (operands.op() instanceof TransposedConvolution t) {
             window = t.window();
@@ -93,9 +93,10 @@ final class PreparedConvolution extends PreparedLayer {
         long[] behind = behind(data, output, before);
         dnnl_primitive_desc description = new dnnl_primitive_desc();
         dnnl_memory_desc source = spec.channelsLast(types.data(), data);
-        dnnl_memory_desc target = spec.channelsLast(tail().map(Tail::type).orElse(ElementType.FLOAT), output);
+        dnnl_memory_desc target = spec.channelsLast(postOps().map(PostOps::type).orElse(ElementType.FLOAT), output);
         dnnl_memory_desc weights = spec.any(types.weights(), weightDims());
-        dnnl_memory_desc bias = tail().filter(Tail::hasBias)
+        dnnl_memory_desc bias = postOps()
+                .filter(PostOps::hasBias)
                 .map(t -> spec.plain(ElementType.FLOAT, output[1]))
                 .orElse(null);
         if (transposed) {

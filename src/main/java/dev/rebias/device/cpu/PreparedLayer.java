@@ -46,32 +46,11 @@ abstract class PreparedLayer implements PreparedOp {
     private final CpuContext context;
     private final LayerOperands operands;
     private final Layout layout;
-    private final Optional<Tail> tail;
+    private final Optional<PostOps> postOps;
     private final boolean bytes;
     private final Map<ShapeKey, Form> forms = new ConcurrentHashMap<>();
     /** How often a whole batch of a shape that was not known came. */
     private final AtomicInteger whole = new AtomicInteger();
-
-    /** What a primitive does to its output before that leaves it. Equal tails do the same. */
-    interface Tail {
-        /** The type of what leaves it. */
-        ElementType type();
-
-        /**
-         * Whether it begins by adding one value per channel, which is then the primitive's bias and the first of what
-         * it takes.
-         */
-        boolean hasBias();
-
-        /**
-         * Appends it to a primitive's post-ops.
-         *
-         * @param vector how one value per channel lies
-         * @param number how a single value does
-         * @return the numbers of the arguments that it takes, in order
-         */
-        List<Integer> append(PrimitiveSpec spec, dnnl_memory_desc vector, dnnl_memory_desc number);
-    }
 
     /**
      * All that a primitive is described with: whether it takes a zero point, how many scales and biases, whether the
@@ -86,7 +65,7 @@ abstract class PreparedLayer implements PreparedOp {
             Optional<Long> scales,
             Optional<Long> biases,
             boolean padded,
-            Optional<Tail> tail) {}
+            Optional<PostOps> postOps) {}
 
     /** Of what brings weights into the order in which a primitive wants them. */
     private record Arrangement(Description of) {}
@@ -128,7 +107,7 @@ abstract class PreparedLayer implements PreparedOp {
                         operands.scale().map(HostTensor::elements),
                         operands.bias().map(HostTensor::elements),
                         padding.isPresent(),
-                        tail);
+                        postOps);
                 primitive = context.primitives().take(description, this::describe);
                 owned.add(() -> context.primitives().give(description));
                 weights = arranged(description);
@@ -152,7 +131,7 @@ abstract class PreparedLayer implements PreparedOp {
                         .ifPresent(s -> arguments.add(
                                 types.floats() ? spec.times(vector(spec, s)) : spec.timesWeights(channelDimensions())));
                 operands.bias().ifPresent(b -> arguments.add(spec.plus(vector(spec, b))));
-                tail.ifPresent(t -> arguments.addAll(
+                postOps.ifPresent(t -> arguments.addAll(
                         t.append(spec, alongChannels(spec, operands.op().channels(shape)), alongChannels(spec, 1))));
                 return new Primitive(
                         PreparedLayer.this.describe(
@@ -205,15 +184,15 @@ abstract class PreparedLayer implements PreparedOp {
             return to;
         }
 
-        void run(ThreadScratch scratch, long from, long to, long... behind) {
-            long[] addresses = new long[3 + vectors.size() + behind.length];
+        void run(ThreadScratch scratch, long from, long to, long... others) {
+            long[] addresses = new long[3 + vectors.size() + others.length];
             addresses[0] = padding.isPresent() ? padding.get().apply(scratch, from) : from;
             addresses[1] = weights.address();
             addresses[2] = to;
             for (int i = 0; i < vectors.size(); i++) {
                 addresses[3 + i] = vectors.get(i).address();
             }
-            System.arraycopy(behind, 0, addresses, 3 + vectors.size(), behind.length);
+            System.arraycopy(others, 0, addresses, 3 + vectors.size(), others.length);
             primitive.execute(scratch, addresses);
         }
 
@@ -281,10 +260,10 @@ abstract class PreparedLayer implements PreparedOp {
     /**
      * Multiplies data that lie as the layer wants them, of a shape for which that is {@linkplain #prepare prepared}.
      *
-     * @param behind the addresses of what the tail takes
+     * @param others the addresses of what the post-ops take
      */
-    final void run(long[] data, long from, long to, long... behind) {
-        compute(forms.get(new ShapeKey(data)), context.scratch(), data, from, to, behind);
+    final void run(long[] data, long from, long to, long... others) {
+        compute(forms.get(new ShapeKey(data)), context.scratch(), data, from, to, others);
     }
 
     private static BytePointer copy(HostTensor values) {
@@ -300,13 +279,13 @@ abstract class PreparedLayer implements PreparedOp {
      * Prepares a layer.
      *
      * @param layout how the operation wants its data, and leaves its output
-     * @param tail what is done to its output
+     * @param postOps what is done to its output
      */
-    PreparedLayer(CpuContext context, LayerOperands operands, Layout layout, Optional<Tail> tail) {
+    PreparedLayer(CpuContext context, LayerOperands operands, Layout layout, Optional<PostOps> postOps) {
         this.context = context;
         this.operands = operands;
         this.layout = layout;
-        this.tail = tail;
+        this.postOps = postOps;
         this.bytes = OneDnn.multipliesBytes() && operands.areBytes();
     }
 
@@ -338,8 +317,8 @@ abstract class PreparedLayer implements PreparedOp {
     /** What the sum is multiplied by before all else. */
     abstract Optional<Float> factor();
 
-    final Optional<Tail> tail() {
-        return tail;
+    final Optional<PostOps> postOps() {
+        return postOps;
     }
 
     /**
@@ -399,13 +378,13 @@ abstract class PreparedLayer implements PreparedOp {
         }
     }
 
-    private void compute(Form form, ThreadScratch scratch, long[] data, long from, long to, long... behind) {
+    private void compute(Form form, ThreadScratch scratch, long[] data, long from, long to, long... others) {
         long units = data[0] / form.unit[0];
         long inBytes = Shape.elements(form.unit) * form.types.data().bytes();
         long outBytes = Shape.elements(form.output)
-                * tail.map(Tail::type).orElse(ElementType.FLOAT).bytes();
+                * postOps.map(PostOps::type).orElse(ElementType.FLOAT).bytes();
         for (long n = 0; n < units; n++) {
-            form.run(scratch, from + n * inBytes, to + n * outBytes, behind);
+            form.run(scratch, from + n * inBytes, to + n * outBytes, others);
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.rebias.device.cpu;
 
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_BIAS;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_add;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_div;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_binary_max;
@@ -18,18 +19,31 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_eltwise_sqrt;
 import dev.rebias.device.ElementwiseProgram;
 import dev.rebias.device.ElementwiseProgram.Instruction;
 import dev.rebias.device.ElementwiseProgram.Value;
+import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.tensor.ElementType;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 
 /**
- * An elementwise program as steps that oneDNN can do, each on the result of the one before and on something beside it.
+ * An elementwise program as what oneDNN does to a primitive's result: steps, each on the result of the one before and
+ * on something beside it.
  *
- * @param numbers the program's constants, and what steps need besides
- * @param source the program's input that the first step works on
+ * @param type of what leaves the last one
  */
-record ChainSteps(List<Step> steps, List<Float> numbers, int source) {
+record PostOps(List<Step> steps, ElementType type) {
+    /** From how many elements of a sample on making primitives is worth while. */
+    private static final int LEAST_ELEMENTS = 2048;
+
+    /**
+     * What a program became.
+     *
+     * @param numbers the program's constants, and what steps need besides
+     * @param source the program's input that the first step works on
+     */
+    record Translation(PostOps steps, List<Float> numbers, int source) {}
+
     /** What a binary primitive works on beside the chain's own value. */
     sealed interface Other {
         /** The number at that place among the program's constants. */
@@ -82,12 +96,63 @@ record ChainSteps(List<Step> steps, List<Float> numbers, int source) {
         }
     }
 
-    /** The steps of a program, empty if oneDNN has none for it. */
-    static Optional<ChainSteps> of(ElementwiseProgram program, ElementwiseForm form) {
+    /**
+     * Whether oneDNN is to run a group. Not in every layout: where dimension 1 runs fastest axis 0 is the samples', and
+     * what runs the group does not depend on how many there are.
+     */
+    static boolean suit(ElementwiseGroup group, ElementwiseProgram program, ElementwiseForm form) {
+        // On processors without instructions for bytes quantisers are the loops'.
+        return group.computed()
+                && form.layout() == Layout.CHANNELS_LAST
+                && form.sample() >= LEAST_ELEMENTS
+                && program.outputs().size() == 1
+                && program.inputs().stream().noneMatch(ElementwiseProgram.Input::quantized)
+                && OneDnn.multipliesBytes();
+    }
+
+    /** The steps of a program with one output, empty if oneDNN has none for it. */
+    static Optional<Translation> of(ElementwiseProgram program, ElementwiseForm form) {
         Builder builder = new Builder(program, form);
         return builder.build()
-                ? Optional.of(new ChainSteps(builder.steps, builder.numbers, builder.source))
+                ? Optional.of(new Translation(
+                        new PostOps(builder.steps, program.outputTypes().get(0)), builder.numbers, builder.source))
                 : Optional.empty();
+    }
+
+    /**
+     * Whether they begin by adding one value per channel, which is then a layer's primitive's bias and the first of
+     * what it takes.
+     */
+    boolean hasBias() {
+        return steps.get(0).algorithm() == dnnl_binary_add && !(steps.get(0).other() instanceof Other.Constant);
+    }
+
+    /** Whether a step reads another tensor element by element. */
+    boolean readWhole() {
+        return steps.stream().anyMatch(step -> step.other() instanceof Other.Whole);
+    }
+
+    /** How many tensors they take. */
+    int operands() {
+        return steps.stream().mapToInt(Step::operands).sum();
+    }
+
+    /**
+     * Appends them to a layer's primitive, of whose output all that repeats is one value per channel.
+     *
+     * @param vector how one value per channel lies
+     * @param number how a single value does
+     * @return the numbers of the arguments that they take, in order
+     */
+    List<Integer> append(PrimitiveSpec spec, dnnl_memory_desc vector, dnnl_memory_desc number) {
+        List<Integer> arguments = new ArrayList<>();
+        for (int i = 0; i < steps.size(); i++) {
+            Step step = steps.get(i);
+            dnnl_memory_desc other = step.other() instanceof Other.Constant ? number : vector;
+            arguments.add(i == 0 && hasBias() ? DNNL_ARG_BIAS : spec.binary(step.algorithm(), other));
+            arguments.addAll(step.append(spec, number));
+        }
+        return arguments;
     }
 
     private static final class Builder {

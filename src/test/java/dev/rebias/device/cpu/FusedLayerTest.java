@@ -19,7 +19,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /** Where the processor multiplies bytes, and only there, a layer's output as floats is nowhere. */
-final class PreparedLayerGroupTest {
+final class FusedLayerTest {
     @Test
     void floatsAreNotInMemory() {
         int channels = 32;
