@@ -98,6 +98,52 @@ final class BoundariesTest {
     static final ArchRule NO_CYCLES =
             slices().matching("dev.rebias.(*)..").should().beFreeOfCycles();
 
+    /** Inside the CPU device. */
+    @ArchTest
+    static final ArchRule THE_CPU_DEVICES_PARTS = layeredArchitecture()
+            .consideringOnlyDependenciesInAnyPackage("dev.rebias.device.cpu..")
+            .layer("device")
+            .definedBy("dev.rebias.device.cpu")
+            .layer("sums")
+            .definedBy("dev.rebias.device.cpu.sums")
+            .layer("nodes")
+            .definedBy("dev.rebias.device.cpu.nodes")
+            .layer("layer")
+            .definedBy("dev.rebias.device.cpu.layer")
+            .layer("elementwise")
+            .definedBy("dev.rebias.device.cpu.elementwise")
+            .layer("onednn")
+            .definedBy("dev.rebias.device.cpu.onednn")
+            .layer("memory")
+            .definedBy("dev.rebias.device.cpu.memory")
+            .whereLayer("device")
+            .mayNotBeAccessedByAnyLayer()
+            .whereLayer("sums")
+            .mayOnlyBeAccessedByLayers("device")
+            .whereLayer("nodes")
+            .mayOnlyBeAccessedByLayers("device")
+            .whereLayer("layer")
+            .mayOnlyBeAccessedByLayers("device")
+            .whereLayer("elementwise")
+            .mayOnlyBeAccessedByLayers("layer", "sums", "device")
+            .whereLayer("onednn")
+            .mayOnlyBeAccessedByLayers("elementwise", "layer", "nodes", "sums", "device");
+
+    /** For the others a device is one class. */
+    @ArchTest
+    static final ArchRule NOBODY_ELSE_KNOWS_THE_CPU_DEVICES_PARTS = noClasses()
+            .that()
+            .resideOutsideOfPackage("dev.rebias.device.cpu..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage(
+                    "dev.rebias.device.cpu.memory",
+                    "dev.rebias.device.cpu.onednn",
+                    "dev.rebias.device.cpu.elementwise",
+                    "dev.rebias.device.cpu.layer",
+                    "dev.rebias.device.cpu.nodes",
+                    "dev.rebias.device.cpu.sums");
+
     @ArchTest
     static final ArchRule ONLY_THE_CUDA_DEVICE_KNOWS_CUDA = noClasses()
             .that()

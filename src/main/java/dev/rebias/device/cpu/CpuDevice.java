@@ -19,6 +19,23 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.Transfers;
 import dev.rebias.device.UnfoldedSums;
 import dev.rebias.device.WeightError;
+import dev.rebias.device.cpu.elementwise.PreparedElementwise;
+import dev.rebias.device.cpu.layer.FusedLayer;
+import dev.rebias.device.cpu.layer.LayerOperands;
+import dev.rebias.device.cpu.layer.PreparedLayer;
+import dev.rebias.device.cpu.memory.CpuTensor;
+import dev.rebias.device.cpu.memory.Layout;
+import dev.rebias.device.cpu.nodes.PreparedConcat;
+import dev.rebias.device.cpu.nodes.PreparedNode;
+import dev.rebias.device.cpu.nodes.PreparedPooling;
+import dev.rebias.device.cpu.nodes.PreparedResize;
+import dev.rebias.device.cpu.nodes.PreparedView;
+import dev.rebias.device.cpu.onednn.CpuContext;
+import dev.rebias.device.cpu.sums.CpuClassSums;
+import dev.rebias.device.cpu.sums.CpuErrorSums;
+import dev.rebias.device.cpu.sums.CpuGram;
+import dev.rebias.device.cpu.sums.CpuJointGram;
+import dev.rebias.device.cpu.sums.CpuUnfoldedSums;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
@@ -110,7 +127,7 @@ public final class CpuDevice implements Device {
 
     @Override
     public Tensor upload(HostTensor values) {
-        return CpuTensor.of(context, values);
+        return CpuTensor.of(context.memory(), values);
     }
 
     @Override
@@ -194,7 +211,7 @@ public final class CpuDevice implements Device {
         HostTensor own = new HostTensor(t.type(), t.shape(), t.elements());
         Layout layout = t.layout();
         return new Parked(own, false, elements -> {
-            CpuTensor again = CpuTensor.allocate(context, elements.type(), layout, elements.shape());
+            CpuTensor again = CpuTensor.allocate(context.memory(), elements.type(), layout, elements.shape());
             again.elements().put(0, elements.bytes(), 0, Math.toIntExact(again.bytes()));
             return again;
         });

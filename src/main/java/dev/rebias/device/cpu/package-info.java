@@ -1,11 +1,11 @@
 /**
  * The CPU device: tensors in host memory, in NHWC order between layers. oneDNN runs convolutions, products and pooling,
  * one sample at a time; int8 layers a batch at a time where the processor has int8 instructions (VNNI). Elementwise
- * operations after a layer are fused into it ({@code FusedLayer}) if nothing else reads its output, else run as a
- * {@code Chain}. Other elementwise groups are Java loops, and so are the sums of errors ({@code CpuErrorSums}) and of
- * inputs by class of taps ({@code CpuClassSums}). Gram matrices are int8 products ({@code CpuGram},
- * {@code CpuJointGram}), second moments of unfolded inputs products of floats that are exact for integers
- * ({@code CpuUnfoldedSums}). Every other operation is an ONNX Runtime session of one node. Several threads work on
- * batches of their own, and share {@code Primitives}.
+ * operations after a layer are fused into it if nothing else reads its output. Every other operation is an ONNX Runtime
+ * session of one node. Several threads work on batches of their own, and share primitives.
+ *
+ * <p>{@code CpuDevice} is the whole of it for others; what it is made of is in {@code memory}, {@code onednn},
+ * {@code elementwise}, {@code layer}, {@code nodes} and {@code sums}, each of which uses only those before it in this
+ * list, and {@code nodes} and {@code sums} nothing of {@code layer}.
  */
 package dev.rebias.device.cpu;
