@@ -53,7 +53,7 @@ cat "$logs"/* | awk '
     END {
         n = split("75 80 86 89 90 100 120", a, " ")
         for (kernel in kernels) {
-            line = "| " kernel (kernel == "elementwise" ? " (the largest)" : "") " |"
+            line = "| " kernel (kernel == "elementwise" || kernel == "integer_layer" ? " (the largest)" : "") " |"
             for (i = 1; i <= n; i++) line = line " " registers[kernel, "sm_" a[i]] " |"
             print line " " (kernel in shared ? shared[kernel] : "0 bytes") " |"
         }

@@ -12,24 +12,17 @@
 //
 // A piece never spans samples or channels, and its order of summation follows from its length alone, not from where it
 // lies: a sample's sums are the same in every row of every batch.
-// Sums are double: e^2 of a million positions keeps 9 digits.
-#include "rebias.cuh"
+#include "error_sums.cuh"
+
+#define FOLD_CHANNELS 8
+#define FOLD_ROWS 64
 
 // e = a where a is the error; a - q where it is the reference's output. y_f = e + q. The biases' part is added on the
 // host, in closed form.
-struct Sums {
-    double e, ee, f, ff;
-};
-
 __device__ __forceinline__ void add(Sums& s, float a, float q, bool difference) {
     double x = a;
     double y = q;
-    double e = difference ? x - y : x;
-    double f = difference ? x : x + y;
-    s.e += e;
-    s.ee += e * e;
-    s.f += f;
-    s.ff += f * f;
+    add(s, difference ? x - y : x, difference ? x : x + y);
 }
 
 __device__ __forceinline__ float4 load_four(const float* __restrict__ at, bool aligned) {
@@ -58,23 +51,6 @@ __device__ __forceinline__ Sums sum_piece(const float* __restrict__ a, const flo
 #pragma unroll 1
     for (int i = 4 * fours + thread; i < length; i += threads) add(s, a[i], q[i], difference);
     return s;
-}
-
-// The four sums over a warp in six exchanges instead of twenty: in the first two steps a lane hands over the sums that
-// it does not go on with. Lane 8 k ends with sum k.
-__device__ __forceinline__ double sum_warp(const Sums& s, int lane) {
-    bool upper = (lane & 16) != 0;
-    double a = upper ? s.f : s.e;
-    double b = upper ? s.ff : s.ee;
-    a += __shfl_xor_sync(ALL_LANES, upper ? s.e : s.f, 16);
-    b += __shfl_xor_sync(ALL_LANES, upper ? s.ee : s.ff, 16);
-    bool right = (lane & 8) != 0;
-    double sum = right ? b : a;
-    sum += __shfl_xor_sync(ALL_LANES, right ? a : b, 8);
-    sum += __shfl_xor_sync(ALL_LANES, sum, 4);
-    sum += __shfl_xor_sync(ALL_LANES, sum, 2);
-    sum += __shfl_xor_sync(ALL_LANES, sum, 1);
-    return sum;
 }
 
 // Where a piece lies: piece = (row * channels + channel) * chunks + chunk.
@@ -151,22 +127,52 @@ extern "C" __global__ void __launch_bounds__(256)
 // parts [units, per_unit, channels, 4] -> totals [5, channels]: the four sums, and the sum over samples of the squared
 // mean of e within one.
 //   positions: values per unit and channel; weight: samples per unit (1, but where a batch cannot be told apart).
+// A block has FOLD_CHANNELS channels, and a thread for each of their sums, which adds in the parts' order; all 256
+// threads bring the next FOLD_ROWS parts into shared memory meanwhile, so that no addition waits for memory.
 extern "C" __global__ void __launch_bounds__(256)
     error_moments_fold(const double* __restrict__ parts, double* __restrict__ totals, long long units, int per_unit,
                        int channels, double positions, double weight) {
-    int c = blockIdx.x * 256 + threadIdx.x;
-    if (c >= channels) return;
-    double total[5];
-    for (int s = 0; s < 5; s++) total[s] = totals[(long long)s * channels + c];
-    for (long long unit = 0; unit < units; unit++) {
-        double own[4] = {0, 0, 0, 0};
-        for (int p = 0; p < per_unit; p++) {
-            long long at = ((unit * per_unit + p) * channels + c) * 4;
-            for (int s = 0; s < 4; s++) own[s] += parts[at + s];
+    constexpr int WIDTH = 4 * FOLD_CHANNELS, MINE = FOLD_ROWS * WIDTH / 256;
+    __shared__ double rows[FOLD_ROWS][WIDTH];
+    int first = blockIdx.x * FOLD_CHANNELS;
+    int width = 4 * (channels - first < FOLD_CHANNELS ? channels - first : FOLD_CHANNELS);
+    // What this thread brings: one column of every 256 / WIDTH-th row.
+    int column = threadIdx.x % WIDTH, row = threadIdx.x / WIDTH;
+    bool adds = threadIdx.x < width;
+    int channel = first + column / 4, sum = column % 4;
+    long long end = units * per_unit;
+    double next[MINE];
+    double total = adds ? totals[(long long)sum * channels + channel] : 0;
+    double squares = adds && sum == 0 ? totals[4LL * channels + channel] : 0;
+    double own = 0;
+    int left = per_unit;
+#pragma unroll 1
+    for (long long begin = -FOLD_ROWS; begin < end; begin += FOLD_ROWS) {
+        if (begin >= 0) {
+            __syncthreads();
+#pragma unroll
+            for (int i = 0; i < MINE; i++) rows[row + i * (256 / WIDTH)][column] = next[i];
+            __syncthreads();
         }
-        for (int s = 0; s < 4; s++) total[s] += own[s];
-        double mean = own[0] / positions;
-        total[4] += mean * mean * weight;
+#pragma unroll
+        for (int i = 0; i < MINE; i++) {
+            long long at = begin + FOLD_ROWS + row + i * (256 / WIDTH);
+            next[i] = at < end && column < width ? parts[(at * channels + first) * 4 + column] : 0;
+        }
+        if (begin < 0 || !adds) continue;
+        int there = (int)(end - begin < FOLD_ROWS ? end - begin : FOLD_ROWS);
+#pragma unroll 4
+        for (int i = 0; i < there; i++) {
+            own += rows[i][column];
+            if (--left > 0) continue;
+            total += own;
+            double mean = own / positions;
+            squares += mean * mean * weight;
+            own = 0;
+            left = per_unit;
+        }
     }
-    for (int s = 0; s < 5; s++) totals[(long long)s * channels + c] = total[s];
+    if (!adds) return;
+    totals[(long long)sum * channels + channel] = total;
+    if (sum == 0) totals[4LL * channels + channel] = squares;
 }

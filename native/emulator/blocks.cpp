@@ -104,6 +104,8 @@ struct Range {
 Range recent[4];
 int next_recent = 0;
 
+int64_t tensor_core_products = 0;
+
 // Whether a kernel's code is being run.
 bool running = false;
 
@@ -345,6 +347,7 @@ bool run_grid(const Kernel& kernel, const Grid& grid, void* packed) {
     block.threads = static_cast<int>(grid.block[0] * grid.block[1] * grid.block[2]);
     for (Range& r : recent) r = {1, 0};
     launch_begins();
+    tensor_core_products = 0;
     for (unsigned z = 0; z < grid.grid[2]; z++) {
         for (unsigned y = 0; y < grid.grid[1]; y++) {
             for (unsigned x = 0; x < grid.grid[0]; x++) {
@@ -356,6 +359,7 @@ bool run_grid(const Kernel& kernel, const Grid& grid, void* packed) {
         }
     }
     launch_ends(kernel.name);
+    if (tensor_core_products > 0) multiplied(kernel.name, INT8, tensor_core_products);
     return true;
 }
 
@@ -407,6 +411,44 @@ EXPORT void emulator_vector_access(const void* address, size_t bytes) {
 }
 
 EXPORT void emulator_access(const void* address, size_t bytes, int write) { access(address, bytes, write != 0); }
+
+// A lane's share of the products of 16 rows of every plane of `left`, `plane` bytes apart, and 32 rows of `right`, over
+// 32 columns: rows lie `row` bytes apart in shared memory, and the lane has the sums that mma.m16n8k32's fragments give
+// it, [planes][4][4]. It answers for the words that its own fragments hold; other lanes read the rest of the rows.
+EXPORT void emulator_multiply_tile(int* sums, const void* left, int plane, const void* right, int row, int planes,
+                                   int signed_right) {
+    constexpr int COLUMNS = 32;
+    int lane = thread() % WARP;
+    auto own = [&](const void* matrix, int line) {
+        const char* from = static_cast<const char*>(matrix) + (line + lane / 4) * row + lane % 4 * 4;
+        access(from, 4, false);
+        access(from + 16, 4, false);
+    };
+    int16_t a[COLUMNS], b[8][COLUMNS];
+    for (int n = 0; n < 8; n++) {
+        if (n % 2 == 0) own(right, n / 2 * 8);
+        const char* from = static_cast<const char*>(right) + (n / 2 * 8 + lane % 4 * 2 + n % 2) * row;
+        if (signed_right) {
+            for (int k = 0; k < COLUMNS; k++) b[n][k] = static_cast<int8_t>(from[k]);
+        } else {
+            for (int k = 0; k < COLUMNS; k++) b[n][k] = static_cast<uint8_t>(from[k]);
+        }
+    }
+    for (int p = 0; p < planes; p++) {
+        for (int half = 0; half < 2; half++) {
+            const char* matrix = static_cast<const char*>(left) + p * plane;
+            own(matrix, 8 * half);
+            const char* from = matrix + (lane / 4 + 8 * half) * row;
+            for (int k = 0; k < COLUMNS; k++) a[k] = static_cast<int8_t>(from[k]);
+            for (int n = 0; n < 8; n++) {
+                int32_t sum = 0;
+                for (int k = 0; k < COLUMNS; k++) sum += a[k] * b[n][k];
+                sums[(p * 4 + n / 2) * 4 + 2 * half + n % 2] += sum;
+            }
+        }
+    }
+    tensor_core_products += int64_t{planes} * 2 * 8 * COLUMNS;
+}
 
 // ---- the compiler's hooks
 

@@ -15,13 +15,19 @@ void emulator_barrier(int line);
 double emulator_shuffle(unsigned mask, double value, int source, int line);
 void emulator_vector_access(const void* address, size_t bytes);
 void emulator_access(const void* address, size_t bytes, int write);
+void emulator_multiply_tile(int* sums, const void* left, int plane, const void* right, int row, int planes,
+                            int signed_right);
 }
+
+// A warp's part of a product on tensor cores is asked for as a whole, in the place of single instructions.
+#define EMULATED_TENSOR_CORES
 
 #define __global__
 #define __device__
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __shared__ static __attribute__((section("emulator_shared")))
 #define threadIdx (emulator_thread_index())
 #define blockIdx (emulator_block_index())
@@ -63,6 +69,25 @@ struct alignas(sizeof(T) * N) emulator_vector {
 typedef emulator_vector<float, 4> float4;
 typedef emulator_vector<unsigned char, 4> uchar4;
 typedef emulator_vector<signed char, 4> char4;
+typedef emulator_vector<int, 4> int4;
+struct alignas(8) int2 {
+    int x, y;
+    int2() = default;
+    __attribute__((no_sanitize("thread"))) int2(int a, int b) : x(a), y(b) {}
+    __attribute__((no_sanitize("thread"))) int2(const int2& o) : x(o.x), y(o.y) { check(&o, 0); }
+    __attribute__((no_sanitize("thread"))) int2& operator=(const int2& o) {
+        check(&o, 0);
+        check(this, 1);
+        x = o.x, y = o.y;
+        return *this;
+    }
+
+  private:
+    __attribute__((no_sanitize("thread"))) static void check(const void* p, int write) {
+        emulator_vector_access(p, 8);
+        emulator_access(p, 8, write);
+    }
+};
 inline float __int_as_float(int bits) {
     float value;
     __builtin_memcpy(&value, &bits, 4);
@@ -72,6 +97,7 @@ inline float4 make_float4(float x, float y, float z, float w) { return float4(x,
 inline uchar4 make_uchar4(unsigned char x, unsigned char y, unsigned char z, unsigned char w) {
     return uchar4(x, y, z, w);
 }
+inline int2 make_int2(int x, int y) { return int2(x, y); }
 inline char4 make_char4(signed char x, signed char y, signed char z, signed char w) { return char4(x, y, z, w); }
 
 // The entry points of a kernel: NVRTC's stand-in writes EMULATOR_KERNEL(name) behind the source for each.

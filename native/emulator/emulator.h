@@ -33,7 +33,16 @@ namespace emulator __attribute__((visibility("default"))) {
     // Of a launched kernel: its accesses in whole sectors of 32 bytes, each once per launch for as long as a
     // second-level cache of 64 MiB would hold it.
     void launch_begins();
-    void accessed(uintptr_t address, size_t bytes, bool write);
+    void accessed_sectors(uintptr_t address, size_t bytes, bool write);
+    // The sectors that were accessed last, by their low bits, so that most accesses need not look into that cache.
+    constexpr uintptr_t SECTOR = 32;
+    constexpr size_t RECENT_SECTORS = 256;
+    extern uintptr_t recent_sectors[2][RECENT_SECTORS];
+    inline void accessed(uintptr_t address, size_t bytes, bool write) {
+        uintptr_t sector = address / SECTOR;
+        bool known = recent_sectors[write][sector % RECENT_SECTORS] == sector;
+        if (!known || (address + bytes - 1) / SECTOR != sector) accessed_sectors(address, bytes, write);
+    }
     void launch_ends(const char* kernel);
 
     // ---- the current context (report.cpp): each thread has its own, and none to begin with

@@ -1,6 +1,7 @@
 // Counts the work of kernels and library calls: bytes that pass through the card's memory, multiply-adds by kind. The
 // figures by which work is judged where no card is.
 #include <cstdio>
+#include <cstring>
 #include <map>
 #include <vector>
 
@@ -19,7 +20,6 @@ std::map<std::string, Work>& all() {
     return *it;
 }
 
-constexpr uintptr_t SECTOR = 32;
 constexpr size_t SECTORS = (64 << 20) / SECTOR;
 
 // One set of a direct-mapped cache: which sector it holds, since which launch, and whether that was read and written.
@@ -36,9 +36,10 @@ std::vector<Held>& cache() {
 
 int64_t launch = 0;
 int64_t sectors[2];
-uintptr_t last[2];
 
 }  // namespace
+
+uintptr_t recent_sectors[2][RECENT_SECTORS];
 
 void moved(const char* what, int64_t read, int64_t written) {
     Work& work = all()[what];
@@ -54,19 +55,18 @@ void multiplied(const char* what, Kind kind, int64_t multiply_adds) {
 void launch_begins() {
     launch++;
     sectors[0] = sectors[1] = 0;
-    last[0] = last[1] = 0;
+    memset(recent_sectors, 0, sizeof recent_sectors);
 }
 
-void accessed(uintptr_t address, size_t bytes, bool write) {
+void accessed_sectors(uintptr_t address, size_t bytes, bool write) {
     uintptr_t first = address / SECTOR, end = (address + bytes - 1) / SECTOR;
-    if (first == last[write] && end == first) return;
     for (uintptr_t sector = first; sector <= end; sector++) {
+        recent_sectors[write][sector % RECENT_SECTORS] = sector;
         Held& held = cache()[sector % SECTORS];
         if (held.sector != sector || held.launch != launch) held = {sector, launch, {false, false}};
         sectors[write] += held.used[write] ? 0 : 1;
         held.used[write] = true;
     }
-    last[write] = end;
 }
 
 void launch_ends(const char* kernel) {

@@ -368,7 +368,7 @@ public final class BiasCorrection {
         Reference reference = planned(options);
         List<LayerPair> layers = layers(options, reference);
         WeightAdjustment weights = new WeightAdjustment(sites, layers, options);
-        return plan(layers, new Preferences() {}, options, reference, true, weights)
+        return plan(layers, Devices.preferencesOfCards(), options, reference, true, weights)
                 .upcoming(shapes);
     }
 

@@ -72,6 +72,18 @@ public interface Device extends Preferences, AutoCloseable {
     ErrorSums errorSums(LayerOp op, int channels, boolean difference, boolean perSample);
 
     /**
+     * New sums of a layer's errors, computed from the layer's input as it comes. They take the input, as integers; or
+     * the float layer's output without its bias, and then the input.
+     *
+     * @param joint whether the error is the difference from the float layer's output
+     * @param perSample whether the means within samples are wanted too
+     * @return empty where the device never {@linkplain #prefers prefers} {@link Method#ERRORS_OF_INPUT} of such a layer
+     */
+    default Optional<ErrorSums> inputErrorSums(WeightError layer, boolean joint, boolean perSample) {
+        return Optional.empty();
+    }
+
+    /**
      * New sums of a layer's input by class of taps.
      *
      * @param op the layer's

@@ -1,6 +1,7 @@
 package dev.rebias.device;
 
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.device.cuda.CardPreferences;
 import dev.rebias.device.cuda.CudaCards;
 import dev.rebias.device.cuda.CudaDevice;
 import dev.rebias.device.cuda.CudaLibraries;
@@ -19,6 +20,11 @@ public final class Devices {
      * @param why one line: what was chosen and why
      */
     public record Choice(Device device, String why) {}
+
+    /** What cards prefer, whether there is one or not. */
+    public static Preferences preferencesOfCards() {
+        return new CardPreferences();
+    }
 
     /**
      * Opens a device.

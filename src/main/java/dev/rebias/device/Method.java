@@ -5,6 +5,11 @@ public enum Method {
     /** Every error is computed; its sums are {@link ErrorSums}. Any layer's errors can be found so. */
     ERRORS,
     /**
+     * The same sums, of errors that the device computes from the layer's input and does not store: the layer itself
+     * runs when its correction is known. In {@code network} the float layer's output is stored.
+     */
+    ERRORS_OF_INPUT,
+    /**
      * The mean error follows from {@link ClassSums} of the layer's input, or of both networks' inputs. Any layer's mean
      * error can be found so.
      */

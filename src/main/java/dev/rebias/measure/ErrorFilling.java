@@ -13,21 +13,38 @@ import java.util.Set;
 /** By sums of every error: {@code e = error + (b_f - b_q)} or {@code e = (y_f + b_f) - (y_q + b_q)}. */
 final class ErrorFilling implements Filling.OfErrors {
     private final int channels;
+    private final Role role;
     private final ErrorSums sums;
     private Optional<ErrorTotals> totals = Optional.empty();
 
-    ErrorFilling(Device device, WeightError weights, int channels, boolean joint, boolean perSample) {
+    private ErrorFilling(int channels, Role role, ErrorSums sums) {
         this.channels = channels;
-        this.sums = device.errorSums(weights.op(), channels, joint, perSample);
+        this.role = role;
+        this.sums = sums;
+    }
+
+    /** Of errors and outputs that are tensors. */
+    static ErrorFilling ofOutputs(Device device, WeightError weights, int channels, boolean joint, boolean perSample) {
+        return new ErrorFilling(channels, Role.OUTPUTS, device.errorSums(weights.op(), channels, joint, perSample));
+    }
+
+    /** Of errors that the device computes from the input. */
+    static ErrorFilling ofInput(Device device, WeightError weights, int channels, boolean joint, boolean perSample) {
+        return new ErrorFilling(
+                channels,
+                joint ? Role.OUTPUT_AND_INPUT : Role.INPUT,
+                device.inputErrorSums(weights, joint, perSample)
+                        .orElseThrow(() -> new IllegalStateException(
+                                "the plan lets a device compute errors from inputs that does not: " + device.info())));
     }
 
     @Override
     public Set<Role> roles() {
-        return Set.of(Role.OUTPUTS);
+        return Set.of(role);
     }
 
     @Override
-    public void add(Role role, List<Tensor> tensors, int batch, int samples) {
+    public void add(Role added, List<Tensor> tensors, int batch, int samples) {
         sums.add(tensors, samples);
     }
 

@@ -57,7 +57,9 @@ public final class Measurement implements AutoCloseable {
             for (Method method : methods) {
                 fillings.add(
                         switch (method) {
-                            case ERRORS -> new ErrorFilling(device, weights, biases.channels(), joint, perSample);
+                            case ERRORS -> ErrorFilling.ofOutputs(device, weights, biases.channels(), joint, perSample);
+                            case ERRORS_OF_INPUT ->
+                                ErrorFilling.ofInput(device, weights, biases.channels(), joint, perSample);
                             case CLASS_SUMS -> new ClassFilling(device, weights, joint);
                             case GRAM, JOINT_GRAM ->
                                 new GramFilling(device, weights, biases.channels(), joint, perSample);
@@ -90,6 +92,11 @@ public final class Measurement implements AutoCloseable {
             }
             case OUTPUTS ->
                 requireAlike("outputs", tensors.get(1).shape(), tensors.get(0).shape());
+            case OUTPUT_AND_INPUT -> {
+                requireInput(tensors.get(1));
+                long[] output = weights.op().outputShape(tensors.get(1).shape(), weights.shape());
+                requireAlike("outputs", output, tensors.get(0).shape());
+            }
         }
         if (batch == 0 && (role == Role.INPUT || role == Role.REFERENCE_INPUT)) {
             requireSameInputs(role, tensors.get(0).shape());

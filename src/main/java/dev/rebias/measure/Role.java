@@ -12,5 +12,7 @@ public enum Role {
      * The error of the layer (reference {@code layer}) or the float layer's own output ({@code network}), then the
      * quantised layer's output, all without biases.
      */
-    OUTPUTS
+    OUTPUTS,
+    /** The float layer's own output, without its bias, then the quantised layer's input. */
+    OUTPUT_AND_INPUT
 }

@@ -166,11 +166,10 @@ public final class Planner {
         if (oneShape && !onePosition && device.prefers(gram, weights)) {
             return new Plan.Measured(List.of(gram), weights);
         }
+        boolean ofInput = pair.quantized().first().isEmpty() && device.prefers(Method.ERRORS_OF_INPUT, weights);
+        Method all = ofInput ? Method.ERRORS_OF_INPUT : Method.ERRORS;
         return new Plan.Measured(
-                layer && weights.dataType().isPresent()
-                        ? List.of(Method.CLASS_SUMS, Method.ERRORS)
-                        : List.of(Method.ERRORS),
-                weights);
+                layer && weights.dataType().isPresent() ? List.of(Method.CLASS_SUMS, all) : List.of(all), weights);
     }
 
     /** What a layer's own step multiplies its data by: the weights, or the integers that they are made of. */
@@ -278,11 +277,14 @@ public final class Planner {
         boolean runsBehind = !computed || runsAgain(index);
         List<Method> methods = measured.get(index).methods();
         boolean unfolded = methods.contains(Method.UNFOLDED);
-        boolean layerInput = unfolded && reference == Reference.LAYER;
+        boolean layerInput = (unfolded || methods.contains(Method.ERRORS_OF_INPUT)) && reference == Reference.LAYER;
         if (methods.contains(Method.CLASS_SUMS) || methods.contains(Method.GRAM) || layerInput) {
             add(new Step.Measure(index, Role.INPUT, List.of(quantizedTensors.get(measured(q)))));
         } else if (methods.contains(Method.JOINT_GRAM) || unfolded) {
             add(new Step.Measure(index, Role.INPUTS, List.of(floatData(f), quantizedTensors.get(measured(q)))));
+        } else if (methods.contains(Method.ERRORS_OF_INPUT)) {
+            int compared = floatTensor(withoutBias(f));
+            add(new Step.Measure(index, Role.OUTPUT_AND_INPUT, List.of(compared, quantizedTensors.get(measured(q)))));
         }
         if (computed) {
             quantized(index, output).forEach(this::add);

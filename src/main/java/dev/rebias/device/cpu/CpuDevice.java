@@ -241,7 +241,7 @@ public final class CpuDevice implements Device {
     @Override
     public boolean prefers(Method method, WeightError layer) {
         return switch (method) {
-            case ERRORS, CLASS_SUMS, UNFOLDED -> false;
+            case ERRORS, ERRORS_OF_INPUT, CLASS_SUMS, UNFOLDED -> false;
             case GRAM -> CpuGram.suits(layer);
             case JOINT_GRAM -> CpuJointGram.suits(layer);
         };

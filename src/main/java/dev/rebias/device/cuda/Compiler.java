@@ -37,6 +37,7 @@ final class Compiler {
             "decode.cu",
             "error_moments.cu",
             "gather.cu",
+            "integer_errors.cu",
             "normalize.cu",
             "pad.cu",
             "pool.cu",
@@ -45,7 +46,8 @@ final class Compiler {
             "softmax.cu",
             "unfolded_sums.cu");
 
-    private static final List<String> HEADERS = List.of("rebias.cuh", "elementwise.cuh", "pointwise.cuh");
+    private static final List<String> HEADERS =
+            List.of("rebias.cuh", "elementwise.cuh", "error_sums.cuh", "integer_layer.cuh", "pointwise.cuh");
 
     /** Contraction to fused multiply-adds is off, so that kernels round as their sources say. */
     private static final List<String> OPTIONS = List.of("--std=c++17", "--fmad=false");
@@ -106,9 +108,15 @@ final class Compiler {
 
     /** A number that {@code rebias.cuh} defines, for those who launch the kernels: it stands there alone. */
     static int constant(String name) {
-        Matcher defined = Pattern.compile("(?m)^#define " + name + " (\\d+)$").matcher(source("rebias.cuh"));
+        return constant("rebias.cuh", name);
+    }
+
+    /** The same of another file. */
+    static int constant(String file, String name) {
+        Matcher defined =
+                Pattern.compile("(?m)^#define " + name + " +(\\d+)(?: +//.*)?$").matcher(source(file));
         if (!defined.find()) {
-            throw new IllegalStateException("rebias.cuh does not define " + name);
+            throw new IllegalStateException(file + " does not define " + name);
         }
         return Integer.parseInt(defined.group(1));
     }

@@ -10,6 +10,7 @@ import dev.rebias.device.DeviceMemory;
 import dev.rebias.device.ErrorSums;
 import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.MembersInTurn;
+import dev.rebias.device.Method;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
@@ -140,7 +141,8 @@ public final class CudaDevice implements Device {
             return PreparedLayer.of(this, context, layer, operands);
         }
         if (op instanceof LayerGroup behind) {
-            return LayerThenGroup.of(this, behind, operands);
+            return PreparedLayer.inOneKernel(
+                    context, behind, operands, () -> LayerThenGroup.of(this, behind, operands));
         }
         if (op instanceof ElementwiseGroup group) {
             return new PreparedElementwise(
@@ -213,6 +215,16 @@ public final class CudaDevice implements Device {
     @Override
     public ErrorSums errorSums(LayerOp op, int channels, boolean difference, boolean perSample) {
         return new CudaErrorSums(context, op, channels, difference, perSample);
+    }
+
+    @Override
+    public boolean prefers(Method method, WeightError layer) {
+        return new CardPreferences().prefers(method, layer);
+    }
+
+    @Override
+    public Optional<ErrorSums> inputErrorSums(WeightError layer, boolean joint, boolean perSample) {
+        return IntegerForm.of(layer).map(form -> new CudaInputErrorSums(context, form, layer, joint, perSample));
     }
 
     @Override

@@ -25,6 +25,7 @@ final class CudaErrorSums implements ErrorSums {
     /** Pieces up to this length are a warp's work, longer ones a block's. */
     private static final int WARP_PIECE = 2048;
 
+    private static final int FOLD_CHANNELS = Compiler.constant(FILE, "FOLD_CHANNELS");
     private static final int WARPS = Launch.THREADS / 32;
     /** And of the totals one more, of squared sample means. */
     static final int TOTALS = ErrorTotals.SUMS + 1;
@@ -101,17 +102,39 @@ final class CudaErrorSums implements ErrorSums {
                         .int32(difference ? 1 : 0)
                         .blocks(kernel("error_moments_block"), "error_moments_block", pieces);
             }
-            context.arguments()
-                    .pointer(parts.address())
-                    .pointer(totals.address())
-                    .int64(units)
-                    .int32(perUnit)
-                    .int32(channels)
-                    .float64((double) rows * inner)
-                    .float64((double) samples / units)
-                    .over(kernel("error_moments_fold"), "error_moments_fold", channels);
+            fold(context, parts.address(), totals.address(), units, perUnit, channels, rows * inner, samples);
         }
         totals.count(units, samples);
+    }
+
+    /**
+     * Adds a batch's parts to the totals.
+     *
+     * @param parts the address of [units, perUnit, channels, 4]
+     * @param totals that of [5, channels]
+     * @param positions of a unit and channel
+     */
+    static void fold(
+            CudaContext context,
+            long parts,
+            long totals,
+            long units,
+            long perUnit,
+            int channels,
+            long positions,
+            int samples) {
+        context.arguments()
+                .pointer(parts)
+                .pointer(totals)
+                .int64(units)
+                .int32(perUnit)
+                .int32(channels)
+                .float64((double) positions)
+                .float64((double) samples / units)
+                .blocks(
+                        context.kernel(FILE, "error_moments_fold"),
+                        "error_moments_fold",
+                        (channels + FOLD_CHANNELS - 1L) / FOLD_CHANNELS);
     }
 
     /** How many pieces a length is summed up in. */

@@ -13,9 +13,10 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * The kernel of a group of elementwise operations for inputs of certain shapes and types. The source holds how each
- * input lies in memory (whole, one value, one per channel, or any strided index); sizes and numbers are arguments, so
- * networks with many alike groups share kernels.
+ * The kernel of a group of elementwise operations for inputs of certain shapes and types, alone or behind a layer on
+ * integers, whose outputs never reach memory then. The source holds how each input lies in memory (whole, one value,
+ * one per channel, or any strided index); sizes and numbers are arguments, so networks with many alike groups share
+ * kernels.
  *
  * @param source CUDA C++, with one kernel {@code elementwise}
  * @param reads how each input is read
@@ -71,7 +72,14 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
         /** Index {@code i / inner % channels}. */
         CHANNEL,
         /** Anything else that broadcasts. */
-        INDEX
+        INDEX,
+        /** In the kernel's own registers: a layer's output. */
+        OWN
+    }
+
+    /** Whether its indices are ints. */
+    boolean small() {
+        return source.contains("typedef int Index");
     }
 
     /** How an input is read: its layout and what that needs. */
@@ -101,7 +109,36 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
             reads.add(read.get());
         }
         List<ElementType> types = program.outputTypes();
-        return Optional.of(new ElementwiseKernel(source(title, program, reads, total, types), reads, total, types));
+        String text = alone(title, new Body(program, reads, types), total);
+        return Optional.of(new ElementwiseKernel(text, reads, total, types));
+    }
+
+    /**
+     * The kernel of a layer on integers and the group behind it.
+     *
+     * @param own which of the group's inputs is the layer's output
+     * @param shapes the inputs' shapes, the layer's output's among them
+     * @param planes of the layer's weights
+     * @return empty if something of another shape than the layer's output comes out, or as above
+     */
+    static Optional<ElementwiseKernel> behind(
+            String title,
+            IntegerForm layer,
+            int planes,
+            int own,
+            ElementwiseProgram program,
+            List<long[]> shapes,
+            List<ElementType> inputTypes) {
+        Optional<ElementwiseKernel> alone = of(title, program, shapes, inputTypes);
+        if (alone.isEmpty() || alone.get().reads().get(own).layout() != Layout.WHOLE) {
+            return Optional.empty();
+        }
+        long[] total = alone.get().shape();
+        List<Read> reads = new ArrayList<>(alone.get().reads());
+        reads.set(own, new Read(Layout.OWN, ElementType.FLOAT, 1, 1, Optional.empty()));
+        List<ElementType> types = alone.get().types();
+        String text = behind(title, layer, planes, new Body(program, reads, types), total);
+        return Optional.of(new ElementwiseKernel(text, reads, total, types));
     }
 
     private static Optional<Read> read(long[] aligned, ElementType type, long[] total) {
@@ -129,58 +166,91 @@ record ElementwiseKernel(String source, List<Read> reads, long[] shape, List<Ele
                 .map(w -> new Read(Layout.INDEX, type, 1, 1, Optional.of(w)));
     }
 
-    private static String source(
-            String title, ElementwiseProgram program, List<Read> reads, long[] total, List<ElementType> types) {
-        StringBuilder parameters = new StringBuilder("Index n");
-        StringBuilder body = new StringBuilder();
-        for (int i = 0; i < reads.size(); i++) {
-            Read read = reads.get(i);
+    /** What a kernel does with up to four neighbours from element {@code i} on, and the parameters that it needs. */
+    private static final class Body {
+        private final StringBuilder parameters = new StringBuilder();
+        private final StringBuilder text = new StringBuilder();
+
+        Body(ElementwiseProgram program, List<Read> reads, List<ElementType> types) {
+            for (int i = 0; i < reads.size(); i++) {
+                read(reads.get(i), i);
+            }
+            for (int j = 0; j < program.constants().size(); j++) {
+                parameters.append(", float c").append(j);
+            }
+            for (int o = 0; o < types.size(); o++) {
+                parameters
+                        .append(", ")
+                        .append(ctype(types.get(o)))
+                        .append("* __restrict__ o")
+                        .append(o);
+            }
+            for (int m = 0; m < program.instructions().size(); m++) {
+                String expression = expression(program.instructions().get(m), reads);
+                text.append(line(
+                        String.format("float v%d[4]; for (int l = 0; l < 4; l++) v%d[l] = %s;", m, m, expression)));
+            }
+            for (int o = 0; o < types.size(); o++) {
+                text.append(line(String.format(
+                        "store(o%d, i, lanes, v%d);", o, program.outputs().get(o))));
+            }
+        }
+
+        private void read(Read read, int i) {
+            if (read.layout() == Layout.OWN) {
+                text.append(line(String.format("const float* x%d = y;", i)));
+                return;
+            }
             parameters
                     .append(", const ")
                     .append(ctype(read.type()))
                     .append("* __restrict__ p")
                     .append(i);
             switch (read.layout()) {
-                case WHOLE -> body.append(line(String.format("float x%d[4]; load(p%d, i, lanes, x%d);", i, i, i)));
-                case VALUE -> body.append(line(String.format("float x%d = p%d[0];", i, i)));
+                case WHOLE -> text.append(line(String.format("float x%d[4]; load(p%d, i, lanes, x%d);", i, i, i)));
+                case VALUE -> text.append(line(String.format("float x%d = p%d[0];", i, i)));
                 case CHANNEL -> {
                     parameters.append(String.format(", Index inner%d, Index channels%d", i, i));
-                    body.append(line(String.format(
+                    text.append(line(String.format(
                             "float x%d[4]; load_channel(p%d, i, lanes, inner%d, channels%d, x%d);", i, i, i, i, i)));
                 }
-                case INDEX -> {
+                default -> {
                     parameters.append(", StridedIndex index").append(i);
-                    body.append(
+                    text.append(
                             line(String.format("float x%d[4]; load_index(p%d, i, lanes, index%d, x%d);", i, i, i, i)));
                 }
             }
         }
-        for (int j = 0; j < program.constants().size(); j++) {
-            parameters.append(", float c").append(j);
-        }
-        for (int o = 0; o < types.size(); o++) {
-            parameters
-                    .append(", ")
-                    .append(ctype(types.get(o)))
-                    .append("* __restrict__ o")
-                    .append(o);
-        }
-        for (int m = 0; m < program.instructions().size(); m++) {
-            String expression = expression(program.instructions().get(m), reads);
-            body.append(
-                    line(String.format("float v%d[4]; for (int l = 0; l < 4; l++) v%d[l] = %s;", m, m, expression)));
-        }
-        for (int o = 0; o < types.size(); o++) {
-            body.append(line(String.format(
-                    "store(o%d, i, lanes, v%d);", o, program.outputs().get(o))));
-        }
+    }
+
+    private static String head(String title, long[] total) {
         String index = Shape.elements(total) < INT_ELEMENTS ? "int" : "long long";
-        return "// " + title + "\ntypedef " + index + " Index;\n#include \"elementwise.cuh\"\n\n"
-                + "extern \"C\" __global__ void __launch_bounds__(256) elementwise(" + parameters + ") {\n"
+        return "// " + title + "\ntypedef " + index + " Index;\n#include \"elementwise.cuh\"\n";
+    }
+
+    private static String alone(String title, Body body, long[] total) {
+        return head(title, total)
+                + "\nextern \"C\" __global__ void __launch_bounds__(256) elementwise(Index n" + body.parameters
+                + ") {\n"
                 + line("Index i = 4 * ((Index)blockIdx.x * 256 + (Index)threadIdx.x);")
                 + line("if (i >= n) return;")
                 + line("int lanes = n - i < 4 ? (int)(n - i) : 4;")
-                + body + "}\n";
+                + body.text + "}\n";
+    }
+
+    private static String behind(String title, IntegerForm layer, int planes, Body body, long[] total) {
+        String bytes = ctype(layer.type());
+        boolean direct = layer.direct();
+        String call = direct
+                ? "integer_outputs_direct<Index>(g, x, w, taps, filters, "
+                : "integer_outputs_tile<Index, " + bytes + ", " + planes + ">(g, x, w, taps, filters, shared, ";
+        return head(title, total) + "#include \"" + IntegerForm.HEADER + "\"\n\n"
+                + "extern \"C\" __global__ void __launch_bounds__(256) integer_layer(IntegerLayer g, const " + bytes
+                + "* __restrict__ x, const " + (direct ? "int" : "signed char") + "* __restrict__ w, "
+                + "const int2* __restrict__ taps, const Filter* __restrict__ filters" + body.parameters + ") {\n"
+                + (direct ? "" : line("__shared__ __align__(16) unsigned char shared[OUTPUT_BYTES];"))
+                + line(call + "[=](Index i, int lanes, const float* y) {")
+                + body.text + line("});") + "}\n";
     }
 
     private static String expression(ElementwiseProgram.Instruction instruction, List<Read> reads) {

@@ -6,9 +6,11 @@ import dev.rebias.device.Operand;
 import dev.rebias.device.Upcoming;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.Gemm;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
+import dev.rebias.op.MatMul;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
 import dev.rebias.tensor.ElementType;
@@ -47,8 +49,14 @@ final class ExpectedKernels {
         if (op instanceof LayerOp layer) {
             layer(layer, PreparedLayer.parts(layer, operands), operands, shapes);
         } else if (op instanceof IntegerLayer layer) {
-            layer(layer.op(), PreparedLayer.parts(layer, operands), operands, shapes);
+            Optional<LayerGroup> scaled = PreparedLayer.scaled(layer, operands);
+            if (scaled.isEmpty() || !inOneKernel(scaled.get(), PreparedLayer.scaledOperands(layer, operands), shapes)) {
+                layer(layer.op(), PreparedLayer.parts(layer, operands), operands, shapes);
+            }
         } else if (op instanceof LayerGroup behind) {
+            if (inOneKernel(behind, operands, shapes)) {
+                return;
+            }
             int position = LayerThenGroup.position(behind, operands);
             List<Operand> own = LayerThenGroup.ofLayer(behind, operands);
             Optional<long[]> data = shapes.get(position);
@@ -75,17 +83,63 @@ final class ExpectedKernels {
     }
 
     private void layer(LayerOp op, PreparedLayer.Parts parts, List<Operand> operands, List<Optional<long[]>> shapes) {
-        parts.before().ifPresent(p -> group(p.group(), p.operands(), shapes));
+        // A product's rows have as many elements as its weights say; how many rows there are decides nothing, but that
+        // there are several.
+        Optional<long[]> data = shapes.get(0)
+                .or(() -> (op instanceof Gemm g && !g.transA()) || op instanceof MatMul
+                        ? Optional.of(new long[] {
+                            2,
+                            weights(operands).elements()
+                                    / op.channels(weights(operands).shape())
+                        })
+                        : Optional.empty());
+        parts.before().ifPresent(p -> group(p.group(), p.operands(), List.of(data)));
         Optional<long[]> output =
-                shapes.get(0).map(s -> op.outputShape(s, weights(operands).shape()));
+                data.map(s -> op.outputShape(s, weights(operands).shape()));
         parts.behind().ifPresent(p -> group(p.group(), p.operands(), List.of(output)));
     }
 
-    private void group(ElementwiseGroup group, List<Operand> operands, List<Optional<long[]>> shapes) {
-        Optional<ElementwiseProgram> program = ElementwiseProgram.of(group, operands);
-        if (program.isEmpty()) {
-            return;
+    /** Whether a layer and what follows it has a kernel of its own, which is expected then if its shapes are known. */
+    private boolean inOneKernel(LayerGroup op, List<Operand> operands, List<Optional<long[]>> shapes) {
+        Optional<PreparedLayer.Integers> integers = PreparedLayer.integers(op, operands);
+        List<Operand> own = LayerThenGroup.ofGroup(op, operands);
+        Optional<ElementwiseProgram> program = ElementwiseProgram.of(op.group(), own);
+        if (integers.isEmpty() || program.isEmpty()) {
+            return false;
         }
+        IntegerForm form = integers.get().form();
+        int position = LayerThenGroup.position(op, operands);
+        if (shapes.get(position).isEmpty()) {
+            return true;
+        }
+        Optional<IntegerForm.Geometry> geometry = form.at(shapes.get(position).get());
+        if (geometry.isEmpty()) {
+            return false;
+        }
+        List<Optional<long[]>> inputs = new ArrayList<>(shapes);
+        inputs.set(position, Optional.of(geometry.get().output()));
+        Optional<Known> known = known(op.group(), program.get(), own, inputs);
+        if (known.isEmpty()) {
+            return true;
+        }
+        Optional<ElementwiseKernel> kernel = PreparedElementwise.behind(
+                op.group(),
+                program.get(),
+                op.place(),
+                form,
+                integers.get().table().planes(),
+                known.get().shapes(),
+                known.get().types());
+        kernel.ifPresent(
+                k -> titles.putIfAbsent(k.source(), "Conv+" + op.group().type()));
+        return kernel.isPresent();
+    }
+
+    /** What a program reads. */
+    private record Known(List<long[]> shapes, List<ElementType> types) {}
+
+    private static Optional<Known> known(
+            ElementwiseGroup group, ElementwiseProgram program, List<Operand> operands, List<Optional<long[]>> shapes) {
         List<Optional<long[]>> byOperand = new ArrayList<>();
         int next = 0;
         for (Operand operand : operands) {
@@ -98,15 +152,21 @@ final class ExpectedKernels {
         }
         List<long[]> known = new ArrayList<>();
         List<ElementType> types = new ArrayList<>();
-        for (ElementwiseProgram.Input input : program.get().inputs()) {
+        for (ElementwiseProgram.Input input : program.inputs()) {
             Optional<long[]> shape = input.vector().map(HostTensor::shape).or(() -> byOperand.get(input.operand()));
             if (shape.isEmpty()) {
-                return;
+                return Optional.empty();
             }
             known.add(shape.get());
             types.add(input.quantized() ? integers(group, operands, input.operand()) : ElementType.FLOAT);
         }
-        ElementwiseKernel.of(group.type(), program.get(), known, types)
+        return Optional.of(new Known(known, types));
+    }
+
+    private void group(ElementwiseGroup group, List<Operand> operands, List<Optional<long[]>> shapes) {
+        Optional<ElementwiseProgram> program = ElementwiseProgram.of(group, operands);
+        program.flatMap(p -> known(group, p, operands, shapes))
+                .flatMap(k -> ElementwiseKernel.of(group.type(), program.get(), k.shapes(), k.types()))
                 .ifPresent(k -> titles.putIfAbsent(k.source(), group.type()));
     }
 

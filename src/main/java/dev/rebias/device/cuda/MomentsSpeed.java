@@ -102,15 +102,15 @@ public final class MomentsSpeed {
                         .allocate((long) CudaErrorSums.TOTALS * channels * Double.BYTES, "error moments")) {
             context.clear(parts.address(), partBytes);
             context.clear(totals.address(), (long) CudaErrorSums.TOTALS * channels * Double.BYTES);
-            double fold = median(() -> context.arguments()
-                    .pointer(parts.address())
-                    .pointer(totals.address())
-                    .int64(shape[0])
-                    .int32(perUnit)
-                    .int32(channels)
-                    .float64((double) inner)
-                    .float64(1.0)
-                    .over(context.kernel("error_moments.cu", "error_moments_fold"), "error_moments_fold", channels));
+            double fold = median(() -> CudaErrorSums.fold(
+                    context,
+                    parts.address(),
+                    totals.address(),
+                    shape[0],
+                    perUnit,
+                    channels,
+                    inner,
+                    Math.toIntExact(shape[0])));
             rows.accept(new Row("fold alone, " + layout, text, fold, partBytes));
         }
     }

@@ -1,12 +1,14 @@
 package dev.rebias.device.cuda;
 
 import dev.rebias.device.Device;
+import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.IntegerLayer;
+import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.OnnxOp;
 import dev.rebias.tensor.ElementType;
@@ -15,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /**
  * A layer as up to three operations: for integers, the data without their zero point as floats; the sum, by cuDNN or
@@ -68,7 +71,63 @@ final class PreparedLayer implements PreparedOp {
     }
 
     static PreparedOp of(Device device, CudaContext context, IntegerLayer layer, List<Operand> operands) {
-        return of(device, context, layer.op(), parts(layer, operands), operands);
+        Supplier<PreparedOp> plain = () -> of(device, context, layer.op(), parts(layer, operands), operands);
+        Optional<LayerGroup> scaled = scaled(layer, operands);
+        return scaled.isEmpty()
+                ? plain.get()
+                : inOneKernel(context, scaled.get(), scaledOperands(layer, operands), plain);
+    }
+
+    /** A layer with a scale, as one without behind which its sums are multiplied. */
+    static Optional<LayerGroup> scaled(IntegerLayer layer, List<Operand> operands) {
+        return parts(layer, operands).behind().map(p -> new LayerGroup(layer, p.group(), 0));
+    }
+
+    /** Its operands. */
+    static List<Operand> scaledOperands(IntegerLayer layer, List<Operand> operands) {
+        List<Operand> all =
+                new ArrayList<>(parts(layer, operands).behind().orElseThrow().operands());
+        all.add(operands.get(1));
+        all.add(new Operand.Absent());
+        return all;
+    }
+
+    /**
+     * A layer on integers and what follows it, in one kernel where there is one for it.
+     *
+     * @param otherwise the same in several
+     */
+    static PreparedOp inOneKernel(
+            CudaContext context, LayerGroup op, List<Operand> operands, Supplier<PreparedOp> otherwise) {
+        Optional<Integers> integers = integers(op, operands);
+        if (integers.isEmpty()) {
+            return otherwise.get();
+        }
+        IntegerForm form = integers.get().form();
+        IntegerForm.Table table = integers.get().table();
+        return new PreparedElementwise(
+                context,
+                op.group(),
+                LayerThenGroup.ofGroup(op, operands),
+                Optional.of(new PreparedElementwise.Front(
+                        op.place(), form, table.planes(), new IntegerTables(context, form, List.of(table)))),
+                new OnDemand(otherwise));
+    }
+
+    /** A layer on integers as one kernel computes it. */
+    record Integers(IntegerForm form, IntegerForm.Table table) {}
+
+    /** The layer of a group as one kernel computes it; empty if none does. */
+    static Optional<Integers> integers(LayerGroup op, List<Operand> operands) {
+        if (!(op.layer() instanceof IntegerLayer layer)) {
+            return Optional.empty();
+        }
+        List<Operand> own = LayerThenGroup.ofLayer(op, operands);
+        if (!(own.get(1) instanceof Operand.Constant weights)) {
+            return Optional.empty();
+        }
+        return IntegerForm.of(layer.op(), weights.value().shape(), Optional.of(layer.dataType()), layer.zero())
+                .flatMap(form -> form.table(weights.value(), own.get(2)).map(table -> new Integers(form, table)));
     }
 
     private static PreparedOp of(Device device, CudaContext context, LayerOp op, Parts parts, List<Operand> operands) {
