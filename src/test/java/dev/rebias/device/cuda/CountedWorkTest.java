@@ -7,6 +7,7 @@ import dev.rebias.device.ClassSums;
 import dev.rebias.device.Emulator;
 import dev.rebias.device.ErrorSums;
 import dev.rebias.device.Tensor;
+import dev.rebias.device.WeightError;
 import dev.rebias.op.LayerOps;
 import dev.rebias.op.TestOps;
 import dev.rebias.tensor.ElementType;
@@ -73,6 +74,30 @@ final class CountedWorkTest {
             assertThat(work.calls()).isEqualTo(1);
             assertThat(work.read()).isEqualTo(elements * type.bytes() + (members + 31) / 32 * 32);
             assertThat(work.written()).isEqualTo(4L * 8 * 9 * Double.BYTES);
+        }
+    }
+
+    /** Of the errors' weights and the outputs' two digits each; neither errors nor outputs are written. */
+    @Test
+    void errorsOfIntegersReadEachByteOnceAndMultiplyOnTensorCores() {
+        double[] weights = new double[64 * 64];
+        WeightError layer = new WeightError(
+                TestOps.pointwise(), new long[] {64, 64, 1, 1}, weights, weights, Optional.of(ElementType.UINT8), 1, 0);
+        try (CudaDevice device = CudaDevice.open(0);
+                ErrorSums sums = device.inputErrorSums(layer, false, true).orElseThrow();
+                Tensor x = device.upload(HostTensor.zeros(ElementType.UINT8, 4, 64, 16, 16))) {
+            emulator.forgetWork();
+            sums.add(List.of(x), 4);
+            sums.totals();
+            Emulator.Work work = emulator.work().get("integer_errors_tile_u8");
+            long bytes = 4L * 64 * 16 * 16;
+            long taps = 64 * 2 * Integer.BYTES;
+            long filters = 2 * 64 * (Long.BYTES + Double.BYTES);
+            assertThat(work.calls()).isEqualTo(1);
+            assertThat(work.read()).isEqualTo(bytes + 4 * 64 * 64 + taps + filters);
+            assertThat(work.written()).isEqualTo(4L * 4 * 64 * 4 * Double.BYTES);
+            assertThat(work.int8()).isEqualTo(4 * bytes * 64);
+            assertThat(work.fp32()).isZero();
         }
     }
 
