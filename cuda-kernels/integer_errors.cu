@@ -153,7 +153,7 @@ extern "C" __global__ void __launch_bounds__(256)
     errors_tile<unsigned char, OfError>(g, x, weights, taps, filters, f, parts, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 2)
     integer_errors_direct_u8(IntegerLayer g, const unsigned char* __restrict__ x, const int* __restrict__ weights,
                                const int2* __restrict__ taps, const Filter* __restrict__ filters,
                                const float* __restrict__ f, double* __restrict__ parts) {
@@ -168,7 +168,7 @@ extern "C" __global__ void __launch_bounds__(256)
     errors_tile<signed char, OfError>(g, x, weights, taps, filters, f, parts, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 2)
     integer_errors_direct_s8(IntegerLayer g, const signed char* __restrict__ x, const int* __restrict__ weights,
                                const int2* __restrict__ taps, const Filter* __restrict__ filters,
                                const float* __restrict__ f, double* __restrict__ parts) {
@@ -183,7 +183,7 @@ extern "C" __global__ void __launch_bounds__(256)
     errors_tile<unsigned char, OfDistance>(g, x, weights, taps, filters, f, parts, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 2)
     integer_distances_direct_u8(IntegerLayer g, const unsigned char* __restrict__ x, const int* __restrict__ weights,
                                const int2* __restrict__ taps, const Filter* __restrict__ filters,
                                const float* __restrict__ f, double* __restrict__ parts) {
@@ -198,7 +198,7 @@ extern "C" __global__ void __launch_bounds__(256)
     errors_tile<signed char, OfDistance>(g, x, weights, taps, filters, f, parts, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 2)
     integer_distances_direct_s8(IntegerLayer g, const signed char* __restrict__ x, const int* __restrict__ weights,
                                const int2* __restrict__ taps, const Filter* __restrict__ filters,
                                const float* __restrict__ f, double* __restrict__ parts) {

@@ -32,17 +32,20 @@ final class MergedMeasurementsTest {
     private static final int OUT = 6;
     private static final int SAMPLES = 7;
     private static final Set<Method> GRAMS = EnumSet.of(Method.GRAM, Method.JOINT_GRAM);
+    private static final Set<Method> ERRORS = EnumSet.of(Method.ERRORS, Method.ERRORS_OF_INPUT);
 
-    /** A card makes no Gram matrices. */
+    /** A card makes no Gram matrices; only a card computes errors from inputs. */
     private static Stream<Arguments> cases() {
         return TestDevices.names().stream().flatMap(d -> Stream.of(
                         Arguments.of(d, Method.ERRORS, false),
                         Arguments.of(d, Method.ERRORS, true),
+                        Arguments.of(d, Method.ERRORS_OF_INPUT, false),
+                        Arguments.of(d, Method.ERRORS_OF_INPUT, true),
                         Arguments.of(d, Method.CLASS_SUMS, false),
                         Arguments.of(d, Method.CLASS_SUMS, true),
                         Arguments.of(d, Method.GRAM, false),
                         Arguments.of(d, Method.JOINT_GRAM, true))
-                .filter(a -> d.equals("cpu") || !GRAMS.contains(a.get()[1])));
+                .filter(a -> d.equals("cpu") ? a.get()[1] != Method.ERRORS_OF_INPUT : !GRAMS.contains(a.get()[1])));
     }
 
     @ParameterizedTest
@@ -87,7 +90,7 @@ final class MergedMeasurementsTest {
             assertThat(actual.samples()).isEqualTo(SAMPLES);
             assertThat(expected.maxAbsDelta()).isPositive();
             // A card's sums of floats are rounded once per batch, all others are exact.
-            boolean ofFloats = method == Method.ERRORS || (method == Method.CLASS_SUMS && joint);
+            boolean ofFloats = ERRORS.contains(method) || (method == Method.CLASS_SUMS && joint);
             boolean exact = name.equals("cpu") || !ofFloats;
             for (int c = 0; c < OUT; c++) {
                 float bound = exact ? 0 : 1e-6f;
@@ -178,6 +181,12 @@ final class MergedMeasurementsTest {
                 Tensor output = device.upload(sample[3])) {
             switch (method) {
                 case ERRORS -> to.add(Role.OUTPUTS, List.of(compared, output), batch, 1);
+                case ERRORS_OF_INPUT ->
+                    to.add(
+                            joint ? Role.OUTPUT_AND_INPUT : Role.INPUT,
+                            joint ? List.of(compared, q) : List.of(q),
+                            batch,
+                            1);
                 case JOINT_GRAM -> to.add(Role.INPUTS, List.of(x, q), batch, 1);
                 case GRAM -> to.add(Role.INPUT, List.of(q), batch, 1);
                 case UNFOLDED -> throw new IllegalArgumentException("weights are chosen before anything follows");
