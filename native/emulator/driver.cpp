@@ -66,6 +66,12 @@ const Name* find_name(int code) {
 
 }  // namespace
 
+// How many devices there are: each process uses one of them, and all are alike.
+static int device_count() {
+    const char* number = getenv("EMULATOR_DEVICES");
+    return number ? atoi(number) : 1;
+}
+
 // Every function starts with this: counts the call, fails it if so ordered, and lets an earlier violation show as the
 // real driver does.
 #define ENTER(function)                                       \
@@ -112,14 +118,14 @@ EXPORT int cuGetErrorString(int code, const char** text) {
 EXPORT int cuDeviceGetCount(int* n) {
     ENTER(cuDeviceGetCount);
     if (!initialised) return NOT_INITIALIZED;
-    *n = 1;
+    *n = device_count();
     return 0;
 }
 
 EXPORT int cuDeviceGet(int* device, int ordinal) {
     ENTER(cuDeviceGet);
-    if (ordinal != 0) return INVALID_DEVICE;
-    *device = 0;
+    if (ordinal < 0 || ordinal >= device_count()) return INVALID_DEVICE;
+    *device = ordinal;
     return 0;
 }
 
@@ -153,9 +159,15 @@ EXPORT int cuDeviceGetAttribute(int* value, int attribute, int) {
     }
 }
 
-EXPORT int cuDevicePrimaryCtxRetain(void** context, int) {
+EXPORT int cuDevicePrimaryCtxRetain(void** context, int device) {
     ENTER(cuDevicePrimaryCtxRetain);
     if (!initialised) return NOT_INITIALIZED;
+    if (device < 0 || device >= device_count()) return INVALID_DEVICE;
+    static int used = device;
+    if (device != used) {
+        violation(INVALID_DEVICE, "cuDevicePrimaryCtxRetain: device %d, where the process has used %d: the emulator has one device in each process", device, used);
+        return INVALID_DEVICE;
+    }
     retain_context();
     *context = &primary_context;
     return 0;

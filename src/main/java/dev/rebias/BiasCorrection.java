@@ -285,6 +285,31 @@ public final class BiasCorrection {
         }
     }
 
+    /** The same on a device that is open, and stays so. */
+    public Footprint footprint(Samples samples, CorrectionOptions options, long count, DeviceSession session) {
+        return footprint(samples.bind(inputs.ofSweep()), options, count, session.device());
+    }
+
+    /**
+     * Checks everything that {@link #correct} could refuse before it runs a network: options, layers, the samples'
+     * shapes and types. Needs no device.
+     *
+     * @return how many samples there are, and how many layers would be corrected
+     * @throws UnsupportedException as {@link #correct} does
+     */
+    public Extent check(Samples samples, CorrectionOptions options) {
+        int count = new CorrectionRun(this, samples, options, true).samples();
+        return new Extent(layers(options, planned(options)).size(), count);
+    }
+
+    /**
+     * How much there is to do.
+     *
+     * @param layers how many layers would be corrected
+     * @param samples how many samples there are
+     */
+    public record Extent(int layers, int samples) {}
+
     private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
         Reference reference = planned(options);
         List<LayerPair> layers = layers(options, reference);

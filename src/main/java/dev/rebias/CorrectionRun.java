@@ -78,6 +78,11 @@ final class CorrectionRun {
         this.earlier = earlier();
     }
 
+    /** How many samples there are. */
+    int samples() {
+        return bound.count();
+    }
+
     /** What nobody can read of an earlier correction is no reason not to make this one. */
     private Optional<Provenance> earlier() {
         try {

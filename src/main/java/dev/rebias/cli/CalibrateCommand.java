@@ -113,7 +113,14 @@ final class CalibrateCommand implements Runnable {
                     List.of(),
                     new FileHashes(quiet),
                     new CorrectionJob.Settings(
-                            false, false, OptionalInt.empty(), Requirements.NONE, force, quiet, GivenOptions.of(spec)),
+                            false,
+                            false,
+                            OptionalInt.empty(),
+                            Requirements.NONE,
+                            force,
+                            force,
+                            quiet,
+                            GivenOptions.of(spec)),
                     spec.commandLine().getOut(),
                     spec.commandLine().getErr());
             CorrectionOptions.Builder options = CorrectionOptions.builder().device(deviceOption.device());

@@ -1,18 +1,24 @@
 package dev.rebias.cli;
 
+import dev.rebias.BiasCorrection;
+import dev.rebias.CorrectedFile;
 import dev.rebias.CorrectionOptions;
+import dev.rebias.DeviceSession;
 import dev.rebias.ModelPair;
 import dev.rebias.Provenance;
 import dev.rebias.error.PrintableText;
+import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.model.OnnxModel;
+import dev.rebias.samples.Samples;
+import dev.rebias.sweep.Footprint;
 import dev.rebias.verify.Verification;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
@@ -109,17 +115,11 @@ final class CorrectCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         long start = System.nanoTime();
-        PrintWriter out = spec.commandLine().getOut();
-        CorrectionOptions.Builder builder = sweepOptions.options(pair.layers()).toBuilder()
-                .outcome(!noOutcome)
-                .memoryLimit(memory.limit());
-        evidence.apply(builder);
-        adjustment.apply(builder);
-        ModelPair models = Progress.during("reading models", report.quiet(), () -> pair.read(force));
-        Map<String, String> given = GivenOptions.of(spec);
+        ModelPair models = read();
+        CorrectionOptions.Builder builder = options();
         FileHashes hashes = new FileHashes(report.quiet());
         if (skipExisting) {
-            String request = Request.of(models, samplesPath, given, hashes);
+            String request = request(models, hashes);
             // A folder is refused where outputs are checked.
             if (Files.isRegularFile(output) && isMadeFor(request)) {
                 skipped();
@@ -127,27 +127,160 @@ final class CorrectCommand implements Callable<Integer> {
             }
             builder.request(request);
         }
-        CorrectionOptions options = builder.build();
+        correct(start, models, builder.build(), report.reports(), force, hashes, Optional.empty());
+        return 0;
+    }
+
+    private ModelPair read() {
+        return Progress.during("reading models", report.quiet(), () -> pair.read(force));
+    }
+
+    private String request(ModelPair models, FileHashes hashes) {
+        return Request.of(models, samplesPath, GivenOptions.of(spec), hashes);
+    }
+
+    private CorrectionOptions.Builder options() {
+        CorrectionOptions.Builder builder = sweepOptions.options(pair.layers()).toBuilder()
+                .outcome(!noOutcome)
+                .memoryLimit(memory.limit());
+        evidence.apply(builder);
+        adjustment.apply(builder);
+        return builder;
+    }
+
+    private Samples open() {
+        return limit.of(sampleOptions.open(samplesPath));
+    }
+
+    private void correct(
+            long start,
+            ModelPair models,
+            CorrectionOptions options,
+            List<Path> reports,
+            boolean replace,
+            FileHashes hashes,
+            Optional<DeviceSession> session) {
         models.requireAdjustable(options);
         CorrectionJob job = new CorrectionJob(
                 start,
                 models,
                 samplesPath,
                 Optional.of(output),
-                report.reports(),
+                reports,
                 hashes,
                 new CorrectionJob.Settings(
                         report.perChannel(),
                         report.all(),
                         verifyCount(),
                         evidence.requirements(),
+                        replace,
                         force,
                         report.quiet(),
-                        given),
-                out,
+                        GivenOptions.of(spec)),
+                spec.commandLine().getOut(),
                 spec.commandLine().getErr());
-        job.run(correction -> limit.of(sampleOptions.open(samplesPath)), options);
-        return 0;
+        job.run(correction -> open(), options, session);
+    }
+
+    /** Whether the input files are there; says which is not. */
+    void requireInputs() {
+        pair.requireExist();
+        Samples.requireExists(samplesPath);
+    }
+
+    /**
+     * Everything that can be refused before samples go through: the pair, the options, the samples' shapes.
+     *
+     * @throws dev.rebias.error.RebiasException as the correction would
+     */
+    BiasCorrection.Extent inspect() {
+        ModelPair models = read();
+        CorrectionOptions options = options().build();
+        verifyCount();
+        evidence.requirements();
+        models.requireAdjustable(options);
+        CorrectedFile.requireName(models.keras(), output, true);
+        BiasCorrection correction = correction(models);
+        try (Samples samples = open()) {
+            return correction.check(samples, options);
+        }
+    }
+
+    private static BiasCorrection correction(ModelPair models) {
+        BiasCorrection correction = BiasCorrection.of(models);
+        correction.nothingToCorrect().ifPresent(why -> {
+            throw new UnsupportedException(why);
+        });
+        return correction;
+    }
+
+    /**
+     * What a job would take.
+     *
+     * @param bytes the most of tensors at once
+     * @param seconds of its sweeps
+     */
+    record Planned(BiasCorrection.Extent extent, long bytes, double seconds) {}
+
+    /**
+     * The memory that the sweep would take at most, and its seconds, both by taking one batch through it.
+     *
+     * @param session the device that is tried
+     */
+    Planned plan(DeviceSession session) {
+        BiasCorrection correction = correction(read());
+        CorrectionOptions options = options().build();
+        try (Samples samples = open()) {
+            BiasCorrection.Extent extent = correction.check(samples, options);
+            int count = extent.samples();
+            // The first time what is needed is compiled and loaded.
+            correction.footprint(samples, options, count, session);
+            long start = System.nanoTime();
+            Footprint footprint = correction.footprint(samples, options, count, session);
+            double batch = (System.nanoTime() - start) / 1e9;
+            double batches = Math.ceil((double) count / footprint.batchSize()) / footprint.threads();
+            double sweeps = options.reference().isPresent() ? 1 : 2;
+            return new Planned(extent, footprint.peak(count), sweeps * batch * Math.max(1, batches));
+        }
+    }
+
+    /**
+     * Corrects as one of a batch's jobs, unless what is there was made from equal files with equal options. The report
+     * tells of every end, but for one by interruption.
+     *
+     * @param session the device, which stays open
+     * @param file where the report goes; what is there is replaced
+     * @return false if what is there is left as it is
+     * @throws dev.rebias.error.RebiasException as {@link #call} does; also where the report that is there says that an
+     *     equal request was refused
+     */
+    boolean correctInBatch(DeviceSession session, Path file) {
+        long start = System.nanoTime();
+        String request = "";
+        try {
+            ModelPair models = read();
+            CorrectionOptions.Builder builder = options();
+            FileHashes hashes = new FileHashes(true);
+            request = request(models, hashes);
+            Optional<JobReport> earlier = JobReport.read(file).filter(JobReport.madeFor(request));
+            if (earlier.isPresent() && !force) {
+                earlier.get().requireNotRefused();
+            }
+            if (Files.isRegularFile(output) && isMadeFor(request) && earlier.isPresent()) {
+                return false;
+            }
+            JobReport.delete(file);
+            // What is replaced was made by a run that was killed before it had written its report, or may be replaced.
+            correct(start, models, builder.request(request).build(), List.of(file), true, hashes, Optional.of(session));
+            return true;
+        } catch (RebiasException e) {
+            if (Thread.currentThread().isInterrupted()) {
+                JobReport.delete(file);
+            } else if (JobReport.read(file).filter(JobReport.madeFor(request)).isEmpty()) {
+                JobReport.writeFailure(file, e, request);
+            }
+            throw e;
+        }
     }
 
     /** Says that nothing is done; on standard output only where no report has that for itself. */

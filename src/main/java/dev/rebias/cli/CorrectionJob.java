@@ -4,6 +4,7 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectedFile;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
+import dev.rebias.DeviceSession;
 import dev.rebias.ModelPair;
 import dev.rebias.Phase;
 import dev.rebias.Requirements;
@@ -66,7 +67,8 @@ final class CorrectionJob {
      * @param all whether every layer is printed, and not only the worst
      * @param verify on how many samples the written file is run in ONNX Runtime and compared; empty where it is not
      * @param requirements what must be reached
-     * @param force whether existing files may be replaced, and what makes the network worse may be written
+     * @param replace whether existing files may be replaced
+     * @param force whether what makes the network worse may be written
      * @param quiet whether nothing but errors is printed
      * @param given every option and its value, for reports
      */
@@ -75,6 +77,7 @@ final class CorrectionJob {
             boolean all,
             OptionalInt verify,
             Requirements requirements,
+            boolean replace,
             boolean force,
             boolean quiet,
             Map<String, String> given) {}
@@ -101,9 +104,9 @@ final class CorrectionJob {
         inputs.addAll(FilesRead.under(samples));
         this.start = start;
         this.pair = pair;
-        this.output = output.map(o -> CorrectedFile.check(pair, o, inputs, settings.force()));
+        this.output = output.map(o -> CorrectedFile.check(pair, o, inputs, settings.replace()));
         this.output.ifPresent(o -> inputs.addAll(o.paths()));
-        this.reports = new ReportFiles(reports, inputs, settings.force(), standardOutput);
+        this.reports = new ReportFiles(reports, inputs, settings.replace(), standardOutput);
         this.hashes = hashes;
         this.settings = settings;
         // A report that goes to standard output has it for itself.
@@ -119,6 +122,15 @@ final class CorrectionJob {
      *     not compute what was corrected
      */
     void run(Opening opening, CorrectionOptions wanted) {
+        run(opening, wanted, Optional.empty());
+    }
+
+    /**
+     * The same on a device that may be open already, and stays so.
+     *
+     * @param session empty where the options' device is opened for this job
+     */
+    void run(Opening opening, CorrectionOptions wanted, Optional<DeviceSession> session) {
         try (Progress progress = new Progress(settings.quiet())) {
             progress.phase("reading models");
             BiasCorrection correction = BiasCorrection.of(pair);
@@ -129,7 +141,7 @@ final class CorrectionJob {
             phases.add(new Phase("reading models", seconds(start) - hashing));
             hashes.phase().ifPresent(phases::add);
             try (Samples samples = opening.open(correction)) {
-                CorrectionResult found = compute(correction, samples, wanted, progress);
+                CorrectionResult found = compute(correction, samples, wanted, session, progress);
                 phases.addAll(found.phases());
                 finish(correction, samples, found, progress);
             }
@@ -153,13 +165,21 @@ final class CorrectionJob {
     }
 
     private CorrectionResult compute(
-            BiasCorrection correction, Samples samples, CorrectionOptions wanted, Progress progress) {
+            BiasCorrection correction,
+            Samples samples,
+            CorrectionOptions wanted,
+            Optional<DeviceSession> open,
+            Progress progress) {
         CorrectionOptions options = wanted.toBuilder()
                 .perChannel(wanted.errors())
                 .anySamples(settings.force())
                 .listener(progress)
                 .build();
-        return output.isPresent() ? correction.correct(samples, options) : correction.measure(samples, options);
+        if (output.isEmpty()) {
+            return correction.measure(samples, options);
+        }
+        return open.map(session -> correction.correct(samples, options, session))
+                .orElseGet(() -> correction.correct(samples, options));
     }
 
     private void finish(BiasCorrection correction, Samples samples, CorrectionResult result, Progress progress) {

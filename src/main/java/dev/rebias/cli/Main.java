@@ -24,6 +24,7 @@ import picocli.CommandLine.Spec;
         subcommands = {
             DemoCommand.class,
             CorrectCommand.class,
+            BatchCommand.class,
             CalibrateCommand.class,
             InspectCommand.class,
             MeasureCommand.class,
@@ -111,7 +112,8 @@ public final class Main implements Runnable {
         return e instanceof RebiasException failure ? failure.exitCode() : FAILURE;
     }
 
-    private static String sentence(Throwable e) {
+    /** What is told of a failure. */
+    static String sentence(Throwable e) {
         if (e instanceof RebiasException) {
             return text(e);
         }

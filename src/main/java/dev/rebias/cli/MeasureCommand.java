@@ -80,6 +80,7 @@ final class MeasureCommand implements Callable<Integer> {
                         OptionalInt.empty(),
                         requirements,
                         force,
+                        force,
                         report.quiet(),
                         GivenOptions.of(spec)),
                 spec.commandLine().getOut(),

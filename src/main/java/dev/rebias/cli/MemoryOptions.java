@@ -25,6 +25,18 @@ final class MemoryOptions {
         return memoryLimit.map(MemoryOptions::bytes).orElse(Long.MAX_VALUE);
     }
 
+    /** The limit as it was given; empty where it was not. */
+    Optional<Limit> given() {
+        return memoryLimit.map(m -> new Limit(m, bytes(m)));
+    }
+
+    /**
+     * A limit.
+     *
+     * @param text as on the command line
+     */
+    record Limit(String text, long bytes) {}
+
     private static long bytes(String size) {
         Matcher m = Pattern.compile("(\\d+)([kmg]?)").matcher(size.toLowerCase(Locale.ROOT));
         if (!m.matches()) {

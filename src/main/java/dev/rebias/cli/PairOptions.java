@@ -2,6 +2,7 @@ package dev.rebias.cli;
 
 import dev.rebias.ModelPair;
 import dev.rebias.error.UsageException;
+import dev.rebias.files.InputFile;
 import dev.rebias.keras.KerasModel;
 import dev.rebias.model.OnnxModel;
 import java.nio.file.Path;
@@ -45,6 +46,22 @@ final class PairOptions {
      */
     ModelPair read(boolean force) {
         return read(floatModel, quantizedModel, force);
+    }
+
+    /**
+     * Looks whether the files are there.
+     *
+     * @throws UsageException if one is not
+     */
+    void requireExist() {
+        floatModel.ifPresent(PairOptions::requireExists);
+        requireExists(quantizedModel);
+    }
+
+    private static void requireExists(Path file) {
+        if (!InputFile.exists(file)) {
+            throw new UsageException("model '" + file + "' does not exist: check the path");
+        }
     }
 
     /**

@@ -46,9 +46,14 @@ public final class CsvReport {
         if (value.isMissingNode() || value.isNull()) {
             return "";
         }
-        String text = value.asText();
+        return value.isTextual() ? field(value.asText()) : value.asText();
+    }
+
+    /** A text as a field, with quotes where it needs them. */
+    static String field(String value) {
+        String text = value;
         // A spreadsheet would take a name that begins so for a formula.
-        if (value.isTextual() && !text.isEmpty() && "=+-@\t\r".indexOf(text.charAt(0)) >= 0) {
+        if (!text.isEmpty() && "=+-@\t\r".indexOf(text.charAt(0)) >= 0) {
             text = "'" + text;
         }
         return text.chars().anyMatch(c -> c == ',' || c == '"' || c == '\n' || c == '\r')

@@ -58,11 +58,14 @@ public final class HtmlReport {
      * @return UTF-8
      */
     public static byte[] write(JsonNode report) {
+        return page("report.html", new HtmlReport(report).page());
+    }
+
+    /** A template, filled with values, in UTF-8. */
+    static byte[] page(String template, Map<String, Object> values) {
         Mustache.Compiler compiler =
                 Mustache.compiler().escapeHTML(true).withLoader(name -> new StringReader(resource(name + ".html")));
-        return compiler.compile(resource("report.html"))
-                .execute(new HtmlReport(report).page())
-                .getBytes(StandardCharsets.UTF_8);
+        return compiler.compile(resource(template)).execute(values).getBytes(StandardCharsets.UTF_8);
     }
 
     private static String resource(String name) {

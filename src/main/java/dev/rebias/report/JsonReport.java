@@ -110,6 +110,19 @@ public final class JsonReport {
         result.warnings().forEach(w -> warnings.add(OptionNames.inText(w)));
     }
 
+    /**
+     * The report of a run that failed.
+     *
+     * @param request what the run was asked for, as its hash; empty where nobody said
+     */
+    public static ObjectNode of(RebiasException failure, String request) {
+        ObjectNode root = of(failure);
+        if (!request.isEmpty()) {
+            ((ObjectNode) root.path("error")).put("request", request);
+        }
+        return root;
+    }
+
     /** The report of a run that failed. */
     public static ObjectNode of(RebiasException failure) {
         ObjectNode root = MAPPER.createObjectNode();

@@ -31,6 +31,12 @@ import java.util.Map;
 
 /** The process's one ONNX Runtime environment, and what is made from it. Safe for use by several threads. */
 public final class OnnxRuntime {
+    /**
+     * How many threads a whole network's session may have, where this process shares the machine with others that also
+     * compute: it would else have one for each core of the machine, whatever Java was told of them. 0 if it does not.
+     */
+    private static final int MOST_THREADS = Integer.getInteger("rebias.threads", 0);
+
     private static final Map<ElementType, OnnxJavaType> JAVA_TYPES = new EnumMap<>(Map.ofEntries(
             Map.entry(ElementType.FLOAT, OnnxJavaType.FLOAT),
             Map.entry(ElementType.DOUBLE, OnnxJavaType.DOUBLE),
@@ -129,7 +135,7 @@ public final class OnnxRuntime {
     public enum Threads {
         /** The one that calls it. */
         CALLER,
-        /** A pool of its own, of all processors. */
+        /** A pool of its own, of all processors, or as many as this process may use. */
         ALL
     }
 
@@ -150,6 +156,8 @@ public final class OnnxRuntime {
         try {
             if (Holder.GLOBAL_THREADS && threads == Threads.CALLER) {
                 options.disablePerSessionThreads();
+            } else if (threads == Threads.ALL && MOST_THREADS > 0) {
+                options.setIntraOpNumThreads(MOST_THREADS);
             }
             options.setOptimizationLevel(optimisation);
             options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);

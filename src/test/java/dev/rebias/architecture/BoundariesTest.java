@@ -29,6 +29,8 @@ final class BoundariesTest {
             .definedBy("dev.rebias.cli..")
             .layer("check")
             .definedBy("dev.rebias.check..")
+            .layer("batch")
+            .definedBy("dev.rebias.batch..")
             .layer("report")
             .definedBy("dev.rebias.report..")
             .layer("verify")
@@ -63,6 +65,8 @@ final class BoundariesTest {
             .mayNotBeAccessedByAnyLayer()
             .whereLayer("check")
             .mayOnlyBeAccessedByLayers("cli")
+            .whereLayer("batch")
+            .mayOnlyBeAccessedByLayers("cli")
             .whereLayer("report")
             .mayOnlyBeAccessedByLayers("cli")
             .whereLayer("verify")
@@ -90,7 +94,7 @@ final class BoundariesTest {
             .whereLayer("op")
             .mayOnlyBeAccessedByLayers("model", "keras", "device", "measure", "sweep", "front door", "cli")
             .whereLayer("files")
-            .mayOnlyBeAccessedByLayers("front door", "model", "keras", "samples", "runtime", "device", "cli")
+            .mayOnlyBeAccessedByLayers("front door", "model", "keras", "samples", "runtime", "device", "cli", "batch")
             .whereLayer("runtime")
             .mayOnlyBeAccessedByLayers("model", "device", "verify", "outcome", "cli");
 

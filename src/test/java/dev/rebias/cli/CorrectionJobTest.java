@@ -75,7 +75,7 @@ final class CorrectionJobTest {
                         List.of(reports.resolve("r.json")),
                         hashes,
                         new CorrectionJob.Settings(
-                                false, false, OptionalInt.of(2), Requirements.NONE, false, false, Map.of()),
+                                false, false, OptionalInt.of(2), Requirements.NONE, false, false, false, Map.of()),
                         out,
                         out)
                 .run(

@@ -7,7 +7,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -68,5 +70,44 @@ final class LauncherTest {
         assertThat(given(""))
                 .noneMatch(option -> option.contains("-access="))
                 .endsWith("dev.rebias.cli.Main", "doctor");
+    }
+
+    /** A Maven that takes its time, and says that it was there. */
+    private static final String MAVEN = """
+            #!/usr/bin/env bash
+            echo built >> builds
+            sleep 1
+            [ ! -e target/rebias.jar ] && touch target/rebias.jar
+            """;
+
+    @Test
+    void eightStartsInAFreshCheckoutMakeOneBuild() throws IOException, InterruptedException {
+        Path home = Files.createDirectories(folder.resolve("fresh"));
+        Files.copy(Path.of("rebias"), home.resolve("rebias"));
+        Files.copy(
+                Path.of("launcher/start.sh"),
+                Files.createDirectories(home.resolve("launcher")).resolve("start.sh"));
+        Files.createDirectories(home.resolve("src/main"));
+        Files.createDirectories(home.resolve("cuda-kernels"));
+        Files.createFile(home.resolve("pom.xml"));
+        Path bin = Files.createDirectories(folder.resolve("tools"));
+        for (Map.Entry<String, String> tool : Map.of("mvn", MAVEN, "java", JAVA).entrySet()) {
+            Path file = Files.writeString(bin.resolve(tool.getKey()), tool.getValue());
+            Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
+        }
+        List<Process> starts = new ArrayList<>();
+        for (int i = 0; i < 8; i++) {
+            ProcessBuilder start =
+                    new ProcessBuilder("bash", home.resolve("rebias").toString(), "doctor").redirectErrorStream(true);
+            start.environment().remove("JAVA_HOME");
+            start.environment().merge("PATH", bin.toString(), (path, more) -> more + ":" + path);
+            starts.add(start.start());
+        }
+        for (Process start : starts) {
+            String said = new String(start.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            assertThat(start.waitFor()).as(said).isZero();
+            assertThat(said).contains("dev.rebias.cli.Main");
+        }
+        assertThat(home.resolve("builds")).hasContent("built");
     }
 }

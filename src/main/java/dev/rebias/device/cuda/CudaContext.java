@@ -108,7 +108,7 @@ final class CudaContext implements AutoCloseable {
             pool = single
                     ? MemoryPool.single(() -> synchronise(compute))
                     : MemoryPool.of(
-                            (long) (freeMemory() * POOL_SHARE),
+                            poolBytes(),
                             card.emulated() ? (address, bytes) -> fill(address, 0xff, bytes) : (address, bytes) -> {});
             resources.add(pool::close);
             stream(compute);
@@ -182,6 +182,12 @@ final class CudaContext implements AutoCloseable {
             Status.cuda(cudart.cuMemGetInfo(free, total), "cuMemGetInfo");
             return free.get();
         }
+    }
+
+    /** What is wanted, where this process shares the card with others; else what is free but for a rest. */
+    private static long poolBytes() {
+        long wanted = Long.getLong("rebias.cuda.pool", Long.MAX_VALUE);
+        return Math.min(wanted, (long) (freeMemory() * POOL_SHARE));
     }
 
     String name() {

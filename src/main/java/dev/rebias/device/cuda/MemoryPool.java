@@ -16,7 +16,7 @@ import org.bytedeco.cuda.global.cudart;
  *
  * <p>On the emulator, blocks that are given back are filled with 0xff (NaN), so that whoever reads one afterwards
  * shows. With the system property {@code rebias.cuda.pool=none} every block is an allocation of its own, so that a
- * memory checker sees its bounds.
+ * memory checker sees its bounds; a number there is the most bytes that the pool takes.
  */
 final class MemoryPool implements DeviceMemory, AutoCloseable {
     /** The share of the pool that tensors which are stored for later may take; the rest is for those in use. */

@@ -1,0 +1,426 @@
+package dev.rebias.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.rebias.batch.Answer;
+import dev.rebias.batch.Dispatcher;
+import dev.rebias.batch.Job;
+import dev.rebias.batch.Shard;
+import dev.rebias.batch.Tally;
+import dev.rebias.error.DeviceUnavailableException;
+import dev.rebias.error.Failure;
+import dev.rebias.error.PrintableText;
+import dev.rebias.error.QualityGateException;
+import dev.rebias.error.RebiasException;
+import dev.rebias.error.UnsupportedException;
+import dev.rebias.error.UsageException;
+import dev.rebias.files.OutputFile;
+import dev.rebias.files.TemporaryFile;
+import dev.rebias.report.BatchSummary;
+import dev.rebias.report.OptionNames;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
+
+/** One run of a batch: every job is checked, then they are done, and then the summary is made. */
+final class BatchRun implements AutoCloseable {
+    /** So many problems are printed one by one. */
+    private static final int SHOWN = 50;
+
+    /** Exit codes, those first that another try may change. */
+    private static final List<Integer> BY_WEIGHT = List.of(1, 3, 2, 4, 5);
+
+    private static final ObjectMapper MAPPER = new ObjectMapper();
+
+    private final Settings settings;
+    private final List<Job> all;
+    private final List<Job> jobs;
+    private final PrintWriter out;
+    private final PrintWriter err;
+    private final Dispatcher workers;
+    private final Map<Job, RebiasException> problems = new LinkedHashMap<>();
+    private final Map<Job, List<String>> arguments = new HashMap<>();
+    private final Thread hook = new Thread(this::stop, "rebias-batch-stop");
+    private volatile boolean running;
+
+    /**
+     * What a user can say of a run.
+     *
+     * @param folder where everything goes
+     * @param memoryLimit per worker, as it was given
+     * @param keepGoing whether jobs run where others have been found impossible
+     * @param metrics the file for Prometheus
+     */
+    record Settings(
+            Path folder,
+            BatchDevices devices,
+            Optional<MemoryOptions.Limit> memoryLimit,
+            Shard shard,
+            boolean keepGoing,
+            Optional<Path> metrics,
+            boolean quiet) {}
+
+    /**
+     * Looks at the options and the files of all jobs.
+     *
+     * @throws UsageException if an option of any job is impossible
+     */
+    BatchRun(Settings settings, List<Job> all, PrintWriter out, PrintWriter err) {
+        this.settings = settings;
+        this.all = all;
+        this.jobs = settings.shard().of(all);
+        this.out = out;
+        this.err = err;
+        if (Files.exists(settings.folder()) && !Files.isDirectory(settings.folder())) {
+            throw BatchCommand.notAFolder(settings.folder());
+        }
+        // What a job says of its memory counts for that job.
+        Optional<String> limit =
+                settings.devices().limitOfJobs(settings.memoryLimit().map(MemoryOptions.Limit::text));
+        Set<Job> mine = new LinkedHashSet<>(jobs);
+        Map<Job, RebiasException> impossible = new LinkedHashMap<>();
+        for (Job job : all) {
+            List<String> own = new ArrayList<>(job.arguments(settings.folder()));
+            limit.filter(l -> !job.options().containsKey("--memory-limit"))
+                    .ifPresent(l -> own.add("--memory-limit=" + l));
+            try {
+                CorrectCommand command = CorrectArguments.parse(own);
+                if (mine.contains(job)) {
+                    arguments.put(job, own);
+                    lookFor(job, command);
+                }
+            } catch (UsageException e) {
+                impossible.put(job, e);
+            }
+        }
+        if (!impossible.isEmpty()) {
+            throw refused(impossible, all, false);
+        }
+        this.workers = new Dispatcher(
+                settings.devices()
+                        .workers(settings.memoryLimit()
+                                .map(l -> OptionalLong.of(l.bytes()))
+                                .orElse(OptionalLong.empty())),
+                this::said);
+    }
+
+    private void lookFor(Job job, CorrectCommand command) {
+        try {
+            command.requireInputs();
+        } catch (RebiasException e) {
+            problems.put(job, e);
+        }
+    }
+
+    private void said(String worker, String line) {
+        synchronized (err) {
+            err.println("rebias: " + worker + ": " + PrintableText.sentence(line));
+            err.flush();
+        }
+    }
+
+    /**
+     * Prints each job's problem; gives the failure that ends the run.
+     *
+     * @param all the jobs that were looked at, in order
+     * @param avoidable whether the others could be done without them
+     */
+    private RebiasException refused(Map<Job, RebiasException> found, List<Job> all, boolean avoidable) {
+        all.stream()
+                .filter(found::containsKey)
+                .limit(SHOWN)
+                .forEach(j -> err.println("rebias: " + sentence(j, found.get(j))));
+        if (found.size() > SHOWN) {
+            err.println("rebias: and " + (found.size() - SHOWN) + " others");
+        }
+        String sentence = found.size() + " of " + all.size() + " jobs cannot be done, see above, so nothing was run"
+                + (avoidable ? "; --keep-going runs the others" : "");
+        boolean unsupported = found.values().stream().allMatch(e -> e.exitCode() == 4);
+        return unsupported ? new UnsupportedException(sentence) : new UsageException(sentence);
+    }
+
+    private static String sentence(Job job, RebiasException e) {
+        return PrintableText.sentence(
+                job.where() + " ('" + job.output() + "'): " + OptionNames.inText(e.getMessage()));
+    }
+
+    private void start() {
+        Runtime.getRuntime().addShutdownHook(hook);
+        running = true;
+        workers.start();
+        say(
+                "%d jobs%s, %d worker%s: %s",
+                jobs.size(),
+                share(),
+                workersCount(),
+                workersCount() == 1 ? "" : "s",
+                String.join(", ", settings.devices().names()));
+    }
+
+    private int workersCount() {
+        return settings.devices().names().size();
+    }
+
+    private String share() {
+        return settings.shard().equals(Shard.WHOLE) ? "" : " of " + all.size() + " (shard " + settings.shard() + ")";
+    }
+
+    /** Has every pair inspected whose output is not there already. */
+    private void check(boolean also) {
+        List<Job> open = jobs.stream()
+                .filter(j -> !problems.containsKey(j))
+                .filter(j -> also || !Files.exists(j.file(settings.folder())))
+                .toList();
+        workers.forEach(open, job -> request("check", job), (job, answer) -> {
+            if (!answer.done()) {
+                problems.put(job, failure(answer));
+            }
+        });
+        if (!problems.isEmpty() && !settings.keepGoing() && !workers.stopped()) {
+            throw refused(problems, jobs, true);
+        }
+    }
+
+    private ObjectNode request(String what, Job job) {
+        ObjectNode request = MAPPER.createObjectNode().put("do", what);
+        ArrayNode list = request.putArray("arguments");
+        arguments.get(job).forEach(list::add);
+        return request.put("report", job.report(settings.folder()).toString());
+    }
+
+    private static RebiasException failure(Answer answer) {
+        String message = answer.message();
+        return switch (answer.exitCode()) {
+            case 2 -> new UsageException(message);
+            case 3 -> new DeviceUnavailableException(message);
+            case 4 -> new UnsupportedException(message);
+            case 5 -> new QualityGateException(message);
+            default -> new RebiasException(message);
+        };
+    }
+
+    /**
+     * Prints what each job would take.
+     *
+     * @return the exit code
+     */
+    int plan() {
+        start();
+        check(true);
+        Map<Job, Answer> plans = new HashMap<>();
+        List<Job> possible = jobs.stream().filter(j -> !problems.containsKey(j)).toList();
+        workers.forEach(possible, job -> request("plan", job), plans::put);
+        double seconds = 0;
+        out.println(String.format(Locale.ROOT, "%6s %8s %9s %9s  %s", "layers", "samples", "memory", "sweep", "job"));
+        for (Job job : jobs) {
+            Optional<Answer> plan = Optional.ofNullable(plans.get(job));
+            if (plan.isEmpty() || !plan.get().done()) {
+                String why = plan.map(Answer::message).orElseGet(() -> Optional.ofNullable(problems.get(job))
+                        .map(e -> e.getMessage())
+                        .orElse("not looked at"));
+                out.println(PrintableText.format("%35s  %s: %s", "impossible", job.output(), why));
+                continue;
+            }
+            double own = plan.get().body().path("seconds").asDouble();
+            seconds += own;
+            out.println(PrintableText.format(
+                    "%6d %8d %6.1f MB %7.1f s  %s",
+                    plan.get().body().path("layers").asInt(),
+                    plan.get().body().path("samples").asInt(),
+                    plan.get().body().path("bytes").asLong() / 1e6,
+                    own,
+                    job.output()));
+        }
+        out.println(String.format(
+                Locale.ROOT,
+                "predicted: %.0f s of sweeps, about %.0f s with %d worker%s, and what reading, comparing outputs and "
+                        + "writing takes",
+                seconds,
+                seconds / workersCount(),
+                workersCount(),
+                workersCount() == 1 ? "" : "s"));
+        out.flush();
+        return exitCode(
+                problems.values().stream().map(RebiasException::exitCode).toList());
+    }
+
+    /**
+     * Does the jobs.
+     *
+     * @return the exit code
+     */
+    int correct() {
+        Optional<OutputFile> metrics = settings.metrics().map(m -> OutputFile.check(m, List.of(), true));
+        start();
+        check(false);
+        if (workers.stopped()) {
+            return 1;
+        }
+        makeFolders();
+        List<Integer> failures = new ArrayList<>();
+        Tally tally = new Tally(jobs.size());
+        problems.forEach((job, e) -> {
+            JobReport.writeFailure(job.report(settings.folder()), e, "");
+            failures.add(e.exitCode());
+            tell(tally, job, Optional.of(e), false);
+        });
+        metrics.ifPresent(m -> write(m, tally));
+        List<Job> possible = jobs.stream().filter(j -> !problems.containsKey(j)).toList();
+        workers.forEach(possible, job -> request("correct", job), (job, answer) -> {
+            Optional<RebiasException> failure = answer.done() ? Optional.empty() : Optional.of(failure(answer));
+            failure.filter(e -> !answer.reported())
+                    .ifPresent(e -> JobReport.writeFailure(job.report(settings.folder()), e, ""));
+            failure.ifPresent(e -> failures.add(e.exitCode()));
+            boolean left = answer.done() && !answer.body().path("corrected").asBoolean();
+            tell(tally, job, failure, left);
+            metrics.ifPresent(m -> write(m, tally));
+        });
+        if (workers.stopped()) {
+            return 1;
+        }
+        folders().forEach(TemporaryFile::removeAbandoned);
+        if (settings.shard().equals(Shard.WHOLE)) {
+            BatchSummaryCommand.write(settings.folder(), BatchFolder.read(settings.folder()));
+        }
+        say(
+                "%d done, %d there already, %d refused, %d failed; %.1f s",
+                tally.count(Tally.State.DONE),
+                tally.count(Tally.State.SKIPPED),
+                tally.count(Tally.State.REFUSED),
+                tally.count(Tally.State.FAILED),
+                tally.seconds());
+        return exitCode(failures);
+    }
+
+    /** The first of {@link #BY_WEIGHT} that a job ended with; 0 if none failed. */
+    static int exitCode(List<Integer> failures) {
+        return BY_WEIGHT.stream().filter(failures::contains).findFirst().orElse(0);
+    }
+
+    private void write(OutputFile metrics, Tally tally) {
+        try {
+            metrics.write(tally.prometheus(settings.shard()).getBytes(StandardCharsets.UTF_8));
+        } catch (RebiasException e) {
+            // What watches the work must not end it.
+            said("metrics", e.getMessage());
+        }
+    }
+
+    /** Counts a job, and prints its line. */
+    private void tell(Tally tally, Job job, Optional<RebiasException> failure, boolean left) {
+        Tally.State state = failure.map(
+                        e -> e instanceof QualityGateException ? Tally.State.REFUSED : Tally.State.FAILED)
+                .orElse(left ? Tally.State.SKIPPED : Tally.State.DONE);
+        BatchSummary.Row row = BatchFolder.row(settings.folder(), job.output());
+        boolean worked = !left && row.samples() > 0;
+        tally.add(
+                state,
+                worked ? row.samples() : 0,
+                worked ? row.bytesToDevice() : 0,
+                worked ? row.bytesFromDevice() : 0,
+                state == Tally.State.DONE ? size(job.file(settings.folder())) : 0);
+        String line = PrintableText.format(
+                "[%d/%d] %s: %s",
+                tally.finished(),
+                tally.jobs(),
+                job.output(),
+                failure.map(e -> (state == Tally.State.REFUSED ? "refused: " : "FAILED: ") + e.getMessage())
+                        .orElse(left ? "there already" : row.sentence()));
+        String left2 = tally.secondsLeft().isPresent() && tally.finished() < tally.jobs()
+                ? String.format(
+                        Locale.ROOT,
+                        "; about %s left",
+                        duration(tally.secondsLeft().getAsDouble()))
+                : "";
+        say("%s%s", line, left2);
+    }
+
+    private static String duration(double seconds) {
+        return seconds < 100
+                ? String.format(Locale.ROOT, "%.0f s", seconds)
+                : seconds < 6000
+                        ? String.format(Locale.ROOT, "%.0f min", seconds / 60)
+                        : String.format(Locale.ROOT, "%.1f h", seconds / 3600);
+    }
+
+    private static long size(Path file) {
+        try {
+            return Files.size(file);
+        } catch (IOException e) {
+            return 0;
+        }
+    }
+
+    private Set<Path> folders() {
+        Set<Path> folders = new LinkedHashSet<>();
+        folders.add(settings.folder());
+        jobs.forEach(j -> folders.add(j.file(settings.folder()).toAbsolutePath().getParent()));
+        return folders;
+    }
+
+    /** The folders of all outputs, without what killed runs have left there; and the list of all jobs. */
+    private void makeFolders() {
+        try {
+            Files.createDirectories(settings.folder());
+            Path top = settings.folder().toRealPath();
+            for (Path folder : folders()) {
+                Files.createDirectories(folder);
+                if (!folder.toRealPath().startsWith(top)) {
+                    throw new UsageException("'" + folder + "' leads out of '" + settings.folder()
+                            + "' by a link: outputs go below the folder of --out");
+                }
+                TemporaryFile.removeAbandoned(folder);
+            }
+        } catch (IOException e) {
+            throw new RebiasException(
+                    "the folders of outputs cannot be made in '" + settings.folder() + "': " + Failure.reason(e), e);
+        }
+        BatchFolder.writeJobs(settings.folder(), all);
+    }
+
+    private void say(String format, Object... values) {
+        if (!settings.quiet()) {
+            synchronized (err) {
+                out.println(PrintableText.format(format, values));
+                out.flush();
+            }
+        }
+    }
+
+    /** When the process is told to end. */
+    private void stop() {
+        if (!running) {
+            return;
+        }
+        workers.stop();
+        if (Files.isDirectory(settings.folder())) {
+            folders().stream().filter(Files::isDirectory).forEach(TemporaryFile::removeAbandoned);
+        }
+        said("stopped", "the jobs at work are dropped; the same command goes on from here");
+    }
+
+    @Override
+    public void close() {
+        running = false;
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            // The process ends already, and the hook does the rest.
+            return;
+        }
+        workers.close();
+    }
+}

@@ -1,0 +1,75 @@
+package dev.rebias.cli;
+
+import dev.rebias.batch.OptionKinds;
+import dev.rebias.error.PrintableText;
+import dev.rebias.error.UsageException;
+import java.io.OutputStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.OptionSpec;
+
+/** The options of {@code rebias correct} as those of a batch's jobs: the same, read by the same command. */
+final class CorrectArguments {
+    /** What a batch decides for all of its jobs, or what is for people at a terminal. */
+    private static final Set<String> NOT_A_JOBS =
+            Set.of("--output", "--device", "--report", "--all", "--quiet", "--skip-existing", "--help", "--version");
+
+    private CorrectArguments() {}
+
+    /** The options that a job may have. */
+    static OptionKinds kinds() {
+        Map<String, OptionKinds.Kind> kinds = new LinkedHashMap<>();
+        for (OptionSpec option : line().getCommandSpec().options()) {
+            String name = option.longestName();
+            if (!NOT_A_JOBS.contains(name)) {
+                kinds.put(name.substring(2), kind(option));
+            }
+        }
+        return new OptionKinds(kinds);
+    }
+
+    private static OptionKinds.Kind kind(OptionSpec option) {
+        if (option.arity().max() == 0) {
+            return OptionKinds.Kind.FLAG;
+        }
+        if (option.isMultiValue()) {
+            return OptionKinds.Kind.LIST;
+        }
+        Class<?>[] inner = option.auxiliaryTypes();
+        return option.type() == Path.class || (inner.length > 0 && inner[inner.length - 1] == Path.class)
+                ? OptionKinds.Kind.INPUT
+                : OptionKinds.Kind.VALUE;
+    }
+
+    /**
+     * A command that is ready to work, and prints nothing.
+     *
+     * @throws UsageException if an option has no such value
+     */
+    static CorrectCommand parse(List<String> arguments) {
+        List<String> all = new ArrayList<>(arguments);
+        all.add("--quiet");
+        CommandLine line = line();
+        try {
+            line.parseArgs(all.toArray(String[]::new));
+        } catch (CommandLine.ParameterException e) {
+            throw new UsageException(PrintableText.oneLine(e.getMessage()), e);
+        }
+        return line.getCommand();
+    }
+
+    private static CommandLine line() {
+        PrintWriter nowhere = new PrintWriter(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8);
+        return new CommandLine(new CorrectCommand())
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setOut(nowhere)
+                .setErr(nowhere);
+    }
+}
