@@ -73,9 +73,7 @@ public final class Tally {
     /** Seconds that are left if the other jobs take as long as those that were worked on; none where none was. */
     public OptionalDouble secondsLeft() {
         int worked = count(State.DONE) + count(State.REFUSED);
-        return worked == 0
-                ? OptionalDouble.empty()
-                : OptionalDouble.of(seconds() / worked * (jobs - finished()));
+        return worked == 0 ? OptionalDouble.empty() : OptionalDouble.of(seconds() / worked * (jobs - finished()));
     }
 
     /**

@@ -153,8 +153,7 @@ final class BatchRun implements AutoCloseable {
     }
 
     private static String sentence(Job job, RebiasException e) {
-        return PrintableText.sentence(
-                job.where() + " ('" + job.output() + "'): " + OptionNames.inText(e.getMessage()));
+        return PrintableText.sentence(job.where() + " ('" + job.output() + "'): " + OptionNames.inText(e.getMessage()));
     }
 
     private void start() {
@@ -224,7 +223,7 @@ final class BatchRun implements AutoCloseable {
         List<Job> possible = jobs.stream().filter(j -> !problems.containsKey(j)).toList();
         workers.forEach(possible, job -> request("plan", job), plans::put);
         double seconds = 0;
-        out.println(String.format(Locale.ROOT, "%6s %8s %9s %9s  %s", "layers", "samples", "memory", "sweep", "job"));
+        out.println(String.format(Locale.ROOT, "%6s %8s %9s %9s  %s", "layers", "samples", "memory", "time", "job"));
         for (Job job : jobs) {
             Optional<Answer> plan = Optional.ofNullable(plans.get(job));
             if (plan.isEmpty() || !plan.get().done()) {
@@ -246,8 +245,8 @@ final class BatchRun implements AutoCloseable {
         }
         out.println(String.format(
                 Locale.ROOT,
-                "predicted: %.0f s of sweeps, about %.0f s with %d worker%s, and what reading, comparing outputs and "
-                        + "writing takes",
+                "predicted: %.0f s, about %.0f s with %d worker%s, and what reading, hashing, verifying and writing "
+                        + "takes",
                 seconds,
                 seconds / workersCount(),
                 workersCount(),

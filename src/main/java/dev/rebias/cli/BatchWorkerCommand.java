@@ -44,6 +44,7 @@ final class BatchWorkerCommand implements Callable<Integer> {
 
     private final LinkedBlockingQueue<Optional<String>> requests = new LinkedBlockingQueue<>();
     private final CountDownLatch ended = new CountDownLatch(1);
+    private final LastPair last = new LastPair();
     private final PrintStream answers = System.out;
     /** Whether a job is at work. */
     private volatile boolean busy;
@@ -128,13 +129,16 @@ final class BatchWorkerCommand implements Callable<Integer> {
         return true;
     }
 
-    private static ObjectNode done(JsonNode request, DeviceSession session) {
+    private ObjectNode done(JsonNode request, DeviceSession session) {
         List<String> arguments = new ArrayList<>();
         request.path("arguments").forEach(a -> arguments.add(a.asText()));
         CorrectCommand command = CorrectArguments.parse(arguments);
         ObjectNode answer = MAPPER.createObjectNode().put("exitCode", 0);
+        if (!request.path("do").asText().equals("check")) {
+            last.forget();
+        }
         switch (request.path("do").asText()) {
-            case "check" -> put(answer, command.inspect());
+            case "check" -> put(answer, command.inspect(last));
             case "plan" -> {
                 CorrectCommand.Planned planned = command.plan(session);
                 put(answer, planned.extent());

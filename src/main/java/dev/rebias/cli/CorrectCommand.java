@@ -35,6 +35,9 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class CorrectCommand implements Callable<Integer> {
+    /** With fewer samples a correction's time is not tried: some are held out. */
+    private static final int LEAST_TRIED = 16;
+
     @Mixin
     private PairOptions pair;
 
@@ -191,57 +194,65 @@ final class CorrectCommand implements Callable<Integer> {
     /**
      * Everything that can be refused before samples go through: the pair, the options, the samples' shapes.
      *
-     * @throws dev.rebias.error.RebiasException as the correction would
+     * @param last the pair that was read last, which many jobs of a batch may share
+     * @throws RebiasException as the correction would
      */
-    BiasCorrection.Extent inspect() {
-        ModelPair models = read();
+    BiasCorrection.Extent inspect(LastPair last) {
+        LastPair.Read pairRead = last.of(pair.names() + force, this::read);
+        ModelPair models = pairRead.models();
         CorrectionOptions options = options().build();
         verifyCount();
         evidence.requirements();
         models.requireAdjustable(options);
         CorrectedFile.requireName(models.keras(), output, true);
-        BiasCorrection correction = correction(models);
-        try (Samples samples = open()) {
-            return correction.check(samples, options);
-        }
-    }
-
-    private static BiasCorrection correction(ModelPair models) {
-        BiasCorrection correction = BiasCorrection.of(models);
+        BiasCorrection correction = pairRead.correction();
         correction.nothingToCorrect().ifPresent(why -> {
             throw new UnsupportedException(why);
         });
-        return correction;
+        try (Samples samples = open()) {
+            return correction.check(samples, options);
+        }
     }
 
     /**
      * What a job would take.
      *
      * @param bytes the most of tensors at once
-     * @param seconds of its sweeps
+     * @param seconds of the correction, without reading models and writing
      */
     record Planned(BiasCorrection.Extent extent, long bytes, double seconds) {}
 
     /**
-     * The memory that the sweep would take at most, and its seconds, both by taking one batch through it.
+     * What this would take: the memory by taking one batch through the sweep, the time by correcting with few samples
+     * and with some more.
      *
      * @param session the device that is tried
+     * @throws RebiasException as the correction would
      */
     Planned plan(DeviceSession session) {
-        BiasCorrection correction = correction(read());
+        BiasCorrection correction = BiasCorrection.of(read());
         CorrectionOptions options = options().build();
         try (Samples samples = open()) {
             BiasCorrection.Extent extent = correction.check(samples, options);
             int count = extent.samples();
-            // The first time what is needed is compiled and loaded.
-            correction.footprint(samples, options, count, session);
-            long start = System.nanoTime();
             Footprint footprint = correction.footprint(samples, options, count, session);
-            double batch = (System.nanoTime() - start) / 1e9;
-            double batches = Math.ceil((double) count / footprint.batchSize()) / footprint.threads();
-            double sweeps = options.reference().isPresent() ? 1 : 2;
-            return new Planned(extent, footprint.peak(count), sweeps * batch * Math.max(1, batches));
+            int few = Math.min(count, Math.max(LEAST_TRIED, footprint.batchSize() * footprint.threads()));
+            int more = Math.min(count, 4 * few);
+            // The first time what is needed is compiled and loaded.
+            seconds(correction, samples, few, options, session);
+            double least = seconds(correction, samples, few, options, session);
+            double perSample = more == few
+                    ? 0
+                    : Math.max(0, seconds(correction, samples, more, options, session) - least) / (more - few);
+            return new Planned(extent, footprint.peak(count), least + perSample * (count - few));
         }
+    }
+
+    private static double seconds(
+            BiasCorrection correction, Samples samples, int count, CorrectionOptions options, DeviceSession session) {
+        long start = System.nanoTime();
+        correction.correct(samples.limit(count), options, session);
+        return (System.nanoTime() - start) / 1e9;
     }
 
     /**
@@ -251,8 +262,8 @@ final class CorrectCommand implements Callable<Integer> {
      * @param session the device, which stays open
      * @param file where the report goes; what is there is replaced
      * @return false if what is there is left as it is
-     * @throws dev.rebias.error.RebiasException as {@link #call} does; also where the report that is there says that an
-     *     equal request was refused
+     * @throws RebiasException as {@link #call} does; also where the report that is there says that an equal request was
+     *     refused
      */
     boolean correctInBatch(DeviceSession session, Path file) {
         long start = System.nanoTime();

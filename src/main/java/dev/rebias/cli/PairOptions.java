@@ -48,6 +48,11 @@ final class PairOptions {
         return read(floatModel, quantizedModel, force);
     }
 
+    /** The files' names, as one text. */
+    String names() {
+        return floatModel.map(Path::toString).orElse("") + '\0' + quantizedModel;
+    }
+
     /**
      * Looks whether the files are there.
      *

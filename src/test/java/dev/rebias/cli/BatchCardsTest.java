@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.batch.Job;
+import dev.rebias.device.Emulator;
 import dev.rebias.oracle.ToyFiles;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -26,6 +27,7 @@ final class BatchCardsTest {
     private String batch(int exitCode, Path manifest, String... more) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1",
                 "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
                 "-Drebias.cache=" + System.getProperty("rebias.cache"),
                 "-cp",
@@ -45,6 +47,7 @@ final class BatchCardsTest {
 
     @Test
     void everyCardHasAWorkerAndGivesWhatOneGives() throws Exception {
+        Emulator.require();
         ToyFiles.write(folder);
         StringBuilder jobs = new StringBuilder();
         for (int i = 1; i <= 4; i++) {
@@ -69,7 +72,8 @@ final class BatchCardsTest {
             assertThat(run.exitCode()).as(run::said).isZero();
             Path output = folder.resolve("out/" + i + ".onnx");
             assertThat(output).hasSameBinaryContentAs(single);
-            JsonNode report = new ObjectMapper().readTree(folder.resolve("out/" + i + ".onnx" + Job.REPORT).toFile());
+            JsonNode report = new ObjectMapper()
+                    .readTree(folder.resolve("out/" + i + ".onnx" + Job.REPORT).toFile());
             assertThat(report.path("device").path("emulated").asBoolean()).isTrue();
             // The limit is the pool's size.
             assertThat(report.path("memory").path("peakDeviceBytes").asLong()).isBetween(1L, 64L << 20);

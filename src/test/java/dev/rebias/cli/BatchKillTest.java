@@ -19,10 +19,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Sixty jobs, five of them broken, in four shards that run at once as processes of their own; again and again one of the
- * processes is killed at a random moment, or told to end, and started again. What is there in the end is what single
- * runs give, and nothing else. {@code -Drebias.batch.kills=50} says how often, {@code -Drebias.batch.devices=cuda:0}
- * where.
+ * Sixty jobs, five of them broken, in four shards that run at once as processes of their own; again and again one of
+ * the processes is killed at a random moment, or told to end, and started again. What is there in the end is what
+ * single runs give, and nothing else. {@code -Drebias.batch.kills=50} says how often,
+ * {@code -Drebias.batch.devices=cuda:0} where.
  */
 @Tag("slow")
 final class BatchKillTest {
@@ -82,7 +82,11 @@ final class BatchKillTest {
         StringBuilder job = new StringBuilder("{\"output\": \"" + output + "\"");
         for (String option : options) {
             String[] parts = option.substring(2).split("=", 2);
-            job.append(", \"").append(parts[0]).append("\": \"").append(parts.length > 1 ? parts[1] : "true").append('"');
+            job.append(", \"")
+                    .append(parts[0])
+                    .append("\": \"")
+                    .append(parts.length > 1 ? parts[1] : "true")
+                    .append('"');
         }
         return job + "}\n";
     }
@@ -100,7 +104,8 @@ final class BatchKillTest {
         command.addAll(List.of("--shard=" + shard + "/" + SHARDS, "--keep-going"));
         return new ProcessBuilder(command)
                 .redirectErrorStream(true)
-                .redirectOutput(ProcessBuilder.Redirect.appendTo(folder.resolve("log" + shard).toFile()))
+                .redirectOutput(ProcessBuilder.Redirect.appendTo(
+                        folder.resolve("log" + shard).toFile()))
                 .start();
     }
 
@@ -184,11 +189,13 @@ final class BatchKillTest {
         assertThat(summary.exitCode()).as(summary::said).isEqualTo(2);
         assertThat(summary.out()).contains("60 jobs: 5 failed, ");
         try (Stream<Path> files = Files.walk(out)) {
-            assertThat(files.filter(Files::isRegularFile).map(f -> out.relativize(f).toString()))
+            assertThat(files.filter(Files::isRegularFile)
+                            .map(f -> out.relativize(f).toString()))
                     .containsExactlyInAnyOrderElementsOf(expected);
         }
         try (Stream<Path> left = Files.list(folder.resolve("tmp"))) {
-            assertThat(left.filter(f -> f.getFileName().toString().startsWith("rebias-"))).isEmpty();
+            assertThat(left.filter(f -> f.getFileName().toString().startsWith("rebias-")))
+                    .isEmpty();
         }
     }
 }
