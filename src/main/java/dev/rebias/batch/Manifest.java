@@ -205,7 +205,6 @@ public final class Manifest {
 
     /** The files that fit a pattern, in the order of their names; links are followed. */
     private List<Path> matching(ManifestEntry entry, String pattern) {
-        Path start = folder;
         int from = 0;
         for (int slash = pattern.indexOf('/'); slash >= 0; slash = pattern.indexOf('/', from)) {
             String part = pattern.substring(from, slash + 1);
@@ -214,14 +213,13 @@ public final class Manifest {
             }
             from = slash + 1;
         }
-        start = path(entry, QUANTIZED, pattern.substring(0, from));
+        Path top = path(entry, QUANTIZED, pattern.substring(0, from));
         String rest = pattern.substring(from);
         int depth = rest.contains("**") ? Integer.MAX_VALUE : rest.split("/").length;
-        if (!Files.isDirectory(start)) {
+        if (!Files.isDirectory(top)) {
             return List.of();
         }
-        Path top = start;
-        try (Stream<Path> files = Files.walk(start, depth, FileVisitOption.FOLLOW_LINKS)) {
+        try (Stream<Path> files = Files.walk(top, depth, FileVisitOption.FOLLOW_LINKS)) {
             PathMatcher matcher = FileSystems.getDefault().getPathMatcher("glob:" + rest);
             return files.filter(f -> matcher.matches(top.relativize(f)))
                     .filter(Files::isRegularFile)

@@ -76,12 +76,12 @@ final class LauncherTest {
     private static final String MAVEN = """
             #!/usr/bin/env bash
             echo built >> builds
-            sleep 1
+            sleep 2
             [ ! -e target/rebias.jar ] && touch target/rebias.jar
             """;
 
-    @Test
-    void eightStartsInAFreshCheckoutMakeOneBuild() throws IOException, InterruptedException {
+    /** A fresh checkout, where eight starts are made at once; none of them ends otherwise. */
+    private Path fresh(String maven, int exitCode, String saying) throws IOException, InterruptedException {
         Path home = Files.createDirectories(folder.resolve("fresh"));
         Files.copy(Path.of("rebias"), home.resolve("rebias"));
         Files.copy(
@@ -91,7 +91,7 @@ final class LauncherTest {
         Files.createDirectories(home.resolve("cuda-kernels"));
         Files.createFile(home.resolve("pom.xml"));
         Path bin = Files.createDirectories(folder.resolve("tools"));
-        for (Map.Entry<String, String> tool : Map.of("mvn", MAVEN, "java", JAVA).entrySet()) {
+        for (Map.Entry<String, String> tool : Map.of("mvn", maven, "java", JAVA).entrySet()) {
             Path file = Files.writeString(bin.resolve(tool.getKey()), tool.getValue());
             Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
         }
@@ -105,9 +105,20 @@ final class LauncherTest {
         }
         for (Process start : starts) {
             String said = new String(start.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            assertThat(start.waitFor()).as(said).isZero();
-            assertThat(said).contains("dev.rebias.cli.Main");
+            assertThat(start.waitFor()).as(said).isEqualTo(exitCode);
+            assertThat(said).contains(saying);
         }
-        assertThat(home.resolve("builds")).hasContent("built");
+        return home;
+    }
+
+    @Test
+    void eightStartsInAFreshCheckoutMakeOneBuild() throws IOException, InterruptedException {
+        assertThat(fresh(MAVEN, 0, "dev.rebias.cli.Main").resolve("builds")).hasContent("built");
+    }
+
+    @Test
+    void aBuildThatFailsFailsOnceForAllThatWaitForIt() throws IOException, InterruptedException {
+        String failing = MAVEN.replace("[ ! -e target/rebias.jar ] && touch target/rebias.jar", "exit 1");
+        assertThat(fresh(failing, 1, "failed").resolve("builds")).hasContent("built");
     }
 }
