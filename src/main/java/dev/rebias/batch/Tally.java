@@ -1,6 +1,8 @@
 package dev.rebias.batch;
 
+import java.util.EnumMap;
 import java.util.Locale;
+import java.util.Map;
 import java.util.OptionalDouble;
 
 /** What a batch has come to so far, as a Prometheus text file says it. Not safe for several threads. */
@@ -19,7 +21,7 @@ public final class Tally {
 
     private final int jobs;
     private final long began = System.nanoTime();
-    private final int[] counts = new int[State.values().length];
+    private final Map<State, Integer> counts = new EnumMap<>(State.class);
     private long samples;
     private long toDevice;
     private long fromDevice;
@@ -39,7 +41,7 @@ public final class Tally {
      * @param bytesWritten the size of the corrected model
      */
     public void add(State state, long ofSamples, long bytesToDevice, long bytesFromDevice, long bytesWritten) {
-        counts[state.ordinal()]++;
+        counts.merge(state, 1, Integer::sum);
         samples += ofSamples;
         toDevice += bytesToDevice;
         fromDevice += bytesFromDevice;
@@ -48,16 +50,12 @@ public final class Tally {
 
     /** How many jobs are in a state. */
     public int count(State state) {
-        return counts[state.ordinal()];
+        return counts.getOrDefault(state, 0);
     }
 
     /** How many jobs have had their turn. */
     public int finished() {
-        int sum = 0;
-        for (int n : counts) {
-            sum += n;
-        }
-        return sum;
+        return counts.values().stream().mapToInt(n -> n).sum();
     }
 
     /** How many jobs there are. */
@@ -94,16 +92,16 @@ public final class Tally {
         }
         line(out, "rebias_batch_jobs", label + ",state=\"waiting\"", jobs - finished());
         head(out, "rebias_batch_samples_total", "counter", "Samples that corrections came from.");
-        line(out, "rebias_batch_samples_total", label, samples);
+        line(out, "rebias_batch_samples_total", label, (double) samples);
         head(out, "rebias_batch_samples_per_second", "gauge", "Samples by the seconds since the start.");
         line(out, "rebias_batch_samples_per_second", label, samples / Math.max(seconds(), 1e-9));
         head(out, "rebias_batch_seconds", "gauge", "Seconds since the start.");
         line(out, "rebias_batch_seconds", label, seconds());
         head(out, "rebias_batch_device_bytes_total", "counter", "Bytes moved between host and devices.");
-        line(out, "rebias_batch_device_bytes_total", label + ",direction=\"to\"", toDevice);
-        line(out, "rebias_batch_device_bytes_total", label + ",direction=\"from\"", fromDevice);
+        line(out, "rebias_batch_device_bytes_total", label + ",direction=\"to\"", (double) toDevice);
+        line(out, "rebias_batch_device_bytes_total", label + ",direction=\"from\"", (double) fromDevice);
         head(out, "rebias_batch_output_bytes_total", "counter", "Bytes of corrected models.");
-        line(out, "rebias_batch_output_bytes_total", label, outputBytes);
+        line(out, "rebias_batch_output_bytes_total", label, (double) outputBytes);
         return out.toString();
     }
 

@@ -106,7 +106,7 @@ final class BatchTest {
         Map<String, String> states = new TreeMap<>();
         List<String> lines = Files.readAllLines(out.resolve("summary.csv"));
         for (String line : lines.subList(1, lines.size())) {
-            String[] fields = line.split(",");
+            String[] fields = line.split(",", -1);
             states.put(fields[0], fields[1] + " " + fields[2]);
         }
         return states;
