@@ -287,7 +287,7 @@ final class CorrectCommand implements Callable<Integer> {
         } catch (RebiasException e) {
             if (Thread.currentThread().isInterrupted()) {
                 JobReport.delete(file);
-            } else if (JobReport.read(file).filter(JobReport.madeFor(request)).isEmpty()) {
+            } else if (!JobReport.refuses(file, request)) {
                 JobReport.writeFailure(file, e, request);
             }
             throw e;

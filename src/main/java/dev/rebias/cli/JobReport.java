@@ -51,6 +51,23 @@ record JobReport(JsonNode json) {
                 .asText(json.path("provenance").path("request").asText());
     }
 
+    /** Whether a report says that this request was refused. */
+    static boolean refuses(Path file, String request) {
+        return read(file)
+                .filter(madeFor(request))
+                .filter(r -> r.isUnsupported() || r.isUnpublished())
+                .isPresent();
+    }
+
+    private boolean isUnsupported() {
+        return json.path("error").path("exitCode").asInt() == 4;
+    }
+
+    private boolean isUnpublished() {
+        return json.path("verdict").isObject()
+                && !json.path("verdict").path("published").asBoolean();
+    }
+
     /**
      * Refuses again what was refused for reasons that lie in the files and options themselves.
      *

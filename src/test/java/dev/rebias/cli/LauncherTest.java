@@ -10,6 +10,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -72,11 +73,11 @@ final class LauncherTest {
                 .endsWith("dev.rebias.cli.Main", "doctor");
     }
 
-    /** A Maven that takes its time, and says that it was there. */
+    /** A Maven that waits until it may go on, and says that it was there. */
     private static final String MAVEN = """
             #!/usr/bin/env bash
             echo built >> builds
-            sleep 2
+            until [ -e go ]; do sleep 0.05; done
             [ ! -e target/rebias.jar ] && touch target/rebias.jar
             """;
 
@@ -101,11 +102,19 @@ final class LauncherTest {
                     new ProcessBuilder("bash", home.resolve("rebias").toString(), "doctor").redirectErrorStream(true);
             start.environment().remove("JAVA_HOME");
             start.environment().merge("PATH", bin.toString(), (path, more) -> more + ":" + path);
-            starts.add(start.start());
+            starts.add(start.redirectOutput(folder.resolve("said" + i).toFile()).start());
         }
-        for (Process start : starts) {
-            String said = new String(start.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            assertThat(start.waitFor()).as(said).isEqualTo(exitCode);
+        for (int i = 0; i < 8; i++) {
+            // "building" or "waiting for another start"
+            while (starts.get(i).isAlive() && Files.size(folder.resolve("said" + i)) == 0) {
+                TimeUnit.MILLISECONDS.sleep(10);
+            }
+        }
+        Files.createFile(home.resolve("go"));
+        for (int i = 0; i < 8; i++) {
+            int ended = starts.get(i).waitFor();
+            String said = Files.readString(folder.resolve("said" + i));
+            assertThat(ended).as(said).isEqualTo(exitCode);
             assertThat(said).contains(saying);
         }
         return home;
