@@ -127,7 +127,7 @@ final class LauncherTest {
 
     @Test
     void aBuildThatFailsFailsOnceForAllThatWaitForIt() throws IOException, InterruptedException {
-        String failing = MAVEN.replace("[ ! -e target/rebias.jar ] && touch target/rebias.jar", "exit 1");
+        String failing = MAVEN.replace("[ ! -e target/rebias.jar ] && touch target/rebias.jar", "echo no; exit 1");
         assertThat(fresh(failing, 1, "failed").resolve("builds")).hasContent("built");
     }
 }
