@@ -122,7 +122,6 @@ final class IntegerLayerTest {
         assertThat(values.remaining()).as(what).isEqualTo(expected.values().length);
         for (int k = 0; k < expected.values().length; k++) {
             double wanted = scale * expected.values()[k];
-            // A text for each of millions of elements would take longer than the layers.
             if (!(Math.abs(values.get(k) - wanted) <= rounding * Math.abs(expected.values()[k]))) {
                 fail("%s, element %d: %s instead of %s", what, k, values.get(k), wanted);
             }
