@@ -63,8 +63,10 @@ final class FootprintTest {
 
     @Test
     void whereTheInputsShapeIsOpenSamplesMustBeGiven() {
-        CorrectionOptions options =
-                CorrectionOptions.builder().device(TestDevices.names().get(0)).batchSize(16).build();
+        CorrectionOptions options = CorrectionOptions.builder()
+                .device(TestDevices.names().get(0))
+                .batchSize(16)
+                .build();
         assertThatThrownBy(() -> ReferencePair.OCR_W4A8.correction().footprint(options, 1000))
                 .isInstanceOf(UnsupportedException.class)
                 .hasMessageContaining("input 'x'")
