@@ -111,10 +111,11 @@ final class BrokenKernelTest {
 
     @Test
     void aShuffleThatNotAllLanesReachIsFound() {
-        String source = broken(
-                "error_moments.cu",
+        String header = broken(
+                "error_sums.cuh",
                 "    sum += __shfl_xor_sync(ALL_LANES, sum, 2);",
                 "    if (lane < 7) sum += __shfl_xor_sync(ALL_LANES, sum, 2);");
+        String source = broken("error_moments.cu", "#include \"error_sums.cuh\"", header.replace("#pragma once", ""));
         assertThat(finding(c -> sumBlock(c, source))).containsAnyOf("divergent barrier", "which has ended");
     }
 
