@@ -19,7 +19,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -36,17 +35,17 @@ final class InputErrorSumsTest {
 
     private static final double JOINT_TOLERANCE = 1e-6;
 
+    /** Only cards compute errors from the input. */
     private static Stream<String> devices() {
-        return TestDevices.names().stream();
+        return TestDevices.names().stream().filter(name -> name.equals("cuda"));
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(allowZeroInvocations = true)
     @MethodSource("devices")
     void theyAreThoseOfEveryError(String name) {
         Random random = new Random(21);
         double worst = 0;
         double jointWorst = 0;
-        Assumptions.assumeTrue(name.equals("cuda"), "only cards compute errors from the input");
         try (Device device = Devices.open(name).device()) {
             for (int i = 0; i < LAYERS; i++) {
                 RandomLayer layer = i < large().size() ? large().get(i) : convolution(random);
