@@ -10,7 +10,6 @@ import dev.rebias.sweep.Reference;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * In the reference {@code layer} corrections of integer layers come from exact sums, whether the errors' sizes are
@@ -24,11 +23,11 @@ final class SameBitsOnCardTest {
      * ways.
      */
     @ParameterizedTest
-    @ValueSource(ints = {3, 40})
-    void correctionsOfIntegerLayersAreTheCpusInBatchesOfAnySize(int batchSize) {
-        CorrectionResult expected = correct(ReferencePair.FASHION_W3A8, 40, "cpu", 7, true);
+    @CsvSource({"FASHION_W3A8, 3", "FASHION_W3A8, 40", "FASHION_W3A8_NO_BIAS, 16"})
+    void correctionsOfIntegerLayersAreTheCpusInBatchesOfAnySize(ReferencePair pair, int batchSize) {
+        CorrectionResult expected = correct(pair, 40, "cpu", 7, true);
         assertThat(expected.layers()).anyMatch(l -> l.moments().orElseThrow().maxAbsDelta() > 0);
-        requireSameBits(expected, correct(ReferencePair.FASHION_W3A8, 40, "cuda", batchSize, true));
+        requireSameBits(expected, correct(pair, 40, "cuda", batchSize, true));
     }
 
     @ParameterizedTest
