@@ -15,7 +15,6 @@ import dev.rebias.sweep.Reference;
 import dev.rebias.verify.Accuracy;
 import java.nio.file.Path;
 import java.util.EnumMap;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -31,13 +30,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class AccuracyTest {
     /** The quantised models' accuracies, each measured once. */
     private static final Map<ReferencePair, Double> BEFORE = new EnumMap<>(ReferencePair.class);
-
-    /** First corrections, each made once. */
-    private static final Map<List<Enum<?>>, CorrectionResult> FIRST = new HashMap<>();
-
-    private static CorrectionResult first(ReferencePair pair, Reference reference) {
-        return FIRST.computeIfAbsent(List.of(pair, reference), k -> correct(pair, pair.correction(), reference));
-    }
 
     /** Top-1 accuracies in per cent on the whole test sets, as published with the reference data. */
     static Stream<Arguments> published() {
@@ -65,7 +57,7 @@ final class AccuracyTest {
     void theWrittenFileReachesThePublishedAccuracy(
             ReferencePair pair, Reference reference, double quantised, double corrected, @TempDir Path folder) {
         Path test = pair.testFile(Path.of(System.getProperty("rebias.assets")));
-        OnnxModel written = writeAndRead(pair, first(pair, reference), folder);
+        OnnxModel written = writeAndRead(pair, correct(pair, pair.correction(), reference), folder);
         double before = BEFORE.computeIfAbsent(pair, p -> accuracy(p, p.quantizedModel(), test));
         double after = accuracy(pair, written, test);
         System.out.printf(
@@ -83,7 +75,7 @@ final class AccuracyTest {
     @MethodSource("published")
     void aSecondCorrectionFindsNothingLeft(
             ReferencePair pair, Reference reference, double quantised, double corrected, @TempDir Path folder) {
-        CorrectionResult first = first(pair, reference);
+        CorrectionResult first = correct(pair, pair.correction(), reference);
         BiasCorrection again = BiasCorrection.of(OnnxModel.read(pair.floatFile()), writeAndRead(pair, first, folder));
         CorrectionResult second = correct(pair, again, reference);
         assertThat(second.layers()).hasSameSizeAs(first.layers());
