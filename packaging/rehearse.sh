@@ -109,7 +109,7 @@ start "$folder/bin/rebias" gpu-check --budget 60s --out "$place/work/none" >/dev
 
 code=0
 began=$SECONDS
-start LD_LIBRARY_PATH="$place/driver" "$folder/bin/rebias" gpu-check --budget 600s --out "$place/work/check" || code=$?
+start LD_LIBRARY_PATH="$place/driver" "$folder/bin/rebias" gpu-check --budget 900s --out "$place/work/check" || code=$?
 results=$place/work/check
 echo "gpu-check took $((SECONDS - began)) s"
 [ "$code" = 0 ] || { cat "$results/summary.md" >&2; tail -n 30 "$results"/*.log >&2; fail "gpu-check exits $code"; }
