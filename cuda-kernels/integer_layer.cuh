@@ -51,7 +51,7 @@ struct IsSigned<signed char> {
 };
 
 // What a sum's product takes of x, whose window begins at a row and a column. tap.x: how far from there in memory;
-// tap.y: how many rows down (upper half) and columns to the right. Behind the last product it lies below every image.
+// tap.y: how many rows down (upper half, less than 2^14) and columns to the right.
 template <typename Byte>
 __device__ __forceinline__ int element(const Byte* __restrict__ x, const IntegerLayer& g, int2 tap, int row,
                                        int column) {

@@ -283,8 +283,8 @@ final class BatchRun implements AutoCloseable {
             failure.filter(e -> !answer.reported())
                     .ifPresent(e -> JobReport.writeFailure(job.report(settings.folder()), e, ""));
             failure.ifPresent(e -> failures.add(e.exitCode()));
-            boolean left = answer.done() && !answer.body().path("corrected").asBoolean();
-            tell(tally, job, failure, left);
+            boolean wasThere = answer.done() && !answer.body().path("corrected").asBoolean();
+            tell(tally, job, failure, wasThere);
             metrics.ifPresent(m -> write(m, tally));
         });
         if (workers.stopped()) {
@@ -319,12 +319,12 @@ final class BatchRun implements AutoCloseable {
     }
 
     /** Counts a job, and prints its line. */
-    private void tell(Tally tally, Job job, Optional<RebiasException> failure, boolean left) {
+    private void tell(Tally tally, Job job, Optional<RebiasException> failure, boolean wasThere) {
         Tally.State state = failure.map(
                         e -> e instanceof QualityGateException ? Tally.State.REFUSED : Tally.State.FAILED)
-                .orElse(left ? Tally.State.SKIPPED : Tally.State.DONE);
+                .orElse(wasThere ? Tally.State.SKIPPED : Tally.State.DONE);
         BatchSummary.Row row = BatchFolder.row(settings.folder(), job.output());
-        boolean worked = !left && row.samples() > 0;
+        boolean worked = !wasThere && row.samples() > 0;
         tally.add(
                 state,
                 worked ? row.samples() : 0,
@@ -337,14 +337,14 @@ final class BatchRun implements AutoCloseable {
                 tally.jobs(),
                 job.output(),
                 failure.map(e -> (state == Tally.State.REFUSED ? "refused: " : "FAILED: ") + e.getMessage())
-                        .orElse(left ? "there already" : row.sentence()));
-        String left2 = tally.secondsLeft().isPresent() && tally.finished() < tally.jobs()
+                        .orElse(wasThere ? "there already" : row.sentence()));
+        String rest = tally.secondsLeft().isPresent() && tally.finished() < tally.jobs()
                 ? String.format(
                         Locale.ROOT,
                         "; about %s left",
                         duration(tally.secondsLeft().getAsDouble()))
                 : "";
-        say("%s%s", line, left2);
+        say("%s%s", line, rest);
     }
 
     private static String duration(double seconds) {
@@ -359,6 +359,7 @@ final class BatchRun implements AutoCloseable {
         try {
             return Files.size(file);
         } catch (IOException e) {
+            // Taken away in the meantime: a figure for those who watch, and no reason to end the work.
             return 0;
         }
     }

@@ -14,7 +14,6 @@ final class PreparedStep implements AutoCloseable {
     private final Step.Run step;
     private final PreparedOp op;
     private final Profile.Counter counter;
-    /** The first input that nothing needs afterwards, or -1. */
     private final Optional<Step.LayerRun> layer;
 
     /**

@@ -62,6 +62,30 @@ final class InputErrorSumsTest {
         assertThat(jointWorst).isLessThan(JOINT_TOLERANCE);
     }
 
+    /** Of sound, say: with tensor cores and without, in a row and in a column. */
+    @ParameterizedTest(allowZeroInvocations = true)
+    @MethodSource("devices")
+    void samplesMayHaveAnyNumberOfRowsAndColumns(String name) {
+        long[] one = {1};
+        long[] ones = {1, 1};
+        List<RandomLayer> layers = List.of(
+                RandomLayer.convolution(
+                        1, one, new long[] {2}, new long[] {2, 2}, new long[] {17, 2, 3}, new long[] {3, 2, 17_000}),
+                RandomLayer.convolution(
+                        2, one, one, new long[] {0, 0}, new long[] {4, 1, 3}, new long[] {3, 2, 40_000}),
+                RandomLayer.convolution(
+                        2, ones, ones, new long[] {1, 0, 1, 0}, new long[] {4, 1, 3, 1}, new long[] {3, 2, 70_000, 1}),
+                RandomLayer.convolution(
+                        1, ones, ones, new long[4], new long[] {16, 1, 1, 2}, new long[] {3, 1, 17_000, 2}));
+        Random random = new Random(22);
+        try (Device device = Devices.open(name).device()) {
+            for (RandomLayer layer : layers) {
+                assertThat(off(device, layer, false, random)).as("%s", layer).isLessThan(TOLERANCE);
+                assertThat(off(device, layer, true, random)).as("%s", layer).isLessThan(JOINT_TOLERANCE);
+            }
+        }
+    }
+
     private static RandomLayer convolution(Random random) {
         RandomLayer layer = RandomLayer.next(random, 30);
         return layer.op() instanceof Convolution && layer.data().length < 5 ? layer : convolution(random);

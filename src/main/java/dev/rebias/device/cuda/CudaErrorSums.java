@@ -2,14 +2,11 @@ package dev.rebias.device.cuda;
 
 import dev.rebias.device.ErrorSums;
 import dev.rebias.device.ErrorTotals;
-import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.op.LayerOp;
 import dev.rebias.tensor.Shape;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 
 /**
@@ -25,18 +22,14 @@ final class CudaErrorSums implements ErrorSums {
     /** Pieces up to this length are a warp's work, longer ones a block's. */
     private static final int WARP_PIECE = 2048;
 
-    private static final int FOLD_CHANNELS = Compiler.constant(FILE, "FOLD_CHANNELS");
     private static final int WARPS = Launch.THREADS / 32;
-    /** And of the totals one more, of squared sample means. */
-    static final int TOTALS = ErrorTotals.SUMS + 1;
 
     private final CudaContext context;
     private final LayerOp op;
     private final int channels;
     private final boolean difference;
     private final boolean perSample;
-    /** By the number of positions that a unit of samples has. */
-    private final Map<Long, CardTotals> forms = new TreeMap<>();
+    private final CardErrorTotals totals;
 
     /** Parameters as for {@link dev.rebias.device.Device#errorSums}. */
     CudaErrorSums(CudaContext context, LayerOp op, int channels, boolean difference, boolean perSample) {
@@ -45,6 +38,7 @@ final class CudaErrorSums implements ErrorSums {
         this.channels = channels;
         this.difference = difference;
         this.perSample = perSample;
+        this.totals = new CardErrorTotals(context, channels);
         context.kernels().expect(FILE);
     }
 
@@ -70,8 +64,6 @@ final class CudaErrorSums implements ErrorSums {
         int chunks = Math.toIntExact(chunks(length, inner == 1));
         long perUnit = inner == 1 ? chunks : rows * chunks;
         long pieces = units * perUnit * channels;
-        CardTotals totals = forms.computeIfAbsent(
-                rows * inner, p -> new CardTotals(context, (long) TOTALS * channels, "error sums"));
         try (MemoryPool.Block parts =
                 context.pool().allocate(pieces * ErrorTotals.SUMS * Double.BYTES, "error sums of a batch")) {
             Launch arguments = context.arguments()
@@ -102,39 +94,8 @@ final class CudaErrorSums implements ErrorSums {
                         .int32(difference ? 1 : 0)
                         .blocks(kernel("error_moments_block"), "error_moments_block", pieces);
             }
-            fold(context, parts.address(), totals.address(), units, perUnit, channels, rows * inner, samples);
+            totals.add(parts.address(), units, perUnit, rows * inner, samples);
         }
-        totals.count(units, samples);
-    }
-
-    /**
-     * Adds a batch's parts to the totals.
-     *
-     * @param parts the address of [units, perUnit, channels, 4]
-     * @param totals that of [5, channels]
-     * @param positions of a unit and channel
-     */
-    static void fold(
-            CudaContext context,
-            long parts,
-            long totals,
-            long units,
-            long perUnit,
-            int channels,
-            long positions,
-            int samples) {
-        context.arguments()
-                .pointer(parts)
-                .pointer(totals)
-                .int64(units)
-                .int32(perUnit)
-                .int32(channels)
-                .float64((double) positions)
-                .float64((double) samples / units)
-                .blocks(
-                        context.kernel(FILE, "error_moments_fold"),
-                        "error_moments_fold",
-                        (channels + FOLD_CHANNELS - 1L) / FOLD_CHANNELS);
     }
 
     /** How many pieces a length is summed up in. */
@@ -149,22 +110,16 @@ final class CudaErrorSums implements ErrorSums {
 
     @Override
     public void bring() {
-        forms.values().forEach(CardTotals::bring);
+        totals.bring();
     }
 
     @Override
     public ErrorTotals totals() {
-        ErrorTotals totals = new ErrorTotals(channels, perSample);
-        bring();
-        forms.forEach((positions, form) -> totals.add(form.values(), positions, form.units(), form.samples()));
-        return totals;
+        return totals.totals(perSample);
     }
 
     @Override
     public void close() {
-        Resources all = new Resources();
-        forms.values().forEach(f -> all.add(f::close));
-        forms.clear();
-        all.close();
+        totals.close();
     }
 }

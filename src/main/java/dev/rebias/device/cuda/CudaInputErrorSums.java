@@ -10,8 +10,6 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.tensor.Shape;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 
 /** Error sums by {@code cuda-kernels/integer_errors.cu}: from a layer's input, without an error or output in memory. */
 final class CudaInputErrorSums implements ErrorSums {
@@ -27,8 +25,7 @@ final class CudaInputErrorSums implements ErrorSums {
     private final boolean joint;
     private final boolean perSample;
     private final IntegerTables tables;
-    /** By the number of positions of a sample. */
-    private final Map<Long, CardTotals> totals = new TreeMap<>();
+    private final CardErrorTotals totals;
 
     /** Parameters as for {@link dev.rebias.device.Device#inputErrorSums}. */
     CudaInputErrorSums(CudaContext context, IntegerForm form, WeightError layer, boolean joint, boolean perSample) {
@@ -36,9 +33,10 @@ final class CudaInputErrorSums implements ErrorSums {
         this.form = form;
         this.joint = joint;
         this.perSample = perSample;
-        this.tables = new IntegerTables(context, form, tables(form, layer, joint));
+        this.totals = new CardErrorTotals(context, form.channels());
         context.kernels().expect(FILE);
         context.kernels().expect(CudaErrorSums.FILE);
+        this.tables = new IntegerTables(context, form, tables(form, layer, joint));
     }
 
     /** Of the error and the float output; or, where the latter is given, of the quantised output. */
@@ -64,9 +62,10 @@ final class CudaInputErrorSums implements ErrorSums {
             return;
         }
         IntegerTables.Shaped shaped = tables.at(x.shape())
-                .orElseThrow(() -> new UnsupportedException("data of shape " + Shape.text(x.shape())
-                        + " have more rows, columns or elements than the errors of a layer are computed of on a card: "
-                        + "use smaller samples, or `device` cpu"));
+                .orElseThrow(
+                        () -> new UnsupportedException(
+                                "data of shape " + Shape.text(x.shape())
+                                        + " have more elements in a sample than a card's kernels take: use smaller samples, or `device` cpu"));
         long[] output = shaped.geometry().output();
         // Axis 0 may hold several rows per sample; where it is no multiple of the batch, its rows do not belong to
         // samples one by one.
@@ -76,9 +75,6 @@ final class CudaInputErrorSums implements ErrorSums {
         long pieces = form.direct()
                 ? (positions + PIECE - 1) / PIECE
                 : shaped.geometry().positionTiles();
-        CardTotals sums = totals.computeIfAbsent(
-                rows * positions,
-                p -> new CardTotals(context, (long) CudaErrorSums.TOTALS * form.channels(), "error sums"));
         long parts = output[0] * pieces * form.channels();
         try (MemoryPool.Block block =
                 context.pool().allocate(parts * ErrorTotals.SUMS * Double.BYTES, "error sums of a batch")) {
@@ -91,38 +87,25 @@ final class CudaInputErrorSums implements ErrorSums {
                             context.kernel(FILE, kernel),
                             kernel,
                             form.direct() ? (parts + WARPS - 1) / WARPS : form.tileBlocks(shaped.geometry()));
-            CudaErrorSums.fold(
-                    context,
-                    block.address(),
-                    sums.address(),
-                    units,
-                    rows * pieces,
-                    form.channels(),
-                    rows * positions,
-                    samples);
+            totals.add(block.address(), units, rows * pieces, rows * positions, samples);
         }
-        sums.count(units, samples);
     }
 
     @Override
     public void bring() {
-        totals.values().forEach(CardTotals::bring);
+        totals.bring();
     }
 
     @Override
     public ErrorTotals totals() {
-        ErrorTotals all = new ErrorTotals(form.channels(), perSample);
-        bring();
-        totals.forEach((positions, t) -> all.add(t.values(), positions, t.units(), t.samples()));
-        return all;
+        return totals.totals(perSample);
     }
 
     @Override
     public void close() {
-        Resources all = new Resources();
-        all.add(tables::close);
-        totals.values().forEach(t -> all.add(t::close));
-        totals.clear();
-        all.close();
+        Resources both = new Resources();
+        both.add(tables::close);
+        both.add(totals::close);
+        both.close();
     }
 }

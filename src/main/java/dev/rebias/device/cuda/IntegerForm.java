@@ -30,8 +30,10 @@ record IntegerForm(Convolution op, long[] weights, ElementType type, long zero) 
     private static final long MOST_PRODUCTS = 65_000;
     /** And of so many with weights of 16 bits. */
     private static final long MOST_DIRECT_PRODUCTS = 250;
-    /** The kernels keep rows and columns in 16 bits. */
+    /** The kernels keep a kernel's rows and columns in 16 bits. */
     private static final long LONGEST = 1 << 14;
+    /** They count a sample's elements and positions in 32, and may begin a tile behind the last. */
+    private static final long MOST_ELEMENTS = Integer.MAX_VALUE - 2048;
 
     /** The form of a layer whose errors are asked for; empty if it has none. */
     static Optional<IntegerForm> of(WeightError layer) {
@@ -110,10 +112,9 @@ record IntegerForm(Convolution op, long[] weights, ElementType type, long zero) 
         int last = window.kernel().size() - 1;
         long beginHeight = plane ? window.begin(0, height) : 0;
         long beginWidth = window.begin(last, width);
-        boolean fits = data[0] < Integer.MAX_VALUE
-                && image < Integer.MAX_VALUE / 2
-                && positions < Integer.MAX_VALUE / 2
-                && Math.max(height, width) < LONGEST
+        boolean fits = data[0] <= MOST_ELEMENTS
+                && image <= MOST_ELEMENTS
+                && positions <= MOST_ELEMENTS
                 && Math.abs(beginHeight) < LONGEST
                 && Math.abs(beginWidth) < LONGEST;
         if (!fits) {
@@ -157,9 +158,10 @@ record IntegerForm(Convolution op, long[] weights, ElementType type, long zero) 
             long channel = k / (rows * columns);
             long down = k / columns % rows * (plane ? window.dilations().get(0) : 1);
             long right = k % columns * window.dilations().get(last);
+            // Behind the last product weights are 0, whatever they are multiplied by.
             boolean there = k < products();
             to.putInt(there ? Math.toIntExact((channel * height + down) * width + right) : 0);
-            to.putInt((int) ((there ? down : Short.MAX_VALUE) << 16 | right));
+            to.putInt(there ? (int) (down << 16 | right) : 0);
         }
         to.clear();
         return taps;

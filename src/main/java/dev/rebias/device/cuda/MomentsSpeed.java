@@ -99,10 +99,10 @@ public final class MomentsSpeed {
         long partBytes = shape[0] * perUnit * channels * PART_BYTES;
         try (MemoryPool.Block parts = context.pool().allocate(partBytes, "parts of error moments");
                 MemoryPool.Block totals = context.pool()
-                        .allocate((long) CudaErrorSums.TOTALS * channels * Double.BYTES, "error moments")) {
+                        .allocate((long) CardErrorTotals.TOTALS * channels * Double.BYTES, "error moments")) {
             context.clear(parts.address(), partBytes);
-            context.clear(totals.address(), (long) CudaErrorSums.TOTALS * channels * Double.BYTES);
-            double fold = median(() -> CudaErrorSums.fold(
+            context.clear(totals.address(), (long) CardErrorTotals.TOTALS * channels * Double.BYTES);
+            double fold = median(() -> CardErrorTotals.fold(
                     context,
                     parts.address(),
                     totals.address(),

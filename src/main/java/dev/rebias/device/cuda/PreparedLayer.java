@@ -105,13 +105,17 @@ final class PreparedLayer implements PreparedOp {
         }
         IntegerForm form = integers.get().form();
         IntegerForm.Table table = integers.get().table();
-        return new PreparedElementwise(
-                context,
-                op.group(),
-                LayerThenGroup.ofGroup(op, operands),
-                Optional.of(new PreparedElementwise.Front(
-                        op.place(), form, table.planes(), new IntegerTables(context, form, List.of(table)))),
-                new OnDemand(otherwise));
+        try (Partial made = new Partial()) {
+            IntegerTables tables = made.keep(new IntegerTables(context, form, List.of(table)));
+            PreparedOp prepared = new PreparedElementwise(
+                    context,
+                    op.group(),
+                    LayerThenGroup.ofGroup(op, operands),
+                    Optional.of(new PreparedElementwise.Front(op.place(), form, table.planes(), tables)),
+                    new OnDemand(otherwise));
+            made.complete();
+            return prepared;
+        }
     }
 
     /** A layer on integers as one kernel computes it. */

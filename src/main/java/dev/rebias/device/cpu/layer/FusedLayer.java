@@ -126,23 +126,23 @@ public final class FusedLayer implements PreparedOp {
         if (steps.isEmpty() || shapes.getAndIncrement() >= SHAPES) {
             return Optional.empty();
         }
+        ElementwiseForm form = found.get();
         PreparedLayer prepared =
                 new PreparedConvolution(context, layer, Optional.of(steps.get().steps()));
-        boolean fast = false;
+        Optional<Variant> made = Optional.empty();
         try {
-            fast = prepared.prepare(data);
+            if (prepared.prepare(data)) {
+                made = Optional.of(new Variant(
+                        ElementwiseVariant.of(p, program.loops(), form),
+                        prepared,
+                        new PostOpOperands(steps.get(), form.tile())));
+            }
         } finally {
-            if (!fast) {
+            if (made.isEmpty()) {
                 prepared.close();
             }
         }
-        ElementwiseForm form = found.get();
-        return fast
-                ? Optional.of(new Variant(
-                        ElementwiseVariant.of(p, program.loops(), form),
-                        prepared,
-                        new PostOpOperands(steps.get(), form.tile())))
-                : Optional.empty();
+        return made;
     }
 
     /**
