@@ -20,16 +20,11 @@ public interface Device extends Preferences, AutoCloseable {
 
     DeviceMemory memory();
 
-    /** Copies a tensor to the device; when this returns, the host may write to its own again. */
-    Tensor upload(HostTensor values);
-
     /**
-     * The same, of values that may be there as bytes: a device that is far away takes them as they are, and makes
-     * floats of them itself.
+     * Copies a tensor to the device; when this returns, the host may write to its own again. Where bytes stand for the
+     * values, a device that is far away takes these, and makes floats of them itself.
      */
-    default Tensor uploadSamples(HostValues values) {
-        return upload(values.tensor());
-    }
+    Tensor upload(HostValues values);
 
     /** Copies a tensor's values to the host. */
     HostTensor download(Tensor tensor);

@@ -296,7 +296,7 @@ public final class Sweep implements AutoCloseable {
         Tensor[] tensors = new Tensor[plan.tensors()];
         frontier.enter(tensors, source.samples());
         for (int i = 0; i < batch.size(); i++) {
-            tensors[plan.inputs().get(i)] = device.uploadSamples(batch.get(i));
+            tensors[plan.inputs().get(i)] = device.upload(batch.get(i));
         }
     }
 

@@ -44,6 +44,7 @@ import dev.rebias.op.OnnxOp;
 import dev.rebias.op.Op;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import dev.rebias.tensor.HostValues;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -126,8 +127,8 @@ public final class CpuDevice implements Device {
     }
 
     @Override
-    public Tensor upload(HostTensor values) {
-        return CpuTensor.of(context.memory(), values);
+    public Tensor upload(HostValues values) {
+        return CpuTensor.of(context.memory(), values.tensor());
     }
 
     @Override

@@ -98,13 +98,13 @@ public final class CudaDevice implements Device {
     }
 
     @Override
-    public Tensor upload(HostTensor values) {
-        return CudaContext.onDevice(values.type()) ? context.upload(values) : HostResident.of(context.host(), values);
-    }
-
-    @Override
-    public Tensor uploadSamples(HostValues values) {
-        return values instanceof CodedTensor coded ? context.upload(coded) : upload(values.tensor());
+    public Tensor upload(HostValues values) {
+        if (values instanceof CodedTensor coded) {
+            return context.upload(coded);
+        }
+        return CudaContext.onDevice(values.type())
+                ? context.upload(values.tensor())
+                : HostResident.of(context.host(), values.tensor());
     }
 
     @Override

@@ -90,7 +90,7 @@ final class StoredSamplesTest {
     void theCardHasTheHostsBitsAndWasSentBytes(CodedTensor values) {
         try (CudaDevice device = CudaDevice.open(0)) {
             long before = emulator.counter("hostToDeviceBytes");
-            try (Tensor there = device.uploadSamples(values)) {
+            try (Tensor there = device.upload(values)) {
                 assertThat(there.shape()).isEqualTo(values.shape());
                 assertThat(bits(device.download(there))).isEqualTo(bits(values.tensor()));
             }
@@ -168,7 +168,7 @@ final class StoredSamplesTest {
             while (stored.hasNext()) {
                 HostValues values = stored.stored().get(0);
                 assertThat(values).isInstanceOf(CodedTensor.class);
-                try (Tensor there = device.uploadSamples(values)) {
+                try (Tensor there = device.upload(values)) {
                     assertThat(bits(device.download(there)))
                             .isEqualTo(bits(floats.next().get(0)));
                 }
