@@ -1,6 +1,7 @@
 package dev.rebias.batch;
 
 import dev.rebias.files.Sha256;
+import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,7 +18,7 @@ import java.util.Map;
  * @param options options of {@code correct} and their values, without {@code --output}; an empty value stands for a
  *     flag's presence
  */
-public record Job(String output, String where, Map<String, String> options) {
+public record Job(String output, String where, Map<String, String> options) implements Serializable {
     /** What a report's name adds to that of the output it tells of. */
     public static final String REPORT = ".report.json";
 

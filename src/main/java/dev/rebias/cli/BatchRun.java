@@ -9,16 +9,13 @@ import dev.rebias.batch.Job;
 import dev.rebias.batch.Shard;
 import dev.rebias.batch.Tally;
 import dev.rebias.error.DeviceUnavailableException;
-import dev.rebias.error.Failure;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.QualityGateException;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.files.OutputFile;
-import dev.rebias.files.TemporaryFile;
 import dev.rebias.report.BatchSummary;
-import dev.rebias.report.OptionNames;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
@@ -26,33 +23,25 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.Set;
 
 /** One run of a batch: every job is checked, then they are done, and then the summary is made. */
 final class BatchRun implements AutoCloseable {
-    /** So many problems are printed one by one. */
-    private static final int SHOWN = 50;
-
     /** Exit codes, those first that another try may change. */
     private static final List<Integer> BY_WEIGHT = List.of(1, 3, 2, 4, 5);
 
     private static final ObjectMapper MAPPER = new ObjectMapper();
 
     private final Settings settings;
-    private final List<Job> all;
+    private final BatchJobs batch;
     private final List<Job> jobs;
     private final PrintWriter out;
     private final PrintWriter err;
     private final Dispatcher workers;
-    private final Map<Job, RebiasException> problems = new LinkedHashMap<>();
-    private final Map<Job, List<String>> arguments = new HashMap<>();
     private final Thread hook = new Thread(this::stop, "rebias-batch-stop");
     private volatile boolean running;
 
@@ -80,35 +69,13 @@ final class BatchRun implements AutoCloseable {
      */
     BatchRun(Settings settings, List<Job> all, PrintWriter out, PrintWriter err) {
         this.settings = settings;
-        this.all = all;
-        this.jobs = settings.shard().of(all);
         this.out = out;
         this.err = err;
-        if (Files.exists(settings.folder()) && !Files.isDirectory(settings.folder())) {
-            throw BatchCommand.notAFolder(settings.folder());
-        }
         // What a job says of its memory counts for that job.
         Optional<String> limit =
                 settings.devices().limitOfJobs(settings.memoryLimit().map(MemoryOptions.Limit::text));
-        Set<Job> mine = new LinkedHashSet<>(jobs);
-        Map<Job, RebiasException> impossible = new LinkedHashMap<>();
-        for (Job job : all) {
-            List<String> own = new ArrayList<>(job.arguments(settings.folder()));
-            limit.filter(l -> !job.options().containsKey("--memory-limit"))
-                    .ifPresent(l -> own.add("--memory-limit=" + l));
-            try {
-                CorrectCommand command = CorrectArguments.parse(own);
-                if (mine.contains(job)) {
-                    arguments.put(job, own);
-                    lookFor(job, command);
-                }
-            } catch (UsageException e) {
-                impossible.put(job, e);
-            }
-        }
-        if (!impossible.isEmpty()) {
-            throw refused(impossible, all, false);
-        }
+        this.batch = new BatchJobs(all, settings.shard(), settings.folder(), limit, err);
+        this.jobs = batch.jobs();
         this.workers = new Dispatcher(
                 settings.devices()
                         .workers(settings.memoryLimit()
@@ -117,43 +84,11 @@ final class BatchRun implements AutoCloseable {
                 this::said);
     }
 
-    private void lookFor(Job job, CorrectCommand command) {
-        try {
-            command.requireInputs();
-        } catch (RebiasException e) {
-            problems.put(job, e);
-        }
-    }
-
     private void said(String worker, String line) {
         synchronized (err) {
             err.println("rebias: " + worker + ": " + PrintableText.sentence(line));
             err.flush();
         }
-    }
-
-    /**
-     * Prints each job's problem; gives the failure that ends the run.
-     *
-     * @param all the jobs that were looked at, in order
-     * @param avoidable whether the others could be done without them
-     */
-    private RebiasException refused(Map<Job, RebiasException> found, List<Job> all, boolean avoidable) {
-        all.stream()
-                .filter(found::containsKey)
-                .limit(SHOWN)
-                .forEach(j -> err.println("rebias: " + sentence(j, found.get(j))));
-        if (found.size() > SHOWN) {
-            err.println("rebias: and " + (found.size() - SHOWN) + " others");
-        }
-        String sentence = found.size() + " of " + all.size() + " jobs cannot be done, see above, so nothing was run"
-                + (avoidable ? "; --keep-going runs the others" : "");
-        boolean unsupported = found.values().stream().allMatch(e -> e.exitCode() == 4);
-        return unsupported ? new UnsupportedException(sentence) : new UsageException(sentence);
-    }
-
-    private static String sentence(Job job, RebiasException e) {
-        return PrintableText.sentence(job.where() + " ('" + job.output() + "'): " + OptionNames.inText(e.getMessage()));
     }
 
     private void start() {
@@ -174,29 +109,28 @@ final class BatchRun implements AutoCloseable {
     }
 
     private String share() {
-        return settings.shard().equals(Shard.WHOLE) ? "" : " of " + all.size() + " (shard " + settings.shard() + ")";
+        return settings.shard().equals(Shard.WHOLE)
+                ? ""
+                : " of " + batch.all().size() + " (shard " + settings.shard() + ")";
     }
 
     /** Has every pair inspected whose output is not there already. */
     private void check(boolean also) {
-        List<Job> open = jobs.stream()
-                .filter(j -> !problems.containsKey(j))
-                .filter(j -> also || !Files.exists(j.file(settings.folder())))
-                .toList();
+        List<Job> open = also ? batch.possible() : batch.open();
         workers.forEach(open, job -> request("check", job), (job, answer) -> {
             if (!answer.done()) {
-                problems.put(job, failure(answer));
+                batch.problems().put(job, failure(answer));
             }
         });
-        if (!problems.isEmpty() && !settings.keepGoing() && !workers.stopped()) {
-            throw refused(problems, jobs, true);
+        if (!settings.keepGoing() && !workers.stopped()) {
+            batch.requirePossible("; --keep-going runs the others");
         }
     }
 
     private ObjectNode request(String what, Job job) {
         ObjectNode request = MAPPER.createObjectNode().put("do", what);
         ArrayNode list = request.putArray("arguments");
-        arguments.get(job).forEach(list::add);
+        batch.arguments(job).forEach(list::add);
         return request.put("report", job.report(settings.folder()).toString());
     }
 
@@ -220,16 +154,17 @@ final class BatchRun implements AutoCloseable {
         start();
         check(true);
         Map<Job, Answer> plans = new HashMap<>();
-        List<Job> possible = jobs.stream().filter(j -> !problems.containsKey(j)).toList();
+        List<Job> possible = batch.possible();
         workers.forEach(possible, job -> request("plan", job), plans::put);
         double seconds = 0;
         out.println(String.format(Locale.ROOT, "%6s %8s %9s %9s  %s", "layers", "samples", "memory", "time", "job"));
         for (Job job : jobs) {
             Optional<Answer> plan = Optional.ofNullable(plans.get(job));
             if (plan.isEmpty() || !plan.get().done()) {
-                String why = plan.map(Answer::message).orElseGet(() -> Optional.ofNullable(problems.get(job))
-                        .map(e -> e.getMessage())
-                        .orElse("not looked at"));
+                String why = plan.map(Answer::message)
+                        .orElseGet(() -> Optional.ofNullable(batch.problems().get(job))
+                                .map(e -> e.getMessage())
+                                .orElse("not looked at"));
                 out.println(PrintableText.format("%35s  %s: %s", "impossible", job.output(), why));
                 continue;
             }
@@ -252,8 +187,9 @@ final class BatchRun implements AutoCloseable {
                 workersCount(),
                 workersCount() == 1 ? "" : "s"));
         out.flush();
-        return exitCode(
-                problems.values().stream().map(RebiasException::exitCode).toList());
+        return exitCode(batch.problems().values().stream()
+                .map(RebiasException::exitCode)
+                .toList());
     }
 
     /**
@@ -268,16 +204,16 @@ final class BatchRun implements AutoCloseable {
         if (workers.stopped()) {
             return 1;
         }
-        makeFolders();
+        batch.makeFolders();
         List<Integer> failures = new ArrayList<>();
         Tally tally = new Tally(jobs.size());
-        problems.forEach((job, e) -> {
+        batch.problems().forEach((job, e) -> {
             JobReport.writeFailure(job.report(settings.folder()), e, "");
             failures.add(e.exitCode());
             tell(tally, job, Optional.of(e), false);
         });
         metrics.ifPresent(m -> write(m, tally));
-        List<Job> possible = jobs.stream().filter(j -> !problems.containsKey(j)).toList();
+        List<Job> possible = batch.possible();
         workers.forEach(possible, job -> request("correct", job), (job, answer) -> {
             Optional<RebiasException> failure = answer.done() ? Optional.empty() : Optional.of(failure(answer));
             failure.filter(e -> !answer.reported())
@@ -290,7 +226,7 @@ final class BatchRun implements AutoCloseable {
         if (workers.stopped()) {
             return 1;
         }
-        folders().forEach(TemporaryFile::removeAbandoned);
+        batch.removeAbandoned();
         if (settings.shard().equals(Shard.WHOLE)) {
             BatchSummaryCommand.write(settings.folder(), BatchFolder.read(settings.folder()));
         }
@@ -364,33 +300,6 @@ final class BatchRun implements AutoCloseable {
         }
     }
 
-    private Set<Path> folders() {
-        Set<Path> folders = new LinkedHashSet<>();
-        folders.add(settings.folder());
-        jobs.forEach(j -> folders.add(j.file(settings.folder()).toAbsolutePath().getParent()));
-        return folders;
-    }
-
-    /** The folders of all outputs, without what killed runs have left there; and the list of all jobs. */
-    private void makeFolders() {
-        try {
-            Files.createDirectories(settings.folder());
-            Path top = settings.folder().toRealPath();
-            for (Path folder : folders()) {
-                Files.createDirectories(folder);
-                if (!folder.toRealPath().startsWith(top)) {
-                    throw new UsageException("'" + folder + "' leads out of '" + settings.folder()
-                            + "' by a link: outputs go below the folder of --out");
-                }
-                TemporaryFile.removeAbandoned(folder);
-            }
-        } catch (IOException e) {
-            throw new RebiasException(
-                    "the folders of outputs cannot be made in '" + settings.folder() + "': " + Failure.reason(e), e);
-        }
-        BatchFolder.writeJobs(settings.folder(), all);
-    }
-
     private void say(String format, Object... values) {
         if (!settings.quiet()) {
             synchronized (err) {
@@ -406,9 +315,7 @@ final class BatchRun implements AutoCloseable {
             return;
         }
         workers.stop();
-        if (Files.isDirectory(settings.folder())) {
-            folders().stream().filter(Files::isDirectory).forEach(TemporaryFile::removeAbandoned);
-        }
+        batch.removeAbandoned();
         said("stopped", "the jobs at work are dropped; the same command goes on from here");
     }
 

@@ -34,12 +34,20 @@ final class BatchSummaryCommand implements Callable<Integer> {
         if (!Files.isDirectory(folder)) {
             throw BatchCommand.notAFolder(folder);
         }
+        return print(folder, spec.commandLine().getOut());
+    }
+
+    /**
+     * Writes the page and the table, and prints which jobs are not done.
+     *
+     * @return the exit code
+     */
+    static int print(Path folder, PrintWriter out) {
         List<BatchSummary.Row> rows = BatchFolder.read(folder);
         if (rows.isEmpty()) {
             throw new UsageException("'" + folder + "' has no reports: run 'rebias batch' first");
         }
         write(folder, rows);
-        PrintWriter out = spec.commandLine().getOut();
         for (BatchSummary.Row row : BatchSummary.sorted(rows)) {
             if (row.exitCode() != 0) {
                 out.println(PrintableText.format("%s: %s: %s", row.output(), row.state(), row.sentence()));
