@@ -3,9 +3,12 @@ package dev.rebias;
 import dev.rebias.device.Device;
 import dev.rebias.device.Devices;
 import dev.rebias.device.Preferences;
+import dev.rebias.device.Resources;
 import dev.rebias.device.Upcoming;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.exchange.Exchange;
+import dev.rebias.exchange.Rounds;
 import dev.rebias.model.BiasSites;
 import dev.rebias.model.CorrectionProbe;
 import dev.rebias.model.Graph;
@@ -224,16 +227,14 @@ public final class BiasCorrection {
      * Corrects the quantised model.
      *
      * @param samples calibration samples; one axis 0 entry each, all with equal weight
+     * @param options where these name several devices, each measures a part of the samples
      * @throws UnsupportedException if the samples do not fit the model, the model cannot be run on them, or a corrected
      *     bias does not fit its type
-     * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
+     * @throws dev.rebias.error.DeviceUnavailableException if a device cannot be used
      * @throws dev.rebias.error.CancelledException if the thread is interrupted: the sweep ends after the batch at work
      */
     public CorrectionResult correct(Samples samples, CorrectionOptions options) {
-        CorrectionRun run = new CorrectionRun(this, samples, options, true);
-        try (DeviceSession session = DeviceSession.open(options.device())) {
-            return run.on(session);
-        }
+        return onNamed(samples, options, true);
     }
 
     /**
@@ -243,7 +244,46 @@ public final class BiasCorrection {
      * @throws dev.rebias.error.CancelledException if the thread is interrupted: the sweep ends after the batch at work
      */
     public CorrectionResult correct(Samples samples, CorrectionOptions options, DeviceSession session) {
-        return new CorrectionRun(this, samples, options, true).on(session);
+        return correct(samples, options, List.of(session));
+    }
+
+    /**
+     * The same on several devices of one kind at once, each with a thread and a part of the samples. Corrections of
+     * integer layers by the reference {@code layer} have the same bits for every number of devices.
+     *
+     * @param sessions which nothing else uses meanwhile; the first is the one that the result tells of
+     * @throws UsageException also if weights are to be adjusted on more than one device
+     */
+    public CorrectionResult correct(Samples samples, CorrectionOptions options, List<DeviceSession> sessions) {
+        if (sessions.isEmpty()) {
+            throw new UsageException("a correction takes one device or several, and none is given");
+        }
+        return new SeveralDevices(this, samples, options, true, sessions.size()).on(sessions);
+    }
+
+    /**
+     * Corrects as one of several participants, each of which calls this with equal models and options and with a part
+     * of the samples of its own, on whatever machine. All of them end with the same corrections, which are those of all
+     * samples.
+     *
+     * @param part this participant's part of the samples; all parts one after the other are the whole set
+     * @param options whose device's name is not looked at
+     * @param session of the same kind of device for all
+     * @param exchange this participant's way to the others
+     * @throws UsageException if weights are to be adjusted
+     * @throws dev.rebias.error.RebiasException if another participant fails
+     */
+    public CorrectionResult correct(Samples part, CorrectionOptions options, DeviceSession session, Exchange exchange) {
+        Rounds rounds = new Rounds(exchange);
+        CorrectionRun run;
+        try {
+            BoundSamples bound = part.bind(inputs.ofSweep());
+            run = new CorrectionRun(this, bound, part.normalization(), options, true, rounds);
+        } catch (RuntimeException | Error e) {
+            rounds.fail(e);
+            throw e;
+        }
+        return run.on(session);
     }
 
     /**
@@ -254,15 +294,25 @@ public final class BiasCorrection {
      * @param options with a reference; what decides about corrections is not looked at
      */
     public CorrectionResult measure(Samples samples, CorrectionOptions options) {
-        CorrectionRun run = new CorrectionRun(this, samples, options, false);
-        try (DeviceSession session = DeviceSession.open(options.device())) {
-            return run.on(session);
-        }
+        return onNamed(samples, options, false);
     }
 
     /** The same on a device that is open, and stays so. */
     public CorrectionResult measure(Samples samples, CorrectionOptions options, DeviceSession session) {
-        return new CorrectionRun(this, samples, options, false).on(session);
+        return new SeveralDevices(this, samples, options, false, 1).on(List.of(session));
+    }
+
+    private CorrectionResult onNamed(Samples samples, CorrectionOptions options, boolean correcting) {
+        List<String> names = Devices.names(options.device());
+        SeveralDevices work = new SeveralDevices(this, samples, options, correcting, names.size());
+        List<DeviceSession> sessions = DeviceSession.openAll(names);
+        try {
+            return work.on(sessions);
+        } finally {
+            Resources all = new Resources();
+            sessions.forEach(session -> all.add(session::close));
+            all.close();
+        }
     }
 
     /** How samples go through the networks: in batches, unless they would influence each other. */
@@ -298,7 +348,7 @@ public final class BiasCorrection {
      * @throws UnsupportedException as {@link #correct} does
      */
     public Extent check(Samples samples, CorrectionOptions options) {
-        int count = new CorrectionRun(this, samples, options, true).samples();
+        int count = CorrectionRun.alone(this, samples, options, true).samples();
         return new Extent(layers(options, planned(options)).size(), count);
     }
 
@@ -318,7 +368,8 @@ public final class BiasCorrection {
         int wanted = options.batchSize().orElse(device.batches().usual());
         CorrectionOptions unlimited =
                 options.toBuilder().memoryLimit(Long.MAX_VALUE).build();
-        try (Sweep sweep = sweep(plan, device, unlimited, options.perChannel(), Optional.empty(), weights)) {
+        try (Sweep sweep =
+                sweep(plan, device, unlimited, options.perChannel(), Optional.empty(), weights, Rounds.alone())) {
             return sweep.footprint(bound, batching(bound, wanted).size(plan, device, count));
         }
     }
@@ -464,11 +515,12 @@ public final class BiasCorrection {
             CorrectionOptions options,
             boolean perChannel,
             Optional<CorrectionRule> rule,
-            WeightAdjustment weights) {
+            WeightAdjustment weights,
+            Rounds rounds) {
         List<BiasGrid> grids =
                 plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
         boolean limited = options.memoryLimit() < Long.MAX_VALUE;
         long limit = limited ? options.memoryLimit() : device.memory().usualLimit();
-        return new Sweep(plan, device, grids, perChannel, limit, rule, weights.grids(plan.layers()));
+        return new Sweep(plan, device, grids, perChannel, limit, rule, weights.grids(plan.layers()), rounds);
     }
 }

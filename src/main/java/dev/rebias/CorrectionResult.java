@@ -21,6 +21,7 @@ import java.util.Optional;
  * @param reference where y_f came from
  * @param device what computed it
  * @param deviceChoice in one line, which device was chosen and why
+ * @param sharing how the samples were divided among several devices; empty where one had them all
  * @param samples how many samples corrections come from
  * @param samplesUsed what these were like, and how many were held out
  * @param batchSize how many went through at a time
@@ -45,6 +46,7 @@ public record CorrectionResult(
         Reference reference,
         DeviceInfo device,
         String deviceChoice,
+        Optional<Sharing> sharing,
         int samples,
         SamplesUsed samplesUsed,
         int batchSize,

@@ -5,6 +5,8 @@ import dev.rebias.device.Transfers;
 import dev.rebias.error.OutOfDeviceMemoryException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.exchange.Rounds;
+import dev.rebias.files.Sha256;
 import dev.rebias.measure.Moments;
 import dev.rebias.model.BiasWriter;
 import dev.rebias.model.Layer;
@@ -25,7 +27,11 @@ import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import dev.rebias.sweep.Sweep;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -48,6 +54,7 @@ final class CorrectionRun {
     private final boolean correcting;
     private final BoundSamples bound;
     private final Normalization normalization;
+    private final Rounds rounds;
     /** How the quantised model was corrected before, if it was. */
     private final Optional<Provenance> earlier;
 
@@ -57,15 +64,29 @@ final class CorrectionRun {
     /**
      * A run.
      *
+     * @param samples all samples, or a participant's part of them
      * @param correcting whether corrections are applied, or only measured
+     * @param rounds of the participants that have the other parts
      */
-    CorrectionRun(BiasCorrection owner, Samples samples, CorrectionOptions options, boolean correcting) {
+    CorrectionRun(
+            BiasCorrection owner,
+            BoundSamples samples,
+            Normalization normalization,
+            CorrectionOptions options,
+            boolean correcting,
+            Rounds rounds) {
         this.owner = owner;
         this.options = options;
         this.correcting = correcting;
+        this.bound = samples;
+        this.normalization = normalization;
+        this.rounds = rounds;
         owner.models().requireAdjustable(options);
-        this.bound = samples.bind(owner.networkInputs().ofSweep());
-        this.normalization = samples.normalization();
+        if (!rounds.isAlone() && options.adjust() == Adjustment.WEIGHTS) {
+            throw new UsageException(
+                    "weights are chosen from products of every two of a layer's inputs, too many to be "
+                            + "exchanged between devices: `adjust` biases, or use one device");
+        }
         if (!correcting && options.reference().isEmpty()) {
             throw new UsageException("a measurement has no better reference to choose: name one, layer or network");
         }
@@ -76,6 +97,17 @@ final class CorrectionRun {
         }
         references().forEach(this::layers);
         this.earlier = earlier();
+    }
+
+    /** A run on all samples, by itself. */
+    static CorrectionRun alone(BiasCorrection owner, Samples samples, CorrectionOptions options, boolean correcting) {
+        return new CorrectionRun(
+                owner,
+                samples.bind(owner.networkInputs().ofSweep()),
+                samples.normalization(),
+                options,
+                correcting,
+                Rounds.alone());
     }
 
     /** How many samples there are. */
@@ -109,16 +141,30 @@ final class CorrectionRun {
             double seconds,
             List<String> warnings) {}
 
+    /** Carries it out; where it fails, the other participants are told. */
     CorrectionResult on(DeviceSession session) {
+        try {
+            return compute(session);
+        } catch (RuntimeException | Error e) {
+            rounds.fail(e);
+            throw e;
+        }
+    }
+
+    private CorrectionResult compute(DeviceSession session) {
         Device device = session.device();
         Transfers before = device.log().transfers();
         List<Reference> references = references();
         BoundSamples all = references.size() > 1
                 ? timed("reading samples", () -> bound.kept(Math.min(options.memoryLimit(), MOST_KEPT)))
                 : bound;
-        Optional<BoundSamples.Split> split = split(all);
+        PartOfSamples part = PartOfSamples.of(rounds, device.info(), all, rounds.isAlone() ? "" : what());
+        Optional<BoundSamples.Split> split = split(all, part);
         BoundSamples samples = split.map(BoundSamples.Split::rest).orElse(all);
         Optional<BoundSamples> heldOut = split.map(BoundSamples.Split::heldOut);
+        List<Sharing.Part> parts = parts(part, samples, heldOut);
+        int correctingSamples =
+                parts.stream().mapToInt(Sharing.Part::correcting).sum();
         SampleChecks checks = new SampleChecks(owner.networkInputs(), normalization);
         BoundSamples first = samples.spread(Math.min(LOOKED_AT, samples.count()));
         timed("checking samples", () -> checks.refuseGrossMisfit(first, options.anySamples()));
@@ -130,15 +176,17 @@ final class CorrectionRun {
             Optional<SampleSurvey> seen = swept.stream().map(Swept::survey).findFirst();
             swept.add(timed(
                     "sweep, reference " + name(reference),
-                    () -> sweep(reference, samples, heldOut, batching, checks, seen, device)));
+                    () -> sweep(reference, samples, heldOut, part.oneSize(), batching, checks, seen, device)));
         }
         List<Optional<Outcome>> outcomes = options.outcome()
-                ? timed("comparing outputs", () -> outcomes(swept, heldOut.orElse(samples), heldOut.isPresent()))
+                ? timed(
+                        "comparing outputs",
+                        () -> outcomes(swept, heldOut.orElse(samples), heldOut.isPresent(), part, parts))
                 : swept.stream().map(s -> Optional.<Outcome>empty()).toList();
         List<Optional<Sufficiency>> sufficiency = swept.stream()
                 .map(s -> Sufficiency.of(
                         s.moments().stream().map(LayerMoments::moments).toList(),
-                        samples.count(),
+                        correctingSamples,
                         s.survey().distinct()))
                 .toList();
         int best = best(outcomes, sufficiency);
@@ -151,8 +199,8 @@ final class CorrectionRun {
                     i == best,
                     swept.get(i).seconds()));
         }
-        SamplesUsed used =
-                checks.used(kept.survey(), heldOut.map(BoundSamples::count).orElse(0));
+        SamplesUsed used = checks.used(
+                kept.survey(), parts.stream().mapToInt(Sharing.Part::heldOut).sum());
         List<LayerResult> layers = new LayerResults(
                         owner, kept.layers(), kept.moments(), kept.rule(), kept.weights(), correcting, options.shrink())
                 .all();
@@ -169,7 +217,10 @@ final class CorrectionRun {
         warnings.addAll(device.log().warnings());
         warnings.addAll(batching.warnings());
         warnings.addAll(kept.warnings());
-        warnings.addAll(checks.warnings(used, samples, kept.survey().inputs()));
+        warnings.addAll(checks.warnings(
+                used,
+                rounds.isAlone() ? samples::number : kept.survey()::number,
+                kept.survey().inputs()));
         sufficiency.get(best).filter(Sufficiency::isNoise).ifPresent(x -> warnings.add(x.sentence()));
         return new CorrectionResult(
                 owner.models(),
@@ -177,7 +228,8 @@ final class CorrectionRun {
                 kept.reference(),
                 device.info(),
                 session.why(),
-                samples.count(),
+                rounds.isAlone() ? Optional.empty() : Optional.of(new Sharing(parts, rounds.rounds(), rounds.bytes())),
+                correctingSamples,
                 used,
                 kept.batchSize(),
                 layers,
@@ -244,46 +296,100 @@ final class CorrectionRun {
         return options.reference().map(List::of).orElse(List.of(Reference.LAYER, Reference.NETWORK));
     }
 
-    /** What corrections come from, and what is held out, in whole batches of the model. */
-    private Optional<BoundSamples.Split> split(BoundSamples all) {
+    /** What is about to be done, as text that is equal where it is the same. */
+    private String what() {
+        MessageDigest digest = Sha256.digest();
+        for (LayerPair pair : owner.pairing().pairs()) {
+            for (Layer layer : List.of(pair.quantized(), pair.floating())) {
+                digest.update((layer.name() + Arrays.toString(layer.weightShape())).getBytes(StandardCharsets.UTF_8));
+                digest.update(ByteBuffer.allocate(2 * Integer.BYTES)
+                        .putInt(Arrays.hashCode(layer.bias()))
+                        .putInt(Arrays.hashCode(layer.weights()))
+                        .array());
+            }
+        }
+        references().forEach(r -> layers(r).forEach(p -> digest.update(p.name().getBytes(StandardCharsets.UTF_8))));
+        return String.join(
+                " ",
+                Version.current(),
+                correcting ? "correct" : "measure",
+                references().toString(),
+                "" + options.perChannel(),
+                "" + options.errors(),
+                "" + options.outcome(),
+                "" + options.holdout(),
+                options.gate().toString(),
+                "" + options.shrink(),
+                Sha256.hex(digest));
+    }
+
+    /**
+     * What corrections come from, and what is held out: spread over the samples of all parts; where the model fixes its
+     * batch, over each part's, in whole batches of the model.
+     */
+    private Optional<BoundSamples.Split> split(BoundSamples own, PartOfSamples part) {
         double share = correcting ? options.holdout() : 0;
         if (share == 0) {
             return Optional.empty();
         }
-        int batch = owner.fixedBatch(all).orElse(1);
-        int batches = all.count() / batch;
+        int batch = owner.fixedBatch(own).orElse(1);
+        int count = batch > 1 ? own.count() : part.total();
+        int batches = count / batch;
         if (batches < 2) {
-            throw new UnsupportedException("of " + all.count() + " samples none can be held out"
+            throw new UnsupportedException("of " + count + " samples none can be held out"
                     + (batch > 1 ? ", the model taking " + batch + " at a time" : "")
                     + ": give more, or name a reference and hold none out (`reference` layer `holdout` 0)");
         }
-        int held = Math.max(1, Math.min(batches - 1, options.heldOut(all.count()) / batch));
-        return Optional.of(all.split(held * batch));
+        int held = Math.max(1, Math.min(batches - 1, options.heldOut(count) / batch));
+        return Optional.of(batch > 1 ? own.split(held * batch) : own.split(held, part.before(), part.total()));
+    }
+
+    /** How the samples of all parts fall into those that corrections come from and those that are held out. */
+    private List<Sharing.Part> parts(PartOfSamples part, BoundSamples samples, Optional<BoundSamples> heldOut) {
+        int held = heldOut.map(BoundSamples::count).orElse(0);
+        if (rounds.isAlone()) {
+            return List.of(new Sharing.Part(part.all().get(0).device(), samples.count(), held));
+        }
+        List<int[]> counts = rounds.collect(
+                "held-out samples",
+                out -> {
+                    out.writeInt(samples.count());
+                    out.writeInt(held);
+                },
+                in -> new int[] {in.readInt(), in.readInt()});
+        List<Sharing.Part> parts = new ArrayList<>();
+        for (int i = 0; i < counts.size(); i++) {
+            parts.add(new Sharing.Part(part.all().get(i).device(), counts.get(i)[0], counts.get(i)[1]));
+        }
+        return parts;
     }
 
     private Swept sweep(
             Reference reference,
             BoundSamples samples,
             Optional<BoundSamples> heldOut,
+            boolean oneSize,
             Batching batching,
             SampleChecks checks,
             Optional<SampleSurvey> seen,
             Device device) {
         List<LayerPair> layers = layers(reference);
         WeightAdjustment weights = new WeightAdjustment(owner.sites(), layers, options);
-        Plan plan = owner.plan(layers, device, options, reference, samples.shapes() == 1, weights);
+        Plan plan = owner.plan(layers, device, options, reference, oneSize, weights);
         int usual = batching.size(plan, device, samples.count());
         boolean free = options.batchSize().isEmpty() && batching.fixed().isEmpty();
         long start = System.nanoTime();
-        for (int batchSize = usual; ; batchSize = batchSize / 2) {
+        int batchSize = usual;
+        while (true) {
             device.memory().forgetPeak();
             SampleSurvey survey = seen.orElseGet(checks::survey);
             BoundSamples read = seen.isPresent() ? samples : samples.observed(survey);
             Optional<EvidenceRule> rule = options.shrink() || options.gate() != Gate.NONE
                     ? Optional.of(new EvidenceRule(layers, options))
                     : Optional.empty();
-            try (Sweep sweep = owner.sweep(plan, device, options, perChannel(), rule(rule, layers), weights)) {
+            try (Sweep sweep = owner.sweep(plan, device, options, perChannel(), rule(rule, layers), weights, rounds)) {
                 List<LayerMoments> moments = sweep.run(read, heldOut, batchSize, options.listener(), survey::catchUp);
+                exchange(survey, samples, seen.isPresent());
                 double seconds = (System.nanoTime() - start) / 1e9;
                 List<Moments> own = moments.stream().map(LayerMoments::moments).toList();
                 return new Swept(
@@ -311,8 +417,34 @@ final class CorrectionRun {
                 if (!free || batchSize == 1) {
                     throw e;
                 }
+                batchSize /= 2;
+                rounds.again();
+            } catch (Rounds.AgainException e) {
+                options.listener().phase("sweep again, in smaller batches");
             }
         }
+    }
+
+    /**
+     * At the end of a sweep, makes what each participant saw of its samples that of all. Nobody is done before all are:
+     * until then anybody may have to begin the sweep again.
+     */
+    private void exchange(SampleSurvey survey, BoundSamples samples, boolean seen) {
+        if (rounds.isAlone()) {
+            return;
+        }
+        rounds.gather(
+                "end of a sweep",
+                out -> {
+                    if (!seen) {
+                        survey.write(out, samples);
+                    }
+                },
+                all -> {
+                    if (!seen) {
+                        survey.take(all);
+                    }
+                });
     }
 
     /** What decides about corrections: the evidence, or for a measurement that there are none. */
@@ -349,7 +481,8 @@ final class CorrectionRun {
     }
 
     /** What each correction was worth, on samples spread over those given; every network runs once on each. */
-    private List<Optional<Outcome>> outcomes(List<Swept> swept, BoundSamples samples, boolean heldOut) {
+    private List<Optional<Outcome>> outcomes(
+            List<Swept> swept, BoundSamples samples, boolean heldOut, PartOfSamples part, List<Sharing.Part> parts) {
         long start = System.nanoTime();
         List<OnnxModel> models = new ArrayList<>(List.of(owner.quantizedModel()));
         if (correcting) {
@@ -357,11 +490,18 @@ final class CorrectionRun {
         }
         NetworkInputs inputs = owner.networkInputs();
         int batch = owner.fixedBatch(samples).orElse(1);
-        int count = Math.max(batch, OUTCOME_SAMPLES / batch * batch);
+        List<Integer> counts =
+                parts.stream().map(p -> heldOut ? p.heldOut() : p.correcting()).toList();
+        // A model that fixes its batch takes whole ones, of each part as many.
+        int count = Math.max(batch, OUTCOME_SAMPLES / parts.size() / batch * batch);
+        Optional<BoundSamples> some = batch > 1
+                ? Optional.of(samples.spread(Math.min(count, samples.count())))
+                : part.spread(samples, OUTCOME_SAMPLES, counts);
         List<NetworkDistance> distances = OutcomeMeasurement.measure(
                 new Networks(owner.floatModel(), models, inputs::ofFloatFile, inputs::ofQuantizedFile),
-                samples.spread(Math.min(count, samples.count())),
-                batch);
+                some,
+                batch,
+                rounds);
         double seconds = (System.nanoTime() - start) / 1e9;
         List<Optional<Outcome>> all = new ArrayList<>();
         for (int i = 0; i < swept.size(); i++) {

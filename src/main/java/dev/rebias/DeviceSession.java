@@ -3,8 +3,11 @@ package dev.rebias;
 import dev.rebias.device.Device;
 import dev.rebias.device.DeviceInfo;
 import dev.rebias.device.Devices;
+import dev.rebias.device.Resources;
 import dev.rebias.device.cpu.CpuDevice;
 import dev.rebias.error.UsageException;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * A device that stays open for many corrections one after the other: they share its memory and what it has compiled.
@@ -45,6 +48,31 @@ public final class DeviceSession implements AutoCloseable {
         }
         return new DeviceSession(
                 new CpuDevice(threads), "cpu, with " + threads + (threads == 1 ? " thread" : " threads"));
+    }
+
+    /**
+     * Opens the devices that a name stands for: {@code cuda:all} for all cards of the machine, {@code cuda:0,2} for
+     * some of them, or one as for {@link #open}.
+     *
+     * @return at least one, in their order
+     * @throws dev.rebias.error.DeviceUnavailableException if one of them cannot be used; none is open then
+     * @throws UsageException if the name is none of these
+     */
+    public static List<DeviceSession> openAll(String name) {
+        return openAll(Devices.names(name));
+    }
+
+    static List<DeviceSession> openAll(List<String> names) {
+        List<DeviceSession> opened = new ArrayList<>();
+        try {
+            names.forEach(name -> opened.add(open(name)));
+        } catch (RuntimeException | Error e) {
+            Resources all = new Resources();
+            opened.forEach(session -> all.add(session::close));
+            all.close();
+            throw e;
+        }
+        return opened;
     }
 
     /** Of a device that is open; closing the session closes it. */

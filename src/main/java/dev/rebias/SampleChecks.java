@@ -11,6 +11,7 @@ import dev.rebias.samples.SampleSurvey;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.IntUnaryOperator;
 
 /** Whether samples are many enough, different, and of the kind that the model was made for. */
 final class SampleChecks {
@@ -66,14 +67,14 @@ final class SampleChecks {
     /**
      * What is to be said of the samples, one sentence each.
      *
-     * @param samples those that corrections come from
+     * @param number gives the number in the whole set of one of those that corrections come from
      */
-    List<String> warnings(SamplesUsed used, BoundSamples samples, List<InputSurvey> surveys) {
+    List<String> warnings(SamplesUsed used, IntUnaryOperator number, List<InputSurvey> surveys) {
         List<String> all = new ArrayList<>();
         for (InputSurvey input : surveys) {
             SampleFit.of(input, normalization).ifPresent(fit -> all.add(fit.sentence()));
             if (input.constant() > 0 && input.constant() < used.correcting()) {
-                all.add("sample " + samples.number(input.firstConstant()) + " (counted from 0)"
+                all.add("sample " + number.applyAsInt(input.firstConstant()) + " (counted from 0)"
                         + (input.constant() > 1 ? " and " + (input.constant() - 1) + " more" : "")
                         + " for input '" + input.name()
                         + "' has one value throughout: is it damaged? It counts as much as every other");

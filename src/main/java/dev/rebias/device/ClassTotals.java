@@ -2,6 +2,9 @@ package dev.rebias.device;
 
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.Taps;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
@@ -66,15 +69,46 @@ public final class ClassTotals {
         samples += itsSamples;
     }
 
-    /** Adds the totals of other samples. */
-    public void add(ClassTotals others) {
-        others.forms.forEach((shape, other) -> {
-            Form form = form(shape, other.sums.size());
-            form.sums.add(other.sums);
-            form.positions += other.positions;
-            form.samples += other.samples;
-        });
-        samples += others.samples;
+    /**
+     * Writes them, with nothing rounded.
+     *
+     * @throws IOException if the output fails
+     */
+    public void write(DataOutput out) throws IOException {
+        out.writeLong(samples);
+        out.writeInt(forms.size());
+        for (Map.Entry<long[], Form> entry : forms.entrySet()) {
+            out.writeInt(entry.getKey().length);
+            for (long dimension : entry.getKey()) {
+                out.writeLong(dimension);
+            }
+            Form form = entry.getValue();
+            out.writeLong(form.positions);
+            out.writeLong(form.samples);
+            out.writeInt(form.sums.size());
+            form.sums.write(out);
+        }
+    }
+
+    /**
+     * Adds totals of other samples that were {@linkplain #write written}.
+     *
+     * @throws IOException if they are of another layer, or the input fails
+     */
+    public void add(DataInput in) throws IOException {
+        samples += in.readLong();
+        for (int left = in.readInt(); left > 0; left--) {
+            long[] shape = new long[in.readInt()];
+            for (int i = 0; i < shape.length; i++) {
+                shape[i] = in.readLong();
+            }
+            long positions = in.readLong();
+            long itsSamples = in.readLong();
+            Form form = form(shape, in.readInt());
+            form.positions += positions;
+            form.samples += itsSamples;
+            form.sums.add(in);
+        }
     }
 
     private Form form(long[] shape, int size) {

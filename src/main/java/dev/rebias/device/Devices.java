@@ -7,6 +7,7 @@ import dev.rebias.device.cuda.CudaDevice;
 import dev.rebias.device.cuda.CudaLibraries;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.error.UsageException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -24,6 +25,41 @@ public final class Devices {
     /** What cards prefer, whether there is one or not. */
     public static Preferences preferencesOfCards() {
         return new CardPreferences();
+    }
+
+    /**
+     * The devices that a name stands for: {@code cuda:all} for all cards of the machine, {@code cuda:0,2} for some of
+     * them, or one as for {@link #open}.
+     *
+     * @return at least one name, each as for {@link #open}, in their order
+     * @throws DeviceUnavailableException if cards are asked for and there are none
+     * @throws UsageException if a card is named twice
+     */
+    public static List<String> names(String name) {
+        if (name.equals("cuda:all")) {
+            Optional<String> missing = CudaLibraries.missing();
+            if (missing.isPresent()) {
+                throw new DeviceUnavailableException(
+                        "no GPU can be used: " + missing.get() + "; or use the device cpu");
+            }
+            List<String> cards =
+                    CudaCards.all().stream().map(c -> "cuda:" + c.ordinal()).toList();
+            if (cards.isEmpty()) {
+                throw new DeviceUnavailableException(
+                        "the NVIDIA driver knows no GPU: see 'nvidia-smi', or use the device cpu");
+            }
+            return cards;
+        }
+        if (!name.matches("cuda:\\d{1,3}(,\\d{1,3}){1,63}")) {
+            return List.of(name);
+        }
+        List<String> cards = Arrays.stream(name.substring("cuda:".length()).split(","))
+                .map(n -> "cuda:" + Integer.parseInt(n))
+                .toList();
+        if (cards.stream().distinct().count() < cards.size()) {
+            throw new UsageException("device '" + name + "' names a card twice: name each once");
+        }
+        return cards;
     }
 
     /**
@@ -63,6 +99,7 @@ public final class Devices {
             CudaDevice device = CudaDevice.open(ordinal);
             return new Choice(device, "cuda:" + ordinal + " (" + device.info().name() + "), as asked for");
         }
-        throw new UsageException("device '" + name + "' is unknown: use auto, cpu, cuda or cuda:N");
+        throw new UsageException("device '" + name
+                + "' is unknown: use auto, cpu, cuda, cuda:N, or for several cards cuda:all or " + "cuda:0,2");
     }
 }

@@ -1,5 +1,8 @@
 package dev.rebias.device;
 
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -93,15 +96,35 @@ public final class ErrorTotals {
         samples += itsSamples;
     }
 
-    /** Adds the totals of other samples. */
-    public void add(ErrorTotals others) {
-        others.forms.forEach((positions, other) -> {
-            Form form = form(positions);
-            form.sums.add(other.sums);
-            form.units += other.units;
-            form.samples += other.samples;
-        });
-        samples += others.samples;
+    /**
+     * Writes them, with nothing rounded.
+     *
+     * @throws IOException if the output fails
+     */
+    public void write(DataOutput out) throws IOException {
+        out.writeLong(samples);
+        out.writeInt(forms.size());
+        for (Map.Entry<Long, Form> entry : forms.entrySet()) {
+            out.writeLong(entry.getKey());
+            out.writeLong(entry.getValue().units);
+            out.writeLong(entry.getValue().samples);
+            entry.getValue().sums.write(out);
+        }
+    }
+
+    /**
+     * Adds totals of other samples that were {@linkplain #write written}.
+     *
+     * @throws IOException if they are of another layer, or the input fails
+     */
+    public void add(DataInput in) throws IOException {
+        samples += in.readLong();
+        for (int left = in.readInt(); left > 0; left--) {
+            Form form = form(in.readLong());
+            form.units += in.readLong();
+            form.samples += in.readLong();
+            form.sums.add(in);
+        }
     }
 
     private Form form(long positions) {

@@ -1,5 +1,8 @@
 package dev.rebias.device;
 
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.Arrays;
 
 /**
@@ -347,5 +350,75 @@ public final class ExactSums {
             }
         }
         uncarried = 2;
+    }
+
+    /**
+     * Writes the sums, with nothing rounded: of integers and of floats that a double holds, 8 bytes for each.
+     *
+     * @throws IOException if the output fails
+     */
+    public void write(DataOutput out) throws IOException {
+        carry();
+        out.writeInt(size);
+        boolean two = Arrays.stream(low).anyMatch(v -> v != 0);
+        out.writeBoolean(two);
+        out.writeInt(digits);
+        out.writeBoolean(special.length > 0);
+        write(high, out);
+        if (two) {
+            write(low, out);
+        }
+        if (digits > 0) {
+            out.writeInt(lowest);
+            for (long word : words) {
+                out.writeLong(word);
+            }
+        }
+        write(special, out);
+    }
+
+    private static void write(double[] values, DataOutput out) throws IOException {
+        for (double value : values) {
+            out.writeDouble(value);
+        }
+    }
+
+    /**
+     * Adds as many sums that were {@linkplain #write written}.
+     *
+     * @throws IOException if they are others, or the input fails
+     */
+    public void add(DataInput in) throws IOException {
+        int written = in.readInt();
+        boolean two = in.readBoolean();
+        int theirDigits = in.readInt();
+        boolean specials = in.readBoolean();
+        if (written != size || theirDigits < 0 || theirDigits > MOST_DIGITS) {
+            throw new IOException(written + " sums of " + theirDigits + " digits where " + size + " are expected");
+        }
+        ExactSums others = new ExactSums(size);
+        read(others.high, in);
+        if (two) {
+            read(others.low, in);
+        }
+        if (theirDigits > 0) {
+            others.digits = theirDigits;
+            others.lowest = in.readInt();
+            others.words = new long[size * theirDigits];
+            for (int i = 0; i < others.words.length; i++) {
+                others.words[i] = in.readLong();
+            }
+        }
+        if (specials) {
+            others.special = new double[size];
+            read(others.special, in);
+        }
+        add(others);
+    }
+
+    private static void read(double[] values, DataInput in) throws IOException {
+        for (int i = 0; i < values.length; i++) {
+            values[i] = in.readDouble();
+        }
     }
 }

@@ -1,5 +1,8 @@
 package dev.rebias.device;
 
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.Optional;
 
 /**
@@ -78,6 +81,52 @@ public final class GramTotals {
         squaredSampleMeans.add(others.squaredSampleMeans);
         count += others.count;
         samples += others.samples;
+    }
+
+    /**
+     * Writes all but the products, with nothing rounded: what the mean errors follow from.
+     *
+     * @throws IOException if the output fails
+     */
+    public void writeSums(DataOutput out) throws IOException {
+        for (double sum : sums) {
+            out.writeDouble(sum);
+        }
+        if (differences.isPresent()) {
+            differences.get().sums().write(out);
+        }
+        squaredSampleMeans.write(out);
+        out.writeLong(count);
+        out.writeLong(samples);
+    }
+
+    /** Totals of no samples, to which those can be added that were written: without any products. */
+    public GramTotals emptySums() {
+        return new GramTotals(
+                new double[inputs],
+                new double[0],
+                (long) zero,
+                differences.map(d -> new Differences(new ExactSums(inputs), new ExactSums(0))),
+                new ExactSums(squaredSampleMeans.size()),
+                0,
+                0);
+    }
+
+    /**
+     * Adds sums of other samples that were {@linkplain #writeSums written}, to totals without products.
+     *
+     * @throws IOException if they are of another layer, or the input fails
+     */
+    public void addSums(DataInput in) throws IOException {
+        for (int i = 0; i < sums.length; i++) {
+            sums[i] += in.readDouble();
+        }
+        if (differences.isPresent()) {
+            differences.get().sums().add(in);
+        }
+        squaredSampleMeans.add(in);
+        count += in.readLong();
+        samples += in.readLong();
     }
 
     /** How many samples there were. */

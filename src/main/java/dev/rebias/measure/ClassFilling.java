@@ -6,6 +6,9 @@ import dev.rebias.device.Device;
 import dev.rebias.device.Resources;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -49,24 +52,6 @@ final class ClassFilling implements Filling {
     }
 
     @Override
-    public void merge(Filling other) {
-        ClassFilling others = (ClassFilling) other;
-        add(others);
-        others.totals.ifPresent(t -> totals = sum(totals, t));
-        others.referenceTotals.ifPresent(t -> referenceTotals = sum(referenceTotals, t));
-    }
-
-    private void add(ClassFilling measured) {
-        totals = sum(totals, measured.sums.totals());
-        measured.referenceSums.ifPresent(s -> referenceTotals = sum(referenceTotals, s.totals()));
-    }
-
-    private static Optional<ClassTotals> sum(Optional<ClassTotals> totals, ClassTotals more) {
-        totals.ifPresent(t -> t.add(more));
-        return totals.or(() -> Optional.of(more));
-    }
-
-    @Override
     public void bring() {
         sums.bring();
         referenceSums.ifPresent(ClassSums::bring);
@@ -74,8 +59,31 @@ final class ClassFilling implements Filling {
 
     @Override
     public void finish() {
-        add(this);
+        totals = Optional.of(sums.totals());
+        referenceTotals = referenceSums.map(ClassSums::totals);
         close();
+    }
+
+    @Override
+    public void write(DataOutput out) throws IOException {
+        totals.orElseThrow().write(out);
+        if (referenceTotals.isPresent()) {
+            referenceTotals.get().write(out);
+        }
+    }
+
+    @Override
+    public void take(List<? extends DataInput> parts) throws IOException {
+        ClassTotals all = new ClassTotals(weights.op(), weights.shape());
+        ClassTotals references = new ClassTotals(weights.op(), weights.shape());
+        for (DataInput part : parts) {
+            all.add(part);
+            if (referenceTotals.isPresent()) {
+                references.add(part);
+            }
+        }
+        totals = Optional.of(all);
+        referenceTotals = referenceTotals.map(t -> references);
     }
 
     @Override

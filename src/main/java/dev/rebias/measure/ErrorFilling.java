@@ -5,6 +5,9 @@ import dev.rebias.device.ErrorSums;
 import dev.rebias.device.ErrorTotals;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.WeightError;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -14,18 +17,21 @@ import java.util.Set;
 final class ErrorFilling implements Filling.OfErrors {
     private final int channels;
     private final Role role;
+    private final boolean perSample;
     private final ErrorSums sums;
     private Optional<ErrorTotals> totals = Optional.empty();
 
-    private ErrorFilling(int channels, Role role, ErrorSums sums) {
+    private ErrorFilling(int channels, Role role, boolean perSample, ErrorSums sums) {
         this.channels = channels;
         this.role = role;
+        this.perSample = perSample;
         this.sums = sums;
     }
 
     /** Of errors and outputs that are tensors. */
     static ErrorFilling ofOutputs(Device device, WeightError weights, int channels, boolean joint, boolean perSample) {
-        return new ErrorFilling(channels, Role.OUTPUTS, device.errorSums(weights.op(), channels, joint, perSample));
+        return new ErrorFilling(
+                channels, Role.OUTPUTS, perSample, device.errorSums(weights.op(), channels, joint, perSample));
     }
 
     /** Of errors that the device computes from the input. */
@@ -33,6 +39,7 @@ final class ErrorFilling implements Filling.OfErrors {
         return new ErrorFilling(
                 channels,
                 joint ? Role.OUTPUT_AND_INPUT : Role.INPUT,
+                perSample,
                 device.inputErrorSums(weights, joint, perSample)
                         .orElseThrow(() -> new IllegalStateException(
                                 "the plan lets a device compute errors from inputs that does not: " + device.info())));
@@ -49,25 +56,28 @@ final class ErrorFilling implements Filling.OfErrors {
     }
 
     @Override
-    public void merge(Filling other) {
-        ErrorFilling others = (ErrorFilling) other;
-        add(others.sums.totals());
-        others.totals.ifPresent(this::add);
-    }
-
-    @Override
     public void bring() {
         sums.bring();
     }
 
     @Override
     public void finish() {
-        add(sums.totals());
+        totals = Optional.of(sums.totals());
         sums.close();
     }
 
-    private void add(ErrorTotals more) {
-        totals.ifPresentOrElse(t -> t.add(more), () -> totals = Optional.of(more));
+    @Override
+    public void write(DataOutput out) throws IOException {
+        totals().write(out);
+    }
+
+    @Override
+    public void take(List<? extends DataInput> parts) throws IOException {
+        ErrorTotals all = new ErrorTotals(channels, perSample);
+        for (DataInput part : parts) {
+            all.add(part);
+        }
+        totals = Optional.of(all);
     }
 
     private ErrorTotals totals() {

@@ -1,6 +1,9 @@
 package dev.rebias.measure;
 
 import dev.rebias.device.Tensor;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.List;
 import java.util.Set;
 
@@ -12,14 +15,26 @@ interface Filling extends AutoCloseable {
     /** Adds a batch, as {@link Measurement#add}. */
     void add(Role role, List<Tensor> tensors, int batch, int samples);
 
-    /** Adds what another filling of the same kind has measured of other samples. */
-    void merge(Filling other);
-
     /** Begins to bring the sums to the host; nothing is added any more. */
     void bring();
 
     /** Waits for the sums. Called once, before what follows. */
     void finish();
+
+    /**
+     * Writes what {@link #take} makes the same of, and of other samples' together. Once it is finished.
+     *
+     * @throws IOException if the output fails
+     */
+    void write(DataOutput out) throws IOException;
+
+    /**
+     * Is of all these samples from now on, and no more of its own only.
+     *
+     * @param parts what fillings of the same kind have written, one of each part of the samples
+     * @throws IOException if they were of another kind, or an input fails
+     */
+    void take(List<? extends DataInput> parts) throws IOException;
 
     /** How many samples there were. */
     long samples();

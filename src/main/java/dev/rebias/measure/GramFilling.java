@@ -11,6 +11,9 @@ import dev.rebias.op.MatMul;
 import dev.rebias.op.Taps;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.List;
@@ -40,6 +43,8 @@ final class GramFilling implements Filling.OfErrors {
     private final double[] outputs;
     private final Gram sums;
     private Optional<GramTotals> totals = Optional.empty();
+    /** The variances of all parts' samples, where these are in parts. */
+    private Optional<double[]> merged = Optional.empty();
 
     GramFilling(Device device, WeightError weights, int channels, boolean joint, boolean perSample) {
         this.device = device;
@@ -64,25 +69,54 @@ final class GramFilling implements Filling.OfErrors {
     }
 
     @Override
-    public void merge(Filling other) {
-        GramFilling others = (GramFilling) other;
-        add(others.sums.totals());
-        others.totals.ifPresent(this::add);
-    }
-
-    private void add(GramTotals more) {
-        totals.ifPresentOrElse(t -> t.add(more), () -> totals = Optional.of(more));
-    }
-
-    @Override
     public void bring() {
         sums.bring();
     }
 
     @Override
     public void finish() {
-        add(sums.totals());
+        totals = Optional.of(sums.totals());
         sums.close();
+    }
+
+    /**
+     * The matrix stays here, for it is large: of the variances that follow from it and of the means those of all parts
+     * follow (Chan, Golub, LeVeque, "Algorithms for Computing the Sample Variance", 1983, equation 2.1b).
+     */
+    @Override
+    public void write(DataOutput out) throws IOException {
+        totals().writeSums(out);
+        for (double variance : variances()) {
+            out.writeDouble(variance);
+        }
+    }
+
+    @Override
+    public void take(List<? extends DataInput> parts) throws IOException {
+        GramTotals all = totals().emptySums();
+        double[] variances = new double[2 * channels];
+        double[] means = new double[2 * channels];
+        for (DataInput part : parts) {
+            GramTotals own = totals().emptySums();
+            own.addSums(part);
+            double[] ownMeans = means(own);
+            double share = (double) own.count() / (all.count() + own.count());
+            for (int i = 0; i < variances.length; i++) {
+                double apart = ownMeans[i] - means[i];
+                variances[i] += share * (part.readDouble() - variances[i] + (1 - share) * apart * apart);
+            }
+            all.add(own);
+            means = means(all);
+        }
+        totals = Optional.of(all);
+        merged = Optional.of(variances);
+    }
+
+    /** The means of all channels' e, then of all their y_f. */
+    private double[] means(GramTotals of) {
+        double[] all = Arrays.copyOf(means(errors, of), 2 * channels);
+        System.arraycopy(means(outputs, of), 0, all, channels, channels);
+        return all;
     }
 
     private GramTotals totals() {
@@ -96,22 +130,22 @@ final class GramFilling implements Filling.OfErrors {
 
     @Override
     public double[] meanErrors() {
-        return means(errors);
+        return means(errors, totals());
     }
 
-    private double[] means(double[] matrix) {
-        double[] columns = totals().sums();
+    private double[] means(double[] matrix, GramTotals of) {
+        double[] columns = of.sums();
         double[] means = new double[channels];
         for (int c = 0; c < channels; c++) {
-            means[c] = Taps.dot(matrix, c * columns.length, columns, 0, columns.length) / totals().count();
+            means[c] = Taps.dot(matrix, c * columns.length, columns, 0, columns.length) / of.count();
         }
         return means;
     }
 
     @Override
     public Statistics statistics() {
-        double[] variances = variances();
-        double[] referenceMeans = means(outputs);
+        double[] variances = merged.orElseGet(this::variances);
+        double[] referenceMeans = means(outputs, totals());
         double[] referenceSquares = Arrays.copyOfRange(variances, channels, 2 * channels);
         double[] squaredSampleMeans = new double[channels];
         for (int c = 0; c < channels; c++) {

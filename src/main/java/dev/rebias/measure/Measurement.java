@@ -12,6 +12,9 @@ import dev.rebias.rounding.Parallel;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
@@ -33,6 +36,7 @@ public final class Measurement implements AutoCloseable {
     /** The shapes of the first batch's inputs. */
     private final Map<Role, long[]> firstInputs = new EnumMap<>(Role.class);
 
+    private boolean finished;
     private final List<Integer> kept = new ArrayList<>();
     /** The mean errors, once they are known, and the correction that follows. */
     private Optional<double[]> meanErrors = Optional.empty();
@@ -143,20 +147,6 @@ public final class Measurement implements AutoCloseable {
     }
 
     /**
-     * Adds what has been measured of the same layer on other samples, in the same way. As far as the tensors that were
-     * measured do not depend on that, it does not matter which samples were measured where: not a bit where sums are
-     * exact, and by rounding errors of doubles where they are not, which are second moments of unfolded floats
-     * ({@link Method#UNFOLDED}) and what a card sums up of floats.
-     *
-     * @param other not solved; nothing may be added to it any more
-     */
-    public void merge(Measurement other) {
-        for (int i = 0; i < fillings.size(); i++) {
-            fillings.get(i).merge(other.fillings.get(i));
-        }
-    }
-
-    /**
      * Chooses the layer's weights anew; what follows is of the new ones. For a layer that is measured by
      * {@link Method#UNFOLDED}, once, before {@link #solve()}.
      *
@@ -227,13 +217,49 @@ public final class Measurement implements AutoCloseable {
         fillings.forEach(Filling::bring);
     }
 
+    /** Waits for what was measured. */
+    private void finish() {
+        if (!finished) {
+            bring();
+            fillings.forEach(Filling::finish);
+            finished = true;
+        }
+    }
+
+    /**
+     * Writes what was measured, for {@link #take}; nothing is added any more. Sums as they are, and of a layer measured
+     * by its Gram matrix the variances that follow from it. Not for a layer whose weights are chosen anew.
+     *
+     * @throws IOException if the output fails
+     */
+    public void write(DataOutput out) throws IOException {
+        finish();
+        for (Filling filling : fillings) {
+            filling.write(out);
+        }
+    }
+
+    /**
+     * Is of all parts' samples from now on. As far as the tensors that were measured do not depend on that, it does not
+     * matter which samples were measured where: for mean errors not a bit where sums are exact, which those of integers
+     * are everywhere, and by rounding errors of doubles where a card sums up floats. Variances that follow from Gram
+     * matrices are merged in double precision from such that are products of floats. Before {@link #solve()}.
+     *
+     * @param parts what measurements of the same layer, filled in the same way, have written
+     * @throws IOException if they were filled otherwise, or an input fails
+     */
+    public void take(List<? extends DataInput> parts) throws IOException {
+        for (Filling filling : fillings) {
+            filling.take(parts);
+        }
+    }
+
     /**
      * Turns what was measured into the correction: delta[c] = mean e, rounded to what the bias can hold: whole steps,
      * or the difference of two floats. Call once.
      */
     public void solve() {
-        bring();
-        fillings.forEach(Filling::finish);
+        finish();
         double[] means = fillings.get(0).meanErrors();
         double[] d = new double[means.length];
         for (int c = 0; c < d.length; c++) {

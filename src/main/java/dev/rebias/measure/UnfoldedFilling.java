@@ -5,6 +5,8 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.UnfoldedSums;
 import dev.rebias.device.UnfoldedTotals;
 import dev.rebias.device.WeightError;
+import java.io.DataInput;
+import java.io.DataOutput;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -16,9 +18,6 @@ import java.util.Set;
 final class UnfoldedFilling implements Filling.OfErrors {
     private final boolean joint;
     private final UnfoldedSums sums;
-    /** Of other measurements, with which these sums are joined. */
-    private Optional<UnfoldedTotals> others = Optional.empty();
-
     private long samples;
     private Optional<Rerounding.Effect> effect = Optional.empty();
     private boolean better;
@@ -38,20 +37,12 @@ final class UnfoldedFilling implements Filling.OfErrors {
         sums.add(tensors, batch, itsSamples);
     }
 
-    @Override
-    public void merge(Filling other) {
-        UnfoldedTotals more = ((UnfoldedFilling) other).take();
-        others = Optional.of(others.map(o -> o.plus(more)).orElse(more));
-    }
-
     /** The sums; nothing is left of them here, for they are large. */
     UnfoldedTotals take() {
         UnfoldedTotals own = sums.totals();
         sums.close();
-        UnfoldedTotals all = others.map(own::plus).orElse(own);
-        others = Optional.empty();
-        samples = all.samples();
-        return all;
+        samples = own.samples();
+        return own;
     }
 
     /** What the weights that were chosen do to the errors, and whether they are taken. */
@@ -73,6 +64,16 @@ final class UnfoldedFilling implements Filling.OfErrors {
     @Override
     public void finish() {
         // Likewise.
+    }
+
+    @Override
+    public void write(DataOutput out) {
+        throw new IllegalStateException("products of every two inputs are not exchanged");
+    }
+
+    @Override
+    public void take(List<? extends DataInput> parts) {
+        throw new IllegalStateException("products of every two inputs are not exchanged");
     }
 
     @Override

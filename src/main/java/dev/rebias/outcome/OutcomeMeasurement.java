@@ -1,6 +1,7 @@
 package dev.rebias.outcome;
 
 import dev.rebias.error.CancelledException;
+import dev.rebias.exchange.Rounds;
 import dev.rebias.model.ComparableOutputs;
 import dev.rebias.runtime.WholeModel;
 import dev.rebias.samples.Batches;
@@ -8,6 +9,10 @@ import dev.rebias.samples.BoundSamples;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.Shape;
+import java.io.DataInput;
+import java.io.DataInputStream;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -19,21 +24,40 @@ import java.util.TreeMap;
 public final class OutcomeMeasurement {
     private OutcomeMeasurement() {}
 
+    /** The same of samples that are not divided into parts. */
+    public static List<NetworkDistance> measure(Networks networks, BoundSamples samples, int batch) {
+        return measure(networks, Optional.of(samples), batch, Rounds.alone());
+    }
+
     /**
      * Measures how far networks' outputs are from the float network's. Each network runs once on each sample.
      *
-     * @param samples what to measure on; all of them are used
+     * @param samples what to measure on; all of them are used. Empty where only other participants have some
      * @param batch how many samples go through at a time: 1, unless the models fix another number
+     * @param rounds of participants with other samples of the same kind: what is measured is measured on those of all
      * @return for each of the other networks, how far it is
      * @throws CancelledException if the thread is interrupted: no other batch begins
      * @throws dev.rebias.error.UnsupportedException if ONNX Runtime does not run one of the models
      */
-    public static List<NetworkDistance> measure(Networks networks, BoundSamples samples, int batch) {
+    public static List<NetworkDistance> measure(
+            Networks networks, Optional<BoundSamples> samples, int batch, Rounds rounds) {
         ComparableOutputs floating = ComparableOutputs.of(networks.floating());
         List<Other> others = new ArrayList<>();
+        try {
+            networks.others().forEach(o -> others.add(new Other(floating, o.name(), ComparableOutputs.of(o))));
+            samples.ifPresent(own -> run(networks, floating, own, batch, others));
+        } finally {
+            others.forEach(Other::close);
+        }
+        int own = samples.map(BoundSamples::count).orElse(0);
+        int count = rounds.isAlone() ? own : exchange(own, others, rounds);
+        return others.stream().map(o -> o.distance(count)).toList();
+    }
+
+    private static void run(
+            Networks networks, ComparableOutputs floating, BoundSamples samples, int batch, List<Other> others) {
         try (WholeModel f = WholeModel.asWritten(networks.floating().name(), floating.bytes());
                 Batches batches = samples.batches(batch)) {
-            networks.others().forEach(o -> others.add(new Other(floating, o.name(), ComparableOutputs.of(o))));
             while (batches.hasNext()) {
                 if (Thread.currentThread().isInterrupted()) {
                     throw new CancelledException("cancelled: the thread was interrupted while outputs were compared");
@@ -43,10 +67,29 @@ public final class OutcomeMeasurement {
                 Map<String, HostTensor> reference = f.run(networks.floatInputs().apply(values));
                 others.forEach(o -> o.add(reference, inputs, batches.samples()));
             }
-        } finally {
-            others.forEach(Other::close);
         }
-        return others.stream().map(o -> o.distance(samples.count())).toList();
+    }
+
+    /** Makes what was compared that of all participants; gives how many samples all have. */
+    private static int exchange(int samples, List<Other> others, Rounds rounds) {
+        List<Integer> counts = new ArrayList<>();
+        rounds.gather(
+                "outputs",
+                out -> {
+                    out.writeInt(samples);
+                    for (Other other : others) {
+                        other.write(out);
+                    }
+                },
+                all -> {
+                    for (DataInputStream in : all) {
+                        counts.add(in.readInt());
+                    }
+                    for (Other other : others) {
+                        other.take(all);
+                    }
+                });
+        return counts.stream().mapToInt(c -> c).sum();
     }
 
     /** A network that is compared with the float network. */
@@ -109,6 +152,35 @@ public final class OutcomeMeasurement {
             return expected.elements() == 0
                     ? Optional.of("output '" + name + "' is empty " + Shape.text(expected.shape()))
                     : Optional.empty();
+        }
+
+        void write(DataOutput out) throws IOException {
+            out.writeInt(compared.size());
+            for (Map.Entry<Integer, OutputComparison> entry : compared.entrySet()) {
+                out.writeInt(entry.getKey());
+                entry.getValue().write(out);
+            }
+            out.writeInt(obstacles.size());
+            for (Map.Entry<Integer, String> entry : obstacles.entrySet()) {
+                out.writeInt(entry.getKey());
+                out.writeUTF(entry.getValue());
+            }
+        }
+
+        /** Is of all that was written from now on. */
+        void take(List<? extends DataInput> all) throws IOException {
+            compared.clear();
+            for (DataInput in : all) {
+                for (int left = in.readInt(); left > 0; left--) {
+                    int output = in.readInt();
+                    String name = floating.names().get(output);
+                    compared.computeIfAbsent(output, k -> new OutputComparison(name))
+                            .add(in);
+                }
+                for (int left = in.readInt(); left > 0; left--) {
+                    obstacles.putIfAbsent(in.readInt(), in.readUTF());
+                }
+            }
         }
 
         NetworkDistance distance(int samples) {

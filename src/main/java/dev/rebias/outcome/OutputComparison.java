@@ -1,6 +1,9 @@
 package dev.rebias.outcome;
 
 import dev.rebias.tensor.HostTensor;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -9,6 +12,8 @@ import java.util.Optional;
 
 /** Adds up how far one output of a network is from the float network's, sample by sample. */
 final class OutputComparison {
+    private static final int SUMS = 4;
+
     private final String name;
     /**
      * For each sample the sums of the float output's squares, of the errors', of the other output's, and of the
@@ -39,7 +44,7 @@ final class OutputComparison {
         FloatBuffer o = other.floats();
         for (int part = 0; part < parts; part++) {
             int from = part * length;
-            double[] sums = new double[4];
+            double[] sums = new double[SUMS];
             for (int i = from; i < from + length; i++) {
                 double y = f.get(i);
                 double q = o.get(i);
@@ -55,6 +60,33 @@ final class OutputComparison {
             elements += length;
             agreed += largest(o, from, length) == largest(f, from, length) ? 1 : 0;
         }
+    }
+
+    /** Writes what was added so far. */
+    void write(DataOutput out) throws IOException {
+        out.writeInt(samples.size());
+        for (double[] sums : samples) {
+            for (double sum : sums) {
+                out.writeDouble(sum);
+            }
+        }
+        out.writeDouble(elements);
+        out.writeBoolean(classes);
+        out.writeInt(agreed);
+    }
+
+    /** Adds what was written of other samples. */
+    void add(DataInput in) throws IOException {
+        for (int left = in.readInt(); left > 0; left--) {
+            double[] sums = new double[SUMS];
+            for (int i = 0; i < SUMS; i++) {
+                sums[i] = in.readDouble();
+            }
+            samples.add(sums);
+        }
+        elements += in.readDouble();
+        classes &= in.readBoolean();
+        agreed += in.readInt();
     }
 
     private static int largest(FloatBuffer values, int from, int length) {

@@ -1,5 +1,6 @@
 package dev.rebias.samples;
 
+import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.tensor.HostValues;
 import java.util.ArrayList;
@@ -86,6 +87,49 @@ public final class BoundSamples {
     }
 
     /**
+     * Of n samples spread evenly over the samples of all parts those that are in this one; empty where none is.
+     *
+     * @param before how many samples the parts before this one have
+     * @param total how many all parts have
+     */
+    public Optional<BoundSamples> spread(int n, int before, int total) {
+        int[] own = ownPlaces(n, before, total);
+        return own.length == 0 ? Optional.empty() : Optional.of(own.length == count() ? this : picked(own));
+    }
+
+    private int[] ownPlaces(int n, int before, int total) {
+        return Arrays.stream(PickedReader.spread(total, Math.min(n, total)))
+                .map(place -> place - before)
+                .filter(place -> place >= 0 && place < count())
+                .toArray();
+    }
+
+    /**
+     * One part of these samples, which lie side by side.
+     *
+     * @param number the part's, from 0
+     * @param parts how many there are, of about the same size
+     * @param batch parts are made of whole batches of that size
+     * @throws UnsupportedException if the samples are no whole batches, or fewer of them than parts
+     */
+    public BoundSamples part(int number, int parts, int batch) {
+        int batches = count() / batch;
+        if (count() % batch != 0) {
+            throw new UnsupportedException("the model fixes its batch at " + batch + ", and " + count()
+                    + " samples are no multiple of it: use `limit` " + batches * batch
+                    + ", or make the model's batch dimension dynamic");
+        }
+        if (batches < parts) {
+            throw new UnsupportedException(count() + " samples cannot be divided into " + parts + " parts"
+                    + (batch > 1 ? ", the model taking " + batch + " at a time" : "")
+                    + ": give more samples, or use fewer devices");
+        }
+        int from = (int) ((long) batches * number / parts) * batch;
+        int end = (int) ((long) batches * (number + 1) / parts) * batch;
+        return parts == 1 ? this : picked(IntStream.range(from, end).toArray());
+    }
+
+    /**
      * Samples in two parts that have none in common.
      *
      * @param rest all but those held out
@@ -104,10 +148,31 @@ public final class BoundSamples {
             throw new UsageException("of " + count + " samples " + n
                     + " cannot be held out: at least one must be, and at least one be left");
         }
-        int[] held = PickedReader.spread(count, n);
-        BitSet out = new BitSet(count);
+        return without(PickedReader.spread(count, n));
+    }
+
+    /**
+     * The same of samples that are a part: of n spread evenly over the samples of all parts, those are held out that
+     * are in this one.
+     *
+     * @param before how many samples the parts before this one have
+     * @param total how many all parts have
+     * @throws UnsupportedException if this part has none of them, or no other
+     */
+    public Split split(int n, int before, int total) {
+        int[] held = ownPlaces(n, before, total);
+        if (held.length == 0 || held.length == count()) {
+            throw new UnsupportedException("of " + total + " samples in parts a part has " + count() + ", of which "
+                    + held.length + " are held out, and at least one must be and at least one be left: give more "
+                    + "samples, or use fewer devices");
+        }
+        return without(held);
+    }
+
+    private Split without(int[] held) {
+        BitSet out = new BitSet(count());
         Arrays.stream(held).forEach(out::set);
-        int[] rest = IntStream.range(0, count).filter(i -> !out.get(i)).toArray();
+        int[] rest = IntStream.range(0, count()).filter(i -> !out.get(i)).toArray();
         return new Split(picked(rest), picked(held));
     }
 

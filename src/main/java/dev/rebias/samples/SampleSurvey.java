@@ -6,6 +6,9 @@ import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
 import dev.rebias.tensor.HostValues;
 import dev.rebias.tensor.Shape;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.security.MessageDigest;
@@ -35,6 +38,8 @@ public final class SampleSurvey implements SampleObserver {
     private final List<List<Sample>> samples = new ArrayList<>();
 
     private final Queue<Seen> waiting = new ConcurrentLinkedQueue<>();
+    /** The numbers of the samples of several surveys in their whole sets. */
+    private Optional<List<Integer>> numbers = Optional.empty();
 
     /** Samples of one input that nobody has looked at yet, and where what they are like belongs. */
     private record Seen(int input, HostValues values, List<Sample> samples) {}
@@ -47,6 +52,28 @@ public final class SampleSurvey implements SampleObserver {
         private double sum;
         private long beyond;
         private int elements;
+
+        Sample() {}
+
+        Sample(DataInput in) throws IOException {
+            digest = new byte[in.readUnsignedByte()];
+            in.readFully(digest);
+            least = in.readDouble();
+            most = in.readDouble();
+            sum = in.readDouble();
+            beyond = in.readLong();
+            elements = in.readInt();
+        }
+
+        void write(DataOutput out) throws IOException {
+            out.writeByte(digest.length);
+            out.write(digest);
+            out.writeDouble(least);
+            out.writeDouble(most);
+            out.writeDouble(sum);
+            out.writeLong(beyond);
+            out.writeInt(elements);
+        }
 
         boolean isConstant() {
             return least == most && elements > 1;
@@ -218,6 +245,63 @@ public final class SampleSurvey implements SampleObserver {
         to.least = least;
         to.most = most;
         to.elements = elements;
+    }
+
+    /**
+     * Writes what each sample is like, for {@link #take}: 100 bytes for each and for each input.
+     *
+     * @param seen the samples, all of which were seen
+     * @throws IOException if the output fails
+     */
+    public void write(DataOutput out, BoundSamples seen) throws IOException {
+        catchUp();
+        out.writeInt(seen.count());
+        for (int i = 0; i < seen.count(); i++) {
+            out.writeInt(seen.number(i));
+        }
+        for (int input = 0; input < samples.size(); input++) {
+            out.writeBoolean(seen.counts(input));
+            out.writeInt(samples.get(input).size());
+            for (Sample sample : samples.get(input)) {
+                sample.write(out);
+            }
+        }
+    }
+
+    /**
+     * Has seen all these samples from now on, and no more only its own.
+     *
+     * @param parts what surveys of other samples for the same model have written, in the samples' order
+     * @throws IOException if an input fails
+     */
+    public void take(List<? extends DataInput> parts) throws IOException {
+        samples.forEach(List::clear);
+        List<Integer> all = new ArrayList<>();
+        for (DataInput part : parts) {
+            for (int left = part.readInt(); left > 0; left--) {
+                all.add(part.readInt());
+            }
+            for (List<Sample> own : samples) {
+                // What is the same for all samples is seen once.
+                boolean kept = part.readBoolean() || own.isEmpty();
+                for (int left = part.readInt(); left > 0; left--) {
+                    Sample sample = new Sample(part);
+                    if (kept) {
+                        own.add(sample);
+                    }
+                }
+            }
+        }
+        numbers = Optional.of(all);
+    }
+
+    /**
+     * The number that a sample has in its whole set, of those that {@link #take} took.
+     *
+     * @param sample counted from 0 in the order of all parts
+     */
+    public int number(int sample) {
+        return numbers.orElseThrow().get(sample);
     }
 
     /** How many samples were seen. */

@@ -226,10 +226,14 @@ public final class Samples implements AutoCloseable {
      *
      * @param first at most so many, from the first on
      * @param spread of these at most so many, spread evenly over them
+     * @param part which part of these
      */
-    private record Limit(int first, int spread) {
-        static final Limit NONE = new Limit(Integer.MAX_VALUE, Integer.MAX_VALUE);
+    private record Limit(int first, int spread, Part part) {
+        static final Limit NONE = new Limit(Integer.MAX_VALUE, Integer.MAX_VALUE, new Part(0, 1, 1));
     }
+
+    /** One of several parts, which are made of whole batches. */
+    private record Part(int number, int parts, int batch) {}
 
     /**
      * The first n samples only. They share this object's files: close this one.
@@ -237,7 +241,7 @@ public final class Samples implements AutoCloseable {
      * @throws UsageException if n is less than 1
      */
     public Samples limit(int n) {
-        return limited(new Limit(Math.min(limit.first(), possible(n)), limit.spread()));
+        return limited(new Limit(Math.min(limit.first(), possible(n)), limit.spread(), limit.part()));
     }
 
     /**
@@ -247,7 +251,24 @@ public final class Samples implements AutoCloseable {
      * @throws UsageException if n is less than 1
      */
     public Samples spread(int n) {
-        return limited(new Limit(limit.first(), Math.min(limit.spread(), possible(n))));
+        return limited(new Limit(limit.first(), Math.min(limit.spread(), possible(n)), limit.part()));
+    }
+
+    /**
+     * One of several parts of the samples that are used, of about the same size; all parts one after the other are the
+     * whole. They share this object's files: close this one.
+     *
+     * @param number the part's, from 0
+     * @param parts how many there are
+     * @param batch the batch size that the model fixes, or 1: parts are made of whole batches
+     * @throws UsageException if there is no such part
+     */
+    public Samples part(int number, int parts, int batch) {
+        if (number < 0 || number >= parts || batch < 1) {
+            throw new UsageException(
+                    "there is no part " + number + " of " + parts + " in batches of " + batch + ": they count from 0");
+        }
+        return limited(new Limit(limit.first(), limit.spread(), new Part(number, parts, batch)));
     }
 
     private static int possible(int n) {
@@ -270,13 +291,15 @@ public final class Samples implements AutoCloseable {
      * Checks the samples against a model's inputs; reads headers only.
      *
      * @throws UnsupportedException if names, ranks, sizes or types do not fit, the arrays have different numbers of
-     *     samples, or none
+     *     samples, or none, or they cannot be divided into parts
      */
     public BoundSamples bind(List<InputSpec> inputs) {
         BoundSamples all = images.isPresent()
                 ? images.get().bind(inputs, limit.first())
                 : ArrayBinding.bind(where, arrays, inputs, normalization, limit.first());
-        return all.spread(limit.spread());
+        BoundSamples some = all.spread(limit.spread());
+        Part part = limit.part();
+        return part.parts() == 1 ? some : some.part(part.number(), part.parts(), part.batch());
     }
 
     @Override

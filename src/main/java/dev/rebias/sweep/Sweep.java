@@ -7,6 +7,7 @@ import dev.rebias.device.Tensor;
 import dev.rebias.error.CancelledException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.exchange.Rounds;
 import dev.rebias.measure.Biases;
 import dev.rebias.measure.Measurement;
 import dev.rebias.measure.Moments;
@@ -64,6 +65,7 @@ public final class Sweep implements AutoCloseable {
 
     private final Frontier frontier;
     private final Profile profile = new Profile();
+    private final BarrierExchange exchanges;
     /** Why samples could not be read. */
     private Optional<RuntimeException> unreadable = Optional.empty();
     /**
@@ -95,13 +97,15 @@ public final class Sweep implements AutoCloseable {
             boolean perChannel,
             long memoryLimit,
             Optional<CorrectionRule> rule) {
-        this(plan, device, grids, perChannel, memoryLimit, rule, Map.of());
+        this(plan, device, grids, perChannel, memoryLimit, rule, Map.of(), Rounds.alone());
     }
 
     /**
-     * The same, where weights are chosen anew.
+     * The same, where weights are chosen anew, or others sweep other samples.
      *
      * @param weightGrids for each layer of which the plan says so, by its number, the values that its weights can take
+     * @param rounds of participants that carry out equal plans: what is measured at a barrier is that of the samples of
+     *     all, and so are results
      */
     public Sweep(
             Plan plan,
@@ -110,10 +114,16 @@ public final class Sweep implements AutoCloseable {
             boolean perChannel,
             long memoryLimit,
             Optional<CorrectionRule> rule,
-            Map<Integer, WeightGrid> weightGrids) {
+            Map<Integer, WeightGrid> weightGrids,
+            Rounds rounds) {
         if (rule.isPresent() && !perChannel) {
             throw new UsageException("corrections that follow from more than mean errors need statistics of channels");
         }
+        if (!rounds.isAlone() && !weightGrids.isEmpty()) {
+            throw new UsageException("weights are chosen from products of every two of a layer's inputs, which are not "
+                    + "exchanged: adjust biases, or sweep all samples on one device");
+        }
+        this.exchanges = new BarrierExchange(plan, rounds);
         this.plan = plan;
         this.weightGrids = Map.copyOf(weightGrids);
         this.rule = rule;
@@ -185,6 +195,7 @@ public final class Sweep implements AutoCloseable {
                 heldOut.add(measurement(i, grids.get(i), false));
             }
         }
+        exchanges.agree(perChannel, held.isPresent());
         long total = (long) batches * plan.segments().size();
         AtomicLong done = new AtomicLong();
         Thread caller = Thread.currentThread();
@@ -213,6 +224,7 @@ public final class Sweep implements AutoCloseable {
                             }
                         },
                         () -> segments.meanwhile(next));
+                exchange(k);
                 solve(plan.segments().get(k), workers::forEach, caller);
                 plan.segments()
                         .get(k)
@@ -334,6 +346,16 @@ public final class Sweep implements AutoCloseable {
             values[i] = (float) (integers ? multiples[i] : multiples[i] * grid.step(i));
         }
         return HostTensor.of(values, plan.measured().get(layer).weights().shape());
+    }
+
+    /** Makes what each participant has measured in a segment what all have. */
+    private void exchange(int segment) {
+        long start = System.nanoTime();
+        exchanges.merge(segment, solved -> {
+            Measurement own = measurements.get(solved.layer());
+            return heldOut.isEmpty() ? List.of(own) : List.of(own, heldOut.get(solved.layer()));
+        });
+        profile.add("exchanging sums", System.nanoTime() - start, 0, 0);
     }
 
     /**

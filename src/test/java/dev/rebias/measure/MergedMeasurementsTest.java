@@ -9,17 +9,21 @@ import dev.rebias.device.Tensor;
 import dev.rebias.device.TestDevices;
 import dev.rebias.device.WeightError;
 import dev.rebias.op.TestOps;
-import dev.rebias.op.WeightGrid;
-import dev.rebias.rounding.Parallel;
 import dev.rebias.tensor.ElementType;
 import dev.rebias.tensor.HostTensor;
-import java.util.Arrays;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -50,7 +54,7 @@ final class MergedMeasurementsTest {
 
     @ParameterizedTest
     @MethodSource("cases")
-    void partsGiveWhatTheWholeGives(String name, Method method, boolean joint) {
+    void partsGiveWhatTheWholeGives(String name, Method method, boolean joint) throws IOException {
         Random random = new Random(3);
         double[] difference = random.doubles(IN * OUT, -0.1, 0.1).toArray();
         double[] reference = random.doubles(IN * OUT, -1, 1).toArray();
@@ -80,9 +84,12 @@ final class MergedMeasurementsTest {
                 add(device, whole, method, joint, samples[n], n);
                 add(device, parts.get(n % 3), method, joint, samples[n], n);
             }
-            // In a chain.
-            second.merge(third);
-            first.merge(second);
+            List<byte[]> written =
+                    parts.stream().map(MergedMeasurementsTest::written).toList();
+            for (Measurement part : parts) {
+                part.take(written.stream().map(MergedMeasurementsTest::stream).toList());
+            }
+            second.solve();
             whole.solve();
             first.solve();
             Moments expected = whole.read(true);
@@ -96,81 +103,49 @@ final class MergedMeasurementsTest {
                 float bound = exact ? 0 : 1e-6f;
                 assertThat(Math.abs(actual.delta()[c] - expected.delta()[c])).isLessThanOrEqualTo(bound);
             }
-            if (exact) {
+            // Gram matrices stay where they are: what their products say is merged as variances.
+            if (exact && !GRAMS.contains(method)) {
                 assertThat(actual.errors()).isEqualTo(expected.errors());
-                assertThat(actual.perChannel().map(Moments.PerChannel::toString))
-                        .isEqualTo(expected.perChannel().map(Moments.PerChannel::toString));
+            } else if (expected.errors().isPresent()) {
+                // These two inputs have nothing in common: y_f's variance is what is left of others, a thousand times
+                // larger, that are floats.
+                assertNear(actual.measured(), expected.measured(), method == Method.JOINT_GRAM ? 1e-4 : 1e-6);
             }
-        }
-    }
-
-    /** Weights on a grid of steps of 0.125. */
-    private record Grid(double[] multiples) implements WeightGrid {
-        @Override
-        public double step(int weight) {
-            return 0.125;
-        }
-
-        @Override
-        public double lowest(int weight) {
-            return -8;
-        }
-
-        @Override
-        public double highest(int weight) {
-            return 7;
-        }
-    }
-
-    private static Stream<String> devices() {
-        return TestDevices.names().stream();
-    }
-
-    /** Second moments of integers are exact, so weights that are chosen anew are the same, and what they leave. */
-    @ParameterizedTest
-    @MethodSource("devices")
-    void partsChooseTheWeightsThatTheWholeChooses(String name) {
-        Random random = new Random(5);
-        double[] reference = random.doubles(IN * OUT, -0.8, 0.8).toArray();
-        Grid grid =
-                new Grid(Arrays.stream(reference).map(w -> Math.rint(w / 0.125)).toArray());
-        double[] difference = new double[reference.length];
-        Arrays.setAll(difference, i -> reference[i] - grid.multiples()[i] * grid.step(i));
-        WeightError weights = new WeightError(
-                TestOps.pointwise(),
-                new long[] {OUT, IN, 1, 1},
-                difference,
-                reference,
-                Optional.of(ElementType.UINT8),
-                1,
-                100);
-        double[] bias = new double[OUT];
-        Method method = Method.UNFOLDED;
-        try (Device device = Devices.open(name).device();
-                Measurement whole = TestMeasurements.of(device, weights, bias, bias, method, false);
-                Measurement first = TestMeasurements.of(device, weights, bias, bias, method, false);
-                Measurement second = TestMeasurements.of(device, weights, bias, bias, method, false);
-                Measurement third = TestMeasurements.of(device, weights, bias, bias, method, false)) {
-            List<Measurement> parts = List.of(first, second, third);
-            for (int n = 0; n < SAMPLES; n++) {
-                try (Tensor q = device.upload(bytes(random))) {
-                    whole.add(Role.INPUT, List.of(q), n, 1);
-                    parts.get(n % 3).add(Role.INPUT, List.of(q), n / 3, 1);
-                }
+            if (exact) {
+                assertThat(text(actual)).isEqualTo(text(expected));
             }
-            second.merge(third);
-            first.merge(second);
-            WeightChoice expected = whole.choose(grid, Optional.empty(), Parallel.NONE);
-            WeightChoice actual = first.choose(grid, Optional.empty(), Parallel.NONE);
-            assertThat(expected.adjusted()).isTrue();
-            assertThat(actual.multiples()).containsExactly(expected.multiples());
-            whole.solve();
-            first.solve();
-            assertThat(first.read(true).samples()).isEqualTo(SAMPLES);
-            assertThat(first.read(true).delta())
-                    .containsExactly(whole.read(true).delta());
-            assertThat(first.read(true).errors()).isEqualTo(whole.read(true).errors());
+            // Every part goes on with the same.
+            assertThat(second.read(true).delta()).containsExactly(actual.delta());
+            assertThat(second.read(true).errors()).isEqualTo(actual.errors());
+            assertThat(text(second.read(true))).isEqualTo(text(actual));
         }
+    }
+
+    private static Optional<String> text(Moments moments) {
+        return moments.perChannel().map(Moments.PerChannel::toString);
+    }
+
+    private static void assertNear(Moments.Errors actual, Moments.Errors expected, double relative) {
+        Offset<Double> bound = Offset.offset(relative * expected.mseBefore());
+        assertThat(actual.mseBefore()).isCloseTo(expected.mseBefore(), bound);
+        assertThat(actual.mseAfter()).isCloseTo(expected.mseAfter(), bound);
+        assertThat(actual.squaredBias()).isCloseTo(expected.squaredBias(), bound);
+        assertThat(actual.signalPower())
+                .isCloseTo(expected.signalPower(), Offset.offset(relative * expected.signalPower()));
+    }
+
+    private static byte[] written(Measurement part) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try {
+            part.write(new DataOutputStream(bytes));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return bytes.toByteArray();
+    }
+
+    private static DataInputStream stream(byte[] bytes) {
+        return new DataInputStream(new ByteArrayInputStream(bytes));
     }
 
     private static void add(

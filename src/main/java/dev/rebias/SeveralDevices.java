@@ -1,0 +1,114 @@
+package dev.rebias;
+
+import dev.rebias.error.UsageException;
+import dev.rebias.exchange.Exchange;
+import dev.rebias.exchange.LocalExchange;
+import dev.rebias.exchange.Rounds;
+import dev.rebias.samples.BoundSamples;
+import dev.rebias.samples.Samples;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * One correction on one device, or on several of this machine: then a thread for each, and a part of the samples. Used
+ * once.
+ */
+final class SeveralDevices {
+    private final List<CorrectionRun> runs = new ArrayList<>();
+    private final List<Thread> threads = new ArrayList<>();
+    private Optional<CorrectionResult> result = Optional.empty();
+    /** What failed first; what fails after it does so because of it. */
+    private Optional<Throwable> failure = Optional.empty();
+
+    /**
+     * Divides the samples.
+     *
+     * @param devices how many there are
+     * @throws dev.rebias.error.UnsupportedException if there are fewer samples than devices, or they are refused
+     */
+    SeveralDevices(BiasCorrection owner, Samples samples, CorrectionOptions options, boolean correcting, int devices) {
+        if (devices == 1) {
+            runs.add(CorrectionRun.alone(owner, samples, options, correcting));
+            return;
+        }
+        BoundSamples all = samples.bind(owner.networkInputs().ofSweep());
+        int batch = owner.fixedBatch(all).orElse(1);
+        List<Exchange> exchanges = LocalExchange.of(devices);
+        CorrectionOptions silent =
+                options.toBuilder().listener((done, total) -> {}).build();
+        for (int i = 0; i < devices; i++) {
+            runs.add(new CorrectionRun(
+                    owner,
+                    all.part(i, devices, batch),
+                    samples.normalization(),
+                    i == 0 ? options : silent,
+                    correcting,
+                    new Rounds(exchanges.get(i))));
+        }
+    }
+
+    /**
+     * Carries it out, and waits for all threads to end.
+     *
+     * @param sessions as many as there are parts
+     * @throws UsageException if one is there twice
+     */
+    CorrectionResult on(List<DeviceSession> sessions) {
+        if (runs.size() == 1) {
+            return runs.get(0).on(sessions.get(0));
+        }
+        if (new HashSet<>(sessions).size() < sessions.size()) {
+            throw new UsageException("a device that is open takes one part of the samples: give each once");
+        }
+        for (int i = 0; i < runs.size(); i++) {
+            int number = i;
+            threads.add(new Thread(() -> run(number, sessions.get(number)), "rebias-part-" + (i + 1)));
+        }
+        threads.forEach(Thread::start);
+        boolean interrupted = false;
+        for (Thread thread : threads) {
+            while (thread.isAlive()) {
+                try {
+                    thread.join();
+                } catch (InterruptedException e) {
+                    // They end their work, and say that it was cancelled.
+                    interrupted = true;
+                    threads.forEach(Thread::interrupt);
+                }
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        synchronized (this) {
+            if (failure.isPresent()) {
+                if (failure.get() instanceof Error e) {
+                    throw e;
+                }
+                throw (RuntimeException) failure.get();
+            }
+            return result.orElseThrow();
+        }
+    }
+
+    private void run(int number, DeviceSession session) {
+        try {
+            CorrectionResult own = runs.get(number).on(session);
+            synchronized (this) {
+                if (number == 0) {
+                    result = Optional.of(own);
+                }
+            }
+        } catch (RuntimeException | Error e) {
+            synchronized (this) {
+                if (failure.isEmpty()) {
+                    failure = Optional.of(e);
+                }
+            }
+            // Those that are at work between two exchanges end it, too.
+            threads.forEach(Thread::interrupt);
+        }
+    }
+}
