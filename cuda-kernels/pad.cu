@@ -9,14 +9,10 @@ extern "C" __global__ void __launch_bounds__(256)
         StridedIndex begins, int mode, float value) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
-    long long rest = i;
     long long at = 0;
     bool inside = true;
-#pragma unroll
-    for (int d = RANK - 1; d >= 0; d--) {
-        long long next = rest / out.size[d];
-        long long p = rest - next * out.size[d] - begins.stride[d];
-        rest = next;
+    places(out, i, [&](int d, long long place) {
+        long long p = place - begins.stride[d];
         long long size = in.size[d];
         if (mode == 1) {
             p = p < 0 ? 0 : p >= size ? size - 1 : p;
@@ -28,6 +24,6 @@ extern "C" __global__ void __launch_bounds__(256)
         }
         inside = inside && p >= 0 && p < size;
         at += p * in.stride[d];
-    }
+    });
     to[i] = inside ? from[at] : value;
 }

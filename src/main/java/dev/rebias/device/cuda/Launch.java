@@ -2,6 +2,7 @@ package dev.rebias.device.cuda;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.List;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 import org.bytedeco.cuda.cudart.CUstream_st;
 import org.bytedeco.cuda.global.cudart;
@@ -115,6 +116,11 @@ final class Launch implements AutoCloseable {
         next();
         index.sizes().forEach(values::putLong);
         index.strides().forEach(values::putLong);
+        List<Divisor> divisors = index.divisors();
+        divisors.forEach(d -> values.putInt(d.magic()));
+        divisors.forEach(d -> values.putInt(d.shift()));
+        values.putInt(index.first());
+        values.putInt(index.narrow() ? 1 : 0);
         return this;
     }
 

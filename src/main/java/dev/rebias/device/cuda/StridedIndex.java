@@ -7,13 +7,29 @@ import java.util.Optional;
 /**
  * How a tensor's elements are stepped through, as {@code cuda-kernels/rebias.cuh} has it: sizes and strides of
  * {@link #RANK} dimensions, outermost first, in elements.
+ *
+ * @param narrow whether a kernel divides by {@link Divisor}s, for which there must be from 1 to 2^31 - 1 elements
  */
-record StridedIndex(List<Long> sizes, List<Long> strides) {
+record StridedIndex(List<Long> sizes, List<Long> strides, boolean narrow) {
     static final int RANK = 6;
 
     StridedIndex {
         sizes = List.copyOf(sizes);
         strides = List.copyOf(strides);
+    }
+
+    /** How to divide by the sizes, one each; of no meaning unless narrow. */
+    List<Divisor> divisors() {
+        return sizes.stream().map(s -> Divisor.of(narrow ? s : 1)).toList();
+    }
+
+    /** The outermost dimension that is not of size 1, or {@link #RANK}. */
+    int first() {
+        int first = 0;
+        while (first < RANK && sizes.get(first) == 1) {
+            first++;
+        }
+        return first;
     }
 
     /** The index over these dimensions, those of size 1 left out; empty if more than {@link #RANK} remain. */
@@ -51,7 +67,8 @@ record StridedIndex(List<Long> sizes, List<Long> strides) {
             n.add(0, 1L);
             s.add(0, 0L);
         }
-        return new StridedIndex(n, s);
+        double elements = n.stream().mapToDouble(size -> size).reduce(1, (a, b) -> a * b);
+        return new StridedIndex(n, s, elements > 0 && elements < 1L << 31);
     }
 
     /** The strides of a dense tensor. */
