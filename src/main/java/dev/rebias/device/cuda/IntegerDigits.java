@@ -26,9 +26,11 @@ final class IntegerDigits {
      */
     static Optional<IntegerDigits> exact(float[] weights, double[] units, int planes) {
         int[] values = new int[weights.length];
+        // 128 in each digit is as far below zero.
+        int least = -largest(planes) / 127 * 128;
         for (int i = 0; i < values.length; i++) {
             values[i] = (int) weights[i];
-            if (values[i] != weights[i] || Math.abs(values[i]) > largest(planes)) {
+            if (values[i] != weights[i] || values[i] < least || values[i] > largest(planes)) {
                 return Optional.empty();
             }
         }
@@ -62,7 +64,7 @@ final class IntegerDigits {
         return new IntegerDigits(values, units);
     }
 
-    /** The largest number that so many digits hold on either side of zero. */
+    /** The largest number that so many digits hold. */
     private static int largest(int planes) {
         int all = 0;
         for (int p = 0; p < planes; p++) {

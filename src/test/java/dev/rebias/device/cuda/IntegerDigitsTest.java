@@ -24,7 +24,7 @@ final class IntegerDigitsTest {
         Random random = new Random(3);
         int[] largest = {0, 127, 127 * 256 + 127, (127 * 256 + 127) * 256 + 127};
         for (int planes = 1; planes <= 3; planes++) {
-            for (int value : new int[] {0, 1, -1, largest[planes], -largest[planes]}) {
+            for (int value : new int[] {0, 1, -1, largest[planes], -largest[planes], -largest[planes] / 127 * 128}) {
                 assertThat(joined(value, planes)).isEqualTo(value);
             }
             for (int i = 0; i < 1000; i++) {
@@ -37,13 +37,18 @@ final class IntegerDigitsTest {
     @Test
     void integersAreTakenAsTheyAreIfTheirDigitsSuffice() {
         double[] units = {0.5};
-        Optional<IntegerDigits> one = IntegerDigits.exact(new float[] {-127, 3, 127}, units, 1);
+        Optional<IntegerDigits> one = IntegerDigits.exact(new float[] {-128, 4, 127}, units, 1);
         assertThat(one).isPresent();
-        assertThat(one.get().value(0)).isEqualTo(-127);
+        assertThat(one.get().value(0)).isEqualTo(-128);
         assertThat(one.get().sum(0)).isEqualTo(3);
         assertThat(one.get().unit(0)).isEqualTo(0.5);
         assertThat(IntegerDigits.exact(new float[] {128}, units, 1)).isEmpty();
+        assertThat(IntegerDigits.exact(new float[] {-129}, units, 1)).isEmpty();
         assertThat(IntegerDigits.exact(new float[] {128}, units, 2)).isPresent();
+        assertThat(IntegerDigits.exact(new float[] {-128 * 257, 127 * 257}, units, 2))
+                .isPresent();
+        assertThat(IntegerDigits.exact(new float[] {-128 * 257 - 1}, units, 2)).isEmpty();
+        assertThat(IntegerDigits.exact(new float[] {127 * 257 + 1}, units, 2)).isEmpty();
         assertThat(IntegerDigits.exact(new float[] {0.5f}, units, 2)).isEmpty();
     }
 
