@@ -103,6 +103,11 @@ public final class BatchJobs {
         return jobs;
     }
 
+    /** Where the outputs and reports go. */
+    public Path folder() {
+        return folder;
+    }
+
     List<Job> all() {
         return all;
     }
@@ -221,6 +226,16 @@ public final class BatchJobs {
      */
     public static boolean correct(Job job, Path folder, DeviceSession session) {
         return CorrectArguments.parse(job.arguments(folder)).correctInBatch(session, job.report(folder));
+    }
+
+    /** What a job's report says, in a sentence; or that there is none. */
+    public String told(Job job) {
+        return BatchFolder.row(folder, job.output()).sentence();
+    }
+
+    /** Whether there is a report of a job. */
+    public boolean isReported(Job job) {
+        return JobReport.read(job.report(folder)).isPresent();
     }
 
     /** Writes a job's report of a failure that {@link #correct} could not report itself. */
