@@ -3,7 +3,9 @@
 #   target/rebias-VERSION-linux-x86_64.tar.xz        Java, rebias, its libraries, examples, licences
 #   target/rebias-VERSION-linux-x86_64-check.tar.xz  what 'rebias gpu-check' needs besides: tests, JUnit's console,
 #   goldens
-# Both unpack into one folder, rebias-VERSION. 'mvn -Pdist package' runs this.
+#   target/dist/rebias-VERSION                       the same as a folder, for the images of docker/
+#   target/dist/stub/libcuda.so.1                    an empty library, for those who compile kernels without a driver
+# Both archives unpack into one folder, rebias-VERSION. 'mvn -Pdist package' runs this.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=${1:?usage: build.sh VERSION [--jdk=JDK]}
@@ -28,7 +30,7 @@ else
     done
     [ -n "$jdk" ] || { echo "dist: no JDK $oldest or newer that jlink can make a runtime of is in JAVA_HOME or /usr/lib/jvm: install one (Eclipse Temurin $oldest, say), or name it: mvn -Pdist package -Ddist.jdk=/path/to/jdk" >&2; exit 1; }
 fi
-for tool in xz tar unzip strip; do
+for tool in xz tar unzip strip as ld; do
     command -v "$tool" >/dev/null || { echo "dist: $tool is needed to pack the distribution" >&2; exit 1; }
 done
 
@@ -36,7 +38,7 @@ name=rebias-$version
 out=$PWD/target/dist
 root=$out/$name
 rm -rf "$out" target/rebias-*.tar.xz
-mkdir -p "$root"/{bin,lib,native,licences} "$out/work"
+mkdir -p "$root"/{bin,lib,native,licences} "$out"/{work,stub}
 work=$out/work
 # Every file gets this time, so that the same sources make the same archive (and the AOT cache knows the jars again).
 date=2026-01-01T00:00:00Z
@@ -139,7 +141,11 @@ done
 cp -r src/test/resources/assets "$check/src/test/resources/"
 ln -s ../examples "$check/examples"
 
-# ---- the archives: each one tar, compressed in parts
+as -o "$work/empty.o" /dev/null
+ld -shared -soname libcuda.so.1 -o "$out/stub/libcuda.so.1" "$work/empty.o"
+
+# ---- the archives: each one tar, compressed in parts. Anyone may read what is in them, and in the images.
+chmod -R a+rX "$out"
 find "$root" -exec touch -h -d "$date" {} +
 members() { tar -C "$out" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -b 1 --no-recursion -c -T - ; }
 # part FILE PATTERN OPTION..: the members whose names fit, without the two empty blocks with which a tar ends; nothing
