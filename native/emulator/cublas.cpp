@@ -95,7 +95,7 @@ EXPORT const char* cublasGetStatusString(int status) { return cublasGetStatusNam
 EXPORT int cublasCreate_v2(Handle** handle) {
     ENTER_CONTEXT(cublasCreate_v2);
     *handle = new Handle();
-    born(*handle, "cuBLAS handle");
+    born_on_device(*handle, "cuBLAS handle");
     return 0;
 }
 

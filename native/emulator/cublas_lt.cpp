@@ -127,7 +127,9 @@ int destroy(T* object, const char* kind, const char* function) {
 
 EXPORT int cublasLtCreate(LtHandle** handle) {
     ENTER_CONTEXT(cublasLtCreate);
-    return create(handle, "cuBLASLt handle", LtHandle{});
+    *handle = new LtHandle{};
+    born_on_device(*handle, "cuBLASLt handle");
+    return 0;
 }
 
 EXPORT int cublasLtDestroy(LtHandle* handle) {

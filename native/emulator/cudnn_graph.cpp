@@ -31,7 +31,7 @@ EXPORT void cudnnGetLastErrorString(char* message, size_t size) {
 EXPORT int cudnnCreate(CudnnHandle** handle) {
     ENTER_CONTEXT(cudnnCreate);
     *handle = new CudnnHandle();
-    born(*handle, "cuDNN handle");
+    born_on_device(*handle, "cuDNN handle");
     return 0;
 }
 

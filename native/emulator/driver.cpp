@@ -21,7 +21,7 @@ constexpr int NO_BINARY_FOR_GPU = 209;
 constexpr int NOT_FOUND = 500;
 
 bool initialised = false;
-int primary_context;
+int primary_contexts[MAX_DEVICES];
 
 struct Module {
     void* library;
@@ -65,12 +65,6 @@ const Name* find_name(int code) {
 }
 
 }  // namespace
-
-// How many devices there are: each process uses one of them, and all are alike.
-static int device_count() {
-    const char* number = getenv("EMULATOR_DEVICES");
-    return number ? atoi(number) : 1;
-}
 
 // Every function starts with this: counts the call, fails it if so ordered, and lets an earlier violation show as the
 // real driver does.
@@ -163,29 +157,28 @@ EXPORT int cuDevicePrimaryCtxRetain(void** context, int device) {
     ENTER(cuDevicePrimaryCtxRetain);
     if (!initialised) return NOT_INITIALIZED;
     if (device < 0 || device >= device_count()) return INVALID_DEVICE;
-    static int used = device;
-    if (device != used) {
-        violation(INVALID_DEVICE, "cuDevicePrimaryCtxRetain: device %d, where the process has used %d: the emulator has one device in each process", device, used);
-        return INVALID_DEVICE;
-    }
-    retain_context();
-    *context = &primary_context;
+    retain_context(device);
+    *context = &primary_contexts[device];
     return 0;
 }
 
-EXPORT int cuDevicePrimaryCtxRelease_v2(int) {
+EXPORT int cuDevicePrimaryCtxRelease_v2(int device) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     int ordered = called("cuDevicePrimaryCtxRelease_v2", 999);
-    if (!context_retained()) return INVALID_CONTEXT;
-    release_context();
+    if (device < 0 || device >= MAX_DEVICES) return INVALID_DEVICE;
+    if (!context_retained(device)) return INVALID_CONTEXT;
+    release_context(device);
     return ordered;
 }
 
 EXPORT int cuCtxSetCurrent(void* context) {
     ENTER(cuCtxSetCurrent);
-    bool valid = context == &primary_context && context_retained();
-    make_context_current(valid);
-    return context && !valid ? INVALID_CONTEXT : 0;
+    int device = NO_DEVICE;
+    for (int d = 0; d < MAX_DEVICES; d++) {
+        if (context == &primary_contexts[d] && context_retained(d)) device = d;
+    }
+    make_context_current(device);
+    return context && device == NO_DEVICE ? INVALID_CONTEXT : 0;
 }
 
 EXPORT int cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes) {
@@ -275,7 +268,7 @@ EXPORT int cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, Stream* 
 }
 
 EXPORT int cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t bytes, Stream* stream) {
-    ENTER(cuMemcpyDtoDAsync_v2);
+    ENTER_CONTEXT(cuMemcpyDtoDAsync_v2);
     if (!usable(stream, "cuMemcpyDtoDAsync")) return INVALID_HANDLE;
     enqueue(stream, "copy on the device", [=] {
         if (require_device(reinterpret_cast<void*>(from), bytes, "cuMemcpyDtoDAsync, from") &&
@@ -389,7 +382,7 @@ EXPORT int cuModuleLoadData(Module** module, const void* image) {
         return INVALID_IMAGE;
     }
     *module = new Module{library, {}};
-    born(*module, "module");
+    born_on_device(*module, "module");
     return 0;
 }
 
@@ -434,6 +427,7 @@ EXPORT int cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz,
         violation(INVALID_HANDLE, "cuLaunchKernel: %p is no function of a loaded module", static_cast<void*>(kernel));
         return INVALID_HANDLE;
     }
+    if (!alive(kernels()[kernel], "module", "cuLaunchKernel")) return INVALID_HANDLE;
     bool fits = gx > 0 && gy > 0 && gz > 0 && gx <= 0x7fffffff && gy <= 65535 && gz <= 65535 && bx > 0 && by > 0 &&
                 bz > 0 && static_cast<uint64_t>(bx) * by * bz <= 1024 && shared <= 48 << 10;
     if (!fits) {

@@ -45,19 +45,36 @@ namespace emulator __attribute__((visibility("default"))) {
     }
     void launch_ends(const char* kernel);
 
-    // ---- the current context (report.cpp): each thread has its own, and none to begin with
-    void retain_context();
-    void release_context();
-    bool context_retained();
-    void make_context_current(bool current);
+    // ---- the current context (report.cpp): each device has one, each thread has one of them current, and none to begin
+    // with
+    constexpr int MAX_DEVICES = 64;
+    constexpr int NO_DEVICE = -1;
+    int device_count();
+    void retain_context(int device);
+    void release_context(int device);
+    bool context_retained(int device);
+    void make_context_current(int device);  // NO_DEVICE for none
     bool context_current();
+    int current_device();
+    // The device whose work is being run, or else that whose context is current.
+    int acting_device();
+    // While it lives, the work of that device is being run.
+    class Acting {
+        int before;
+
+       public:
+        explicit Acting(int device);
+        ~Acting();
+    };
     // The same for libraries, which on a real card would silently take the first card's context; false, with a
     // violation, if there is none.
     bool require_context(const char* function);
 
     // ---- live objects (report.cpp): everything that was created and must be destroyed
     void born(const void* object, const char* kind);
-    // False, with a violation, if there is no such object of that kind.
+    // The same of what belongs to the current context, and is of no use to another device.
+    void born_on_device(const void* object, const char* kind);
+    // False, with a violation, if there is no such object of that kind, or it belongs to another device.
     bool alive(const void* object, const char* kind, const char* function);
     bool died(const void* object, const char* kind, const char* function);
 

@@ -21,6 +21,7 @@ constexpr size_t MAPPED = 1 << 20;
 struct Allocation {
     size_t bytes;
     size_t mapped;
+    int device;
 };
 
 std::map<uintptr_t, Allocation>& device() {
@@ -38,7 +39,7 @@ std::map<uintptr_t, Allocation>& pinned() {
     return *it;
 }
 
-size_t used = 0;
+size_t used[MAX_DEVICES];
 // What a test has set; 0 for none.
 size_t ordered_total = 0;
 
@@ -91,7 +92,8 @@ const std::pair<const uintptr_t, Allocation>* find(const std::map<uintptr_t, All
 }  // namespace
 
 uintptr_t allocate(size_t bytes) {
-    if (bytes == 0 || used + bytes > total()) return 0;
+    int own = current_device();
+    if (bytes == 0 || used[own] + bytes > total()) return 0;
     size_t mapped;
     uintptr_t at = map_poisoned(bytes, &mapped);
     if (at == 0) return 0;
@@ -100,10 +102,10 @@ uintptr_t allocate(size_t bytes) {
         bool overlaps = it->first < at + bytes && at < it->first + it->second.bytes;
         it = overlaps ? freed().erase(it) : std::next(it);
     }
-    device()[at] = {bytes, mapped};
-    used += bytes;
+    device()[at] = {bytes, mapped, own};
+    used[own] += bytes;
     count("allocations");
-    born(reinterpret_cast<void*>(at), "device allocation");
+    born_on_device(reinterpret_cast<void*>(at), "device allocation");
     return at;
 }
 
@@ -114,11 +116,11 @@ bool release(uintptr_t address) {
         violation(INVALID_VALUE, "cuMemFree: %#zx %s", address, twice ? "was freed before" : "was never allocated");
         return false;
     }
+    if (!died(reinterpret_cast<void*>(address), "device allocation", "cuMemFree")) return false;
     munmap(reinterpret_cast<void*>(address - PAGE), found->second.mapped);
-    used -= found->second.bytes;
+    used[found->second.device] -= found->second.bytes;
     freed()[address] = found->second;
     device().erase(found);
-    died(reinterpret_cast<void*>(address), "device allocation", "cuMemFree");
     return true;
 }
 
@@ -135,14 +137,22 @@ void fill(uintptr_t address, unsigned char value, size_t bytes) {
 }
 
 void memory_info(size_t* free_bytes, size_t* total_bytes) {
-    *free_bytes = total() - used;
+    int own = current_device();
+    *free_bytes = total() - (own == NO_DEVICE ? 0 : used[own]);
     *total_bytes = total();
 }
 
 bool in_device_memory(uintptr_t address, size_t bytes, std::string* why) {
     char text[200];
     if (const auto* a = find(device(), address)) {
-        if (address + bytes <= a->first + a->second.bytes) return true;
+        bool inside = address + bytes <= a->first + a->second.bytes;
+        if (inside && a->second.device == acting_device()) return true;
+        if (inside) {
+            snprintf(text, sizeof text, "in the memory of device %d, not of device %d", a->second.device,
+                     acting_device());
+            *why = text;
+            return false;
+        }
         snprintf(text, sizeof text, "which ends %zu bytes past the end of an allocation of %zu bytes",
                  address + bytes - a->first - a->second.bytes, a->second.bytes);
     } else if (const auto* f = find(freed(), address)) {
@@ -174,7 +184,7 @@ bool require_device(const void* address, size_t bytes, const char* what) {
 void* allocate_pinned(size_t bytes) {
     size_t mapped;
     uintptr_t at = map_poisoned(bytes, &mapped);
-    pinned()[at] = {bytes, mapped};
+    pinned()[at] = {bytes, mapped, NO_DEVICE};
     born(reinterpret_cast<void*>(at), "pinned allocation");
     return reinterpret_cast<void*>(at);
 }

@@ -1,4 +1,5 @@
 // Faults, counters, violations, live objects, and the functions by which tests ask for them.
+#include <algorithm>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
@@ -16,10 +17,15 @@ namespace {
 constexpr int64_t NONE = -1;
 constexpr int64_t EVERY = 0;
 
+struct Live {
+    const char* kind;
+    int device;
+};
+
 struct State {
     std::recursive_mutex mutex;
     std::map<std::string, int64_t> counters;
-    std::unordered_map<const void*, const char*> live;
+    std::unordered_map<const void*, Live> live;
     std::string first_violation;
     int sticky = 0;
     int64_t calls = 0;
@@ -44,8 +50,8 @@ struct State {
     }
 
     ~State() {
-        for (const auto& [object, kind] : live) {
-            fprintf(stderr, "emulator: %s %p was never destroyed\n", kind, object);
+        for (const auto& [object, it] : live) {
+            fprintf(stderr, "emulator: %s %p was never destroyed\n", it.kind, object);
         }
     }
 };
@@ -91,38 +97,69 @@ void violation(int status, const char* format, ...) {
 int sticky() { return state().sticky; }
 
 namespace {
-int retained = 0;
-// Counts the lives of the primary context: what a thread made current in an earlier one is not current in this.
-int life = 0;
-thread_local int current_life = -1;
+int retained[MAX_DEVICES];
+// Counts the lives of the primary contexts: what a thread made current in an earlier one is not current in this.
+int life[MAX_DEVICES];
+// How many devices a test has set; 0 for none.
+int ordered_devices = 0;
+thread_local int of_thread = NO_DEVICE;
+thread_local int life_of_thread;
+int acting = NO_DEVICE;
 }  // namespace
 
-void retain_context() { retained++; }
+int device_count() {
+    const char* number = getenv("EMULATOR_DEVICES");
+    return std::min(MAX_DEVICES, ordered_devices > 0 ? ordered_devices : number ? atoi(number) : 1);
+}
 
-void release_context() {
-    if (--retained == 0) {
+void retain_context(int device) { retained[device]++; }
+
+void release_context(int device) {
+    if (--retained[device] == 0) {
         finish_everything();
-        life++;
+        life[device]++;
     }
 }
 
-bool context_retained() { return retained > 0; }
+bool context_retained(int device) { return retained[device] > 0; }
 
-void make_context_current(bool current) { current_life = current ? life : -1; }
+void make_context_current(int device) {
+    of_thread = device;
+    if (device != NO_DEVICE) life_of_thread = life[device];
+}
 
-bool context_current() { return retained > 0 && current_life == life; }
+int current_device() {
+    bool current = of_thread != NO_DEVICE && retained[of_thread] > 0 && life_of_thread == life[of_thread];
+    return current ? of_thread : NO_DEVICE;
+}
+
+bool context_current() { return current_device() != NO_DEVICE; }
+
+int acting_device() { return acting != NO_DEVICE ? acting : current_device(); }
+
+Acting::Acting(int device) : before(acting) { acting = device; }
+
+Acting::~Acting() { acting = before; }
 
 bool require_context(const char* function) {
     if (!context_current()) violation(INVALID_CONTEXT, "%s: no context is current on this thread", function);
     return context_current();
 }
 
-void born(const void* object, const char* kind) { state().live[object] = kind; }
+void born(const void* object, const char* kind) { state().live[object] = {kind, NO_DEVICE}; }
+
+void born_on_device(const void* object, const char* kind) { state().live[object] = {kind, current_device()}; }
 
 bool alive(const void* object, const char* kind, const char* function) {
     auto found = state().live.find(object);
-    if (found == state().live.end() || strcmp(found->second, kind) != 0) {
+    if (found == state().live.end() || strcmp(found->second.kind, kind) != 0) {
         violation(INVALID_HANDLE, "%s: %p is no live %s", function, object, kind);
+        return false;
+    }
+    int device = found->second.device;
+    if (device != NO_DEVICE && device != acting_device()) {
+        violation(INVALID_HANDLE, "%s: %s %p belongs to device %d, and device %d is current", function, kind, object,
+                  device, acting_device());
         return false;
     }
     return true;
@@ -226,10 +263,16 @@ EXPORT int64_t emulator_violation(char* to, int64_t size) {
 EXPORT int64_t emulator_live(char* to, int64_t size) {
     std::lock_guard<std::recursive_mutex> guard(lock());
     std::map<std::string, int> kinds;
-    for (const auto& [object, kind] : state().live) kinds[kind]++;
+    for (const auto& [object, it] : state().live) kinds[it.kind]++;
     std::string text;
     for (const auto& [kind, n] : kinds) text += kind + ": " + std::to_string(n) + "\n";
     return copy(text, to, size);
+}
+
+// Lets there be so many devices from now on; 0 for as many as at first.
+EXPORT void emulator_devices(int number) {
+    std::lock_guard<std::recursive_mutex> guard(lock());
+    ordered_devices = number;
 }
 
 // Forgets counters and violations, as a new process would.

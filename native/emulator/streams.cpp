@@ -20,6 +20,7 @@ struct Work {
 };
 
 struct Stream {
+    int device;
     std::deque<Work> queue;
 };
 
@@ -39,6 +40,7 @@ std::set<Stream*>& streams() {
 void run_until(const Event* event, int64_t generation);
 
 void step(Stream* stream) {
+    Acting acting(stream->device);
     Work work = std::move(stream->queue.front());
     stream->queue.pop_front();
     switch (work.kind) {
@@ -87,9 +89,9 @@ void maybe_run_some() {
 }  // namespace
 
 Stream* create_stream() {
-    auto* stream = new Stream();
+    auto* stream = new Stream{current_device(), {}};
     streams().insert(stream);
-    born(stream, "stream");
+    born_on_device(stream, "stream");
     return stream;
 }
 
@@ -102,7 +104,7 @@ void destroy_stream(Stream* stream) {
 
 Event* create_event() {
     auto* event = new Event();
-    born(event, "event");
+    born_on_device(event, "event");
     return event;
 }
 

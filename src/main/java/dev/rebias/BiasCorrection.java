@@ -324,15 +324,20 @@ public final class BiasCorrection {
      * Tells what memory {@link #correct} would take, by taking one batch through the whole sweep.
      *
      * @param samples of which the first batch is used
-     * @param count how many samples there would be
+     * @param options where these name several devices, the first is looked at
+     * @param count how many samples there would be; on several devices, how many each would have
      * @throws UnsupportedException as {@link #correct} does
      * @throws dev.rebias.error.DeviceUnavailableException if the device cannot be used
      */
     public Footprint footprint(Samples samples, CorrectionOptions options, long count) {
         BoundSamples bound = samples.bind(inputs.ofSweep());
-        try (Device device = Devices.open(options.device()).device()) {
+        try (Device device = first(options)) {
             return footprint(bound, options, count, device);
         }
+    }
+
+    private static Device first(CorrectionOptions options) {
+        return Devices.open(Devices.names(options.device()).get(0)).device();
     }
 
     /** The same on a device that is open, and stays so. */
@@ -380,7 +385,7 @@ public final class BiasCorrection {
      * @throws UnsupportedException also if the model leaves the shape of an input open
      */
     public Footprint footprint(CorrectionOptions options, long count) {
-        try (Device device = Devices.open(options.device()).device()) {
+        try (Device device = first(options)) {
             int batchSize = options.batchSize().orElse(device.batches().usual());
             return footprint(zeros(batchSize).bind(inputs.ofSweep()), options, count, device);
         }

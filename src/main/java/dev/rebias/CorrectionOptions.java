@@ -110,7 +110,9 @@ public final class CorrectionOptions {
         return batchSize;
     }
 
-    /** {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:N}. */
+    /**
+     * {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:N}; several cards as {@code cuda:all}, {@code cuda:0,2}.
+     */
     public String device() {
         return device;
     }
@@ -250,7 +252,10 @@ public final class CorrectionOptions {
             return this;
         }
 
-        /** {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:N}; default {@code auto}. */
+        /**
+         * {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:N}; or several cards, each of which takes a part of
+         * the samples: {@code cuda:all}, {@code cuda:0,2}. Default {@code auto}.
+         */
         public Builder device(String value) {
             this.device = value;
             return this;

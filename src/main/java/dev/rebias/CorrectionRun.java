@@ -13,10 +13,7 @@ import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.Marks;
 import dev.rebias.model.OnnxModel;
-import dev.rebias.outcome.NetworkDistance;
-import dev.rebias.outcome.Networks;
 import dev.rebias.outcome.Outcome;
-import dev.rebias.outcome.OutcomeMeasurement;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.Normalization;
 import dev.rebias.samples.SampleSurvey;
@@ -27,7 +24,6 @@ import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import dev.rebias.sweep.Sweep;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.util.ArrayList;
@@ -37,12 +33,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** One correction: the samples are looked at, one sweep or two are made, and of two the better is kept. */
 final class CorrectionRun {
-    /** On so many samples the outcome is measured, at most. */
-    private static final int OUTCOME_SAMPLES = 64;
-
     /** So many samples are looked at before the work begins. */
     private static final int LOOKED_AT = 16;
 
@@ -158,11 +153,12 @@ final class CorrectionRun {
         BoundSamples all = references.size() > 1
                 ? timed("reading samples", () -> bound.kept(Math.min(options.memoryLimit(), MOST_KEPT)))
                 : bound;
-        PartOfSamples part = PartOfSamples.of(rounds, device.info(), all, rounds.isAlone() ? "" : what());
-        Optional<BoundSamples.Split> split = split(all, part);
+        PartOfSamples part = PartOfSamples.of(rounds, device.info(), all, this::what);
+        Optional<BoundSamples.Split> split =
+                correcting ? part.split(all, options, owner.fixedBatch(all).orElse(1)) : Optional.empty();
         BoundSamples samples = split.map(BoundSamples.Split::rest).orElse(all);
         Optional<BoundSamples> heldOut = split.map(BoundSamples.Split::heldOut);
-        List<Sharing.Part> parts = parts(part, samples, heldOut);
+        List<Sharing.Part> parts = part.divided(samples, heldOut);
         int correctingSamples =
                 parts.stream().mapToInt(Sharing.Part::correcting).sum();
         SampleChecks checks = new SampleChecks(owner.networkInputs(), normalization);
@@ -178,10 +174,10 @@ final class CorrectionRun {
                     "sweep, reference " + name(reference),
                     () -> sweep(reference, samples, heldOut, part.oneSize(), batching, checks, seen, device)));
         }
+        List<OnnxModel> corrected = swept.stream().map(Swept::corrected).toList();
         List<Optional<Outcome>> outcomes = options.outcome()
-                ? timed(
-                        "comparing outputs",
-                        () -> outcomes(swept, heldOut.orElse(samples), heldOut.isPresent(), part, parts))
+                ? timed("comparing outputs", () -> new Outcomes(owner, part, parts)
+                        .of(corrected, correcting, samples, heldOut))
                 : swept.stream().map(s -> Optional.<Outcome>empty()).toList();
         List<Optional<Sufficiency>> sufficiency = swept.stream()
                 .map(s -> Sufficiency.of(
@@ -189,7 +185,7 @@ final class CorrectionRun {
                         correctingSamples,
                         s.survey().distinct()))
                 .toList();
-        int best = best(outcomes, sufficiency);
+        int best = Outcomes.best(outcomes, sufficiency);
         Swept kept = swept.get(best);
         List<Trial> trials = new ArrayList<>();
         for (int i = 0; i < swept.size(); i++) {
@@ -227,7 +223,7 @@ final class CorrectionRun {
                 marked.model(),
                 kept.reference(),
                 device.info(),
-                session.why(),
+                session.why() + (rounds.isAlone() ? "" : ", and " + (rounds.count() - 1) + " more"),
                 rounds.isAlone() ? Optional.empty() : Optional.of(new Sharing(parts, rounds.rounds(), rounds.bytes())),
                 correctingSamples,
                 used,
@@ -301,67 +297,27 @@ final class CorrectionRun {
         MessageDigest digest = Sha256.digest();
         for (LayerPair pair : owner.pairing().pairs()) {
             for (Layer layer : List.of(pair.quantized(), pair.floating())) {
-                digest.update((layer.name() + Arrays.toString(layer.weightShape())).getBytes(StandardCharsets.UTF_8));
-                digest.update(ByteBuffer.allocate(2 * Integer.BYTES)
-                        .putInt(Arrays.hashCode(layer.bias()))
-                        .putInt(Arrays.hashCode(layer.weights()))
-                        .array());
+                String text = layer.name()
+                        + Arrays.toString(layer.weightShape())
+                        + Arrays.hashCode(layer.bias())
+                        + Arrays.hashCode(layer.weights());
+                digest.update(text.getBytes(StandardCharsets.UTF_8));
             }
         }
         references().forEach(r -> layers(r).forEach(p -> digest.update(p.name().getBytes(StandardCharsets.UTF_8))));
-        return String.join(
-                " ",
-                Version.current(),
-                correcting ? "correct" : "measure",
-                references().toString(),
-                "" + options.perChannel(),
-                "" + options.errors(),
-                "" + options.outcome(),
-                "" + options.holdout(),
-                options.gate().toString(),
-                "" + options.shrink(),
-                Sha256.hex(digest));
-    }
-
-    /**
-     * What corrections come from, and what is held out: spread over the samples of all parts; where the model fixes its
-     * batch, over each part's, in whole batches of the model.
-     */
-    private Optional<BoundSamples.Split> split(BoundSamples own, PartOfSamples part) {
-        double share = correcting ? options.holdout() : 0;
-        if (share == 0) {
-            return Optional.empty();
-        }
-        int batch = owner.fixedBatch(own).orElse(1);
-        int count = batch > 1 ? own.count() : part.total();
-        int batches = count / batch;
-        if (batches < 2) {
-            throw new UnsupportedException("of " + count + " samples none can be held out"
-                    + (batch > 1 ? ", the model taking " + batch + " at a time" : "")
-                    + ": give more, or name a reference and hold none out (`reference` layer `holdout` 0)");
-        }
-        int held = Math.max(1, Math.min(batches - 1, options.heldOut(count) / batch));
-        return Optional.of(batch > 1 ? own.split(held * batch) : own.split(held, part.before(), part.total()));
-    }
-
-    /** How the samples of all parts fall into those that corrections come from and those that are held out. */
-    private List<Sharing.Part> parts(PartOfSamples part, BoundSamples samples, Optional<BoundSamples> heldOut) {
-        int held = heldOut.map(BoundSamples::count).orElse(0);
-        if (rounds.isAlone()) {
-            return List.of(new Sharing.Part(part.all().get(0).device(), samples.count(), held));
-        }
-        List<int[]> counts = rounds.collect(
-                "held-out samples",
-                out -> {
-                    out.writeInt(samples.count());
-                    out.writeInt(held);
-                },
-                in -> new int[] {in.readInt(), in.readInt()});
-        List<Sharing.Part> parts = new ArrayList<>();
-        for (int i = 0; i < counts.size(); i++) {
-            parts.add(new Sharing.Part(part.all().get(i).device(), counts.get(i)[0], counts.get(i)[1]));
-        }
-        return parts;
+        return Stream.of(
+                        Version.current(),
+                        correcting ? "correct" : "measure",
+                        references(),
+                        options.perChannel(),
+                        options.errors(),
+                        options.outcome(),
+                        options.holdout(),
+                        options.gate(),
+                        options.shrink(),
+                        Sha256.hex(digest))
+                .map(String::valueOf)
+                .collect(Collectors.joining(" "));
     }
 
     private Swept sweep(
@@ -478,61 +434,5 @@ final class CorrectionRun {
                 ? owner.quantizedModel()
                         .corrected(weights.written(BiasWriter.write(owner.sites(), corrections), layers, moments))
                 : owner.quantizedModel();
-    }
-
-    /** What each correction was worth, on samples spread over those given; every network runs once on each. */
-    private List<Optional<Outcome>> outcomes(
-            List<Swept> swept, BoundSamples samples, boolean heldOut, PartOfSamples part, List<Sharing.Part> parts) {
-        long start = System.nanoTime();
-        List<OnnxModel> models = new ArrayList<>(List.of(owner.quantizedModel()));
-        if (correcting) {
-            swept.forEach(s -> models.add(s.corrected()));
-        }
-        NetworkInputs inputs = owner.networkInputs();
-        int batch = owner.fixedBatch(samples).orElse(1);
-        List<Integer> counts =
-                parts.stream().map(p -> heldOut ? p.heldOut() : p.correcting()).toList();
-        // A model that fixes its batch takes whole ones, of each part as many.
-        int count = Math.max(batch, OUTCOME_SAMPLES / parts.size() / batch * batch);
-        Optional<BoundSamples> some = batch > 1
-                ? Optional.of(samples.spread(Math.min(count, samples.count())))
-                : part.spread(samples, OUTCOME_SAMPLES, counts);
-        List<NetworkDistance> distances = OutcomeMeasurement.measure(
-                new Networks(owner.floatModel(), models, inputs::ofFloatFile, inputs::ofQuantizedFile),
-                some,
-                batch,
-                rounds);
-        double seconds = (System.nanoTime() - start) / 1e9;
-        List<Optional<Outcome>> all = new ArrayList<>();
-        for (int i = 0; i < swept.size(); i++) {
-            all.add(Optional.of(Outcome.of(distances.get(0), distances.get(correcting ? i + 1 : 0), heldOut, seconds)));
-        }
-        return all;
-    }
-
-    /**
-     * The number of the best outcome, the first where they are equal; corrections that are mostly noise come last,
-     * whatever a few samples say of them.
-     */
-    private static int best(List<Optional<Outcome>> outcomes, List<Optional<Sufficiency>> sufficiency) {
-        int best = 0;
-        for (int i = 1; i < outcomes.size(); i++) {
-            Outcome own = outcomes.get(i).orElseThrow();
-            if (own.verdict() == Outcome.Verdict.UNKNOWN) {
-                throw new UnsupportedException(
-                        "no output of the two networks can be compared (" + String.join("; ", own.notCompared())
-                                + "), so the better reference cannot be chosen: name one, `reference` layer or "
-                                + "network");
-            }
-            boolean noise = sufficiency.get(i).filter(Sufficiency::isNoise).isPresent();
-            boolean leastNoise =
-                    sufficiency.get(best).filter(Sufficiency::isNoise).isPresent();
-            double least = outcomes.get(best).orElseThrow().change();
-            boolean nearer = own.change() < least || (Double.isNaN(least) && !Double.isNaN(own.change()));
-            if (noise == leastNoise ? nearer : leastNoise) {
-                best = i;
-            }
-        }
-        return best;
     }
 }

@@ -8,20 +8,22 @@ import dev.rebias.samples.BoundSamples;
 import dev.rebias.tensor.HostValues;
 import java.io.DataInputStream;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /**
  * A participant's part of the samples, and where it lies among those of all: the parts one after the other are the
  * whole set, from which the same samples are held out, and on the same of which the outcome is measured, as without
  * parts.
  *
- * @param number the part's, from 0
+ * @param rounds of all participants
  * @param all what each part has
  * @param oneSize whether all samples of all parts have one size
  */
-record PartOfSamples(int number, List<Extent> all, boolean oneSize) {
+record PartOfSamples(Rounds rounds, List<Extent> all, boolean oneSize) {
     /**
      * What a participant says of itself when it begins.
      *
@@ -43,13 +45,14 @@ record PartOfSamples(int number, List<Extent> all, boolean oneSize) {
     /**
      * Finds out what all participants have.
      *
-     * @param correction what is about to be done, as text that is equal where it is the same
+     * @param what what is about to be done, as text that is equal where it is the same
      * @throws UnsupportedException if others are about to do something else
      */
-    static PartOfSamples of(Rounds rounds, DeviceInfo device, BoundSamples own, String correction) {
+    static PartOfSamples of(Rounds rounds, DeviceInfo device, BoundSamples own, Supplier<String> what) {
         if (rounds.isAlone()) {
-            return new PartOfSamples(0, List.of(new Extent(correction, device, own.count(), "")), own.shapes() == 1);
+            return new PartOfSamples(rounds, List.of(new Extent("", device, own.count(), "")), own.shapes() == 1);
         }
+        String correction = what.get();
         String sizes = own.shapes() == 1 ? sizes(own) : "";
         List<Extent> all = rounds.collect(
                 "parts of the samples",
@@ -70,7 +73,7 @@ record PartOfSamples(int number, List<Extent> all, boolean oneSize) {
         }
         boolean oneSize =
                 all.stream().allMatch(e -> !sizes.isEmpty() && e.sizes().equals(sizes));
-        return new PartOfSamples(rounds.number(), all, oneSize);
+        return new PartOfSamples(rounds, all, oneSize);
     }
 
     private static String sizes(BoundSamples samples) {
@@ -83,25 +86,59 @@ record PartOfSamples(int number, List<Extent> all, boolean oneSize) {
         }
     }
 
-    /** How many samples all parts have. */
-    int total() {
+    /** The part's number, from 0. */
+    int number() {
+        return rounds.number();
+    }
+
+    private int total() {
         return all.stream().mapToInt(Extent::samples).sum();
     }
 
-    /** How many samples the parts before this one have. */
-    int before() {
-        return all.stream().limit(number).mapToInt(Extent::samples).sum();
+    private int before() {
+        return all.stream().limit(number()).mapToInt(Extent::samples).sum();
     }
 
     /**
-     * At most n samples spread evenly over those of all parts: those of them that are in this one.
+     * What corrections come from, and what is held out: spread over the samples of all parts; where the model fixes its
+     * batch, over each part's, in whole batches of the model.
      *
-     * @param own this part's samples of that kind
-     * @param counts how many of that kind each part has
+     * @param options how many are held out
+     * @param batch that the model fixes, or 1
+     * @throws UnsupportedException if there are too few samples for that
      */
-    Optional<BoundSamples> spread(BoundSamples own, int n, List<Integer> counts) {
-        int total = counts.stream().mapToInt(c -> c).sum();
-        int before = counts.stream().limit(number).mapToInt(c -> c).sum();
-        return own.spread(n, before, total);
+    Optional<BoundSamples.Split> split(BoundSamples own, CorrectionOptions options, int batch) {
+        if (options.holdout() == 0) {
+            return Optional.empty();
+        }
+        int count = batch > 1 ? own.count() : total();
+        int batches = count / batch;
+        if (batches < 2) {
+            throw new UnsupportedException("of " + count + " samples none can be held out"
+                    + (batch > 1 ? ", the model taking " + batch + " at a time" : "")
+                    + ": give more, or name a reference and hold none out (`reference` layer `holdout` 0)");
+        }
+        int held = Math.max(1, Math.min(batches - 1, options.heldOut(count) / batch));
+        return Optional.of(batch > 1 ? own.split(held * batch) : own.split(held, before(), total()));
+    }
+
+    /** How the samples of all parts fall into those that corrections come from and those that are held out. */
+    List<Sharing.Part> divided(BoundSamples samples, Optional<BoundSamples> heldOut) {
+        int held = heldOut.map(BoundSamples::count).orElse(0);
+        if (rounds.isAlone()) {
+            return List.of(new Sharing.Part(all.get(0).device(), samples.count(), held));
+        }
+        List<int[]> counts = rounds.collect(
+                "held-out samples",
+                out -> {
+                    out.writeInt(samples.count());
+                    out.writeInt(held);
+                },
+                in -> new int[] {in.readInt(), in.readInt()});
+        List<Sharing.Part> parts = new ArrayList<>();
+        for (int i = 0; i < counts.size(); i++) {
+            parts.add(new Sharing.Part(all.get(i).device(), counts.get(i)[0], counts.get(i)[1]));
+        }
+        return parts;
     }
 }

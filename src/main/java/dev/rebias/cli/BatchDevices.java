@@ -1,6 +1,7 @@
 package dev.rebias.cli;
 
 import dev.rebias.batch.WorkerSpec;
+import dev.rebias.device.Devices;
 import dev.rebias.device.cuda.CudaCards;
 import dev.rebias.device.cuda.CudaLibraries;
 import dev.rebias.error.DeviceUnavailableException;
@@ -58,17 +59,7 @@ record BatchDevices(List<String> names) {
             return new BatchDevices(Collections.nCopies(workers, "cpu"));
         }
         if (text.equals("cuda:all")) {
-            Optional<String> missing = CudaLibraries.missing();
-            if (missing.isPresent()) {
-                throw new DeviceUnavailableException("no GPU can be used: " + missing.get() + "; or use --devices cpu");
-            }
-            List<String> cards =
-                    CudaCards.all().stream().map(c -> "cuda:" + c.ordinal()).toList();
-            if (cards.isEmpty()) {
-                throw new DeviceUnavailableException(
-                        "the NVIDIA driver knows no GPU: see 'nvidia-smi', or use --devices cpu");
-            }
-            return new BatchDevices(cards);
+            return new BatchDevices(Devices.names(text));
         }
         if (text.equals("cuda") || text.matches("cuda:\\d{1,3}(,\\d{1,3}){0,63}")) {
             String ordinals = text.equals("cuda") ? "0" : text.substring("cuda:".length());

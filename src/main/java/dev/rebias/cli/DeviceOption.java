@@ -8,7 +8,8 @@ final class DeviceOption {
             names = "--device",
             paramLabel = "D",
             defaultValue = "auto",
-            description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE}).")
+            description = "auto, cpu, cuda or cuda:N; several cards, each of which takes a part of the samples: "
+                    + "cuda:all, or cuda:0,2 (default: ${DEFAULT-VALUE}).")
     private String device;
 
     String device() {

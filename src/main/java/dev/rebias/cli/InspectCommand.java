@@ -4,6 +4,7 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.ModelPair;
 import dev.rebias.Provenance;
+import dev.rebias.device.Devices;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
@@ -123,11 +124,14 @@ final class InspectCommand implements Callable<Integer> {
 
     private void plan(PrintWriter out, BiasCorrection correction, long samples) {
         CorrectionOptions options = sweepOptions.options(pair.layers());
-        Footprint footprint = Progress.during("planning", false, () -> footprint(correction, options, samples));
+        int devices = Devices.names(options.device()).size();
+        long each = (samples + devices - 1) / devices;
+        Footprint footprint = Progress.during("planning", false, () -> footprint(correction, options, each));
         print(
                 out,
-                "plan for %d samples, reference %s, in batches of %d",
+                "plan for %d samples%s, reference %s, in batches of %d",
                 samples,
+                devices == 1 ? "" : " (" + each + " on each of " + devices + " devices)",
                 options.reference().map(r -> r.name().toLowerCase(Locale.ROOT)).orElse("auto"),
                 footprint.batchSize());
         int number = 0;
@@ -137,11 +141,15 @@ final class InspectCommand implements Callable<Integer> {
                     "segment %d: %d steps, at most %.1f MB; then a barrier for %s, where %.1f MB wait",
                     ++number,
                     s.steps(),
-                    footprint.peak(s, samples) / 1e6,
+                    footprint.peak(s, each) / 1e6,
                     s.layers().stream().map(PrintableText::name).collect(Collectors.joining(", ")),
-                    footprint.frontier(s, samples) / 1e6);
+                    footprint.frontier(s, each) / 1e6);
         }
-        print(out, "predicted: at most %.1f MB of tensors at once", footprint.peak(samples) / 1e6);
+        print(
+                out,
+                "predicted: at most %.1f MB of tensors at once%s",
+                footprint.peak(each) / 1e6,
+                devices == 1 ? "" : " on each device");
     }
 
     private Footprint footprint(BiasCorrection correction, CorrectionOptions options, long samples) {

@@ -197,6 +197,15 @@ public final class ConsoleReport {
                 result.device().kind(),
                 result.device().name(),
                 result.device().emulated() ? ", emulated" : "");
+        result.sharing()
+                .ifPresent(s -> line(
+                        "divided among %d devices: %s samples; each gave the others %.1f kB in %d rounds",
+                        s.parts().size(),
+                        s.parts().stream()
+                                .map(p -> String.valueOf(p.correcting() + p.heldOut()))
+                                .collect(Collectors.joining(" + ")),
+                        s.bytes() / 1e3,
+                        s.rounds()));
         result.sufficiency().ifPresent(s -> line("samples: %s", s.sentence()));
         line(
                 "tensors %.1f MB at most%s; to the device %d bytes, back %d",

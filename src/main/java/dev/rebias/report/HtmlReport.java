@@ -155,6 +155,10 @@ public final class HtmlReport {
             parts.add("on " + device.path("kind").asText() + " ("
                     + PrintableText.name(device.path("name").asText()) + ")"
                     + (device.path("emulated").asBoolean() ? ", emulated" : ""));
+            int devices = report.path("sharing").path("parts").size();
+            if (devices > 1) {
+                parts.add("divided among " + devices + " devices");
+            }
         }
         if (report.path("command").asText().equals("correct")) {
             parts.add(

@@ -7,8 +7,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.SamplesUsed;
+import dev.rebias.Sharing;
 import dev.rebias.Sufficiency;
 import dev.rebias.Version;
+import dev.rebias.device.DeviceInfo;
 import dev.rebias.error.RebiasException;
 import dev.rebias.measure.Moments;
 import dev.rebias.measure.WeightChoice;
@@ -76,10 +78,8 @@ public final class JsonReport {
 
     private static void write(CorrectionResult result, ObjectNode root, boolean perChannel) {
         root.put("reference", result.reference().name().toLowerCase(Locale.ROOT));
-        root.putObject("device")
-                .put("kind", result.device().kind())
-                .put("name", result.device().name())
-                .put("emulated", result.device().emulated());
+        write(result.device(), root.putObject("device"));
+        result.sharing().ifPresentOrElse(s -> write(s, root.putObject("sharing")), () -> root.putNull("sharing"));
         root.put("samples", result.samples());
         write(result.samplesUsed(), root.putObject("samplesUsed"));
         result.provenance()
@@ -108,6 +108,19 @@ public final class JsonReport {
                 .put("spilledBytes", result.spilledBytes());
         ArrayNode warnings = root.putArray("warnings");
         result.warnings().forEach(w -> warnings.add(OptionNames.inText(w)));
+    }
+
+    private static ObjectNode write(DeviceInfo device, ObjectNode to) {
+        return to.put("kind", device.kind()).put("name", device.name()).put("emulated", device.emulated());
+    }
+
+    private static void write(Sharing sharing, ObjectNode to) {
+        ArrayNode parts = to.putArray("parts");
+        sharing.parts().forEach(p -> write(p.device(), parts.addObject())
+                .put("correcting", p.correcting())
+                .put("heldOut", p.heldOut()));
+        to.put("rounds", sharing.rounds());
+        to.put("bytes", sharing.bytes());
     }
 
     /**

@@ -18,6 +18,7 @@ public final class CleanEmulator implements BeforeEachCallback, AfterEachCallbac
         Emulator emulator = Emulator.require();
         emulator.fail(0);
         emulator.memory(0);
+        emulator.devices(0);
         assertThat(emulator.live()).isEmpty();
         assertThat(emulator.violation()).isEmpty();
         emulator.reset();

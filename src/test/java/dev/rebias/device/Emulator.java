@@ -30,6 +30,8 @@ public final class Emulator {
 
         void emulator_memory(long bytes);
 
+        void emulator_devices(int number);
+
         void emulator_reset();
 
         long emulator_work(byte[] to, long size);
@@ -101,6 +103,11 @@ public final class Emulator {
     /** Lets the card have that much memory from now on; 0 for as much as at first. */
     public void memory(long bytes) {
         functions.emulator_memory(bytes);
+    }
+
+    /** Lets there be so many cards from now on; 0 for as many as at first. */
+    public void devices(int number) {
+        functions.emulator_devices(number);
     }
 
     /** As a new process. */
