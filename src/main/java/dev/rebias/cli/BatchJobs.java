@@ -1,5 +1,6 @@
 package dev.rebias.cli;
 
+import dev.rebias.CorrectionResult;
 import dev.rebias.DeviceSession;
 import dev.rebias.batch.Job;
 import dev.rebias.batch.Manifest;
@@ -9,8 +10,10 @@ import dev.rebias.error.PrintableText;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
+import dev.rebias.exchange.Exchange;
 import dev.rebias.files.TemporaryFile;
 import dev.rebias.report.OptionNames;
+import dev.rebias.samples.Samples;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -225,7 +228,35 @@ public final class BatchJobs {
      * @throws dev.rebias.error.CancelledException if the thread is interrupted
      */
     public static boolean correct(Job job, Path folder, DeviceSession session) {
-        return CorrectArguments.parse(job.arguments(folder)).correctInBatch(session, job.report(folder));
+        return CorrectArguments.parse(job.arguments(folder))
+                .correctInBatch(
+                        (correction, samples, options) -> correction.correct(samples, options, session),
+                        job.report(folder));
+    }
+
+    /**
+     * Does a job as one of several participants, each of which calls this with a device of its own and measures a part
+     * of the samples. Number 0 does all that {@link #correct} does; the others write nothing.
+     *
+     * @param computed is called when this participant has the correction; it exchanges nothing any more
+     * @return false if what is there is left as it is: the others have not been told so
+     * @throws RebiasException as {@link #correct} does, and also if another participant fails
+     */
+    public static boolean correctPart(
+            Job job, Path folder, DeviceSession session, Exchange exchange, Runnable computed) {
+        CorrectCommand command = CorrectArguments.parse(job.arguments(folder));
+        CorrectionJob.Computing computing = (correction, samples, options) -> {
+            int batch = correction.fixedBatch(samples.bind(correction.inputs())).orElse(1);
+            Samples part = samples.part(exchange.number(), exchange.count(), batch);
+            CorrectionResult result = correction.correct(part, options, session, exchange);
+            computed.run();
+            return result;
+        };
+        if (exchange.number() == 0) {
+            return command.correctInBatch(computing, job.report(folder));
+        }
+        command.compute(computing);
+        return true;
     }
 
     /** What a job's report says, in a sentence; or that there is none. */

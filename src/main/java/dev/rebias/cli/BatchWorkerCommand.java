@@ -148,7 +148,8 @@ final class BatchWorkerCommand implements Callable<Integer> {
                 answer.put(
                         "corrected",
                         command.correctInBatch(
-                                session, Path.of(request.path("report").asText())));
+                                (c, samples, options) -> c.correct(samples, options, session),
+                                Path.of(request.path("report").asText())));
             default -> throw new IllegalArgumentException("a worker cannot do '" + request.path("do") + "'");
         }
         return answer;

@@ -130,7 +130,7 @@ final class CorrectCommand implements Callable<Integer> {
             }
             builder.request(request);
         }
-        correct(start, models, builder.build(), report.reports(), force, hashes, Optional.empty());
+        correct(start, models, builder.build(), report.reports(), force, hashes, BiasCorrection::correct);
         return 0;
     }
 
@@ -162,7 +162,7 @@ final class CorrectCommand implements Callable<Integer> {
             List<Path> reports,
             boolean replace,
             FileHashes hashes,
-            Optional<DeviceSession> session) {
+            CorrectionJob.Computing computing) {
         models.requireAdjustable(options);
         CorrectionJob job = new CorrectionJob(
                 start,
@@ -182,7 +182,7 @@ final class CorrectCommand implements Callable<Integer> {
                         GivenOptions.of(spec)),
                 spec.commandLine().getOut(),
                 spec.commandLine().getErr());
-        job.run(correction -> open(), options, session);
+        job.run(correction -> open(), options, computing);
     }
 
     /** Whether the input files are there; says which is not. */
@@ -259,13 +259,13 @@ final class CorrectCommand implements Callable<Integer> {
      * Corrects as one of a batch's jobs, unless what is there was made from equal files with equal options. The report
      * tells of every end, but for one by interruption.
      *
-     * @param session the device, which stays open
+     * @param computing on a device that stays open
      * @param file where the report goes; what is there is replaced
      * @return false if what is there is left as it is
      * @throws RebiasException as {@link #call} does; also where the report that is there says that an equal request was
      *     refused
      */
-    boolean correctInBatch(DeviceSession session, Path file) {
+    boolean correctInBatch(CorrectionJob.Computing computing, Path file) {
         long start = System.nanoTime();
         String request = "";
         try {
@@ -282,7 +282,7 @@ final class CorrectCommand implements Callable<Integer> {
             }
             JobReport.delete(file);
             // What is replaced was made by a run that was killed before it had written its report, or may be replaced.
-            correct(start, models, builder.request(request).build(), List.of(file), true, hashes, Optional.of(session));
+            correct(start, models, builder.request(request).build(), List.of(file), true, hashes, computing);
             return true;
         } catch (RebiasException e) {
             if (Thread.currentThread().isInterrupted()) {
@@ -291,6 +291,18 @@ final class CorrectCommand implements Callable<Integer> {
                 JobReport.writeFailure(file, e, request);
             }
             throw e;
+        }
+    }
+
+    /**
+     * Computes what {@link #correctInBatch} does, and writes nothing: as one of several participants of whom another
+     * does. Throws as the correction does.
+     */
+    void compute(CorrectionJob.Computing computing) {
+        BiasCorrection correction = BiasCorrection.of(read());
+        try (Samples samples = open()) {
+            computing.correct(
+                    correction, samples, CorrectionJob.options(options().build(), force));
         }
     }
 

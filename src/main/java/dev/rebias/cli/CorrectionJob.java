@@ -4,7 +4,6 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectedFile;
 import dev.rebias.CorrectionOptions;
 import dev.rebias.CorrectionResult;
-import dev.rebias.DeviceSession;
 import dev.rebias.ModelPair;
 import dev.rebias.Phase;
 import dev.rebias.Requirements;
@@ -58,6 +57,13 @@ final class CorrectionJob {
          * @param correction what they are for
          */
         Samples open(BiasCorrection correction);
+    }
+
+    /** Computes a correction. */
+    @FunctionalInterface
+    interface Computing {
+        /** The options are those of {@link #options}, with a listener. */
+        CorrectionResult correct(BiasCorrection correction, Samples samples, CorrectionOptions options);
     }
 
     /**
@@ -122,15 +128,11 @@ final class CorrectionJob {
      *     not compute what was corrected
      */
     void run(Opening opening, CorrectionOptions wanted) {
-        run(opening, wanted, Optional.empty());
+        run(opening, wanted, BiasCorrection::correct);
     }
 
-    /**
-     * The same on a device that may be open already, and stays so.
-     *
-     * @param session empty where the options' device is opened for this job
-     */
-    void run(Opening opening, CorrectionOptions wanted, Optional<DeviceSession> session) {
+    /** The same where somebody else computes the correction, say on a device that stays open. */
+    void run(Opening opening, CorrectionOptions wanted, Computing computing) {
         try (Progress progress = new Progress(settings.quiet())) {
             progress.phase("reading models");
             BiasCorrection correction = BiasCorrection.of(pair);
@@ -141,7 +143,7 @@ final class CorrectionJob {
             phases.add(new Phase("reading models", seconds(start) - hashing));
             hashes.phase().ifPresent(phases::add);
             try (Samples samples = opening.open(correction)) {
-                CorrectionResult found = compute(correction, samples, wanted, session, progress);
+                CorrectionResult found = compute(correction, samples, wanted, computing, progress);
                 phases.addAll(found.phases());
                 finish(correction, samples, found, progress);
             }
@@ -168,18 +170,18 @@ final class CorrectionJob {
             BiasCorrection correction,
             Samples samples,
             CorrectionOptions wanted,
-            Optional<DeviceSession> open,
+            Computing computing,
             Progress progress) {
-        CorrectionOptions options = wanted.toBuilder()
-                .perChannel(wanted.errors())
-                .anySamples(settings.force())
-                .listener(progress)
-                .build();
-        if (output.isEmpty()) {
-            return correction.measure(samples, options);
-        }
-        return open.map(session -> correction.correct(samples, options, session))
-                .orElseGet(() -> correction.correct(samples, options));
+        CorrectionOptions options =
+                options(wanted, settings.force()).toBuilder().listener(progress).build();
+        return output.isEmpty()
+                ? correction.measure(samples, options)
+                : computing.correct(correction, samples, options);
+    }
+
+    /** The options that a job's correction is computed with. */
+    static CorrectionOptions options(CorrectionOptions wanted, boolean force) {
+        return wanted.toBuilder().perChannel(wanted.errors()).anySamples(force).build();
     }
 
     private void finish(BiasCorrection correction, Samples samples, CorrectionResult result, Progress progress) {

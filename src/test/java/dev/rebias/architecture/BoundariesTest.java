@@ -80,7 +80,7 @@ final class BoundariesTest {
             .whereLayer("sweep")
             .mayOnlyBeAccessedByLayers("front door", "cli", "check", "report")
             .whereLayer("exchange")
-            .mayOnlyBeAccessedByLayers("front door", "sweep", "outcome")
+            .mayOnlyBeAccessedByLayers("front door", "sweep", "outcome", "cli")
             .whereLayer("keras")
             .mayOnlyBeAccessedByLayers("front door", "cli")
             .whereLayer("hdf5")

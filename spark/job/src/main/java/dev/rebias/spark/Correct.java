@@ -4,6 +4,7 @@ import dev.rebias.Version;
 import dev.rebias.cli.BatchJobs;
 import dev.rebias.error.PrintableText;
 import dev.rebias.error.RebiasException;
+import dev.rebias.error.UsageException;
 import dev.rebias.report.OptionNames;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
@@ -14,11 +15,12 @@ import org.apache.spark.api.java.JavaSparkContext;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /**
  * {@code spark-submit --class dev.rebias.spark.Correct rebias-spark.jar MANIFEST DIR}: corrects the jobs of a manifest,
- * a task each. Exit codes are those of {@code rebias batch}.
+ * a task each, or several tasks each. Exit codes are those of {@code rebias batch}.
  */
 @Command(
         name = "dev.rebias.spark.Correct",
@@ -39,6 +41,14 @@ public final class Correct implements Callable<Integer> {
             paramLabel = "DIR",
             description = "The folder of the corrected models and their reports, which all machines see.")
     private Path folder;
+
+    @Option(
+            names = "--parts",
+            defaultValue = "1",
+            paramLabel = "N",
+            description = "For samples that one machine cannot hold: N tasks do each job together, each with a part of "
+                    + "its samples. N task slots must be free at once (default: ${DEFAULT-VALUE}).")
+    private int parts;
 
     private final PrintWriter out = new PrintWriter(System.out, true, StandardCharsets.UTF_8);
     private final PrintWriter err = new PrintWriter(System.err, true, StandardCharsets.UTF_8);
@@ -74,10 +84,13 @@ public final class Correct implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (parts < 1) {
+            throw new UsageException("--parts " + parts + " is not possible: give 1 or more");
+        }
         BatchJobs jobs = BatchJobs.read(manifest, folder.toAbsolutePath(), err);
         SparkConf conf = new SparkConf().setIfMissing("spark.app.name", "rebias " + manifest.getFileName());
         try (JavaSparkContext spark = new JavaSparkContext(conf)) {
-            return SparkBatch.correct(spark, jobs, out);
+            return SparkBatch.correct(spark, jobs, parts, out);
         }
     }
 }

@@ -1,5 +1,6 @@
 package dev.rebias.spark;
 
+import dev.rebias.DeviceSession;
 import dev.rebias.batch.Job;
 import dev.rebias.cli.BatchJobs;
 import dev.rebias.error.QualityGateException;
@@ -7,6 +8,8 @@ import dev.rebias.error.RebiasException;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import java.nio.file.Path;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.Function;
 
@@ -29,17 +32,29 @@ final class JobTask implements Function<Job, Boolean> {
     @Override
     public Boolean call(Job job) {
         Path to = Path.of(folder);
+        return onDevice(session -> BatchJobs.correct(job, to, session), e -> {}, e -> BatchJobs.report(job, to, e));
+    }
+
+    /**
+     * Does something on the task's device.
+     *
+     * @param ended hears of a failure with which the task has done its work
+     * @param failed hears of a failure that is not reported
+     */
+    static boolean onDevice(
+            Predicate<DeviceSession> work, Consumer<RebiasException> ended, Consumer<Throwable> failed) {
         try (ExecutorDevices.Lease device = ExecutorDevices.take(TaskContext.get())) {
             try {
-                return BatchJobs.correct(job, to, device.session());
+                return work.test(device.session());
             } catch (UsageException | UnsupportedException | QualityGateException e) {
+                ended.accept(e);
                 return true;
             } catch (RebiasException e) {
                 device.failed(e);
                 throw e;
             } catch (RuntimeException | Error e) {
                 device.drop();
-                BatchJobs.report(job, to, e);
+                failed.accept(e);
                 throw e;
             }
         }
