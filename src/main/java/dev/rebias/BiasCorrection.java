@@ -23,6 +23,7 @@ import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.CorrectionRule;
+import dev.rebias.sweep.FloatMath;
 import dev.rebias.sweep.Footprint;
 import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Planner;
@@ -502,7 +503,7 @@ public final class BiasCorrection {
                     + "positions, in which larger samples would weigh more: give samples of one size, or "
                     + "adjust biases alone");
         }
-        return Planner.plan(
+        Plan plan = Planner.plan(
                 reference,
                 options.errors(),
                 device,
@@ -512,6 +513,7 @@ public final class BiasCorrection {
                 layers,
                 oneSize,
                 weights::of);
+        return options.math() == FloatMath.TF32 ? plan.inTf32() : plan;
     }
 
     Sweep sweep(

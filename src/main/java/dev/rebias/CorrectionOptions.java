@@ -1,6 +1,7 @@
 package dev.rebias;
 
 import dev.rebias.error.UsageException;
+import dev.rebias.sweep.FloatMath;
 import dev.rebias.sweep.Reference;
 import dev.rebias.sweep.SweepListener;
 import java.util.Objects;
@@ -20,6 +21,7 @@ public final class CorrectionOptions {
     private static final int LEAST_HELD_OUT = 8;
 
     private final Optional<Reference> reference;
+    private final FloatMath math;
     private final OptionalInt batchSize;
     private final String device;
     private final Predicate<String> layers;
@@ -39,6 +41,7 @@ public final class CorrectionOptions {
 
     private CorrectionOptions(Builder builder) {
         this.reference = builder.reference;
+        this.math = builder.math;
         this.batchSize = builder.batchSize;
         this.device = builder.device;
         this.layers = builder.layers;
@@ -71,6 +74,7 @@ public final class CorrectionOptions {
     public Builder toBuilder() {
         Builder builder = new Builder();
         builder.reference = reference;
+        builder.math = math;
         builder.batchSize = batchSize;
         builder.device = device;
         builder.layers = layers;
@@ -93,6 +97,11 @@ public final class CorrectionOptions {
     /** Where y_f comes from; empty where both are tried, and the better is kept. */
     public Optional<Reference> reference() {
         return reference;
+    }
+
+    /** How the float network's layers may be multiplied. */
+    public FloatMath math() {
+        return math;
     }
 
     /** What is changed. */
@@ -194,6 +203,7 @@ public final class CorrectionOptions {
     /** Makes options. Each setter says what its default is. */
     public static final class Builder {
         private Optional<Reference> reference = Optional.of(Reference.LAYER);
+        private FloatMath math = FloatMath.FP32;
         private Adjustment adjust = Adjustment.BIASES;
         private OptionalInt weightBits = OptionalInt.empty();
         private OptionalInt batchSize = OptionalInt.empty();
@@ -240,6 +250,15 @@ public final class CorrectionOptions {
          */
         public Builder weightBits(int value) {
             this.weightBits = OptionalInt.of(value);
+            return this;
+        }
+
+        /**
+         * How a card may multiply in the float network's layers, which the reference {@code NETWORK} runs; default
+         * {@code FP32}.
+         */
+        public Builder math(FloatMath value) {
+            this.math = Objects.requireNonNull(value);
             return this;
         }
 

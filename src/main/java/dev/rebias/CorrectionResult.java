@@ -5,6 +5,7 @@ import dev.rebias.device.Transfers;
 import dev.rebias.model.Marks;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.outcome.Outcome;
+import dev.rebias.sweep.FloatMath;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import java.nio.file.Path;
@@ -19,6 +20,7 @@ import java.util.Optional;
  * @param source the models that it came from
  * @param model the quantised model with corrected biases, as ONNX; {@link #write} writes it
  * @param reference where y_f came from
+ * @param math how the float network's layers were multiplied; {@code FP32} where none ran
  * @param device what computed it
  * @param deviceChoice in one line, which device was chosen and why
  * @param sharing how the samples were divided among several devices; empty where one had them all
@@ -44,6 +46,7 @@ public record CorrectionResult(
         ModelPair source,
         OnnxModel model,
         Reference reference,
+        FloatMath math,
         DeviceInfo device,
         String deviceChoice,
         Optional<Sharing> sharing,

@@ -19,6 +19,7 @@ import dev.rebias.samples.Normalization;
 import dev.rebias.samples.SampleSurvey;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.CorrectionRule;
+import dev.rebias.sweep.FloatMath;
 import dev.rebias.sweep.LayerMoments;
 import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Profile;
@@ -222,6 +223,9 @@ final class CorrectionRun {
                 owner.models(),
                 marked.model(),
                 kept.reference(),
+                kept.reference() == Reference.NETWORK && device.info().kind().equals("cuda")
+                        ? options.math()
+                        : FloatMath.FP32,
                 device.info(),
                 session.why() + (rounds.isAlone() ? "" : ", and " + (rounds.count() - 1) + " more"),
                 rounds.isAlone() ? Optional.empty() : Optional.of(new Sharing(parts, rounds.rounds(), rounds.bytes())),
@@ -309,6 +313,7 @@ final class CorrectionRun {
                         Version.current(),
                         correcting ? "correct" : "measure",
                         references(),
+                        options.math(),
                         options.perChannel(),
                         options.errors(),
                         options.outcome(),

@@ -1,6 +1,7 @@
 package dev.rebias.cli;
 
 import dev.rebias.CorrectionOptions;
+import dev.rebias.sweep.FloatMath;
 import dev.rebias.sweep.Reference;
 import java.util.Optional;
 import java.util.function.Predicate;
@@ -35,6 +36,16 @@ final class SweepOptions {
                             + "float layers on a GPU.")
     private Optional<Integer> batchSize = Optional.empty();
 
+    @Option(
+            names = "--math",
+            paramLabel = "M",
+            defaultValue = "fp32",
+            description =
+                    "How a GPU multiplies in the float network's layers, which --reference network runs: 'fp32'; or "
+                            + "'tf32', factors rounded to 10 bits of fraction for its tensor cores, several times as fast "
+                            + "(default: ${DEFAULT-VALUE}).")
+    private FloatMath math;
+
     @Mixin
     private DeviceOption deviceOption;
 
@@ -52,6 +63,7 @@ final class SweepOptions {
     CorrectionOptions options(Predicate<String> layers) {
         CorrectionOptions.Builder options = CorrectionOptions.builder()
                 .errors(!noMse)
+                .math(math)
                 .device(deviceOption.device())
                 .layers(layers);
         reference().ifPresentOrElse(options::reference, options::bestReference);

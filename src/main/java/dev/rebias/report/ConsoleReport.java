@@ -4,6 +4,7 @@ import dev.rebias.CorrectionResult;
 import dev.rebias.LayerResult;
 import dev.rebias.error.PrintableText;
 import dev.rebias.measure.Moments;
+import dev.rebias.sweep.FloatMath;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
@@ -188,7 +189,7 @@ public final class ConsoleReport {
                         : " (" + inserted + " had no bias and " + (inserted == 1 ? "was" : "were") + " given one)",
                 result.reference().name().toLowerCase(Locale.ROOT));
         line(
-                "%d samples%s in batches of %d on %s (%s)%s",
+                "%d samples%s in batches of %d on %s (%s)%s%s",
                 result.samples(),
                 result.samplesUsed().heldOut() > 0
                         ? " and " + result.samplesUsed().heldOut() + " held out"
@@ -196,7 +197,8 @@ public final class ConsoleReport {
                 result.batchSize(),
                 result.device().kind(),
                 result.device().name(),
-                result.device().emulated() ? ", emulated" : "");
+                result.device().emulated() ? ", emulated" : "",
+                result.math() == FloatMath.TF32 ? ", the float network in TF32" : "");
         result.sharing()
                 .ifPresent(s -> line(
                         "divided among %d devices: %s samples; each gave the others %.1f kB in %d rounds",

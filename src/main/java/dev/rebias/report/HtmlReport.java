@@ -154,7 +154,8 @@ public final class HtmlReport {
             JsonNode device = report.path("device");
             parts.add("on " + device.path("kind").asText() + " ("
                     + PrintableText.name(device.path("name").asText()) + ")"
-                    + (device.path("emulated").asBoolean() ? ", emulated" : ""));
+                    + (device.path("emulated").asBoolean() ? ", emulated" : "")
+                    + (report.path("math").asText().equals("tf32") ? ", the float network in TF32" : ""));
             int devices = report.path("sharing").path("parts").size();
             if (devices > 1) {
                 parts.add("divided among " + devices + " devices");

@@ -78,6 +78,7 @@ public final class JsonReport {
 
     private static void write(CorrectionResult result, ObjectNode root, boolean perChannel) {
         root.put("reference", result.reference().name().toLowerCase(Locale.ROOT));
+        root.put("math", result.math().name().toLowerCase(Locale.ROOT));
         write(result.device(), root.putObject("device"));
         result.sharing().ifPresentOrElse(s -> write(s, root.putObject("sharing")), () -> root.putNull("sharing"));
         root.put("samples", result.samples());

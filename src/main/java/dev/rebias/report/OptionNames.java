@@ -28,6 +28,7 @@ public final class OptionNames {
             Map.entry("layerMseIncrease", "--max-layer-mse-increase"),
             Map.entry("letterbox", "--letterbox"),
             Map.entry("limit", "--limit"),
+            Map.entry("math", "--math"),
             Map.entry("mean", "--mean"),
             Map.entry("memoryLimit", "--memory-limit"),
             Map.entry("outcome(false)", "--no-outcome"),

@@ -34,6 +34,14 @@ public record Plan(
         segments = List.copyOf(segments);
     }
 
+    /** The same plan, where the float network's layers may be computed in TF32. */
+    public Plan inTf32() {
+        List<Segment> rounded = segments.stream()
+                .map(s -> new Segment(s.steps().stream().map(Step::inTf32).toList(), s.releases(), s.solved()))
+                .toList();
+        return new Plan(reference, errors, measured, layers, inputs, rounded, tensors);
+    }
+
     /**
      * The mean size of a layer's output, as far as it follows from the inputs' shapes.
      *

@@ -4,6 +4,7 @@ import dev.rebias.device.LayerThenGroup;
 import dev.rebias.device.Operand;
 import dev.rebias.measure.Role;
 import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.InTf32;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
@@ -19,6 +20,11 @@ import java.util.Optional;
 sealed interface Step {
     /** The tensors that it uses. */
     List<Integer> uses();
+
+    /** The same; a layer of the float network may be computed in TF32. */
+    default Step inTf32() {
+        return this;
+    }
 
     /** What an operation is there for. */
     enum Purpose {
@@ -54,6 +60,11 @@ sealed interface Step {
             return new Run(name, purpose, op, replaced, inputs, outputs);
         }
 
+        @Override
+        public Step inTf32() {
+            return purpose == Purpose.FLOAT ? new Run(name, purpose, InTf32.of(op), operands, inputs, outputs) : this;
+        }
+
         /** The kind of work, for {@link Profile}. */
         String work() {
             if (purpose != Purpose.OTHER) {
@@ -66,12 +77,12 @@ sealed interface Step {
 
         /** The layer that it runs, alone or first, if its weights are constant. */
         Optional<LayerRun> layer() {
-            return op instanceof LayerGroup behind
+            return InTf32.without(op) instanceof LayerGroup behind
                     ? layer(
                             behind.layer(),
                             LayerThenGroup.ofLayer(behind, operands),
                             LayerThenGroup.position(behind, operands))
-                    : layer(op, operands, 0);
+                    : layer(InTf32.without(op), operands, 0);
         }
 
         private static Optional<LayerRun> layer(Op op, List<Operand> operands, int data) {

@@ -15,6 +15,7 @@ import dev.rebias.model.OnnxModel;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.LayerOps;
 import dev.rebias.oracle.SyntheticModels;
+import dev.rebias.sweep.FloatMath;
 import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.Shape;
 import java.util.HashMap;
@@ -57,18 +58,23 @@ public final class CudaCount {
                         default -> throw new IllegalArgumentException("there is no network '" + name + "'");
                     };
             ModelProto quantized = SyntheticModels.quantized(model, 6, 3, 64, 64);
-            for (Reference reference : Reference.values()) {
-                count(emulator, name, model, quantized, reference);
-            }
+            count(emulator, name, model, quantized, Reference.LAYER, FloatMath.FP32);
+            count(emulator, name, model, quantized, Reference.NETWORK, FloatMath.FP32);
+            count(emulator, name, model, quantized, Reference.NETWORK, FloatMath.TF32);
         }
     }
 
     private static void count(
-            Emulator emulator, String name, ModelProto model, ModelProto quantized, Reference reference) {
+            Emulator emulator,
+            String name,
+            ModelProto model,
+            ModelProto quantized,
+            Reference reference,
+            FloatMath math) {
         BiasCorrection correction =
                 BiasCorrection.of(OnnxModel.of("float", model), OnnxModel.of("quantised", quantized));
-        Map<String, Work> one = work(emulator, correction, reference, 1);
-        Map<String, Work> two = work(emulator, correction, reference, 2);
+        Map<String, Work> one = work(emulator, correction, reference, math, 1);
+        Map<String, Work> two = work(emulator, correction, reference, math, 2);
         double elements = BATCH * meanElements(model);
         int layers = layers(model);
         Map<String, double[]> rows = new TreeMap<>();
@@ -101,11 +107,12 @@ public final class CudaCount {
                 .mapToDouble(row -> row.getValue()[0])
                 .sum();
         System.out.printf(
-                "%n%s, %s, a batch of %d: %.1f bytes for each of the mean of a layer's input and output elements, "
+                "%n%s, %s%s, a batch of %d: %.1f bytes for each of the mean of a layer's input and output elements, "
                         + "%.1f kernels and library calls per layer, %.1f %% of the products on tensor cores, %.1f "
                         + "ms on an H200%n",
                 name,
                 reference,
+                math == FloatMath.TF32 ? " in TF32" : "",
                 BATCH,
                 (sum[1] + sum[2]) / elements,
                 launches / layers,
@@ -124,9 +131,10 @@ public final class CudaCount {
     }
 
     private static Map<String, Work> work(
-            Emulator emulator, BiasCorrection correction, Reference reference, int images) {
+            Emulator emulator, BiasCorrection correction, Reference reference, FloatMath math, int images) {
         CorrectionOptions options = CorrectionOptions.builder()
                 .reference(reference)
+                .math(math)
                 .batchSize(images)
                 .build();
         try (Device device = Devices.open("cuda").device()) {

@@ -37,6 +37,7 @@ import dev.rebias.device.cpu.sums.CpuGram;
 import dev.rebias.device.cpu.sums.CpuJointGram;
 import dev.rebias.device.cpu.sums.CpuUnfoldedSums;
 import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.InTf32;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
@@ -142,7 +143,8 @@ public final class CpuDevice implements Device {
 
     @Override
     public PreparedOp prepare(Op op, List<Operand> operands) {
-        return new CheckedOp(this, op, operands, prepareUnchecked(op, operands));
+        Op own = InTf32.without(op);
+        return new CheckedOp(this, own, operands, prepareUnchecked(own, operands));
     }
 
     private PreparedOp prepareUnchecked(Op op, List<Operand> operands) {

@@ -29,6 +29,7 @@ final class ConvolutionDescriptors implements AutoCloseable {
      * Makes the descriptors.
      *
      * @param pads the same before and behind, one entry per spatial dimension
+     * @param tf32 whether factors may be rounded to TF32
      * @param what the operation with its shapes, for messages
      */
     ConvolutionDescriptors(
@@ -39,6 +40,7 @@ final class ConvolutionDescriptors implements AutoCloseable {
             List<Long> strides,
             List<Long> dilations,
             long group,
+            boolean tf32,
             String what) {
         this.what = what;
         try {
@@ -72,9 +74,10 @@ final class ConvolutionDescriptors implements AutoCloseable {
                     cudnn.cudnnSetConvolutionGroupCount(convolution, Math.toIntExact(group)),
                     "cudnnSetConvolutionGroupCount",
                     what);
-            // True float32: cuDNN's default would round to TF32.
+            // cuDNN's default rounds to TF32 where the card has it.
             Status.cudnn(
-                    cudnn.cudnnSetConvolutionMathType(convolution, cudnn.CUDNN_FMA_MATH),
+                    cudnn.cudnnSetConvolutionMathType(
+                            convolution, tf32 ? cudnn.CUDNN_DEFAULT_MATH : cudnn.CUDNN_FMA_MATH),
                     "cudnnSetConvolutionMathType",
                     what);
         } catch (RuntimeException e) {

@@ -30,7 +30,7 @@ final class Convolutions {
         DeviceTensor w = inputs.device(1);
         try (Partial made = new Partial();
                 PreparedConvolution convolution =
-                        new PreparedConvolution(inputs.context(), layer, w.reshape(weights))) {
+                        new PreparedConvolution(inputs.context(), layer, w.reshape(weights), false)) {
             DeviceTensor y =
                     (DeviceTensor) made.keep(convolution.run(List.of(x)).get(0));
             if (!inputs.given(2)) {

@@ -119,8 +119,7 @@ final class CudaContext implements AutoCloseable {
             Status.cublas(cublas.cublasCreate_v2(cublasHandle), "cublasCreate", name);
             resources.add(() -> Status.cublas(cublas.cublasDestroy_v2(cublasHandle), "cublasDestroy", ""));
             Status.cublas(cublas.cublasSetStream_v2(cublasHandle, compute), "cublasSetStream", "");
-            // True float32: cuBLAS uses TF32 only where CUBLAS_TF32_TENSOR_OP_MATH allows it.
-            Status.cublas(cublas.cublasSetMathMode(cublasHandle, cublas.CUBLAS_DEFAULT_MATH), "cublasSetMathMode", "");
+            mathMode(cublas.CUBLAS_DEFAULT_MATH);
             kernels = new Kernels(new Compiler(card.architecture(), Compiler.cache()));
             resources.add(kernels::close);
             events = new Events();
@@ -252,6 +251,20 @@ final class CudaContext implements AutoCloseable {
     Launch arguments() {
         enter();
         return launch.begin();
+    }
+
+    /** Lets cuBLAS round factors to TF32 in what this does; else it computes in true float32. */
+    void inTf32(Runnable product) {
+        mathMode(cublas.CUBLAS_TF32_TENSOR_OP_MATH);
+        try {
+            product.run();
+        } finally {
+            mathMode(cublas.CUBLAS_DEFAULT_MATH);
+        }
+    }
+
+    private void mathMode(int mode) {
+        Status.cublas(cublas.cublasSetMathMode(cublasHandle, mode), "cublasSetMathMode", "");
     }
 
     /**

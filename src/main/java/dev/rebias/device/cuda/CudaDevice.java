@@ -22,6 +22,7 @@ import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.op.Attributes;
 import dev.rebias.op.Convolution;
 import dev.rebias.op.ElementwiseGroup;
+import dev.rebias.op.InTf32;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
@@ -130,12 +131,15 @@ public final class CudaDevice implements Device {
 
     @Override
     public PreparedOp prepare(Op op, List<Operand> operands) {
-        return new CheckedOp(this, op, operands, prepareUnchecked(op, operands));
+        return new CheckedOp(this, InTf32.without(op), operands, prepareUnchecked(op, operands));
     }
 
     private PreparedOp prepareUnchecked(Op op, List<Operand> operands) {
         if (op instanceof LayerOp layer) {
-            return PreparedLayer.of(this, context, layer, operands);
+            return PreparedLayer.of(this, context, layer, operands, false);
+        }
+        if (op instanceof InTf32 rounded) {
+            return PreparedLayer.of(this, context, rounded.layer(), operands, true);
         }
         if (op instanceof IntegerLayer layer) {
             return PreparedLayer.of(this, context, layer, operands);
@@ -154,7 +158,7 @@ public final class CudaDevice implements Device {
     private PreparedOp prepareNode(OnnxOp op, List<Operand> operands) {
         Optional<AsLayer> layer = asLayer(op, operands);
         if (layer.isPresent()) {
-            return PreparedLayer.of(this, context, layer.get().op(), layer.get().operands());
+            return PreparedLayer.of(this, context, layer.get().op(), layer.get().operands(), false);
         }
         PreparedOp node = new PreparedNode(context, op, operands, new HostFallback(context, traffic, op, operands));
         if (!ElementwiseGroup.admits(op)) {
@@ -205,11 +209,15 @@ public final class CudaDevice implements Device {
         return Optional.of(new AsLayer(layer, three));
     }
 
-    /** The operation of a layer without its bias. */
-    static PreparedOp sum(CudaContext context, LayerOp op, HostTensor weights) {
+    /**
+     * The operation of a layer without its bias.
+     *
+     * @param tf32 whether factors may be rounded to TF32
+     */
+    static PreparedOp sum(CudaContext context, LayerOp op, HostTensor weights, boolean tf32) {
         return op instanceof Convolution || op instanceof TransposedConvolution
-                ? new PreparedConvolution(context, op, weights)
-                : new PreparedProduct(context, op, weights);
+                ? new PreparedConvolution(context, op, weights, tf32)
+                : new PreparedProduct(context, op, weights, tf32);
     }
 
     @Override

@@ -184,7 +184,7 @@ final class CudaUnfoldedSums implements UnfoldedSums {
             }
             try (Partial made = new Partial()) {
                 crossed = made.keep(new Products(false));
-                outputs = made.keep(CudaDevice.sum(context, op, weights));
+                outputs = made.keep(CudaDevice.sum(context, op, weights, false));
                 squares = made.keep(new CudaErrorSums(context, op, unfolding.channels(), false, false));
                 made.complete();
             }

@@ -7,6 +7,7 @@ import dev.rebias.device.Upcoming;
 import dev.rebias.error.UnsupportedException;
 import dev.rebias.op.ElementwiseGroup;
 import dev.rebias.op.Gemm;
+import dev.rebias.op.InTf32;
 import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerGroup;
 import dev.rebias.op.LayerOp;
@@ -46,7 +47,9 @@ final class ExpectedKernels {
     }
 
     private void add(Op op, List<Operand> operands, List<Optional<long[]>> shapes) {
-        if (op instanceof LayerOp layer) {
+        if (op instanceof InTf32 rounded) {
+            add(rounded.layer(), operands, shapes);
+        } else if (op instanceof LayerOp layer) {
             layer(layer, PreparedLayer.parts(layer, operands), operands, shapes);
         } else if (op instanceof IntegerLayer layer) {
             Optional<LayerGroup> scaled = PreparedLayer.scaled(layer, operands);
@@ -62,7 +65,8 @@ final class ExpectedKernels {
             Optional<long[]> data = shapes.get(position);
             add(behind.layer(), own, List.of(data));
             List<Optional<long[]>> inputs = new ArrayList<>(shapes);
-            LayerOp layer = behind.layer() instanceof IntegerLayer i ? i.op() : (LayerOp) behind.layer();
+            LayerOp layer =
+                    behind.layer() instanceof IntegerLayer i ? i.op() : (LayerOp) InTf32.without(behind.layer());
             inputs.set(position, data.map(d -> layer.outputShape(d, weights(own).shape())));
             add(behind.group(), LayerThenGroup.ofGroup(behind, operands), inputs);
         } else if (op instanceof ElementwiseGroup group) {

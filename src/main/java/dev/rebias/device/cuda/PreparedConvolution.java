@@ -40,6 +40,7 @@ final class PreparedConvolution implements PreparedOp {
 
     private final CudaContext context;
     private final LayerOp op;
+    private final boolean tf32;
     private final Window window;
     private final long group;
     private final List<Long> dilations;
@@ -51,13 +52,19 @@ final class PreparedConvolution implements PreparedOp {
     private record Prepared(
             ConvolutionDescriptors descriptors, int algorithm, long workspace, long[] inner, long[] begins) {}
 
-    PreparedConvolution(CudaContext context, LayerOp op, HostTensor weights) {
-        this(context, op, context.upload(sent(op, weights)));
+    /**
+     * A convolution.
+     *
+     * @param tf32 whether factors may be rounded to TF32
+     */
+    PreparedConvolution(CudaContext context, LayerOp op, HostTensor weights, boolean tf32) {
+        this(context, op, context.upload(sent(op, weights)), tf32);
     }
 
     /** The same with weights on the card, which become this object's to close. */
-    PreparedConvolution(CudaContext context, LayerOp op, DeviceTensor weights) {
+    PreparedConvolution(CudaContext context, LayerOp op, DeviceTensor weights, boolean tf32) {
         this.context = context;
+        this.tf32 = tf32;
         this.op = op;
         if (op instanceof Convolution c) {
             window = c.window();
@@ -255,6 +262,7 @@ final class PreparedConvolution implements PreparedOp {
                         window.strides(),
                         dilations,
                         group,
+                        tf32,
                         what(in)),
                 g.inner(),
                 g.begins(),

@@ -66,12 +66,12 @@ final class PreparedLayer implements PreparedOp {
                         : Optional.empty());
     }
 
-    static PreparedOp of(Device device, CudaContext context, LayerOp op, List<Operand> operands) {
-        return of(device, context, op, parts(op, operands), operands);
+    static PreparedOp of(Device device, CudaContext context, LayerOp op, List<Operand> operands, boolean tf32) {
+        return of(device, context, op, parts(op, operands), operands, tf32);
     }
 
     static PreparedOp of(Device device, CudaContext context, IntegerLayer layer, List<Operand> operands) {
-        Supplier<PreparedOp> plain = () -> of(device, context, layer.op(), parts(layer, operands), operands);
+        Supplier<PreparedOp> plain = () -> of(device, context, layer.op(), parts(layer, operands), operands, false);
         Optional<LayerGroup> scaled = scaled(layer, operands);
         return scaled.isEmpty()
                 ? plain.get()
@@ -134,12 +134,13 @@ final class PreparedLayer implements PreparedOp {
                 .flatMap(form -> form.table(weights.value(), own.get(2)).map(table -> new Integers(form, table)));
     }
 
-    private static PreparedOp of(Device device, CudaContext context, LayerOp op, Parts parts, List<Operand> operands) {
+    private static PreparedOp of(
+            Device device, CudaContext context, LayerOp op, Parts parts, List<Operand> operands, boolean tf32) {
         HostTensor weights = ((Operand.Constant) operands.get(1)).value();
         try (Partial made = new Partial()) {
             List<PreparedOp> steps = new ArrayList<>();
             parts.before().ifPresent(p -> steps.add(made.keep(device.prepare(p.group(), p.operands()))));
-            steps.add(made.keep(CudaDevice.sum(context, op, weights)));
+            steps.add(made.keep(CudaDevice.sum(context, op, weights, tf32)));
             parts.behind().ifPresent(p -> steps.add(made.keep(device.prepare(p.group(), p.operands()))));
             made.complete();
             return steps.size() == 1 ? steps.get(0) : new PreparedLayer(steps);

@@ -16,12 +16,19 @@ import org.bytedeco.javacpp.FloatPointer;
 final class PreparedProduct implements PreparedOp {
     private final CudaContext context;
     private final LayerOp op;
+    private final boolean tf32;
     private final long[] weightShape;
     private final DeviceTensor weights;
     private final FloatPointer alpha;
 
-    PreparedProduct(CudaContext context, LayerOp op, HostTensor weights) {
+    /**
+     * A product.
+     *
+     * @param tf32 whether factors may be rounded to TF32
+     */
+    PreparedProduct(CudaContext context, LayerOp op, HostTensor weights, boolean tf32) {
         this.context = context;
+        this.tf32 = tf32;
         this.op = op;
         this.weightShape = weights.shape();
         this.alpha = new FloatPointer(op instanceof Gemm g ? g.alpha() : 1f);
@@ -50,19 +57,14 @@ final class PreparedProduct implements PreparedOp {
         try (Partial made = new Partial()) {
             DeviceTensor y = made.keep(DeviceTensor.allocate(context, ElementType.FLOAT, out));
             if (y.elements() > 0) {
-                multiply(
-                        context,
-                        alpha,
-                        new Factor(x.address(), transA),
-                        new Factor(weights.address(), transB),
-                        context.zero(),
-                        y.address(),
-                        n,
-                        k,
-                        m,
-                        1,
-                        0,
-                        0);
+                Factor a = new Factor(x.address(), transA);
+                Factor b = new Factor(weights.address(), transB);
+                Runnable product = () -> multiply(context, alpha, a, b, context.zero(), y.address(), n, k, m, 1, 0, 0);
+                if (tf32) {
+                    context.inTf32(product);
+                } else {
+                    product.run();
+                }
             }
             made.complete();
             return List.of(y);

@@ -144,9 +144,9 @@ final class CountedWorkTest {
     void librariesCountTheirOperandsAndProducts() {
         try (CudaContext context = new CudaContext(CudaCards.require(0));
                 PreparedProduct product =
-                        new PreparedProduct(context, LayerOps.parse(MATRIX, new long[] {20, 7}), floats(20, 7));
+                        new PreparedProduct(context, LayerOps.parse(MATRIX, new long[] {20, 7}), floats(20, 7), false);
                 PreparedConvolution convolution =
-                        new PreparedConvolution(context, TestOps.pointwise(), floats(6, 5, 1, 1));
+                        new PreparedConvolution(context, TestOps.pointwise(), floats(6, 5, 1, 1), false);
                 DeviceTensor rows = context.upload(floats(3, 20));
                 DeviceTensor image = context.upload(floats(2, 5, 4, 4))) {
             emulator.forgetWork();

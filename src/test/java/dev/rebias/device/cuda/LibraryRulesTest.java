@@ -50,7 +50,7 @@ final class LibraryRulesTest {
         List<Long> strides = Collections.nCopies(spatial, stride);
         List<Long> dilations = Collections.nCopies(spatial, dilation);
         return new ConvolutionDescriptors(
-                x, w, y, Collections.nCopies(spatial, 0L), strides, dilations, 2, "a test's convolution");
+                x, w, y, Collections.nCopies(spatial, 0L), strides, dilations, 2, false, "a test's convolution");
     }
 
     @ParameterizedTest
@@ -201,8 +201,8 @@ final class LibraryRulesTest {
     private static float convolution(CudaContext context, float operand, int math) {
         long[] one = {1, 1, 1, 1};
         List<Long> ones = List.of(1L, 1L);
-        try (ConvolutionDescriptors d =
-                        new ConvolutionDescriptors(one, one, one, List.of(0L, 0L), ones, ones, 1, "one product");
+        try (ConvolutionDescriptors d = new ConvolutionDescriptors(
+                        one, one, one, List.of(0L, 0L), ones, ones, 1, false, "one product");
                 DeviceTensor x = context.upload(HostTensor.of(new float[] {operand}, 1));
                 DeviceTensor w = context.upload(HostTensor.of(new float[] {1}, 1));
                 DeviceTensor y = DeviceTensor.allocate(context, ElementType.FLOAT, 1)) {

@@ -201,6 +201,7 @@ final class RealLibrariesTest {
                     op.window().strides(),
                     op.window().dilations(),
                     group,
+                    false,
                     "test")) {
                 int[] theirs = descriptors.outputShape(data.length);
                 long[] expected = spatial == 1 ? new long[] {out[0], out[1], 1, out[2]} : out;
