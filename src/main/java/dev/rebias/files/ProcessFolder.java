@@ -12,6 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Comparator;
 import java.util.Optional;
 import java.util.UUID;
@@ -106,13 +108,17 @@ public final class ProcessFolder {
     }
 
     /**
-     * ONNX Runtime's Java makes an empty folder of its own at every start, which a killed process leaves. It is used
-     * only where its libraries are not found as files: then it is not empty, and stays.
+     * ONNX Runtime's Java makes an empty folder of its own at every start, which a killed process leaves. Where its
+     * libraries are not found as files, they come into it at once: one that has been empty for an hour is abandoned.
      */
     private static void removeEmptyOfOnnxRuntime(Path place) {
+        Instant anHourAgo = Instant.now().minus(1, ChronoUnit.HOURS);
         try (DirectoryStream<Path> folders = Files.newDirectoryStream(place, "onnxruntime-java*")) {
             for (Path folder : folders) {
-                if (Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS) && Owner.isOurs(folder) && isEmpty(folder)) {
+                if (Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)
+                        && Owner.isOurs(folder)
+                        && isEmpty(folder)
+                        && Files.getLastModifiedTime(folder).toInstant().isBefore(anHourAgo)) {
                     Files.deleteIfExists(folder);
                 }
             }

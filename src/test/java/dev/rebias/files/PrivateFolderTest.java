@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
@@ -140,6 +143,21 @@ final class PrivateFolderTest {
             return files.filter(f -> f.getFileName().toString().startsWith("rebias-"))
                     .toList();
         }
+    }
+
+    @Test
+    void aFolderThatAnotherProcessHasJustMadeForOnnxRuntimeStays() throws IOException, InterruptedException {
+        Path now = Files.createDirectory(folder.resolve("onnxruntime-java1"));
+        Path abandoned = Files.createDirectory(folder.resolve("onnxruntime-java2"));
+        Path used = Files.createDirectory(folder.resolve("onnxruntime-java3"));
+        Files.writeString(used.resolve("libonnxruntime.so"), "x");
+        FileTime twoHoursAgo = FileTime.from(Instant.now().minus(2, ChronoUnit.HOURS));
+        Files.setLastModifiedTime(abandoned, twoHoursAgo);
+        Files.setLastModifiedTime(used, twoHoursAgo);
+        assertThat(holder(0).waitFor()).isZero();
+        assertThat(now).isDirectory();
+        assertThat(used).isDirectory();
+        assertThat(abandoned).doesNotExist();
     }
 
     @Test
