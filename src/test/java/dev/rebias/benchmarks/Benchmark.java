@@ -59,6 +59,7 @@ public final class Benchmark {
             "keras",
             "weights",
             "stream",
+            "cold",
             "loops");
 
     private static final long STREAM_LIMIT = 1_000_000_000;
@@ -80,6 +81,10 @@ public final class Benchmark {
             switch (name) {
                 case "loops" -> Loops.run();
                 case "stream" -> stream();
+                case "cold" -> {
+                    Cold.run(Workload.of("mobilenet"), 16);
+                    Cold.run(Workload.of("fashion"), 512);
+                }
                 case "weights" -> {
                     weights(Workload.of("mobilenet"), machine);
                     weights(Workload.resNet50(4), machine);
@@ -240,7 +245,7 @@ public final class Benchmark {
     }
 
     /** U, after a pass of each that warms up. */
-    private static double passes(OnnxRuntimePass floating, OnnxRuntimePass quantized) {
+    static double passes(OnnxRuntimePass floating, OnnxRuntimePass quantized) {
         double[] seconds = new double[TURNS];
         floating.seconds();
         quantized.seconds();
@@ -412,7 +417,7 @@ public final class Benchmark {
         System.out.printf("    %5.1f %%  the rest, and waiting%n", 100 * rest / all);
     }
 
-    private static double median(double[] values) {
+    static double median(double[] values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);
         return sorted[sorted.length / 2];
