@@ -44,6 +44,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class PartsOfSamplesTest {
     private static final int SAMPLES = 50;
 
+    /** What errors that follow from Gram matrices may differ by, as a share of them. */
+    private static final double BOUND = 1e-6;
+
     private final List<DeviceSession> sessions = new ArrayList<>();
 
     private List<DeviceSession> sessions(int count) {
@@ -267,7 +270,10 @@ final class PartsOfSamplesTest {
                         most, apart(actual.heldOut().get(), expected.heldOut().get()));
             }
         }
-        assertThat(most).isLessThan(1e-5);
+        System.out.printf(
+                "errors of %d parts are %.2g of an error apart at most, %.2g of the bound%n",
+                shared.sharing().orElseThrow().parts().size(), most, most / BOUND);
+        assertThat(most).isLessThan(BOUND);
         assertThat(shared.model().proto()).isEqualTo(whole.model().proto());
         Outcome expected = whole.outcome().orElseThrow();
         Outcome actual = shared.outcome().orElseThrow();

@@ -77,4 +77,35 @@ final class ContextOfThreadTest {
             succeeds(cudart.cuDevicePrimaryCtxRelease(0));
         }
     }
+
+    /** As on real cards, where it is an error, or silently the wrong card's work. */
+    @Test
+    @Tag("emulator")
+    void whatBelongsToOneCardIsOfNoUseToAnother() {
+        Emulator emulator = Emulator.require();
+        emulator.devices(2);
+        assertThat(CudaCards.all()).hasSize(2);
+        CUctx_st first = new CUctx_st();
+        CUctx_st second = new CUctx_st();
+        CUstream_st stream = new CUstream_st();
+        CUevent_st event = new CUevent_st();
+        succeeds(cudart.cuDevicePrimaryCtxRetain(first, 0));
+        succeeds(cudart.cuDevicePrimaryCtxRetain(second, 1));
+        try {
+            succeeds(cudart.cuCtxSetCurrent(first));
+            succeeds(cudart.cuStreamCreate(stream, cudart.CU_STREAM_NON_BLOCKING));
+            succeeds(cudart.cuCtxSetCurrent(second));
+            succeeds(cudart.cuEventCreate(event, 0));
+            assertThat(cudart.cuEventRecord(event, stream)).isEqualTo(cudart.CUDA_ERROR_INVALID_HANDLE);
+            assertThat(emulator.violation()).contains("belongs to device 0, and device 1 is current");
+        } finally {
+            emulator.reset();
+            emulator.devices(0);
+            succeeds(cudart.cuEventDestroy(event));
+            succeeds(cudart.cuCtxSetCurrent(first));
+            succeeds(cudart.cuStreamDestroy(stream));
+            succeeds(cudart.cuDevicePrimaryCtxRelease(0));
+            succeeds(cudart.cuDevicePrimaryCtxRelease(1));
+        }
+    }
 }
