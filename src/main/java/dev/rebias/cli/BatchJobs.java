@@ -12,6 +12,7 @@ import dev.rebias.error.UnsupportedException;
 import dev.rebias.error.UsageException;
 import dev.rebias.exchange.Exchange;
 import dev.rebias.files.TemporaryFile;
+import dev.rebias.report.BatchSummary;
 import dev.rebias.report.OptionNames;
 import dev.rebias.samples.Samples;
 import java.io.IOException;
@@ -259,9 +260,12 @@ public final class BatchJobs {
         return true;
     }
 
-    /** What a job's report says, in a sentence; or that there is none. */
+    /**
+     * What a job's report says, in a sentence; or that there is none. One that is not done begins with how it ended.
+     */
     public String told(Job job) {
-        return BatchFolder.row(folder, job.output()).sentence();
+        BatchSummary.Row row = BatchFolder.row(folder, job.output());
+        return row.exitCode() == 0 ? row.sentence() : row.state() + ": " + row.sentence();
     }
 
     /** Whether there is a report of a job. */
