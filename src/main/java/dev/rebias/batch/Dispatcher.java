@@ -5,15 +5,21 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.rebias.error.DeviceUnavailableException;
 import dev.rebias.error.RebiasException;
 import dev.rebias.error.UsageException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * Gives jobs to workers, one at a time to each. A worker that dies, or says that it may be the reason of a failure, is
@@ -25,7 +31,16 @@ public final class Dispatcher implements AutoCloseable {
     /** So long a worker may take to drop its job. */
     private static final long SECONDS_TO_END = 20;
 
+    /** A process has this long to start and to open its device, or as long as a job where that may take longer. */
+    private static final Duration START = Duration.ofMinutes(2);
+
     private final BiConsumer<String, String> log;
+    private final Optional<Duration> timeout;
+    private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(work -> {
+        Thread thread = new Thread(work, "rebias-batch-clock");
+        thread.setDaemon(true);
+        return thread;
+    });
     private final List<Slot> slots = new ArrayList<>();
     private volatile boolean stopping;
 
@@ -50,7 +65,8 @@ public final class Dispatcher implements AutoCloseable {
 
         /** Waits until it has opened its device. */
         void requireReady() {
-            JsonNode hello = process.orElseThrow().answer();
+            JsonNode hello = within(
+                    timeout.map(t -> t.compareTo(START) > 0 ? t : START), "to start", process.orElseThrow()::answer);
             int code = hello.path("exitCode").asInt(1);
             String message = hello.path("message").asText();
             if (code == 3) {
@@ -107,9 +123,24 @@ public final class Dispatcher implements AutoCloseable {
             }
         }
 
+        /** Waits for an answer; a process that gives none in that time is killed, and has died. */
+        private JsonNode within(Optional<Duration> limit, String what, Supplier<JsonNode> answer) {
+            WorkerProcess waitedFor = process.orElseThrow();
+            Optional<ScheduledFuture<?>> alarm = limit.map(t -> clock.schedule(
+                    () -> waitedFor.kill("was killed: it took longer than " + t.toSeconds() + " s " + what),
+                    t.toMillis(),
+                    TimeUnit.MILLISECONDS));
+            try {
+                return answer.get();
+            } finally {
+                alarm.ifPresent(a -> a.cancel(false));
+            }
+        }
+
         private Answer asked(ObjectNode request) {
             try {
-                return Answer.of(process.orElseThrow().ask(request), spec.name());
+                WorkerProcess asked = process.orElseThrow();
+                return Answer.of(within(timeout, "for a job", () -> asked.ask(request)), spec.name());
             } catch (WorkerDiedException e) {
                 return Answer.died(e.getMessage(), spec.name());
             }
@@ -119,9 +150,12 @@ public final class Dispatcher implements AutoCloseable {
     /**
      * Workers that are not started yet.
      *
+     * @param timeout how long a worker may take for a job before it is taken for hung, and killed; without, it may take
+     *     any time
      * @param log hears what workers say besides their answers, with the worker's name
      */
-    public Dispatcher(List<WorkerSpec> workers, BiConsumer<String, String> log) {
+    public Dispatcher(List<WorkerSpec> workers, Optional<Duration> timeout, BiConsumer<String, String> log) {
+        this.timeout = timeout;
         this.log = log;
         workers.forEach(w -> slots.add(new Slot(w)));
     }
@@ -203,5 +237,6 @@ public final class Dispatcher implements AutoCloseable {
     @Override
     public void close() {
         slots.forEach(Slot::end);
+        clock.shutdownNow();
     }
 }

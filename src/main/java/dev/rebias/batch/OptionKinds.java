@@ -1,5 +1,6 @@
 package dev.rebias.batch;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -10,6 +11,14 @@ import java.util.Map;
 public record OptionKinds(Map<String, Kind> kinds) {
     public OptionKinds {
         kinds = Map.copyOf(kinds);
+    }
+
+    /** The options that name what is read, without dashes. */
+    public List<String> inputs() {
+        return kinds.keySet().stream()
+                .filter(k -> kinds.get(k) == Kind.INPUT)
+                .sorted()
+                .toList();
     }
 
     /** How an option takes a value. */

@@ -35,6 +35,8 @@ public final class WorkerProcess implements AutoCloseable {
     private final Writer requests;
     private final Thread listening;
     private volatile String lastWords = "";
+    /** Why it was ended from here; empty where it was not. */
+    private volatile String ended = "";
 
     private WorkerProcess(WorkerSpec spec, Process process, Consumer<String> log) {
         this.spec = spec;
@@ -128,8 +130,21 @@ public final class WorkerProcess implements AutoCloseable {
             Thread.currentThread().interrupt();
         }
         process.destroyForcibly();
+        if (!ended.isEmpty()) {
+            how = ended;
+        }
         return new WorkerDiedException("the worker process (" + spec.name() + ") " + how
                 + (lastWords.isEmpty() ? "" : "; its last words: " + lastWords));
+    }
+
+    /**
+     * Ends it the hard way; whoever waits for its answer is told that it died.
+     *
+     * @param why what is said of it: "was .."
+     */
+    void kill(String why) {
+        ended = why;
+        process.destroyForcibly();
     }
 
     /** Asks it to drop what it does and to end; returns at once. */

@@ -6,6 +6,7 @@ import dev.rebias.batch.Shard;
 import dev.rebias.error.UsageException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -60,6 +61,14 @@ final class BatchCommand implements Callable<Integer> {
     private Optional<String> shard = Optional.empty();
 
     @Option(
+            names = "--timeout",
+            paramLabel = "T",
+            description =
+                    "A job that takes longer (seconds, 30m, 2h) is taken for hung: its worker is killed, and it is "
+                            + "tried once more on a fresh one (default: a job may take any time).")
+    private Optional<String> timeout = Optional.empty();
+
+    @Option(
             names = "--keep-going",
             description = "Run the other jobs where some have been found to be impossible, instead of none; those "
                     + "count as failed.")
@@ -88,9 +97,10 @@ final class BatchCommand implements Callable<Integer> {
         Path out = folder.orElseThrow(() -> missing("where the corrected models go: --out DIR"));
         Shard share = shard.map(s -> Shard.of(s, Optional.ofNullable(System.getenv("JOB_COMPLETION_INDEX"))))
                 .orElse(Shard.WHOLE);
-        BatchRun.Settings settings =
-                new BatchRun.Settings(out, BatchDevices.of(devices), memory.given(), share, keepGoing, metrics, quiet);
-        List<Job> jobs = Manifest.read(list, CorrectArguments.kinds());
+        Optional<Duration> limit = timeout.map(t -> TimeOption.of("--timeout", t));
+        BatchRun.Settings settings = new BatchRun.Settings(
+                out, BatchDevices.of(devices), memory.given(), share, limit, keepGoing, metrics, quiet);
+        List<Job> jobs = Manifest.read(list, new CorrectArguments().kinds());
         PrintWriter to = spec.commandLine().getOut();
         try (BatchRun run = new BatchRun(settings, jobs, to, spec.commandLine().getErr())) {
             return dryRun ? run.plan() : run.correct();

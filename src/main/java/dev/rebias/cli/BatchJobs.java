@@ -20,6 +20,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -62,13 +63,19 @@ public final class BatchJobs {
         }
         Set<Job> mine = new LinkedHashSet<>(jobs);
         Map<Job, RebiasException> impossible = new LinkedHashMap<>();
+        CorrectArguments options = new CorrectArguments();
+        List<String> inputs = options.kinds().inputs();
+        Map<Path, Job> outputs = new HashMap<>();
+        Path realFolder = real(folder);
+        all.forEach(j -> outputs.put(realFolder.resolve(j.output()), j));
         for (Job job : all) {
             List<String> own = new ArrayList<>(job.arguments(folder));
             memoryLimit
                     .filter(l -> !job.options().containsKey("--memory-limit"))
                     .ifPresent(l -> own.add("--memory-limit=" + l));
             try {
-                CorrectCommand command = CorrectArguments.parse(own);
+                CorrectCommand command = options.parse(own);
+                requireNoOutput(job, inputs, outputs);
                 if (mine.contains(job)) {
                     arguments.put(job, own);
                     lookFor(job, command);
@@ -91,7 +98,7 @@ public final class BatchJobs {
      */
     public static BatchJobs read(Path manifest, Path folder, PrintWriter err) {
         return new BatchJobs(
-                Manifest.read(manifest, CorrectArguments.kinds()), Shard.WHOLE, folder, Optional.empty(), err);
+                Manifest.read(manifest, new CorrectArguments().kinds()), Shard.WHOLE, folder, Optional.empty(), err);
     }
 
     private void lookFor(Job job, CorrectCommand command) {
@@ -99,6 +106,33 @@ public final class BatchJobs {
             command.requireInputs();
         } catch (RebiasException e) {
             problems.put(job, e);
+        }
+    }
+
+    /** Jobs run in any order, and at once: none may read what another one writes. */
+    private static void requireNoOutput(Job job, List<String> inputs, Map<Path, Job> outputs) {
+        for (String input : inputs) {
+            Optional<Job> writer =
+                    Optional.ofNullable(job.options().get("--" + input)).map(file -> outputs.get(real(Path.of(file))));
+            if (writer.isPresent()) {
+                throw new UsageException("its '" + input + "' is the output of "
+                        + (writer.get().equals(job)
+                                ? "this very job"
+                                : writer.get().where())
+                        + ": give that another name, or run one batch after the other");
+            }
+        }
+    }
+
+    /** A path without links, as far as it exists. */
+    private static Path real(Path path) {
+        try {
+            return path.toRealPath();
+        } catch (IOException e) {
+            // What does not exist yet is called as it will be.
+            Path absolute = path.toAbsolutePath().normalize();
+            Path parent = absolute.getParent();
+            return parent == null ? absolute : real(parent).resolve(absolute.getFileName());
         }
     }
 
@@ -142,9 +176,10 @@ public final class BatchJobs {
      */
     public void check() {
         LastPair last = new LastPair();
+        CorrectArguments options = new CorrectArguments();
         for (Job job : open()) {
             try {
-                CorrectArguments.parse(arguments(job)).inspect(last);
+                options.parse(arguments(job)).inspect(last);
             } catch (RebiasException e) {
                 problems.put(job, e);
             }
@@ -229,7 +264,8 @@ public final class BatchJobs {
      * @throws dev.rebias.error.CancelledException if the thread is interrupted
      */
     public static boolean correct(Job job, Path folder, DeviceSession session) {
-        return CorrectArguments.parse(job.arguments(folder))
+        return new CorrectArguments()
+                .parse(job.arguments(folder))
                 .correctInBatch(
                         (correction, samples, options) -> correction.correct(samples, options, session),
                         job.report(folder));
@@ -245,7 +281,7 @@ public final class BatchJobs {
      */
     public static boolean correctPart(
             Job job, Path folder, DeviceSession session, Exchange exchange, Runnable computed) {
-        CorrectCommand command = CorrectArguments.parse(job.arguments(folder));
+        CorrectCommand command = new CorrectArguments().parse(job.arguments(folder));
         CorrectionJob.Computing computing = (correction, samples, options) -> {
             int batch = correction.fixedBatch(samples.bind(correction.inputs())).orElse(1);
             Samples part = samples.part(exchange.number(), exchange.count(), batch);

@@ -21,6 +21,7 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -50,6 +51,7 @@ final class BatchRun implements AutoCloseable {
      *
      * @param folder where everything goes
      * @param memoryLimit per worker, as it was given
+     * @param timeout how long a job may take
      * @param keepGoing whether jobs run where others have been found impossible
      * @param metrics the file for Prometheus
      */
@@ -58,6 +60,7 @@ final class BatchRun implements AutoCloseable {
             BatchDevices devices,
             Optional<MemoryOptions.Limit> memoryLimit,
             Shard shard,
+            Optional<Duration> timeout,
             boolean keepGoing,
             Optional<Path> metrics,
             boolean quiet) {}
@@ -81,6 +84,7 @@ final class BatchRun implements AutoCloseable {
                         .workers(settings.memoryLimit()
                                 .map(l -> OptionalLong.of(l.bytes()))
                                 .orElse(OptionalLong.empty())),
+                settings.timeout(),
                 this::said);
     }
 
@@ -96,12 +100,15 @@ final class BatchRun implements AutoCloseable {
         running = true;
         workers.start();
         say(
-                "%d jobs%s, %d worker%s: %s",
+                "%d jobs%s, %d worker%s: %s%s",
                 jobs.size(),
                 share(),
                 workersCount(),
                 workersCount() == 1 ? "" : "s",
-                String.join(", ", settings.devices().names()));
+                String.join(", ", settings.devices().names()),
+                settings.timeout()
+                        .map(t -> "; at most " + t.toSeconds() + " s a job")
+                        .orElse(""));
     }
 
     private int workersCount() {

@@ -45,6 +45,7 @@ final class BatchWorkerCommand implements Callable<Integer> {
     private final LinkedBlockingQueue<Optional<String>> requests = new LinkedBlockingQueue<>();
     private final CountDownLatch ended = new CountDownLatch(1);
     private final LastPair last = new LastPair();
+    private final CorrectArguments options = new CorrectArguments();
     private final PrintStream answers = System.out;
     /** Whether a job is at work. */
     private volatile boolean busy;
@@ -132,7 +133,7 @@ final class BatchWorkerCommand implements Callable<Integer> {
     private ObjectNode done(JsonNode request, DeviceSession session) {
         List<String> arguments = new ArrayList<>();
         request.path("arguments").forEach(a -> arguments.add(a.asText()));
-        CorrectCommand command = CorrectArguments.parse(arguments);
+        CorrectCommand command = options.parse(arguments);
         ObjectNode answer = MAPPER.createObjectNode().put("exitCode", 0);
         if (!request.path("do").asText().equals("check")) {
             last.forget();

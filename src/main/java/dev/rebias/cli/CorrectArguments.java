@@ -15,18 +15,29 @@ import java.util.Set;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.OptionSpec;
 
-/** The options of {@code rebias correct} as those of a batch's jobs: the same, read by the same command. */
+/**
+ * The options of {@code rebias correct} as those of a batch's jobs: the same, read by the same command. To find out
+ * what options that command has takes longer (12 ms) than to check most jobs, so it is done once. For one thread.
+ */
 final class CorrectArguments {
     /** What a batch decides for all of its jobs, or what is for people at a terminal. */
     private static final Set<String> NOT_A_JOBS =
             Set.of("--output", "--device", "--report", "--all", "--quiet", "--skip-existing", "--help", "--version");
 
-    private CorrectArguments() {}
+    private final CommandLine line;
+
+    CorrectArguments() {
+        PrintWriter nowhere = new PrintWriter(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8);
+        this.line = new CommandLine(new CorrectCommand())
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setOut(nowhere)
+                .setErr(nowhere);
+    }
 
     /** The options that a job may have. */
-    static OptionKinds kinds() {
+    OptionKinds kinds() {
         Map<String, OptionKinds.Kind> kinds = new LinkedHashMap<>();
-        for (OptionSpec option : line().getCommandSpec().options()) {
+        for (OptionSpec option : options()) {
             String name = option.longestName();
             if (!NOT_A_JOBS.contains(name)) {
                 kinds.put(name.substring(2), kind(option));
@@ -49,14 +60,14 @@ final class CorrectArguments {
     }
 
     /**
-     * A command that is ready to work, and prints nothing.
+     * A command that is ready to work, and prints nothing. It is the same object each time: the one before must not be
+     * used any more.
      *
      * @throws UsageException if an option has no such value
      */
-    static CorrectCommand parse(List<String> arguments) {
+    CorrectCommand parse(List<String> arguments) {
         List<String> all = new ArrayList<>(arguments);
         all.add("--quiet");
-        CommandLine line = line();
         try {
             line.parseArgs(all.toArray(String[]::new));
         } catch (CommandLine.ParameterException e) {
@@ -65,11 +76,8 @@ final class CorrectArguments {
         return line.getCommand();
     }
 
-    private static CommandLine line() {
-        PrintWriter nowhere = new PrintWriter(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8);
-        return new CommandLine(new CorrectCommand())
-                .setCaseInsensitiveEnumValuesAllowed(true)
-                .setOut(nowhere)
-                .setErr(nowhere);
+    /** All options of the command, with the values that were read last. */
+    List<OptionSpec> options() {
+        return line.getCommandSpec().options();
     }
 }

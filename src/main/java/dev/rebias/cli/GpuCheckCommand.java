@@ -6,11 +6,8 @@ import dev.rebias.error.UsageException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -24,8 +21,6 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class GpuCheckCommand implements Callable<Integer> {
-    private static final Pattern DURATION = Pattern.compile("(\\d{1,6})(s|m|h)?");
-
     @Option(
             names = "--budget",
             paramLabel = "T",
@@ -73,21 +68,13 @@ final class GpuCheckCommand implements Callable<Integer> {
         Path home = Path.of(System.getProperty("rebias.home", ".")).toAbsolutePath();
         String path = Optional.ofNullable(System.getenv("PATH")).orElse("");
         return GpuCheck.run(
-                new GpuCheck.Plan(seconds(budget), folder, GpuCheck.steps(only, from), baseline, home, path),
+                new GpuCheck.Plan(
+                        TimeOption.of("--budget", budget).toSeconds(),
+                        folder,
+                        GpuCheck.steps(only, from),
+                        baseline,
+                        home,
+                        path),
                 spec.commandLine().getOut());
-    }
-
-    private static double seconds(String text) {
-        Matcher m = DURATION.matcher(text);
-        if (!m.matches()) {
-            throw new UsageException("--budget '" + text + "' is no time: write seconds, or e.g. 420s or 10m");
-        }
-        long n = Long.parseLong(m.group(1));
-        String unit = m.group(2) == null ? "s" : m.group(2);
-        return switch (unit) {
-            case "m" -> Duration.ofMinutes(n).toSeconds();
-            case "h" -> Duration.ofHours(n).toSeconds();
-            default -> n;
-        };
     }
 }

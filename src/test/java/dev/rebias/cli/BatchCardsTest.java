@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.batch.Job;
 import dev.rebias.device.Emulator;
+import dev.rebias.device.cuda.CudaCards;
 import dev.rebias.oracle.ToyFiles;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -13,6 +14,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -45,9 +48,7 @@ final class BatchCardsTest {
         return said;
     }
 
-    @Test
-    void everyCardHasAWorkerAndGivesWhatOneGives() throws Exception {
-        Emulator.require();
+    private Path manifest() throws IOException {
         ToyFiles.write(folder);
         StringBuilder jobs = new StringBuilder();
         for (int i = 1; i <= 4; i++) {
@@ -56,9 +57,20 @@ final class BatchCardsTest {
             jobs.append("\"samples\": \"samples.npy\", \"reference\": \"%s\", \"batch-size\": %d}%n"
                     .formatted(i % 2 == 0 ? "layer" : "network", 1 + i / 3));
         }
-        Path list = Files.writeString(folder.resolve("m.jsonl"), jobs);
+        return Files.writeString(folder.resolve("m.jsonl"), jobs);
+    }
+
+    @Test
+    void everyCardHasAWorkerAndGivesWhatOneGives() throws Exception {
+        Emulator.require();
+        Path list = manifest();
         assertThat(batch(0, list, "--devices=cuda:all", "--memory-limit=64m"))
                 .contains("4 jobs, 3 workers: cuda:0, cuda:1, cuda:2", "4 done, 0 there already");
+        assertAsSingleRuns(64L << 20);
+        assertThat(batch(3, list, "--devices=cuda:3")).contains("there is no GPU 3: the driver knows 3");
+    }
+
+    private void assertAsSingleRuns(long pool) throws IOException {
         for (int i = 1; i <= 4; i++) {
             Path single = folder.resolve("single" + i + ".onnx");
             CommandLineRun.Captured run = CommandLineRun.captured(ToyFiles.command(
@@ -76,8 +88,35 @@ final class BatchCardsTest {
                     .readTree(folder.resolve("out/" + i + ".onnx" + Job.REPORT).toFile());
             assertThat(report.path("device").path("emulated").asBoolean()).isTrue();
             // The limit is the pool's size.
-            assertThat(report.path("memory").path("peakDeviceBytes").asLong()).isBetween(1L, 64L << 20);
+            assertThat(report.path("memory").path("peakDeviceBytes").asLong()).isBetween(1L, pool);
+            Files.delete(single);
         }
-        assertThat(batch(3, list, "--devices=cuda:3")).contains("there is no GPU 3: the driver knows 3");
+    }
+
+    @Test
+    void workersOfOneCardShareItsMemory() throws Exception {
+        Emulator.require();
+        Path list = manifest();
+        assertThat(batch(0, list, "--devices=cuda:0,0"))
+                .contains("4 jobs, 2 workers: cuda:0, cuda:0", "4 done, 0 there already");
+        assertAsSingleRuns(Long.MAX_VALUE);
+        // Their pools are allocated while they start: each has its part of the card, or what it was told.
+        assertThat(pools("cuda:0,0", Optional.empty())).hasSize(2).allMatch(p -> p > 0);
+        long card = CudaCards.all().get(0).memoryBytes();
+        assertThat(pools("cuda:0,0", Optional.empty()).stream()
+                        .mapToLong(p -> p)
+                        .sum())
+                .isBetween((long) (0.8 * card), (long) (0.85 * card));
+        assertThat(pools("cuda:0,0,1", Optional.of(64L << 20))).containsOnly(64L << 20);
+        assertThat(pools("cuda:1,0,0", Optional.empty())).hasSize(2);
+    }
+
+    /** The sizes of the workers' pools where they have one. */
+    private static List<Long> pools(String devices, Optional<Long> limit) {
+        return BatchDevices.of(devices).workers(limit.map(OptionalLong::of).orElse(OptionalLong.empty())).stream()
+                .flatMap(w -> w.command().stream())
+                .filter(a -> a.startsWith("-Drebias.cuda.pool="))
+                .map(a -> Long.parseLong(a.substring(a.indexOf('=') + 1)))
+                .toList();
     }
 }

@@ -3,6 +3,7 @@ package dev.rebias.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.rebias.batch.Job;
+import dev.rebias.device.Emulator;
 import dev.rebias.oracle.ToyFiles;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -19,10 +20,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Sixty jobs, five of them broken, in four shards that run at once as processes of their own; again and again one of
- * the processes is killed at a random moment, or told to end, and started again. What is there in the end is what
- * single runs give, and nothing else. {@code -Drebias.batch.kills=50} says how often,
- * {@code -Drebias.batch.devices=cuda:0} where.
+ * Sixty jobs, five of them broken: what is there in the end is what single runs give, and nothing else. They run with
+ * three workers on the CPU, with four emulated cards, and in four shards that run at once as processes of their own;
+ * again and again one of these is killed at a random moment, or told to end, and started again.
+ * {@code -Drebias.batch.kills=50} says how often, {@code -Drebias.batch.devices=cuda:0} where. With
+ * {@code -Drebias.assets} the reference pairs are among the jobs.
  */
 @Tag("slow")
 final class BatchKillTest {
@@ -42,31 +44,41 @@ final class BatchKillTest {
     private Path manifest() throws IOException {
         ToyFiles.write(Files.createDirectories(folder.resolve("toy")));
         Files.writeString(folder.resolve("toy/broken.onnx"), "no model");
-        Path fashion = Path.of("examples/fashion").toAbsolutePath();
-        List<String> fashionPair = List.of(
-                "--float=" + fashion.resolve("float.onnx"),
-                "--quantized=" + fashion.resolve("w3a8.onnx"),
-                "--samples=" + fashion.resolve("calibration.npz"),
-                "--scale=255",
-                "--mean=0.286",
-                "--std=0.353");
+        Path examples = Path.of("examples").toAbsolutePath();
+        List<List<String>> pairs = new ArrayList<>(List.of(
+                pair(examples.resolve("fashion"), "w3a8.onnx", "0.286", "0.353"),
+                pair(examples.resolve("ocr-orientation"), "w4a8.onnx", "0.5", "0.5")));
+        String assets = System.getProperty("rebias.assets", "");
+        if (!assets.isEmpty()) {
+            Path fashion = Path.of(assets, "fashion");
+            for (String quantized : List.of("w4a4.onnx", "w8a8-tensor-int32bias.onnx", "w3a8-nobias.onnx")) {
+                pairs.add(pair(fashion, quantized, "0.286", "0.353"));
+            }
+            pairs.add(pair(Path.of(assets, "ocr-orientation"), "w8a8-tensor.onnx", "0.5", "0.5"));
+        }
         List<String> toyPair = List.of(
                 "--float=" + folder.resolve("toy/float.onnx"),
                 "--quantized=" + folder.resolve("toy/quantized.onnx"),
                 "--samples=" + folder.resolve("toy/samples.npy"));
+        pairs.add(toyPair);
         int number = 0;
-        for (List<String> pair : List.of(fashionPair, toyPair)) {
+        for (int size = 1; size <= 3; size++) {
             for (String reference : List.of("layer", "network")) {
                 for (String more : List.of("--shrink", "--no-mse", "--per-channel", "--verify", "--no-undo")) {
-                    for (int limit = 0; limit < 3 && possible.size() < 55; limit++) {
+                    for (List<String> pair : pairs) {
                         List<String> options = new ArrayList<>(pair);
                         options.addAll(List.of("--reference=" + reference, more));
-                        options.add(pair == toyPair ? "--batch-size=" + (limit + 1) : "--limit=" + (limit + 1) * 150);
-                        possible.put("m" + number % 3 + "/" + number++ + ".onnx", options);
+                        options.add(pair == toyPair ? "--batch-size=" + size : "--limit=" + (4 + 8 * size));
+                        if (possible.size() < 55) {
+                            possible.put("m" + number % 3 + "/" + number++ + ".onnx", options);
+                        }
                     }
                 }
             }
         }
+        // What is right is that these outputs are equal, not that they are better.
+        possible.values().forEach(options -> options.add("--force"));
+        assertThat(possible).hasSize(55);
         StringBuilder lines = new StringBuilder();
         possible.forEach((output, options) -> lines.append(line(output, options)));
         for (int i = 0; i < 5; i++) {
@@ -76,6 +88,16 @@ final class BatchKillTest {
             lines.append(line("broken" + i + ".onnx", options));
         }
         return Files.writeString(folder.resolve("m.jsonl"), lines);
+    }
+
+    private static List<String> pair(Path folder, String quantized, String mean, String std) {
+        return List.of(
+                "--float=" + folder.resolve("float.onnx"),
+                "--quantized=" + folder.resolve(quantized),
+                "--samples=" + folder.resolve("calibration.npz"),
+                "--scale=255",
+                "--mean=" + mean,
+                "--std=" + std);
     }
 
     private static String line(String output, List<String> options) {
@@ -92,6 +114,10 @@ final class BatchKillTest {
     }
 
     private Process start(Path manifest, int shard) throws IOException {
+        return start(manifest, "log" + shard, "--devices=" + DEVICES, "--shard=" + shard + "/" + SHARDS);
+    }
+
+    private Process start(Path manifest, String log, String... more) throws IOException {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
@@ -100,13 +126,39 @@ final class BatchKillTest {
                 "-cp",
                 System.getProperty("java.class.path"),
                 "dev.rebias.cli.Main"));
-        command.addAll(List.of("batch", manifest.toString(), "--out=" + out, "--devices=" + DEVICES));
-        command.addAll(List.of("--shard=" + shard + "/" + SHARDS, "--keep-going"));
-        return new ProcessBuilder(command)
+        command.addAll(List.of("batch", manifest.toString(), "--out=" + out, "--keep-going"));
+        command.addAll(List.of(more));
+        ProcessBuilder builder = new ProcessBuilder(command)
                 .redirectErrorStream(true)
-                .redirectOutput(ProcessBuilder.Redirect.appendTo(
-                        folder.resolve("log" + shard).toFile()))
-                .start();
+                .redirectOutput(
+                        ProcessBuilder.Redirect.appendTo(folder.resolve(log).toFile()));
+        builder.environment().put("EMULATOR_DEVICES", "4");
+        return builder.start();
+    }
+
+    private void assertOneRun(String devices, String workers, String single) throws Exception {
+        Path manifest = manifest();
+        out = folder.resolve("out");
+        Process run = start(manifest, "log", "--devices=" + devices);
+        assertThat(run.waitFor(10, TimeUnit.MINUTES)).isTrue();
+        assertThat(folder.resolve("log")).content().contains("60 jobs, " + workers, "55 done, 0 there already");
+        assertThat(run.exitValue()).isEqualTo(2);
+        assertResult(single);
+        List<String> lines = Files.readAllLines(folder.resolve("log"));
+        System.out.println(lines.get(lines.size() - 1));
+    }
+
+    @Test
+    void threeWorkersGiveWhatSingleRunsGive() throws Exception {
+        assertOneRun("cpu:3", "3 workers: cpu, cpu, cpu", "cpu");
+    }
+
+    @Test
+    @Tag("cuda")
+    @Tag("emulator")
+    void fourCardsGiveWhatSingleRunsGive() throws Exception {
+        Emulator.require();
+        assertOneRun("cuda:all", "4 workers: cuda:0, cuda:1, cuda:2, cuda:3", "cuda:0");
     }
 
     @Test
@@ -154,7 +206,7 @@ final class BatchKillTest {
         System.out.printf(
                 "%d kills (%d of workers), %d terminations in %.0f s; %d of 55 outputs were there after the last%n",
                 kills, ofWorkers, terminations, (System.nanoTime() - began) / 1e9, done);
-        assertResult();
+        assertResult(DEVICES.startsWith("cpu") ? "cpu" : DEVICES);
     }
 
     private boolean isAnyLeft() {
@@ -167,17 +219,13 @@ final class BatchKillTest {
                 .count();
     }
 
-    private void assertResult() throws IOException {
+    private void assertResult(String device) throws IOException {
         List<String> expected = new ArrayList<>(List.of("jobs.json", "summary.csv", "summary.html"));
         for (Map.Entry<String, List<String>> job : possible.entrySet()) {
             Path single = folder.resolve("single.onnx");
             Files.deleteIfExists(single);
-            List<String> arguments = new ArrayList<>(List.of(
-                    "correct",
-                    "--output=" + single,
-                    "--quiet",
-                    "--skip-existing",
-                    "--device=" + (DEVICES.startsWith("cpu") ? "cpu" : DEVICES)));
+            List<String> arguments = new ArrayList<>(
+                    List.of("correct", "--output=" + single, "--quiet", "--skip-existing", "--device=" + device));
             arguments.addAll(job.getValue());
             CommandLineRun.Captured run = CommandLineRun.captured(arguments.toArray(String[]::new));
             assertThat(run.exitCode()).as(run::said).isZero();

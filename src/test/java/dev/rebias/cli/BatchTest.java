@@ -200,18 +200,20 @@ final class BatchTest {
         return times;
     }
 
-    private Process start(Path manifest) throws IOException {
-        return new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-XX:TieredStopAtLevel=1",
-                        "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        "dev.rebias.cli.Main",
-                        "batch",
-                        manifest.toString(),
-                        "--out=" + out,
-                        "--devices=cpu:2")
+    private Process start(Path manifest, String... more) throws IOException {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1",
+                "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "dev.rebias.cli.Main",
+                "batch",
+                manifest.toString(),
+                "--out=" + out,
+                "--devices=cpu:2"));
+        command.addAll(List.of(more));
+        return new ProcessBuilder(command)
                 .redirectErrorStream(true)
                 .redirectOutput(folder.resolve("log").toFile())
                 .start();
@@ -256,6 +258,56 @@ final class BatchTest {
     }
 
     @Test
+    void aWorkerThatHangsIsKilledWhenItsTimeIsUpAndItsJobTriedAgain() throws Exception {
+        possible.keySet().retainAll(List.of("layer/c.onnx", "network/c.onnx", "network/c--shrink.onnx"));
+        Process batch = start(manifest("m.yaml"), "--timeout=20s");
+        awaitReports(1, batch);
+        // Whoever has work hangs; another may have ended its job already.
+        List<ProcessHandle> workers = batch.children().toList();
+        for (ProcessHandle worker : workers) {
+            new ProcessBuilder("kill", "-STOP", Long.toString(worker.pid()))
+                    .start()
+                    .waitFor();
+        }
+        assertThat(batch.waitFor(120, TimeUnit.SECONDS)).isTrue();
+        assertThat(folder.resolve("log"))
+                .content()
+                .contains("3 jobs, 2 workers: cpu, cpu; at most 20 s a job")
+                .contains("was killed: it took longer than 20 s for a job")
+                .contains("is tried once more on a fresh process")
+                .contains("3 done, 0 there already, 0 refused, 0 failed");
+        assertThat(batch.exitValue()).isZero();
+        assertThat(workers).noneMatch(ProcessHandle::isAlive);
+        assertThat(files()).noneMatch(f -> f.contains(".part"));
+        assertAllAsSingleRuns();
+    }
+
+    @Test
+    void anOutputThatAJobReadsIsRefused() throws IOException {
+        Path link = Files.createSymbolicLink(folder.resolve("link"), folder);
+        for (String name : List.of("toy/float.onnx", "toy/../toy/samples.npy", "out2/b.onnx", "link/toy/float.onnx")) {
+            Path list = Files.writeString(folder.resolve("m.yaml"), """
+                    defaults: {float: %s, quantized: toy/quantized.onnx, samples: toy/samples.npy}
+                    jobs:
+                      - {output: a.onnx}
+                      - {output: %s}
+                    """.formatted(
+                            name.endsWith("npy") ? "toy/float.onnx" : name,
+                            name.replace("toy/../", "").replace("link/", "")));
+            CommandLineRun.Captured run = CommandLineRun.captured(
+                    "batch", list.toString(), "--out=" + (name.startsWith("link") ? folder : link), "--keep-going");
+            assertThat(run.exitCode()).as(run::said).isEqualTo(2);
+            assertThat(run.err())
+                    .contains(
+                            name.endsWith("npy") ? "its 'samples'" : "its 'float'",
+                            "is the output of job 2 of manifest",
+                            "is the output of this very job",
+                            "so nothing was run");
+        }
+        assertThat(folder.resolve("a.onnx")).doesNotExist();
+    }
+
+    @Test
     void aDryRunSaysWhatEachWouldTakeAndWritesNothing() throws IOException {
         possible.keySet().retainAll(List.of("layer/c.onnx", "network/c.onnx"));
         CommandLineRun.Captured run = batch(0, manifest("m.yaml"), "--devices=cpu", "--dry-run");
@@ -273,6 +325,7 @@ final class BatchTest {
         assertThat(run.err().lines()).hasSize(3);
         Path good = manifest("m.yaml");
         assertThat(batch(2, good, "--devices=cpu:0").err()).contains("--devices cpu:0 is not possible");
+        assertThat(batch(2, good, "--devices=cpu", "--timeout=0").err()).contains("--timeout '0' is no time");
         assertThat(batch(2, good, "--devices=gpu").err()).contains("--devices gpu is not possible");
         assertThat(batch(2, good, "--devices=cpu", "--shard=2/2").err()).contains("shard 2 of 2 does not exist");
         assertThat(batch(2, good, "--devices=cpu", "--metrics=" + folder.resolve("none/m.prom"))
