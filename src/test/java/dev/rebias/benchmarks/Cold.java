@@ -57,7 +57,6 @@ final class Cold {
                         "--float=" + floating,
                         "--quantized=" + quantized,
                         "--samples=" + file,
-                        "--any-samples",
                         "--reference=" + reference.name().toLowerCase(Locale.ROOT),
                         "--no-outcome",
                         "--quiet",
