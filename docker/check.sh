@@ -59,7 +59,7 @@ engine commit -q "$container" cuda-base >/dev/null
 took "Debian with the emulator as its CUDA"
 
 # ---- the images. Kernels are compiled for the one architecture that the emulated card has.
-architecture=$(LD_LIBRARY_PATH=$emulator ./rebias doctor | grep -oE 'sm_[0-9]+' | head -n 1)
+architecture=$(LD_LIBRARY_PATH=$emulator ./rebias doctor | grep -oE -m 1 'sm_[0-9]+') || fail "./rebias doctor finds no emulated card in $emulator"
 engine build -q --pull-never --build-arg BASE=localhost/base -f docker/Dockerfile.cpu -t rebias:cpu . >/dev/null
 took "the CPU image"
 engine build -q --pull-never --build-arg BASE=localhost/cuda-base --build-arg ARCHITECTURES="$architecture" -f docker/Dockerfile.cuda -t rebias:cuda . >/dev/null
@@ -183,4 +183,4 @@ same "$data/again.onnx" "$place/outside-cuda.onnx"
 expect 0 "${cached[@]}" -- batch manifest.yaml --out=cards --devices=cuda:all
 says '2 done, 0 there already'
 same "$data/cards/layer.onnx" "$place/outside-cuda.onnx"
-took "the GPU image on the emulated card: $built kernels from the image, $(wc -l <<<"$compiled") compiled into the mounted cache and found there by the next run"
+took "the GPU image on the emulated card: $built kernels ($(du -sk "$root/opt/rebias/kernels" | cut -f 1) kB) from the image, $(wc -l <<<"$compiled") compiled into the mounted cache and found there by the next run"

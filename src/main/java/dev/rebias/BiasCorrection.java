@@ -276,15 +276,13 @@ public final class BiasCorrection {
      */
     public CorrectionResult correct(Samples part, CorrectionOptions options, DeviceSession session, Exchange exchange) {
         Rounds rounds = new Rounds(exchange);
-        CorrectionRun run;
         try {
             BoundSamples bound = part.bind(inputs.ofSweep());
-            run = new CorrectionRun(this, bound, part.normalization(), options, true, rounds);
+            return new CorrectionRun(this, bound, part.normalization(), options, true, rounds).on(session);
         } catch (RuntimeException | Error e) {
             rounds.fail(e);
             throw e;
         }
-        return run.on(session);
     }
 
     /**

@@ -25,7 +25,10 @@ import dev.rebias.sweep.Plan;
 import dev.rebias.sweep.Profile;
 import dev.rebias.sweep.Reference;
 import dev.rebias.sweep.Sweep;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.security.DigestOutputStream;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -137,17 +140,13 @@ final class CorrectionRun {
             double seconds,
             List<String> warnings) {}
 
-    /** Carries it out; where it fails, the other participants are told. */
-    CorrectionResult on(DeviceSession session) {
-        try {
-            return compute(session);
-        } catch (RuntimeException | Error e) {
-            rounds.fail(e);
-            throw e;
-        }
+    /** Tells the other participants that this one gives up. */
+    void fail(Throwable why) {
+        rounds.fail(why);
     }
 
-    private CorrectionResult compute(DeviceSession session) {
+    /** Carries it out; where it fails, it is for the caller to tell the other participants. */
+    CorrectionResult on(DeviceSession session) {
         Device device = session.device();
         Transfers before = device.log().transfers();
         List<Reference> references = references();
@@ -296,9 +295,19 @@ final class CorrectionRun {
         return options.reference().map(List::of).orElse(List.of(Reference.LAYER, Reference.NETWORK));
     }
 
-    /** What is about to be done, as text that is equal where it is the same. */
+    /**
+     * What is about to be done, as text that is equal where it is the same. Weights may lie outside of the models'
+     * files.
+     */
     private String what() {
         MessageDigest digest = Sha256.digest();
+        for (OnnxModel model : List.of(owner.floatModel(), owner.quantizedModel())) {
+            try (DigestOutputStream out = new DigestOutputStream(OutputStream.nullOutputStream(), digest)) {
+                model.proto().writeTo(out);
+            } catch (IOException e) {
+                throw new IllegalStateException("memory cannot be written to", e);
+            }
+        }
         for (LayerPair pair : owner.pairing().pairs()) {
             for (Layer layer : List.of(pair.quantized(), pair.floating())) {
                 String text = layer.name()
@@ -381,7 +390,7 @@ final class CorrectionRun {
                 batchSize /= 2;
                 rounds.again();
             } catch (Rounds.AgainException e) {
-                options.listener().phase("sweep again, in smaller batches");
+                options.listener().phase("sweep again: another device takes smaller batches");
             }
         }
     }

@@ -66,7 +66,7 @@ final class SeveralDevices {
             int number = i;
             threads.add(new Thread(() -> run(number, sessions.get(number)), "rebias-part-" + (i + 1)));
         }
-        threads.forEach(Thread::start);
+        start();
         boolean interrupted = false;
         for (Thread thread : threads) {
             while (thread.isAlive()) {
@@ -93,6 +93,18 @@ final class SeveralDevices {
         }
     }
 
+    private void start() {
+        for (int i = 0; i < threads.size(); i++) {
+            try {
+                threads.get(i).start();
+            } catch (OutOfMemoryError e) {
+                // The machine gives no more threads; those at work do not wait for this part.
+                fail(i, e);
+                return;
+            }
+        }
+    }
+
     private void run(int number, DeviceSession session) {
         try {
             CorrectionResult own = runs.get(number).on(session);
@@ -102,13 +114,19 @@ final class SeveralDevices {
                 }
             }
         } catch (RuntimeException | Error e) {
-            synchronized (this) {
-                if (failure.isEmpty()) {
-                    failure = Optional.of(e);
-                }
-            }
-            // Those that are at work between two exchanges end it, too.
-            threads.forEach(Thread::interrupt);
+            fail(number, e);
         }
+    }
+
+    private void fail(int number, Throwable why) {
+        synchronized (this) {
+            if (failure.isEmpty()) {
+                failure = Optional.of(why);
+            }
+        }
+        // Told only now, so that what fails because of it comes second.
+        runs.get(number).fail(why);
+        // Those that are at work between two exchanges end it, too.
+        threads.forEach(Thread::interrupt);
     }
 }

@@ -66,8 +66,7 @@ public final class BatchJobs {
         CorrectArguments options = new CorrectArguments();
         List<String> inputs = options.kinds().inputs();
         Map<Path, Job> outputs = new HashMap<>();
-        Path realFolder = real(folder);
-        all.forEach(j -> outputs.put(realFolder.resolve(j.output()), j));
+        all.forEach(j -> outputs.put(real(j.file(folder)), j));
         for (Job job : all) {
             List<String> own = new ArrayList<>(job.arguments(folder));
             memoryLimit
@@ -304,9 +303,10 @@ public final class BatchJobs {
         return row.exitCode() == 0 ? row.sentence() : row.state() + ": " + row.sentence();
     }
 
-    /** Whether there is a report of a job. */
-    public boolean isReported(Job job) {
-        return JobReport.read(job.report(folder)).isPresent();
+    /** Whether a job's report tells of a failure; one that tells of a correction may be of an earlier run. */
+    public boolean isReportedFailed(Job job) {
+        return JobReport.read(job.report(folder)).isPresent()
+                && BatchFolder.row(folder, job.output()).exitCode() != 0;
     }
 
     /** Writes a job's report of a failure that {@link #correct} could not report itself. */

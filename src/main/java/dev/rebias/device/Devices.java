@@ -100,6 +100,6 @@ public final class Devices {
             return new Choice(device, "cuda:" + ordinal + " (" + device.info().name() + "), as asked for");
         }
         throw new UsageException("device '" + name
-                + "' is unknown: use auto, cpu, cuda, cuda:N, or for several cards cuda:all or " + "cuda:0,2");
+                + "' is unknown: use auto, cpu, cuda, cuda:N, or for several cards cuda:all or cuda:0,2");
     }
 }

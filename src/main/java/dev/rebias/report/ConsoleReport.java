@@ -201,7 +201,7 @@ public final class ConsoleReport {
                 result.math() == FloatMath.TF32 ? ", the float network in TF32" : "");
         result.sharing()
                 .ifPresent(s -> line(
-                        "divided among %d devices: %s samples; each gave the others %.1f kB in %d rounds",
+                        "divided among %d devices: %s samples; the first gave the others %.1f kB in %d rounds",
                         s.parts().size(),
                         s.parts().stream()
                                 .map(p -> String.valueOf(p.correcting() + p.heldOut()))

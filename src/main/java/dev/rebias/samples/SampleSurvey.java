@@ -248,7 +248,7 @@ public final class SampleSurvey implements SampleObserver {
     }
 
     /**
-     * Writes what each sample is like, for {@link #take}: 100 bytes for each and for each input.
+     * Writes what each sample is like, for {@link #take}: 4 bytes for each, and 69 for each of its inputs.
      *
      * @param seen the samples, all of which were seen
      * @throws IOException if the output fails

@@ -236,7 +236,8 @@ public final class Samples implements AutoCloseable {
     private record Part(int number, int parts, int batch) {}
 
     /**
-     * The first n samples only. They share this object's files: close this one.
+     * The first n samples only; of a part, the whole set is limited, and then divided. They share this object's files:
+     * close this one.
      *
      * @throws UsageException if n is less than 1
      */
@@ -245,8 +246,8 @@ public final class Samples implements AutoCloseable {
     }
 
     /**
-     * At most n of the samples, spread evenly over all of them: sorted sets hold one class first. They share this
-     * object's files: close this one.
+     * At most n of the samples, spread evenly over all of them: sorted sets hold one class first. Of a part, the whole
+     * set is limited, and then divided. They share this object's files: close this one.
      *
      * @throws UsageException if n is less than 1
      */
@@ -261,12 +262,15 @@ public final class Samples implements AutoCloseable {
      * @param number the part's, from 0
      * @param parts how many there are
      * @param batch the batch size that the model fixes, or 1: parts are made of whole batches
-     * @throws UsageException if there is no such part
+     * @throws UsageException if there is no such part, or these samples are a part already
      */
     public Samples part(int number, int parts, int batch) {
         if (number < 0 || number >= parts || batch < 1) {
             throw new UsageException(
                     "there is no part " + number + " of " + parts + " in batches of " + batch + ": they count from 0");
+        }
+        if (limit.part().parts() > 1) {
+            throw new UsageException("these samples are a part already: divide the whole set");
         }
         return limited(new Limit(limit.first(), limit.spread(), new Part(number, parts, batch)));
     }

@@ -6,13 +6,10 @@ import dev.rebias.BiasCorrection;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.samples.Batches;
 import dev.rebias.samples.BoundSamples;
+import dev.rebias.samples.NpyWriter;
 import dev.rebias.sweep.Reference;
 import dev.rebias.tensor.HostTensor;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -112,21 +109,13 @@ final class Cold {
         return trials.get(0).get("sweepSeconds").asDouble();
     }
 
-    /** As NumPy's format has it, version 1.0. */
-    private static void write(BoundSamples samples, Path file) {
-        try (Batches batches = samples.batches(samples.count());
-                OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
+    private static void write(BoundSamples samples, Path file) throws IOException {
+        try (Batches batches = samples.batches(samples.count())) {
             HostTensor all = batches.next().get(0);
-            String shape = Arrays.toString(all.shape()).replace('[', '(').replace(']', ')');
-            String header = "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }";
-            out.write("\u0093NUMPY\u0001\u0000".getBytes(StandardCharsets.ISO_8859_1));
-            out.write(new byte[] {118, 0});
-            out.write((header + " ".repeat(117 - header.length()) + "\n").getBytes(StandardCharsets.US_ASCII));
             byte[] bytes = new byte[all.bytes().capacity()];
             all.bytes().get(0, bytes);
-            out.write(bytes);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            int[] shape = Arrays.stream(all.shape()).mapToInt(Math::toIntExact).toArray();
+            Files.write(file, NpyWriter.npy("<f4", bytes, shape));
         }
     }
 }

@@ -14,7 +14,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.OptionalLong;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -101,19 +100,19 @@ final class BatchCardsTest {
                 .contains("4 jobs, 2 workers: cuda:0, cuda:0", "4 done, 0 there already");
         assertAsSingleRuns(Long.MAX_VALUE);
         // Their pools are allocated while they start: each has its part of the card, or what it was told.
-        assertThat(pools("cuda:0,0", Optional.empty())).hasSize(2).allMatch(p -> p > 0);
+        assertThat(pools("cuda:0,0", OptionalLong.empty())).hasSize(2).allMatch(p -> p > 0);
         long card = CudaCards.all().get(0).memoryBytes();
-        assertThat(pools("cuda:0,0", Optional.empty()).stream()
+        assertThat(pools("cuda:0,0", OptionalLong.empty()).stream()
                         .mapToLong(p -> p)
                         .sum())
                 .isBetween((long) (0.8 * card), (long) (0.85 * card));
-        assertThat(pools("cuda:0,0,1", Optional.of(64L << 20))).containsOnly(64L << 20);
-        assertThat(pools("cuda:1,0,0", Optional.empty())).hasSize(2);
+        assertThat(pools("cuda:0,0,1", OptionalLong.of(64L << 20))).containsOnly(64L << 20);
+        assertThat(pools("cuda:1,0,0", OptionalLong.empty())).hasSize(2);
     }
 
     /** The sizes of the workers' pools where they have one. */
-    private static List<Long> pools(String devices, Optional<Long> limit) {
-        return BatchDevices.of(devices).workers(limit.map(OptionalLong::of).orElse(OptionalLong.empty())).stream()
+    private static List<Long> pools(String devices, OptionalLong limit) {
+        return BatchDevices.of(devices).workers(limit).stream()
                 .flatMap(w -> w.command().stream())
                 .filter(a -> a.startsWith("-Drebias.cuda.pool="))
                 .map(a -> Long.parseLong(a.substring(a.indexOf('=') + 1)))

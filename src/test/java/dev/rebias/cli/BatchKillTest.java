@@ -140,7 +140,12 @@ final class BatchKillTest {
         Path manifest = manifest();
         out = folder.resolve("out");
         Process run = start(manifest, "log", "--devices=" + devices);
-        assertThat(run.waitFor(10, TimeUnit.MINUTES)).isTrue();
+        try {
+            assertThat(run.waitFor(10, TimeUnit.MINUTES)).isTrue();
+        } finally {
+            run.descendants().forEach(ProcessHandle::destroyForcibly);
+            run.destroyForcibly();
+        }
         assertThat(folder.resolve("log")).content().contains("60 jobs, " + workers, "55 done, 0 there already");
         assertThat(run.exitValue()).isEqualTo(2);
         assertResult(single);

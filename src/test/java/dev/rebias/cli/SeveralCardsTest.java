@@ -48,7 +48,7 @@ final class SeveralCardsTest {
         assertThat(all.exitCode()).as(all::said).isZero();
         assertThat(all.said())
                 .contains("as asked for, and 2 more")
-                .contains("divided among 3 devices: 1 + 1 + 1 samples; each gave the others");
+                .contains("divided among 3 devices: 1 + 1 + 1 samples; the first gave the others");
         assertThat(folder.resolve("r.html")).content().contains("divided among 3 devices");
         JsonNode sharing =
                 new ObjectMapper().readTree(folder.resolve("r.json").toFile()).path("sharing");

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
 import dev.rebias.Adjustment;
 import dev.rebias.BiasCorrection;
 import dev.rebias.CorrectionOptions;
@@ -20,19 +22,26 @@ import dev.rebias.error.UsageException;
 import dev.rebias.exchange.Exchange;
 import dev.rebias.exchange.LocalExchange;
 import dev.rebias.measure.Moments;
+import dev.rebias.model.OnnxModel;
 import dev.rebias.outcome.Outcome;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.Reference;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.IntFunction;
+import java.util.stream.Collectors;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -164,6 +173,10 @@ final class PartsOfSamplesTest {
 
     /** What comes of participants that have nothing but an exchange in common. */
     private List<Object> participants(List<CorrectionOptions> options) {
+        return participants(options, n -> ReferencePair.FASHION_W3A8.correction());
+    }
+
+    private List<Object> participants(List<CorrectionOptions> options, IntFunction<BiasCorrection> corrections) {
         List<Exchange> exchanges = LocalExchange.of(options.size());
         List<DeviceSession> devices = sessions(options.size());
         List<CompletableFuture<Object>> all = new ArrayList<>();
@@ -171,18 +184,22 @@ final class PartsOfSamplesTest {
             int number = i;
             CompletableFuture<Object> outcome = new CompletableFuture<>();
             all.add(outcome);
-            new Thread(() -> {
-                        ReferencePair pair = ReferencePair.FASHION_W3A8;
-                        try (Samples samples = pair.samples().limit(SAMPLES).part(number, options.size(), 1)) {
-                            outcome.complete(pair.correction()
-                                    .correct(samples, options.get(number), devices.get(number), exchanges.get(number)));
-                        } catch (RuntimeException | Error e) {
-                            outcome.complete(e);
-                        }
-                    })
-                    .start();
+            Thread thread = new Thread(() -> {
+                ReferencePair pair = ReferencePair.FASHION_W3A8;
+                try (Samples samples = pair.samples().limit(SAMPLES).part(number, options.size(), 1)) {
+                    outcome.complete(corrections
+                            .apply(number)
+                            .correct(samples, options.get(number), devices.get(number), exchanges.get(number)));
+                } catch (RuntimeException | Error e) {
+                    outcome.complete(e);
+                }
+            });
+            thread.setDaemon(true);
+            thread.start();
         }
-        return all.stream().map(CompletableFuture::join).toList();
+        return all.stream()
+                .map(outcome -> outcome.orTimeout(5, TimeUnit.MINUTES).join())
+                .toList();
     }
 
     @Test
@@ -193,6 +210,28 @@ final class PartsOfSamplesTest {
         assertThat(results).allMatch(CorrectionResult.class::isInstance);
         for (Object result : results) {
             assertSame((CorrectionResult) result, (CorrectionResult) results.get(0));
+        }
+    }
+
+    @Test
+    void theFirstPartBeginsAgainWhereAnotherRunsOutOfMemory() {
+        CorrectionOptions others =
+                CorrectionOptions.builder().perChannel(true).batchSize(4).build();
+        AtomicBoolean thrown = new AtomicBoolean();
+        CorrectionOptions disturbed = CorrectionOptions.builder()
+                .perChannel(true)
+                .listener((done, total) -> {
+                    if (done > total / 2 && thrown.compareAndSet(false, true)) {
+                        throw new OutOfDeviceMemoryException("cudaMalloc: no memory");
+                    }
+                })
+                .build();
+        List<Object> undisturbed = participants(List.of(others, others, others));
+        List<Object> again = participants(List.of(others, disturbed, others));
+        assertThat(thrown).isTrue();
+        assertThat(again).allMatch(CorrectionResult.class::isInstance);
+        for (Object result : again) {
+            assertSame((CorrectionResult) result, (CorrectionResult) undisturbed.get(0));
         }
     }
 
@@ -226,6 +265,35 @@ final class PartsOfSamplesTest {
                 .hasMessageContaining("the same models and options"));
     }
 
+    /** Their layers are the same, and what lies between them is not. */
+    @Test
+    void participantsWithOtherQuantisersAreRefused() {
+        ReferencePair pair = ReferencePair.FASHION_W3A8;
+        OnnxModel quantized = OnnxModel.read(pair.quantizedFile());
+        ModelProto.Builder other = quantized.proto().toBuilder();
+        Set<String> scales = other.getGraph().getNodeList().stream()
+                .filter(n -> n.getOpType().equals("QuantizeLinear"))
+                .map(n -> n.getInput(1))
+                .collect(Collectors.toSet());
+        TensorProto.Builder scale = other.getGraphBuilder().getInitializerBuilderList().stream()
+                .filter(i -> scales.contains(i.getName()))
+                .findFirst()
+                .orElseThrow();
+        float value = scale.getFloatDataCount() > 0
+                ? scale.getFloatData(0)
+                : ByteBuffer.wrap(scale.getRawData().toByteArray())
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .getFloat();
+        scale.clearRawData().clearFloatData().addFloatData(2 * value);
+        BiasCorrection changed =
+                BiasCorrection.of(OnnxModel.read(pair.floatFile()), OnnxModel.of("other", other.build()));
+        CorrectionOptions options = CorrectionOptions.defaults();
+        List<Object> results = participants(List.of(options, options), n -> n == 0 ? pair.correction() : changed);
+        assertThat(results).allSatisfy(r -> assertThat((Throwable) r)
+                .isInstanceOf(RebiasException.class)
+                .hasMessageContaining("the same models and options"));
+    }
+
     @Test
     void whatCannotBeDividedIsRefused() {
         BiasCorrection correction = ReferencePair.FASHION_W3A8.correction();
@@ -239,6 +307,9 @@ final class PartsOfSamplesTest {
             assertThatThrownBy(() -> correction.correct(samples.limit(2), options, sessions(3)))
                     .isInstanceOf(UnsupportedException.class)
                     .hasMessageContaining("2 samples cannot be divided into 3 parts");
+            assertThatThrownBy(() -> samples.part(0, 2, 1).part(1, 2, 1))
+                    .isInstanceOf(UsageException.class)
+                    .hasMessageContaining("a part already");
             DeviceSession one = sessions(1).get(0);
             assertThatThrownBy(() -> correction.correct(samples, options, List.of(one, one)))
                     .isInstanceOf(UsageException.class);

@@ -26,7 +26,7 @@ final class IntegerDigits {
      */
     static Optional<IntegerDigits> exact(float[] weights, double[] units, int planes) {
         int[] values = new int[weights.length];
-        // 128 in each digit is as far below zero.
+        // Digits reach from -128 to 127, so the least number is 128/127 of the largest, below zero.
         int least = -largest(planes) / 127 * 128;
         for (int i = 0; i < values.length; i++) {
             values[i] = (int) weights[i];

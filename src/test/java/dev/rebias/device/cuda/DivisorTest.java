@@ -7,7 +7,7 @@ import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
 /** Division by multiplication is exact, where a quotient changes above all. */
-class DivisorTest {
+final class DivisorTest {
     private static final long LAST = (1L << 31) - 1;
 
     @Test

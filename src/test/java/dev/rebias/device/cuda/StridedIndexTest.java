@@ -20,7 +20,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @Tag("cuda")
 @Tag("emulator")
 @ExtendWith(CleanEmulator.class)
-class StridedIndexTest {
+final class StridedIndexTest {
     private final Random random = new Random(6);
 
     @Test
@@ -37,13 +37,13 @@ class StridedIndexTest {
         }
     }
 
-    private void transpose(CudaContext context, long[] shape, boolean alsoReversed) {
+    private void transpose(CudaContext context, long[] shape, boolean shuffled) {
         int rank = shape.length;
         List<Integer> order = new ArrayList<>();
         for (int d = 0; d < rank; d++) {
-            order.add(alsoReversed ? d : rank - 1 - d);
+            order.add(shuffled ? d : rank - 1 - d);
         }
-        if (alsoReversed) {
+        if (shuffled) {
             Collections.shuffle(order, random);
         }
         long[] own = StridedIndex.dense(shape);

@@ -92,6 +92,8 @@ final class Tf32Test {
     }
 
     private static void requireSame(CorrectionResult one, CorrectionResult other) {
+        assertThat(one.corrections()).isNotEmpty();
+        assertThat(other.corrections().keySet()).isEqualTo(one.corrections().keySet());
         one.corrections()
                 .forEach((layer, delta) ->
                         assertThat(other.corrections().get(layer)).as(layer).isEqualTo(delta));

@@ -28,7 +28,7 @@ final class PartTask extends AbstractFunction1<Iterator<Job>, Iterator<Boolean>>
     /** Does it; false if what is there is left as it is. */
     @Override
     public Iterator<Boolean> apply(Iterator<Job> jobs) {
-        BarrierExchange exchange = new BarrierExchange(BarrierTaskContext.get());
+        StageExchange exchange = new StageExchange(BarrierTaskContext.get());
         Job job = jobs.next();
         Path to = Path.of(folder);
         boolean corrected = JobTask.onDevice(session -> correctPart(job, to, session, exchange), exchange::end, e -> {
@@ -39,14 +39,14 @@ final class PartTask extends AbstractFunction1<Iterator<Job>, Iterator<Boolean>>
         return CollectionConverters.asScala(List.of(corrected).iterator());
     }
 
-    private static boolean correctPart(Job job, Path to, DeviceSession session, BarrierExchange exchange) {
+    private static boolean correctPart(Job job, Path to, DeviceSession session, StageExchange exchange) {
         try {
             boolean corrected = BatchJobs.correctPart(job, to, session, exchange, exchange::computed);
             if (!corrected) {
                 exchange.nothingToDo();
             }
             return corrected;
-        } catch (BarrierExchange.NothingToDoException e) {
+        } catch (StageExchange.NothingToDoException e) {
             return false;
         }
     }

@@ -82,7 +82,7 @@ public final class SparkBatch {
     private static String givenUp(BatchJobs batch, Job job, Throwable cause) {
         RebiasException failure =
                 new RebiasException(Failure.deepest(cause).lines().findFirst().orElse(""), cause);
-        if (!batch.isReported(job)) {
+        if (!batch.isReportedFailed(job)) {
             BatchJobs.report(job, batch.folder(), failure);
         }
         return failure.getMessage();

@@ -18,7 +18,7 @@ import org.apache.spark.TaskKilledException;
  * the others. One that ends otherwise before the others do says so in the place of its next round ({@link #end},
  * {@link #nothingToDo}); they then end too.
  */
-final class BarrierExchange implements Exchange {
+final class StageExchange implements Exchange {
     private static final char BYTES = 'b';
     private static final char ENDED = 'e';
     private static final char NOTHING_TO_DO = 'n';
@@ -27,7 +27,7 @@ final class BarrierExchange implements Exchange {
     /** Whether some task has ended: there are no rounds any more. */
     private boolean ended;
 
-    BarrierExchange(BarrierTaskContext context) {
+    StageExchange(BarrierTaskContext context) {
         this.context = context;
     }
 
@@ -100,6 +100,9 @@ final class BarrierExchange implements Exchange {
         } catch (TaskKilledException e) {
             Thread.currentThread().interrupt();
             throw new CancelledException("cancelled: Spark has ended this task (" + e.reason() + ")", e);
+        } catch (Exception e) {
+            // Spark's own is a checked one, which Scala does not declare.
+            throw new RebiasException("the other parts cannot be reached: " + e.getMessage(), e);
         }
     }
 
