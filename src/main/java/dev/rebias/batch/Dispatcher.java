@@ -16,6 +16,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -126,12 +127,19 @@ public final class Dispatcher implements AutoCloseable {
         /** Waits for an answer; a process that gives none in that time is killed, and has died. */
         private JsonNode within(Optional<Duration> limit, String what, Supplier<JsonNode> answer) {
             WorkerProcess waitedFor = process.orElseThrow();
+            AtomicBoolean waiting = new AtomicBoolean(true);
             Optional<ScheduledFuture<?>> alarm = limit.map(t -> clock.schedule(
-                    () -> waitedFor.kill("was killed: it took longer than " + t.toSeconds() + " s " + what),
+                    () -> {
+                        if (waiting.getAndSet(false)) {
+                            waitedFor.kill("was killed: it took longer than " + t.toSeconds() + " s " + what);
+                        }
+                    },
                     t.toMillis(),
                     TimeUnit.MILLISECONDS));
             try {
-                return answer.get();
+                JsonNode answered = answer.get();
+                // An answer that comes while its worker is being killed is too late: what is read next is the end.
+                return waiting.getAndSet(false) ? answered : waitedFor.answer();
             } finally {
                 alarm.ifPresent(a -> a.cancel(false));
             }
@@ -195,13 +203,13 @@ public final class Dispatcher implements AutoCloseable {
 
     private static void round(List<Slot> slots, Consumer<Slot> work) {
         List<Thread> threads = new ArrayList<>();
-        List<RuntimeException> failures = new CopyOnWriteArrayList<>();
+        List<Throwable> failures = new CopyOnWriteArrayList<>();
         for (Slot slot : slots) {
             Thread thread = new Thread(
                     () -> {
                         try {
                             work.accept(slot);
-                        } catch (RuntimeException e) {
+                        } catch (RuntimeException | Error e) {
                             failures.add(e);
                         }
                     },
@@ -218,7 +226,10 @@ public final class Dispatcher implements AutoCloseable {
             }
         }
         if (!failures.isEmpty()) {
-            throw failures.get(0);
+            if (failures.get(0) instanceof Error e) {
+                throw e;
+            }
+            throw (RuntimeException) failures.get(0);
         }
     }
 

@@ -115,6 +115,10 @@ public final class WorkerProcess implements AutoCloseable {
         String how = "has not ended, but answers no more";
         try {
             process.getOutputStream().close();
+        } catch (IOException e) {
+            // It reads nothing any more: it has ended, or is about to, and how is its exit code's to say.
+        }
+        try {
             if (process.waitFor(10, TimeUnit.SECONDS)) {
                 listening.join(TimeUnit.SECONDS.toMillis(2));
                 int code = process.exitValue();
@@ -124,8 +128,6 @@ public final class WorkerProcess implements AutoCloseable {
                                 ? "ended by signal " + (code - KILLED_BY_SIGNAL)
                                 : "ended with exit code " + code;
             }
-        } catch (IOException e) {
-            how = "cannot be reached (" + Failure.reason(e) + ")";
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
