@@ -348,11 +348,12 @@ public final class BiasCorrection {
      * Checks everything that {@link #correct} could refuse before it runs a network: options, layers, the samples'
      * shapes and types. Needs no device.
      *
+     * @param participants how many measure a part of the samples each, 1 or more
      * @return how many samples there are, and how many layers would be corrected
      * @throws UnsupportedException as {@link #correct} does
      */
-    public Extent check(Samples samples, CorrectionOptions options) {
-        int count = CorrectionRun.alone(this, samples, options, true).samples();
+    public Extent check(Samples samples, CorrectionOptions options, int participants) {
+        int count = new SeveralDevices(this, samples, options, true, participants).samples();
         return new Extent(layers(options, planned(options)).size(), count);
     }
 

@@ -49,6 +49,11 @@ final class SeveralDevices {
         }
     }
 
+    /** How many samples there are, in all parts. */
+    int samples() {
+        return runs.stream().mapToInt(CorrectionRun::samples).sum();
+    }
+
     /**
      * Carries it out, and waits for all threads to end.
      *

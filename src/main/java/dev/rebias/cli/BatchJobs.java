@@ -171,14 +171,15 @@ public final class BatchJobs {
     /**
      * Inspects the models and samples of every job whose output is not there yet, without a device, in this process.
      *
+     * @param participants how many do a job together, each with a part of its samples, 1 or more
      * @throws RebiasException if any job is impossible
      */
-    public void check() {
+    public void check(int participants) {
         LastPair last = new LastPair();
         CorrectArguments options = new CorrectArguments();
         for (Job job : open()) {
             try {
-                options.parse(arguments(job)).inspect(last);
+                options.parse(arguments(job)).inspect(last, participants);
             } catch (RebiasException e) {
                 problems.put(job, e);
             }

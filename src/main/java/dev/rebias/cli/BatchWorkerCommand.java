@@ -139,7 +139,7 @@ final class BatchWorkerCommand implements Callable<Integer> {
             last.forget();
         }
         switch (request.path("do").asText()) {
-            case "check" -> put(answer, command.inspect(last));
+            case "check" -> put(answer, command.inspect(last, 1));
             case "plan" -> {
                 CorrectCommand.Planned planned = command.plan(session);
                 put(answer, planned.extent());

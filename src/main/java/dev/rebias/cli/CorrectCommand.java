@@ -195,9 +195,10 @@ final class CorrectCommand implements Callable<Integer> {
      * Everything that can be refused before samples go through: the pair, the options, the samples' shapes.
      *
      * @param last the pair that was read last, which many jobs of a batch may share
+     * @param participants how many measure a part of the samples each, 1 or more
      * @throws RebiasException as the correction would
      */
-    BiasCorrection.Extent inspect(LastPair last) {
+    BiasCorrection.Extent inspect(LastPair last, int participants) {
         LastPair.Read pairRead = last.of(pair.names() + force, this::read);
         ModelPair models = pairRead.models();
         CorrectionOptions options = options().build();
@@ -210,7 +211,7 @@ final class CorrectCommand implements Callable<Integer> {
             throw new UnsupportedException(why);
         });
         try (Samples samples = open()) {
-            return correction.check(samples, options);
+            return correction.check(samples, options, participants);
         }
     }
 
@@ -233,7 +234,7 @@ final class CorrectCommand implements Callable<Integer> {
         BiasCorrection correction = BiasCorrection.of(read());
         CorrectionOptions options = options().build();
         try (Samples samples = open()) {
-            BiasCorrection.Extent extent = correction.check(samples, options);
+            BiasCorrection.Extent extent = correction.check(samples, options, 1);
             int count = extent.samples();
             Footprint footprint = correction.footprint(samples, options, count, session);
             int few = Math.min(count, Math.max(LEAST_TRIED, footprint.batchSize() * footprint.threads()));

@@ -1,12 +1,16 @@
 package dev.rebias.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.rebias.batch.Job;
+import dev.rebias.error.UsageException;
 import dev.rebias.oracle.ToyFiles;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -229,6 +233,27 @@ final class BatchTest {
         while (batch.isAlive() && reports() < count) {
             TimeUnit.MILLISECONDS.sleep(2);
         }
+    }
+
+    @Test
+    void jobsThatCannotBeDoneInPartsAreRefusedBeforeAnyRuns() throws IOException {
+        possible.clear();
+        Path list = manifest(
+                "m.yaml",
+                "  - {output: whole.onnx}",
+                "  - {output: weights.onnx, adjust: weights, holdout: 0}",
+                "  - {output: few.onnx, limit: 2}");
+        StringWriter said = new StringWriter();
+        BatchJobs jobs = BatchJobs.read(list, out, new PrintWriter(said, true));
+        jobs.check(1);
+        assertThat(said.toString()).isEmpty();
+        assertThatThrownBy(() -> jobs.check(3))
+                .isInstanceOf(UsageException.class)
+                .hasMessageContaining("2 of 3 jobs cannot be done");
+        assertThat(said.toString())
+                .contains("('weights.onnx'): weights are chosen from products", "('few.onnx'): ", "3 parts")
+                .doesNotContain("whole.onnx");
+        assertThat(out).doesNotExist();
     }
 
     @Test

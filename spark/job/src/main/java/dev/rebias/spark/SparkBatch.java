@@ -33,7 +33,7 @@ public final class SparkBatch {
      * @throws CancelledException if the thread is interrupted; what runs is dropped
      */
     public static int correct(JavaSparkContext spark, BatchJobs batch, int parts, PrintWriter out) {
-        batch.check();
+        batch.check(parts);
         batch.makeFolders();
         String folder = batch.folder().toString();
         // A task that is dropped is interrupted, and leaves nothing.
