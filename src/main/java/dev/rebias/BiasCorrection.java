@@ -17,7 +17,6 @@ import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.model.Pairing;
-import dev.rebias.model.SkippedLayer;
 import dev.rebias.op.BiasGrid;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
@@ -51,16 +50,11 @@ public final class BiasCorrection {
     /** For dimensions of inputs that a model leaves open. */
     private static final long SOME_SIZE = 64;
 
-    /** Why a layer is left alone whose outputs are other multiples of the float layer's. */
-    private static final String RESCALED =
-            "each output channel of its weights is that of the float model times a factor of its own: equalised, "
-                    + "or scaled otherwise, before it was quantised";
-
     private final ModelPair models;
     private final Graph floating;
     private final Graph quantized;
     private final BiasSites sites;
-    private final Pairing pairing;
+    private final CorrectableLayers layers;
     private final NetworkInputs inputs;
 
     private BiasCorrection(ModelPair models) {
@@ -73,7 +67,7 @@ public final class BiasCorrection {
         this.inputs = NetworkInputs.match(floating, GraphReader.read(quantizedModel), quantizedModel.hints());
         this.quantized = inputs.quantized();
         this.sites = new BiasSites(quantizedModel);
-        this.pairing = writable(Pairing.of(floating, quantized));
+        this.layers = new CorrectableLayers(models, floating, quantized, sites);
     }
 
     /**
@@ -103,7 +97,7 @@ public final class BiasCorrection {
 
     /** The layers that can be corrected, and those that cannot, with reasons. */
     public Pairing pairing() {
-        return pairing;
+        return layers.pairing();
     }
 
     /**
@@ -111,9 +105,9 @@ public final class BiasCorrection {
      * quantiser; else empty.
      */
     public Optional<String> nothingToCorrect() {
-        return pairing.nothingIsQuantised(quantized)
+        return layers.pairing().nothingIsQuantised(quantized)
                 ? Optional.of("nothing is quantised in '" + quantized.file() + "': its "
-                        + pairing.pairs().size()
+                        + layers.pairing().pairs().size()
                         + " layers have the same weights and biases as those of '" + floating.file()
                         + "', and no quantiser lies between them; export the model after its quantisation, with its "
                         + "QuantizeLinear and DequantizeLinear nodes, and not with scales in a file beside it")
@@ -157,11 +151,11 @@ public final class BiasCorrection {
      */
     public CorrectionProbe.Probe probe(OnnxModel written, CorrectionResult result) {
         Set<String> corrected = result.corrections().keySet();
-        List<Layer> layers = pairing.pairs().stream()
+        List<Layer> measured = layers.pairing().pairs().stream()
                 .map(LayerPair::quantized)
                 .filter(q -> corrected.contains(q.name()))
                 .toList();
-        return CorrectionProbe.of(sites, written, layers);
+        return CorrectionProbe.of(sites, written, measured);
     }
 
     /** The batch size that the model fixes, if it does. */
@@ -185,43 +179,16 @@ public final class BiasCorrection {
         return quantized;
     }
 
+    CorrectableLayers layers() {
+        return layers;
+    }
+
     BiasSites sites() {
         return sites;
     }
 
     NetworkInputs networkInputs() {
         return inputs;
-    }
-
-    private Pairing writable(Pairing all) {
-        List<LayerPair> pairs = new ArrayList<>();
-        List<SkippedLayer> skipped = new ArrayList<>(all.skipped());
-        for (LayerPair pair : all.pairs()) {
-            Layer q = pair.quantized();
-            rescaled(pair)
-                    .or(() -> sites.obstacle(q))
-                    .ifPresentOrElse(
-                            reason -> skipped.add(
-                                    new SkippedLayer(q.name(), q.fileOutput(), q.op().type(), q.channels(), reason)),
-                            () -> pairs.add(pair));
-        }
-        if (pairs.isEmpty()) {
-            String first = skipped.isEmpty()
-                    ? "it has no Conv, ConvTranspose, Gemm or MatMul with constant weights"
-                    : skipped.get(0).name() + ": " + skipped.get(0).reason();
-            boolean known = skipped.stream()
-                    .anyMatch(s -> s.reason().equals(RESCALED) || s.reason().contains("weights differ"));
-            throw new UnsupportedException("no layer of '" + quantized.file() + "' pairs with a layer of '"
-                    + floating.file() + "' (" + first + "): "
-                    + (known
-                            ? "give the float model that it was quantised from (`floatFile`)"
-                            : "are they the same network?"));
-        }
-        return new Pairing(pairs, skipped);
-    }
-
-    private static Optional<String> rescaled(LayerPair pair) {
-        return pair.likeness().outputsRescaled() ? Optional.of(RESCALED) : Optional.empty();
     }
 
     /**
@@ -316,7 +283,14 @@ public final class BiasCorrection {
 
     /** How samples go through the networks: in batches, unless they would influence each other. */
     Batching batching(BoundSamples bound, int wanted) {
-        return Batching.of(inputs, floatModel(), floating, quantizedModel(), pairing.pairs(), bound, wanted);
+        return Batching.of(
+                inputs,
+                floatModel(),
+                floating,
+                quantizedModel(),
+                layers.pairing().pairs(),
+                bound,
+                wanted);
     }
 
     /**
@@ -354,7 +328,7 @@ public final class BiasCorrection {
      */
     public Extent check(Samples samples, CorrectionOptions options, int participants) {
         int count = new SeveralDevices(this, samples, options, true, participants).samples();
-        return new Extent(layers(options, planned(options)).size(), count);
+        return new Extent(layers.of(options, planned(options)).size(), count);
     }
 
     /**
@@ -367,9 +341,9 @@ public final class BiasCorrection {
 
     private Footprint footprint(BoundSamples bound, CorrectionOptions options, long count, Device device) {
         Reference reference = planned(options);
-        List<LayerPair> layers = layers(options, reference);
-        WeightAdjustment weights = new WeightAdjustment(sites, layers, options);
-        Plan plan = plan(layers, device, options, reference, bound.shapes() == 1, weights);
+        List<LayerPair> corrected = layers.of(options, reference);
+        WeightAdjustment weights = new WeightAdjustment(sites, corrected, options);
+        Plan plan = plan(corrected, device, options, reference, bound.shapes() == 1, weights);
         int wanted = options.batchSize().orElse(device.batches().usual());
         CorrectionOptions unlimited =
                 options.toBuilder().memoryLimit(Long.MAX_VALUE).build();
@@ -412,27 +386,6 @@ public final class BiasCorrection {
         return options.reference().orElse(Reference.NETWORK);
     }
 
-    List<LayerPair> layers(CorrectionOptions options, Reference reference) {
-        if (models.ownWeights() && reference == Reference.NETWORK) {
-            throw new UsageException(
-                    "the reference network, and auto, which tries it too, compare with the float network's own"
-                            + " activations: give that network too (`floatFile`), as a Keras model");
-        }
-        List<LayerPair> chosen = pairing.pairs().stream()
-                .filter(p -> options.layers().test(p.name()))
-                .toList();
-        List<LayerPair> layers =
-                chosen.stream().filter(p -> comparable(p, reference)).toList();
-        if (layers.isEmpty() && !chosen.isEmpty()) {
-            throw new UnsupportedException(rescaling(reference).orElseThrow());
-        }
-        if (layers.isEmpty()) {
-            throw new UnsupportedException("no layer is left to correct: the selection excludes all "
-                    + pairing.pairs().size() + " of '" + quantized.file() + "'");
-        }
-        return layers;
-    }
-
     /**
      * The operations that {@link #correct} would run on a GPU, in order, with the shapes of what varies as far as they
      * are known; needs no GPU.
@@ -447,42 +400,10 @@ public final class BiasCorrection {
                     Arrays.stream(input.shape()).map(d -> d < 0 ? SOME_SIZE : d).toArray());
         }
         Reference reference = planned(options);
-        List<LayerPair> layers = layers(options, reference);
-        WeightAdjustment weights = new WeightAdjustment(sites, layers, options);
-        return plan(layers, Devices.preferencesOfCards(), options, reference, true, weights)
+        List<LayerPair> corrected = layers.of(options, reference);
+        WeightAdjustment weights = new WeightAdjustment(sites, corrected, options);
+        return plan(corrected, Devices.preferencesOfCards(), options, reference, true, weights)
                 .upcoming(shapes);
-    }
-
-    /** Whether a float layer can be applied to the quantised layer's data, or need not. */
-    private static boolean comparable(LayerPair pair, Reference reference) {
-        return reference == Reference.NETWORK || !pair.likeness().inputsRescaled();
-    }
-
-    /** What is to be said of weights that were scaled per channel between the two models; empty where none were. */
-    Optional<String> rescaling(Reference reference) {
-        List<String> outputs = pairing.skipped().stream()
-                .filter(s -> s.reason().equals(RESCALED))
-                .map(SkippedLayer::name)
-                .toList();
-        List<String> inputs = pairing.pairs().stream()
-                .filter(p -> !comparable(p, reference))
-                .map(LayerPair::name)
-                .toList();
-        if (outputs.isEmpty() && inputs.isEmpty()) {
-            return Optional.empty();
-        }
-        List<String> all = new ArrayList<>(outputs);
-        all.addAll(inputs);
-        return Optional.of("the weights of " + all.size() + " layers ('" + String.join("', '", all)
-                + "') were multiplied by a factor for each channel between the two models, as by cross-layer "
-                + "equalisation: "
-                + (reference == Reference.NETWORK
-                        ? "those layers' outputs mean something else than the float model's, and they are left as "
-                                + "they were"
-                        : "the float layers cannot be applied to the quantised network's data; use `reference` "
-                                + "network, which "
-                                + "corrects the layers whose outputs still mean the same")
-                + "; or take the float model as it was after the equalisation");
     }
 
     /**

@@ -284,7 +284,7 @@ final class CorrectionRun {
     }
 
     private List<LayerPair> layers(Reference reference) {
-        return owner.layers(options, reference);
+        return owner.layers().of(options, reference);
     }
 
     /**

@@ -42,7 +42,7 @@ record SweepWarnings(BiasCorrection owner, CorrectionOptions options, Batching b
                     + ", for more did not fit into the device's memory: `batchSize` " + batchSize
                     + " saves the attempts; the last bits of float layers may differ from those of other sizes");
         }
-        owner.rescaling(reference).ifPresent(all::add);
+        owner.layers().rescaling(reference).ifPresent(all::add);
         if (reference == Reference.LAYER && owner.pairing().sameWeights()) {
             all.add("the two models have the same weights and biases, so the layer reference finds nothing to correct; "
                     + "`reference` network also sees what quantised activations do");
