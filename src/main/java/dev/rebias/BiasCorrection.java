@@ -22,6 +22,7 @@ import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.InputSpec;
 import dev.rebias.samples.Samples;
 import dev.rebias.sweep.CorrectionRule;
+import dev.rebias.sweep.CorrectionSpec;
 import dev.rebias.sweep.FloatMath;
 import dev.rebias.sweep.Footprint;
 import dev.rebias.sweep.Plan;
@@ -448,6 +449,7 @@ public final class BiasCorrection {
                 plan.layers().stream().map(p -> sites.grid(p.quantized())).toList();
         boolean limited = options.memoryLimit() < Long.MAX_VALUE;
         long limit = limited ? options.memoryLimit() : device.memory().usualLimit();
-        return new Sweep(plan, device, grids, perChannel, limit, rule, weights.grids(plan.layers()), rounds);
+        CorrectionSpec spec = new CorrectionSpec(grids, perChannel, rule, weights.grids(plan.layers()), rounds);
+        return new Sweep(plan, device, spec, limit);
     }
 }

@@ -14,4 +14,11 @@ public final class CancelledException extends RebiasException {
     public CancelledException(String message, Throwable cause) {
         super(message, cause);
     }
+
+    /** Cancels work on behalf of a thread that was interrupted. */
+    public static void throwIfInterrupted(Thread caller) {
+        if (caller.isInterrupted()) {
+            throw new CancelledException("cancelled: the thread was interrupted");
+        }
+    }
 }

@@ -128,7 +128,7 @@ final class MemoryLimitTest {
                         : Devices.open(name).device()) {
             Plan plan = Planner.plan(reference, true, device, floating, quantized, Map.of(input, input), layers, true);
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
-            try (Sweep sweep = new Sweep(plan, device, grids, false, limit)) {
+            try (Sweep sweep = new Sweep(plan, device, CorrectionSpec.byMeanErrors(grids, false), limit)) {
                 List<Moments> moments = sweep.run(samples.bind(List.of(spec)), BATCH, (done, total) -> {});
                 return new Run(moments, device.memory().peak(), sweep.spilledBytes());
             }

@@ -37,7 +37,7 @@ public final class PlainPass {
     /** How many seconds one pass over all samples takes. */
     public static double seconds(Device device, Graph graph, BoundSamples samples, int batchSize) {
         Plan plan = new PlainPass(graph).plan();
-        try (Sweep sweep = new Sweep(plan, device, List.of(), false, Long.MAX_VALUE)) {
+        try (Sweep sweep = new Sweep(plan, device, CorrectionSpec.byMeanErrors(List.of(), false), Long.MAX_VALUE)) {
             long start = System.nanoTime();
             sweep.run(samples, batchSize, (done, total) -> {});
             return (System.nanoTime() - start) / 1e9;

@@ -61,7 +61,7 @@ final class SameBitsTest {
                     Planner.plan(reference, errors, device, floating, quantized, Map.of(input, input), layers, true);
             List<BiasGrid> grids = layers.stream().map(l -> BiasGrid.FLOAT).toList();
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
-            try (Sweep sweep = new Sweep(plan, device, grids, true, Long.MAX_VALUE)) {
+            try (Sweep sweep = new Sweep(plan, device, CorrectionSpec.byMeanErrors(grids, true), Long.MAX_VALUE)) {
                 return sweep.run(all.bind(List.of(spec)), batchSize, (done, total) -> {});
             }
         }

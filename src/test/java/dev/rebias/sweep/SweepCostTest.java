@@ -103,7 +103,7 @@ final class SweepCostTest {
         List<BiasGrid> grids = layers.stream().map(l -> BiasGrid.FLOAT).toList();
         List<Moments> moments;
         try (Samples samples = pair.samples().limit(SAMPLES);
-                Sweep sweep = new Sweep(plan, device, grids, false, Long.MAX_VALUE)) {
+                Sweep sweep = new Sweep(plan, device, CorrectionSpec.byMeanErrors(grids, false), Long.MAX_VALUE)) {
             InputSpec spec = new InputSpec(input, quantized.inputs().get(0).type(), new long[] {-1, -1, -1, -1});
             BoundSamples bound = samples.bind(List.of(spec));
             moments = sweep.run(bound, BATCH, (done, total) -> {});
