@@ -31,6 +31,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -90,6 +91,13 @@ final class SweepCostTest {
         }
     }
 
+    private final Counts counts = new Counts();
+
+    @AfterEach
+    void closeDevice() {
+        counts.device.close();
+    }
+
     @ParameterizedTest
     @CsvSource({"FASHION_W3A8, LAYER", "FASHION_W3A8, NETWORK", "OCR_W4A8, LAYER", "OCR_W4A8, NETWORK"})
     void everyLayerRunsAsOftenAsIsPlannedForEveryBatchAndNothingIsLeftBehind(ReferencePair pair, Reference reference) {
@@ -97,7 +105,6 @@ final class SweepCostTest {
         Graph quantized = GraphReader.read(pair.quantizedModel());
         List<LayerPair> layers = Pairing.of(floating, quantized).pairs();
         String input = quantized.inputs().get(0).name();
-        Counts counts = new Counts();
         Device device = counts.counted();
         Plan plan = Planner.plan(reference, true, device, floating, quantized, Map.of(input, input), layers, true);
         List<BiasGrid> grids = layers.stream().map(l -> BiasGrid.FLOAT).toList();
