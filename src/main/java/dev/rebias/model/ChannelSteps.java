@@ -192,9 +192,8 @@ final class ChannelSteps {
             return 0;
         }
         String type = producer.op().type();
-        List<String> variable = producer.inputs().stream()
-                .filter(i -> !i.isEmpty() && !graph.constants().containsKey(i))
-                .toList();
+        List<String> variable =
+                producer.inputs().stream().filter(graph::isVariable).toList();
         if (RANK_KEEPING.contains(type)
                 || (Set.of("Add", "Sub", "Mul", "Div").contains(type) && variable.size() == 1)) {
             return variable.isEmpty() ? 0 : rank(variable.get(0), seen);

@@ -53,6 +53,11 @@ public record Graph(
         return out;
     }
 
+    /** Whether a node's input is given and not a constant. */
+    public boolean isVariable(String input) {
+        return !input.isEmpty() && !constants.containsKey(input);
+    }
+
     /** For every tensor, the nodes that use it, in graph order; a node that uses it twice is listed twice. */
     public Map<String, List<Node>> consumers() {
         Map<String, List<Node>> consumers = new HashMap<>();

@@ -65,9 +65,8 @@ final class InletReader {
             return Optional.empty();
         }
         String type = node.op().type();
-        Optional<String> input = node.inputs().stream()
-                .filter(i -> !i.isEmpty() && !graph.constants().containsKey(i))
-                .findFirst();
+        Optional<String> input =
+                node.inputs().stream().filter(graph::isVariable).findFirst();
         if (input.isEmpty()) {
             return Optional.empty();
         }

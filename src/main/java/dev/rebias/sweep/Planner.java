@@ -10,10 +10,6 @@ import dev.rebias.model.Graph;
 import dev.rebias.model.Layer;
 import dev.rebias.model.LayerPair;
 import dev.rebias.model.Node;
-import dev.rebias.op.IntegerLayer;
-import dev.rebias.op.LayerOp;
-import dev.rebias.op.OnnxOp;
-import dev.rebias.op.Op;
 import dev.rebias.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -35,18 +31,13 @@ import java.util.function.Predicate;
  * are computed may run in its own segment and in the next: see {@code runsAgain}.
  */
 public final class Planner {
-    private static final Set<String> POOLS = Set.of("GlobalAveragePool", "GlobalMaxPool", "ReduceMean");
-
     private final Reference reference;
-    private final Predicate<LayerPair> adjusted;
     private final Preferences device;
     private final boolean errors;
-    private final boolean oneShape;
-    private final List<Plan.Measured> measured = new ArrayList<>();
     private final List<LayerPair> layers;
+    private final List<Plan.Measured> measured;
     private final Graph floating;
     private final Graph quantized;
-    private final Set<String> pooled;
     private int tensors;
     private final Map<String, Integer> quantizedTensors = new HashMap<>();
     private final Map<String, Integer> floatTensors = new HashMap<>();
@@ -68,17 +59,14 @@ public final class Planner {
             Graph floating,
             Graph quantized,
             List<LayerPair> layers,
-            boolean oneShape,
-            Predicate<LayerPair> adjusted) {
-        this.adjusted = adjusted;
+            List<Plan.Measured> measured) {
         this.reference = reference;
         this.errors = errors;
-        this.oneShape = oneShape;
         this.device = device;
         this.floating = Bridge.over(floating, layers);
         this.quantized = quantized;
         this.layers = layers;
-        this.pooled = pooled(quantized);
+        this.measured = measured;
     }
 
     /** Plans a sweep that changes no weights; parameters as below. */
@@ -115,12 +103,12 @@ public final class Planner {
             List<LayerPair> layers,
             boolean oneShape,
             Predicate<LayerPair> adjusted) {
-        return new Planner(reference, errors, device, floating, quantized, layers, oneShape, adjusted)
-                .plan(floatInputs);
+        Measuring measuring = Measuring.of(reference, errors, device, quantized, oneShape, adjusted);
+        List<Plan.Measured> measured = layers.stream().map(measuring::measured).toList();
+        return new Planner(reference, errors, device, floating, quantized, layers, measured).plan(floatInputs);
     }
 
     private Plan plan(Map<String, String> floatInputs) {
-        layers.forEach(pair -> measured.add(measured(pair)));
         List<Integer> inputs = new ArrayList<>();
         quantized.inputs().forEach(input -> inputs.add(newTensor(quantizedTensors, input.name())));
         floatInputs.forEach((f, q) -> floatTensors.put(f, quantizedTensors.get(q)));
@@ -147,37 +135,6 @@ public final class Planner {
         }
     }
 
-    /**
-     * How a layer is measured. In the reference {@code LAYER} mean errors of layers on integers come from sums of
-     * these, which are exact: the same bits on every device, for every batch size and division of the samples.
-     */
-    private Plan.Measured measured(LayerPair pair) {
-        WeightError weights = WeightErrors.of(pair.quantized(), pair.floating());
-        boolean layer = reference == Reference.LAYER;
-        if (adjusted.test(pair)) {
-            return new Plan.Measured(List.of(Method.UNFOLDED), weights, Optional.of(multiplied(pair.quantized())));
-        }
-        if (!errors) {
-            return new Plan.Measured(List.of(Method.CLASS_SUMS), weights);
-        }
-        Method gram = layer ? Method.GRAM : Method.JOINT_GRAM;
-        // Products of one position for each sample are more work than its errors.
-        boolean onePosition = !layer && pooled.contains(pair.quantized().data());
-        if (oneShape && !onePosition && device.prefers(gram, weights)) {
-            return new Plan.Measured(List.of(gram), weights);
-        }
-        boolean ofInput = pair.quantized().first().isEmpty() && device.prefers(Method.ERRORS_OF_INPUT, weights);
-        Method all = ofInput ? Method.ERRORS_OF_INPUT : Method.ERRORS;
-        return new Plan.Measured(
-                layer && weights.dataType().isPresent() ? List.of(Method.CLASS_SUMS, all) : List.of(all), weights);
-    }
-
-    /** What a layer's own step multiplies its data by: the weights, or the integers that they are made of. */
-    private static HostTensor multiplied(Layer q) {
-        double[] weights = q.integers().map(Layer.Integers::steps).orElse(q.weights());
-        return HostTensor.of(toFloats(weights), q.weightShape());
-    }
-
     private int newTensor(Map<String, Integer> names, String name) {
         names.put(name, tensors);
         return tensors++;
@@ -200,7 +157,7 @@ public final class Planner {
                     planLayer(layerOfNode.get(node));
                 } else if (biasesBehind.containsKey(node)) {
                     int at = quantizedTensors.get(variable(node));
-                    add(addBias(
+                    add(LayerSteps.addBias(
                             node.name(),
                             at,
                             biasesBehind.get(node),
@@ -230,19 +187,6 @@ public final class Planner {
             byLevel.get(own).add(node);
         }
         return byLevel;
-    }
-
-    /** The tensors that have one position, for they follow from nothing but what was pooled as a whole. */
-    private static Set<String> pooled(Graph quantized) {
-        Set<String> pooled = new HashSet<>();
-        for (Node node : quantized.nodes()) {
-            List<String> variable =
-                    node.inputs().stream().filter(i -> isVariable(i, quantized)).toList();
-            if (POOLS.contains(node.op().type()) || (!variable.isEmpty() && pooled.containsAll(variable))) {
-                pooled.addAll(node.outputs());
-            }
-        }
-        return pooled;
     }
 
     /** The tensors of the quantised model from which a layer's input follows. */
@@ -304,7 +248,7 @@ public final class Planner {
                 quantizedTensors.put(q.output(), behind);
                 biasesBehind.put(q.behindQuantiser().get(), bias);
             } else {
-                next.add(addBias(q.name(), behind, bias, newTensor(quantizedTensors, q.output())));
+                next.add(LayerSteps.addBias(q.name(), behind, bias, newTensor(quantizedTensors, q.output())));
             }
         }
         solved.computeIfAbsent(level, k -> new ArrayList<>()).add(new Plan.Solved(index, bias));
@@ -317,14 +261,15 @@ public final class Planner {
      */
     private List<Step> quantized(int index, int output) {
         Layer q = layers.get(index).quantized();
-        HostTensor weights = measured.get(index).adjusted().orElseGet(() -> multiplied(q));
+        HostTensor weights = measured.get(index).adjusted().orElseGet(() -> LayerSteps.multiplied(q));
         List<Step> own = new ArrayList<>();
         q.first().flatMap(first -> sums(q, first)).ifPresent(own::add);
         String name = "quantised layer '" + q.name() + "'";
         own.add(q.integers()
-                .map(integers -> integerLayer(name, q, integers, weights, output))
-                .orElseGet(() ->
-                        layer(name, Step.Purpose.QUANTIZED, q.op(), weights, quantizedTensors.get(q.data()), output)));
+                .map(integers -> LayerSteps.integerLayer(
+                        name, q, integers, weights, quantizedTensors.get(integers.data()), output))
+                .orElseGet(() -> LayerSteps.layer(
+                        name, Step.Purpose.QUANTIZED, q.op(), weights, quantizedTensors.get(q.data()), output)));
         return own;
     }
 
@@ -341,38 +286,17 @@ public final class Planner {
         Layer.First first = q.first().get();
         int between = error(name, WeightErrors.first(q, f), first.integers(), first.data());
         int carried = tensors++;
-        add(layer(
-                name,
-                Step.Purpose.ERROR,
-                f.op(),
-                HostTensor.of(toFloats(f.weights()), f.weightShape()),
-                between,
-                carried));
+        add(LayerSteps.layer(name, Step.Purpose.ERROR, f.op(), LayerSteps.weights(f), between, carried));
         int sum = tensors++;
-        add(new Step.Run(
-                name,
-                Step.Purpose.ERROR,
-                OnnxOp.add(),
-                List.of(new Operand.Variable(), new Operand.Variable()),
-                List.of(own, carried),
-                List.of(sum)));
+        add(LayerSteps.sum(name, Step.Purpose.ERROR, own, carried, sum));
         return sum;
     }
 
     /** The error that one node's weights make. */
     private int error(String name, WeightError weights, Optional<Layer.Integers> integers, String data) {
         int output = tensors++;
-        Op op = weights.dataType()
-                .<Op>map(type -> new IntegerLayer(weights.op(), type, weights.zero()))
-                .orElse(weights.op());
-        HostTensor difference = HostTensor.of(toFloats(weights.difference()), weights.shape());
-        add(new Step.Run(
-                name,
-                Step.Purpose.ERROR,
-                op,
-                List.of(new Operand.Variable(), new Operand.Constant(difference), new Operand.Absent()),
-                List.of(quantizedTensors.get(integers.map(Layer.Integers::data).orElse(data))),
-                List.of(output)));
+        int input = quantizedTensors.get(integers.map(Layer.Integers::data).orElse(data));
+        add(LayerSteps.error(name, weights, input, output));
         return output;
     }
 
@@ -386,19 +310,12 @@ public final class Planner {
 
     /** The sums of integers of a layer's first node, where its second works on them. */
     private Optional<Step> sums(Layer q, Layer.First first) {
-        return q.integers().map(integers -> {
-            Layer.Integers own = first.integers().orElseThrow();
-            return new Step.Run(
-                    "first half of quantised layer '" + q.name() + "'",
-                    Step.Purpose.QUANTIZED,
-                    new IntegerLayer(first.op(), own.type(), own.zero()),
-                    List.of(
-                            new Operand.Variable(),
-                            new Operand.Constant(HostTensor.of(toFloats(own.steps()), first.weightShape())),
-                            new Operand.Absent()),
-                    List.of(quantizedTensors.get(own.data())),
-                    List.of(newTensor(quantizedTensors, integers.data())));
-        });
+        return q.integers()
+                .map(integers -> LayerSteps.firstSums(
+                        q.name(),
+                        first,
+                        quantizedTensors.get(first.integers().orElseThrow().data()),
+                        newTensor(quantizedTensors, integers.data())));
     }
 
     private void planFloat() {
@@ -415,21 +332,16 @@ public final class Planner {
                 floatProducers.put(withoutBias(f), () -> {
                     int data = floatTensor(f.data());
                     int sum = newTensor(floatTensors, withoutBias(f));
-                    add(layer(
-                            "float layer '" + f.name() + "'",
-                            Step.Purpose.FLOAT,
-                            f.op(),
-                            HostTensor.of(toFloats(f.weights()), f.weightShape()),
-                            data,
-                            sum));
+                    String name = "float layer '" + f.name() + "'";
+                    add(LayerSteps.layer(name, Step.Purpose.FLOAT, f.op(), LayerSteps.weights(f), data, sum));
                 });
                 floatProducers.put(f.output(), () -> {
                     int sum = floatTensor(withoutBias(f));
-                    add(addBias(f, sum, newTensor(floatTensors, f.output())));
+                    add(LayerSteps.addBias(f, sum, newTensor(floatTensors, f.output())));
                 });
             } else if (!joined.contains(node)) {
                 Runnable producer = () -> {
-                    node.inputs().stream().filter(i -> isVariable(i, floating)).forEach(this::floatTensor);
+                    node.inputs().stream().filter(floating::isVariable).forEach(this::floatTensor);
                     add(run("float model", node, floating, floatTensors));
                 };
                 node.outputs().forEach(o -> floatProducers.put(o, producer));
@@ -451,14 +363,7 @@ public final class Planner {
     }
 
     private String variable(Node node) {
-        return node.inputs().stream()
-                .filter(i -> isVariable(i, quantized))
-                .findFirst()
-                .orElseThrow();
-    }
-
-    private static boolean isVariable(String input, Graph graph) {
-        return !input.isEmpty() && !graph.constants().containsKey(input);
+        return node.inputs().stream().filter(quantized::isVariable).findFirst().orElseThrow();
     }
 
     private Step.Run run(String model, Node node, Graph graph, Map<String, Integer> names) {
@@ -467,7 +372,7 @@ public final class Planner {
         for (String input : node.inputs()) {
             if (input.isEmpty()) {
                 operands.add(new Operand.Absent());
-            } else if (isVariable(input, graph)) {
+            } else if (graph.isVariable(input)) {
                 operands.add(new Operand.Variable());
                 inputs.add(names.get(input));
             } else {
@@ -483,56 +388,6 @@ public final class Planner {
     /** The name under which a float layer's output without its bias is known; no tensor of a model can have it. */
     private static String withoutBias(Layer f) {
         return f.output() + "\n";
-    }
-
-    private static Step.Run layer(
-            String name, Step.Purpose purpose, LayerOp op, HostTensor weights, int data, int output) {
-        List<Operand> operands = List.of(new Operand.Variable(), new Operand.Constant(weights), new Operand.Absent());
-        return new Step.Run(name, purpose, op, operands, List.of(data), List.of(output));
-    }
-
-    private static Step.Run addBias(Layer f, int sum, int output) {
-        Operand bias = new Operand.Constant(HostTensor.of(toFloats(f.bias()), f.biasShape()));
-        return new Step.Run(
-                "bias of float layer '" + f.name() + "'",
-                Step.Purpose.OTHER,
-                OnnxOp.add(),
-                List.of(new Operand.Variable(), bias),
-                List.of(sum),
-                List.of(output));
-    }
-
-    private static Step.Run addBias(String layer, int sum, int bias, int output) {
-        return new Step.Run(
-                "corrected bias of layer '" + layer + "'",
-                Step.Purpose.OTHER,
-                OnnxOp.add(),
-                List.of(new Operand.Variable(), new Operand.Variable()),
-                List.of(sum, bias),
-                List.of(output));
-    }
-
-    private Step.Run integerLayer(String name, Layer q, Layer.Integers integers, HostTensor steps, int output) {
-        List<Operand> operands = List.of(
-                new Operand.Variable(),
-                new Operand.Constant(steps),
-                new Operand.Constant(HostTensor.of(toFloats(integers.scale()), q.channels())));
-        IntegerLayer op = new IntegerLayer(q.op(), integers.type(), integers.zero());
-        return new Step.Run(
-                name,
-                Step.Purpose.QUANTIZED,
-                op,
-                operands,
-                List.of(quantizedTensors.get(integers.data())),
-                List.of(output));
-    }
-
-    private static float[] toFloats(double[] values) {
-        float[] out = new float[values.length];
-        for (int i = 0; i < out.length; i++) {
-            out[i] = (float) values[i];
-        }
-        return out;
     }
 
     private void add(Step step) {

@@ -1,6 +1,7 @@
 /**
  * The sweep: one pass through both networks, layer after layer, all samples. {@link dev.rebias.sweep.Planner} turns two
  * graphs and their layer pairs into a {@link dev.rebias.sweep.Plan}: steps in segments and barriers between them;
+ * {@code Measuring} chooses by which sums each layer is measured, {@code LayerSteps} makes the steps of layers,
  * {@code Liveness} removes steps that nothing needs and finds the last use of every tensor, {@code Fusion} joins
  * elementwise steps, and {@code LayerSizes} tells how large tensors are, which decides the batch size.
  * {@link dev.rebias.sweep.Sweep} runs a plan on a device, each segment as a {@code PreparedSegment} of
