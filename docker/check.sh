@@ -49,7 +49,7 @@ umount "$place/debian"
 engine commit -q "$container" base >/dev/null
 took "Debian"
 container=$(engine from --pull-never localhost/base)
-engine run "$container" -- apt-get install -y -q --no-install-recommends g++ >"$place/log" 2>&1 || { tail "$place/log" >&2; fail "the GPU image's base gets no g++"; }
+engine run "$container" -- apt-get -o Acquire::Retries=3 install -y -q --no-install-recommends g++ >"$place/log" 2>&1 || { tail "$place/log" >&2; fail "the GPU image's base gets no g++"; }
 mkdir "$place/cuda"
 cp -L "$emulator"/* "$place/cuda/"
 mv "$place/cuda/libcuda.so.1" "$place/"

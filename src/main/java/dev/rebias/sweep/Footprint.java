@@ -22,11 +22,13 @@ public record Footprint(int batchSize, int threads, List<Segment> segments) {
      * @param steps how many steps it has
      * @param layers the layers whose corrections are known at the barrier
      * @param shared what is there whatever the number of batches
+     * @param entering the samples of a batch, of which one enters ahead of those worked on; nothing but in the first
      * @param arriving what a batch has when the segment begins; nothing in the first, which samples enter one by one
      * @param working the most that it has while it is worked on
      * @param waiting what it has at the barrier: its part of the frontier
      */
-    public record Segment(int steps, List<String> layers, long shared, long arriving, long working, long waiting) {
+    public record Segment(
+            int steps, List<String> layers, long shared, long entering, long arriving, long working, long waiting) {
         public Segment {
             layers = List.copyOf(layers);
         }
@@ -45,7 +47,8 @@ public record Footprint(int batchSize, int threads, List<Segment> segments) {
         double batches = batches(samples);
         double active = Math.min(threads, batches);
         long idle = Math.max(segment.arriving(), segment.waiting());
-        return segment.shared() + Math.round(active * segment.working() + (batches - active) * idle);
+        long ahead = batches > active ? Math.max(0, segment.entering() - idle) : 0;
+        return segment.shared() + Math.round(active * segment.working() + (batches - active) * idle) + ahead;
     }
 
     /** The most bytes of tensors on the device at once in the whole sweep, for that many samples. */

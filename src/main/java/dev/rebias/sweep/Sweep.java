@@ -147,6 +147,7 @@ public final class Sweep implements AutoCloseable {
                     long arriving = k == 0 ? 0 : frontier.bytes(0);
                     long others = device.memory().used() - arriving;
                     enter(source, 1);
+                    long entering = k == 0 ? frontier.bytes(0) : 0;
                     device.memory().forgetPeak();
                     segment.prepareAdjusted();
                     run(segment, 0);
@@ -154,6 +155,7 @@ public final class Sweep implements AutoCloseable {
                             planned.steps().size(),
                             solved(k),
                             others,
+                            entering,
                             arriving,
                             device.memory().peak() - others,
                             frontier.bytes(0)));

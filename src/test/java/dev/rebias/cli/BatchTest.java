@@ -229,8 +229,9 @@ final class BatchTest {
                 : 0;
     }
 
-    private void awaitReports(int count, Process batch) throws IOException, InterruptedException {
-        while (batch.isAlive() && reports() < count) {
+    /** Waits until all jobs have been checked, and workers are given the first: then their list is written. */
+    private void awaitFirstJobs(Process batch) throws InterruptedException {
+        while (batch.isAlive() && !Files.exists(out.resolve("jobs.json"))) {
             TimeUnit.MILLISECONDS.sleep(2);
         }
     }
@@ -260,7 +261,7 @@ final class BatchTest {
     void aWorkerThatIsKilledCostsItsJobARetryAndAnEndWhenToldLeavesNothing() throws Exception {
         Path list = manifest("m.yaml");
         Process batch = start(list);
-        awaitReports(1, batch);
+        awaitFirstJobs(batch);
         List<ProcessHandle> workers = batch.children().toList();
         assertThat(workers).hasSize(2);
         workers.get(0).destroyForcibly();
@@ -286,8 +287,7 @@ final class BatchTest {
     void aWorkerThatHangsIsKilledWhenItsTimeIsUpAndItsJobTriedAgain() throws Exception {
         possible.keySet().retainAll(List.of("layer/c.onnx", "network/c.onnx", "network/c--shrink.onnx"));
         Process batch = start(manifest("m.yaml"), "--timeout=20s");
-        awaitReports(1, batch);
-        // Whoever has work hangs; another may have ended its job already.
+        awaitFirstJobs(batch);
         List<ProcessHandle> workers = batch.children().toList();
         for (ProcessHandle worker : workers) {
             new ProcessBuilder("kill", "-STOP", Long.toString(worker.pid()))
