@@ -5,10 +5,15 @@
 
 # Models and samples live outside the Java heap, whose own limit is too small for them: allow two fifths of the memory
 # there is.
-memory_kb=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo 2>/dev/null || echo 8388608)
-if [ -r /sys/fs/cgroup/memory.max ] && [ "$(cat /sys/fs/cgroup/memory.max)" != max ]; then
-    limit_kb=$(( $(cat /sys/fs/cgroup/memory.max) / 1024 ))
-    if [ "$limit_kb" -lt "$memory_kb" ]; then memory_kb=$limit_kb; fi
+memory_kb=8388608
+if [ -r /proc/meminfo ]; then
+    while read -r key value _; do
+        if [ "$key" = MemTotal: ]; then memory_kb=$value; break; fi
+    done </proc/meminfo
+fi
+if [ -r /sys/fs/cgroup/memory.max ]; then
+    read -r value </sys/fs/cgroup/memory.max
+    if [ "$value" != max ] && [ $((value / 1024)) -lt "$memory_kb" ]; then memory_kb=$((value / 1024)); fi
 fi
 
 # ONNX Runtime's Linux library reports home unless this is set before it is loaded; rebias also switches that off from

@@ -8,6 +8,8 @@ import dev.rebias.report.OptionNames;
 import dev.rebias.runtime.NativeLibraries;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -21,26 +23,15 @@ import picocli.CommandLine.Spec;
         name = "rebias",
         description =
                 "Repairs quantised neural networks: measures each layer's systematic error and folds it into its bias.",
-        subcommands = {
-            DemoCommand.class,
-            CorrectCommand.class,
-            BatchCommand.class,
-            CalibrateCommand.class,
-            InspectCommand.class,
-            MeasureCommand.class,
-            CompareCommand.class,
-            UndoCommand.class,
-            SamplesCommand.class,
-            DoctorCommand.class,
-            KernelsCommand.class,
-            GpuCheckCommand.class
-        },
         mixinStandardHelpOptions = true,
         versionProvider = Main.VersionText.class,
         sortOptions = false)
 public final class Main implements Runnable {
     private static final int FAILURE = 1;
     private static final int USAGE = 2;
+
+    /** The commands by their names, in the order of the help. */
+    private static final Map<String, Class<?>> COMMANDS = commands();
 
     @Option(names = "--verbose", description = "Show the stack trace of a failure.", scope = ScopeType.INHERIT)
     private boolean verbose;
@@ -54,6 +45,23 @@ public final class Main implements Runnable {
         public String[] getVersion() {
             return new String[] {"rebias " + Version.current()};
         }
+    }
+
+    private static Map<String, Class<?>> commands() {
+        Map<String, Class<?>> all = new LinkedHashMap<>();
+        all.put("demo", DemoCommand.class);
+        all.put("correct", CorrectCommand.class);
+        all.put("batch", BatchCommand.class);
+        all.put("calibrate", CalibrateCommand.class);
+        all.put("inspect", InspectCommand.class);
+        all.put("measure", MeasureCommand.class);
+        all.put("compare", CompareCommand.class);
+        all.put("undo", UndoCommand.class);
+        all.put("samples", SamplesCommand.class);
+        all.put("doctor", DoctorCommand.class);
+        all.put("kernels", KernelsCommand.class);
+        all.put("gpu-check", GpuCheckCommand.class);
+        return all;
     }
 
     @Override
@@ -84,7 +92,7 @@ public final class Main implements Runnable {
     /** Runs the program and gives its exit code, without ending the process. */
     static int run(String... args) {
         Main main = new Main();
-        CommandLine commandLine = new CommandLine(main)
+        CommandLine commandLine = line(main, args)
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler((e, arguments) -> {
                     PrintWriter err = e.getCommandLine().getErr();
@@ -99,6 +107,16 @@ public final class Main implements Runnable {
             // A library that cannot be loaded, memory that does not suffice: picocli hands on exceptions only.
             return failed(e, commandLine, main.verbose);
         }
+    }
+
+    /** Knows the command that comes first, and all of them only where none does: making each takes time. */
+    private static CommandLine line(Main main, String... args) {
+        CommandLine line = new CommandLine(main);
+        if (args.length > 0 && COMMANDS.containsKey(args[0])) {
+            return line.addSubcommand(args[0], COMMANDS.get(args[0]));
+        }
+        COMMANDS.forEach(line::addSubcommand);
+        return line;
     }
 
     private static int failed(Throwable e, CommandLine commandLine, boolean verbose) {

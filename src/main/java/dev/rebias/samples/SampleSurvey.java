@@ -40,6 +40,8 @@ public final class SampleSurvey implements SampleObserver {
     private final Queue<Seen> waiting = new ConcurrentLinkedQueue<>();
     /** The numbers of the samples of several surveys in their whole sets. */
     private Optional<List<Integer>> numbers = Optional.empty();
+    /** The hash of each sample, while none is added. */
+    private Optional<List<byte[]>> perSample = Optional.empty();
 
     /** Samples of one input that nobody has looked at yet, and where what they are like belongs. */
     private record Seen(int input, HostValues values, List<Sample> samples) {}
@@ -110,6 +112,7 @@ public final class SampleSurvey implements SampleObserver {
             own.add(new Sample());
         }
         samples.get(input).addAll(own);
+        perSample = Optional.empty();
         waiting.add(new Seen(input, read, own));
     }
 
@@ -276,6 +279,7 @@ public final class SampleSurvey implements SampleObserver {
      */
     public void take(List<? extends DataInput> parts) throws IOException {
         samples.forEach(List::clear);
+        perSample = Optional.empty();
         List<Integer> all = new ArrayList<>();
         for (DataInput part : parts) {
             for (int left = part.readInt(); left > 0; left--) {
@@ -357,11 +361,17 @@ public final class SampleSurvey implements SampleObserver {
         if (!hashed) {
             throw new IllegalStateException("the hashes of samples are asked for, and none were wanted");
         }
+        List<byte[]> all = perSample.orElseGet(this::hashes);
+        perSample = Optional.of(all);
+        return all;
+    }
+
+    private List<byte[]> hashes() {
         catchUp();
         int count = count();
         List<byte[]> all = new ArrayList<>();
+        MessageDigest digest = Sha256.digest();
         for (int number = 0; number < count; number++) {
-            MessageDigest digest = Sha256.digest();
             for (List<Sample> input : samples) {
                 if (input.size() == count) {
                     digest.update(input.get(number).digest);

@@ -68,6 +68,29 @@ final class CommandLineTest {
         return arguments.toArray(String[]::new);
     }
 
+    /** Only the command that comes first is made; behind an option all are. */
+    @Test
+    void aCommandIsTheSameAloneAndBesideTheOthers() {
+        List<String> names = run(0, "--help")
+                .lines()
+                .dropWhile(line -> !line.equals("Commands:"))
+                .filter(line -> line.matches(" {2}[a-z].*"))
+                .map(line -> line.strip().replaceAll(" .*", ""))
+                .toList();
+        assertThat(names).hasSize(12);
+        for (String name : names) {
+            CommandLineRun.Captured alone = CommandLineRun.captured(name, "--help");
+            assertThat(alone.exitCode()).as(alone.said()).isZero();
+            assertThat(alone.out()).contains("Usage: rebias " + name);
+            assertThat(CommandLineRun.captured("--verbose", name, "--help")).isEqualTo(alone);
+            CommandLineRun.Captured wrong = CommandLineRun.captured(name, "--verbose", "--no-such-option");
+            assertThat(wrong.exitCode()).isEqualTo(2);
+            assertThat(wrong.err()).contains("(see 'rebias " + name + " --help')");
+            assertThat(CommandLineRun.captured("--verbose", name, "--no-such-option"))
+                    .isEqualTo(wrong);
+        }
+    }
+
     @Test
     void correctWritesTheModelTheReportAndWhatItDid() throws IOException {
         Path report = folder.resolve("r.json");

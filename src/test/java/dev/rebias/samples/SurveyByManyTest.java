@@ -66,6 +66,19 @@ final class SurveyByManyTest {
     }
 
     @Test
+    void whatComesAfterAQuestionCountsToo() {
+        SampleSurvey asked = new SampleSurvey(List.of(INPUT), RANGE);
+        SampleSurvey unasked = new SampleSurvey(List.of(INPUT), RANGE);
+        List<HostTensor> samples = samples().subList(0, 5);
+        for (int i = 0; i < samples.size(); i++) {
+            asked.see(0, samples.get(i), 1);
+            unasked.see(0, samples.get(i), 1);
+            assertThat(asked.distinct()).isEqualTo(i + 1);
+        }
+        assertThat(asked.hash()).isEqualTo(unasked.hash());
+    }
+
+    @Test
     void aSurveyWithoutHashesFindsTheSameOtherwise() {
         SampleSurvey hashed = new SampleSurvey(List.of(INPUT), RANGE);
         SampleSurvey plain = new SampleSurvey(List.of(INPUT), RANGE, false);
