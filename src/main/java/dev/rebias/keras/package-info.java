@@ -6,7 +6,7 @@
  * use this package.
  *
  * <p>Within: {@code KerasFile} is the two kinds of file, {@code KerasConfig} the list of layers, {@code KerasNetwork}
- * makes the ONNX model, {@code WeightQuantizer} and {@code Activations} hold cnn2snn's formulas, {@code Before} is what
- * a correction wrote over, from which undoing it makes the file that was.
+ * makes the ONNX model, {@code WeightQuantizer} and {@code Activations} hold cnn2snn's formulas, {@code Before} holds
+ * what a correction wrote over; from it, undoing brings the earlier file back.
  */
 package dev.rebias.keras;

@@ -4,8 +4,8 @@
  * operations after a layer are fused into it if nothing else reads its output. Every other operation is an ONNX Runtime
  * session of one node. Several threads work on batches of their own, and share primitives.
  *
- * <p>{@code CpuDevice} is the whole of it for others; what it is made of is in {@code memory}, {@code onednn},
- * {@code elementwise}, {@code layer}, {@code nodes} and {@code sums}, each of which uses only those before it in this
- * list, and {@code nodes} and {@code sums} nothing of {@code layer}.
+ * <p>Other packages see only {@code CpuDevice}. Its parts are in {@code memory}, {@code onednn}, {@code elementwise},
+ * {@code layer}, {@code nodes} and {@code sums}. Each uses only those before it in this list; {@code nodes} and
+ * {@code sums} do not use {@code layer}.
  */
 package dev.rebias.device.cpu;
