@@ -224,9 +224,6 @@ public final class BiasCorrection {
      * @throws UsageException also if weights are to be adjusted on more than one device
      */
     public CorrectionResult correct(Samples samples, CorrectionOptions options, List<DeviceSession> sessions) {
-        if (sessions.isEmpty()) {
-            throw new UsageException("a correction takes one device or several, and none is given");
-        }
         return new SeveralDevices(this, samples, options, true, sessions.size()).on(sessions);
     }
 
@@ -326,6 +323,7 @@ public final class BiasCorrection {
      * @param participants how many measure a part of the samples each, 1 or more
      * @return how many samples there are, and how many layers would be corrected
      * @throws UnsupportedException as {@link #correct} does
+     * @throws UsageException also if there are several participants and weights are to be adjusted
      */
     public Extent check(Samples samples, CorrectionOptions options, int participants) {
         int count = new SeveralDevices(this, samples, options, true, participants).samples();

@@ -21,7 +21,6 @@ final class CorrectableLayers {
                     + "or scaled otherwise, before it was quantised";
 
     private final ModelPair models;
-    private final Graph floating;
     private final Graph quantized;
     private final BiasSites sites;
     private final Pairing pairing;
@@ -33,10 +32,9 @@ final class CorrectableLayers {
      */
     CorrectableLayers(ModelPair models, Graph floating, Graph quantized, BiasSites sites) {
         this.models = models;
-        this.floating = floating;
         this.quantized = quantized;
         this.sites = sites;
-        this.pairing = writable(Pairing.of(floating, quantized));
+        this.pairing = writable(Pairing.of(floating, quantized), floating.file());
     }
 
     /** The layers that can be corrected, and those that cannot, with reasons. */
@@ -45,7 +43,7 @@ final class CorrectableLayers {
     }
 
     /** Of all pairs those whose bias can be written, and is of use. */
-    private Pairing writable(Pairing all) {
+    private Pairing writable(Pairing all, String floatFile) {
         List<LayerPair> pairs = new ArrayList<>();
         List<SkippedLayer> skipped = new ArrayList<>(all.skipped());
         for (LayerPair pair : all.pairs()) {
@@ -64,7 +62,7 @@ final class CorrectableLayers {
             boolean known = skipped.stream()
                     .anyMatch(s -> s.reason().equals(RESCALED) || s.reason().contains("weights differ"));
             throw new UnsupportedException("no layer of '" + quantized.file() + "' pairs with a layer of '"
-                    + floating.file() + "' (" + first + "): "
+                    + floatFile + "' (" + first + "): "
                     + (known
                             ? "give the float model that it was quantised from (`floatFile`)"
                             : "are they the same network?"));

@@ -17,7 +17,6 @@ import dev.rebias.outcome.Outcome;
 import dev.rebias.samples.BoundSamples;
 import dev.rebias.samples.Normalization;
 import dev.rebias.samples.SampleSurvey;
-import dev.rebias.samples.Samples;
 import dev.rebias.sweep.CorrectionRule;
 import dev.rebias.sweep.FloatMath;
 import dev.rebias.sweep.LayerMoments;
@@ -96,17 +95,6 @@ final class CorrectionRun {
         }
         references().forEach(this::layers);
         this.earlier = earlier();
-    }
-
-    /** A run on all samples, by itself. */
-    static CorrectionRun alone(BiasCorrection owner, Samples samples, CorrectionOptions options, boolean correcting) {
-        return new CorrectionRun(
-                owner,
-                samples.bind(owner.networkInputs().ofSweep()),
-                samples.normalization(),
-                options,
-                correcting,
-                Rounds.alone());
     }
 
     /** How many samples there are. */

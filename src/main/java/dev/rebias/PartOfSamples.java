@@ -108,10 +108,21 @@ record PartOfSamples(Rounds rounds, List<Extent> all, boolean oneSize) {
      * @throws UnsupportedException if there are too few samples for that
      */
     Optional<BoundSamples.Split> split(BoundSamples own, CorrectionOptions options, int batch) {
+        return split(own, options, batch, before(), total());
+    }
+
+    /**
+     * The same of a part where nobody has been asked what the others have.
+     *
+     * @param before how many samples the parts before this one have
+     * @param total how many all parts have
+     */
+    static Optional<BoundSamples.Split> split(
+            BoundSamples own, CorrectionOptions options, int batch, int before, int total) {
         if (options.holdout() == 0) {
             return Optional.empty();
         }
-        int count = batch > 1 ? own.count() : total();
+        int count = batch > 1 ? own.count() : total;
         int batches = count / batch;
         if (batches < 2) {
             throw new UnsupportedException("of " + count + " samples none can be held out"
@@ -119,7 +130,7 @@ record PartOfSamples(Rounds rounds, List<Extent> all, boolean oneSize) {
                     + ": give more, or name a reference and hold none out (`reference` layer `holdout` 0)");
         }
         int held = Math.max(1, Math.min(batches - 1, options.heldOut(count) / batch));
-        return Optional.of(batch > 1 ? own.split(held * batch) : own.split(held, before(), total()));
+        return Optional.of(batch > 1 ? own.split(held * batch) : own.split(held, before, total));
     }
 
     /** How the samples of all parts fall into those that corrections come from and those that are held out. */

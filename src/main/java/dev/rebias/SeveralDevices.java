@@ -1,7 +1,6 @@
 package dev.rebias;
 
 import dev.rebias.error.UsageException;
-import dev.rebias.exchange.Exchange;
 import dev.rebias.exchange.LocalExchange;
 import dev.rebias.exchange.Rounds;
 import dev.rebias.samples.BoundSamples;
@@ -10,6 +9,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * One correction on one device, or on several of this machine: then a thread for each, and a part of the samples. Used
@@ -26,26 +26,41 @@ final class SeveralDevices {
      * Divides the samples.
      *
      * @param devices how many there are
-     * @throws dev.rebias.error.UnsupportedException if there are fewer samples than devices, or they are refused
+     * @throws UsageException if there are none; or several, and weights are to be adjusted
+     * @throws dev.rebias.error.UnsupportedException if there are too few samples for so many devices, or they are
+     *     refused
      */
     SeveralDevices(BiasCorrection owner, Samples samples, CorrectionOptions options, boolean correcting, int devices) {
-        if (devices == 1) {
-            runs.add(CorrectionRun.alone(owner, samples, options, correcting));
-            return;
+        if (devices < 1) {
+            throw new UsageException("a correction takes one device or several, and none is given");
         }
         BoundSamples all = samples.bind(owner.networkInputs().ofSweep());
         int batch = owner.fixedBatch(all).orElse(1);
-        List<Exchange> exchanges = LocalExchange.of(devices);
+        List<BoundSamples> parts = devices == 1
+                ? List.of(all)
+                : IntStream.range(0, devices)
+                        .mapToObj(i -> all.part(i, devices, batch))
+                        .toList();
+        List<Rounds> rounds = devices == 1
+                ? List.of(Rounds.alone())
+                : LocalExchange.of(devices).stream().map(Rounds::new).toList();
         CorrectionOptions silent =
                 options.toBuilder().listener((done, total) -> {}).build();
         for (int i = 0; i < devices; i++) {
             runs.add(new CorrectionRun(
                     owner,
-                    all.part(i, devices, batch),
+                    parts.get(i),
                     samples.normalization(),
                     i == 0 ? options : silent,
                     correcting,
-                    new Rounds(exchanges.get(i))));
+                    rounds.get(i)));
+        }
+        int before = 0;
+        for (BoundSamples part : parts) {
+            if (correcting) {
+                PartOfSamples.split(part, options, batch, before, all.count());
+            }
+            before += part.count();
         }
     }
 

@@ -27,8 +27,9 @@ import java.util.Set;
 
 /**
  * What a sweep measures of each layer, and the corrections that follow at the layer's barrier: its corrected bias and,
- * where its weights are chosen anew, these. Batches may be added by several threads at once; everything else is for the
- * thread that makes the sweep, while no batch is at work.
+ * where its weights are chosen anew, these. Several threads at once may add batches, and ask for {@link #biases} and
+ * {@link #choosesWeightsOf}; what changes corrections is for the thread that makes the sweep, while no batch is at
+ * work.
  */
 final class Corrections implements AutoCloseable {
     private final Plan plan;
@@ -145,7 +146,7 @@ final class Corrections implements AutoCloseable {
     void exchange(int segment) {
         long start = System.nanoTime();
         exchanges.merge(segment, solved -> measured(solved.layer()));
-        spent("exchanging sums", start);
+        profile.spent("exchanging sums", start);
     }
 
     /**
@@ -166,7 +167,7 @@ final class Corrections implements AutoCloseable {
             CancelledException.throwIfInterrupted(Thread.currentThread());
             solve(solved);
         }
-        spent("solving", start);
+        profile.spent("solving", start);
     }
 
     /** A layer's measurements: first the one that its correction comes from. */
@@ -190,7 +191,7 @@ final class Corrections implements AutoCloseable {
         WeightChoice choice = measurements.get(layer).choose(grid, heldOut(layer), parallel);
         choices.put(layer, choice);
         adjusted.put(standIn.get(), choice.adjusted() ? multiplied(layer, grid, choice) : standIn.get());
-        spent("choosing weights", start);
+        profile.spent("choosing weights", start);
     }
 
     /** What the layer's own step multiplies its data by from now on. */
@@ -241,7 +242,7 @@ final class Corrections implements AutoCloseable {
         long start = System.nanoTime();
         LayerMoments[] all = new LayerMoments[measurements.size()];
         parallel.forEach(all.length, i -> all[i] = ruled.containsKey(i) ? ruled.get(i) : read(i));
-        spent("reading moments", start);
+        profile.spent("reading moments", start);
         for (int i = 0; i < all.length; i++) {
             requireFinite(i, all[i].moments());
         }
@@ -279,10 +280,6 @@ final class Corrections implements AutoCloseable {
 
     private String name(int layer) {
         return plan.layers().get(layer).name();
-    }
-
-    private void spent(String work, long start) {
-        profile.add(work, System.nanoTime() - start, 0, 0);
     }
 
     /** Frees what was measured and the corrected biases. */

@@ -47,6 +47,11 @@ public final class Profile {
         counter(work).add(nanos, bytes, multiplications);
     }
 
+    /** Adds the time since then, by {@link System#nanoTime}, of work that is not told by its tensors. */
+    void spent(String work, long start) {
+        add(work, System.nanoTime() - start, 0, 0);
+    }
+
     /** All kinds of work, the longest first. */
     public List<Entry> entries() {
         return counters.entrySet().stream()

@@ -56,7 +56,7 @@ final class Segments implements AutoCloseable {
     private PreparedSegment prepare(int number) {
         long start = System.nanoTime();
         PreparedSegment prepared = new PreparedSegment(plan.segments().get(number), device, corrections, profile);
-        profile.add("preparing operations", System.nanoTime() - start, 0, 0);
+        profile.spent("preparing operations", start);
         return prepared;
     }
 

@@ -117,11 +117,11 @@ public final class Sweep implements AutoCloseable {
         long start = System.nanoTime();
         Tensor[] tensors = frontier.take(batch, segment.uses());
         frontier.readAhead(batch + device.batches().threads(), segment.uses());
-        spent("bringing tensors back", start);
+        profile.spent("bringing tensors back", start);
         segment.run(tensors, batch, frontier.samples(batch));
         start = System.nanoTime();
         frontier.rest(batch);
-        spent("putting tensors away", start);
+        profile.spent("putting tensors away", start);
     }
 
     /** The names of the layers whose corrections are known behind a segment. */
@@ -187,7 +187,7 @@ public final class Sweep implements AutoCloseable {
     private void enter(Arrivals source) {
         long start = System.nanoTime();
         List<HostValues> batch = source.next();
-        spent("reading samples", start);
+        profile.spent("reading samples", start);
         Tensor[] tensors = new Tensor[plan.tensors()];
         frontier.enter(tensors, source.samples());
         for (int i = 0; i < batch.size(); i++) {
@@ -198,11 +198,7 @@ public final class Sweep implements AutoCloseable {
     private void look(Runnable read) {
         long start = System.nanoTime();
         read.run();
-        spent("looking at samples", start);
-    }
-
-    private void spent(String work, long start) {
-        profile.add(work, System.nanoTime() - start, 0, 0);
+        profile.spent("looking at samples", start);
     }
 
     /** Where the time went. */

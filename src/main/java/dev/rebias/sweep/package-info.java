@@ -5,10 +5,10 @@
  * {@code Liveness} removes steps that nothing needs and finds the last use of every tensor, {@code Fusion} joins
  * elementwise steps, and {@code LayerSizes} tells how large tensors are, which decides the batch size.
  * {@link dev.rebias.sweep.Sweep} runs a plan on a device, each segment as a {@code PreparedSegment} of
- * {@code PreparedStep}s; {@code Workers} share out the batches. {@code Corrections} holds what is measured of each
- * layer and makes its correction at the barrier, as {@link dev.rebias.sweep.CorrectionSpec} says. What is stored at a
- * barrier is the {@code Frontier}, which spills beyond a limit to a {@code SpillFile} with a thread of its own.
- * {@link dev.rebias.sweep.Footprint} says what memory a sweep takes, {@link dev.rebias.sweep.Profile} where its time
- * went.
+ * {@code PreparedStep}s, which {@code Segments} prepares while the last batches of the one before run; {@code Workers}
+ * share out the batches. {@code Corrections} holds what is measured of each layer and makes its correction at the
+ * barrier, as {@link dev.rebias.sweep.CorrectionSpec} says. What is stored at a barrier is the {@code Frontier}, which
+ * spills beyond a limit to a {@code SpillFile} with a thread of its own. {@link dev.rebias.sweep.Footprint} says what
+ * memory a sweep takes, {@link dev.rebias.sweep.Profile} where its time went.
  */
 package dev.rebias.sweep;

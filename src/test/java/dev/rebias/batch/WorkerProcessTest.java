@@ -66,6 +66,8 @@ class WorkerProcessTest {
         assertThatThrownBy(() -> worker.ask(REQUEST))
                 .isInstanceOf(WorkerDiedException.class)
                 .hasMessage("a worker (cpu) gave an answer that cannot be read");
-        worker.awaitEnd(20);
+        assertThatThrownBy(() -> worker.ask(REQUEST))
+                .isInstanceOf(WorkerDiedException.class)
+                .hasMessageContaining("was killed (signal 9)");
     }
 }

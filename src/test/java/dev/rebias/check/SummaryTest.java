@@ -75,7 +75,9 @@ final class SummaryTest {
                 List.of("sh", "-c", "echo $$; sleep 600 & echo $!; wait"), folder, Map.of(), log, false, 1);
         assertThat(ended.cutOff()).isTrue();
         assertThat(ended.seconds()).isBetween(1.0, 20.0);
-        for (String process : Files.readAllLines(log)) {
+        List<String> processes = Files.readAllLines(log);
+        assertThat(processes).hasSize(2);
+        for (String process : processes) {
             Path status = Path.of("/proc", process, "stat");
             for (long end = System.nanoTime() + 10_000_000_000L; isAtWork(status) && System.nanoTime() < end; ) {
                 Thread.sleep(10); // the system may take a moment to end it

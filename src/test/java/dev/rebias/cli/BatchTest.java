@@ -229,8 +229,8 @@ final class BatchTest {
                 : 0;
     }
 
-    /** Waits until all jobs have been checked, and workers are given the first: then their list is written. */
-    private void awaitFirstJobs(Process batch) throws InterruptedException {
+    /** Waits until all jobs have been checked and their list is written: workers are given the first right after it. */
+    private void awaitJobsChecked(Process batch) throws InterruptedException {
         while (batch.isAlive() && !Files.exists(out.resolve("jobs.json"))) {
             TimeUnit.MILLISECONDS.sleep(2);
         }
@@ -243,16 +243,21 @@ final class BatchTest {
                 "m.yaml",
                 "  - {output: whole.onnx}",
                 "  - {output: weights.onnx, adjust: weights, holdout: 0}",
-                "  - {output: few.onnx, limit: 2}");
+                "  - {output: few.onnx, limit: 2}",
+                "  - {output: none-held-out.onnx, holdout: 0.25}");
         StringWriter said = new StringWriter();
         BatchJobs jobs = BatchJobs.read(list, out, new PrintWriter(said, true));
         jobs.check(1);
         assertThat(said.toString()).isEmpty();
         assertThatThrownBy(() -> jobs.check(3))
                 .isInstanceOf(UsageException.class)
-                .hasMessageContaining("2 of 3 jobs cannot be done");
+                .hasMessageContaining("3 of 4 jobs cannot be done");
         assertThat(said.toString())
-                .contains("('weights.onnx'): weights are chosen from products", "('few.onnx'): ", "3 parts")
+                .contains(
+                        "('weights.onnx'): weights are chosen from products",
+                        "('few.onnx'): ",
+                        "3 parts",
+                        "('none-held-out.onnx'): of 3 samples in parts")
                 .doesNotContain("whole.onnx");
         assertThat(out).doesNotExist();
     }
@@ -261,11 +266,12 @@ final class BatchTest {
     void aWorkerThatIsKilledCostsItsJobARetryAndAnEndWhenToldLeavesNothing() throws Exception {
         Path list = manifest("m.yaml");
         Process batch = start(list);
-        awaitFirstJobs(batch);
+        awaitJobsChecked(batch);
         List<ProcessHandle> workers = batch.children().toList();
         assertThat(workers).hasSize(2);
         workers.get(0).destroyForcibly();
-        while (batch.isAlive() && !Files.readString(folder.resolve("log")).contains("is tried once more")) {
+        while (batch.isAlive()
+                && (reports() == 0 || !Files.readString(folder.resolve("log")).contains("is tried once more"))) {
             TimeUnit.MILLISECONDS.sleep(2);
         }
         List<ProcessHandle> others = batch.children().toList();
@@ -287,7 +293,7 @@ final class BatchTest {
     void aWorkerThatHangsIsKilledWhenItsTimeIsUpAndItsJobTriedAgain() throws Exception {
         possible.keySet().retainAll(List.of("layer/c.onnx", "network/c.onnx", "network/c--shrink.onnx"));
         Process batch = start(manifest("m.yaml"), "--timeout=20s");
-        awaitFirstJobs(batch);
+        awaitJobsChecked(batch);
         List<ProcessHandle> workers = batch.children().toList();
         for (ProcessHandle worker : workers) {
             new ProcessBuilder("kill", "-STOP", Long.toString(worker.pid()))

@@ -62,6 +62,15 @@ final class FootprintTest {
     }
 
     @Test
+    void theBatchThatEntersAheadIsCounted() {
+        Footprint.Segment first = new Footprint.Segment(1, List.of(), 0, 100, 0, 250, 10);
+        Footprint footprint = new Footprint(4, 1, List.of(first));
+        assertThat(footprint.peak(4)).isEqualTo(250);
+        assertThat(footprint.peak(8)).isEqualTo(250 + 100);
+        assertThat(footprint.peak(12)).isEqualTo(250 + 100 + 10);
+    }
+
+    @Test
     void whereTheInputsShapeIsOpenSamplesMustBeGiven() {
         CorrectionOptions options = CorrectionOptions.builder()
                 .device(TestDevices.names().get(0))

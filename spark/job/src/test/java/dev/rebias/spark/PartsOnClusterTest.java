@@ -41,6 +41,22 @@ final class PartsOnClusterTest {
     }
 
     @Test
+    void whatCannotBeDoneInPartsIsRefusedBeforeAnyTaskBegins() throws Exception {
+        Path fashion = EXAMPLES.resolve("fashion");
+        Path list = Files.writeString(
+                folder.resolve("m.yaml"),
+                "jobs:\n  - {output: weights.onnx, adjust: weights, scale: 255, float: "
+                        + fashion.resolve("float.onnx") + ", quantized: " + fashion.resolve("w3a8.onnx")
+                        + ", samples: " + fashion.resolve("calibration.npz") + "}\n");
+        Path out = folder.resolve("out");
+        try (SubmittedRun run = SubmittedRun.start(folder, "--parts=3", list.toString(), out.toString())) {
+            assertThat(run.await(line -> {})).as(run::said).isEqualTo(2);
+            assertThat(run.said()).contains("('weights.onnx'): weights are chosen from products");
+        }
+        assertThat(out).doesNotExist();
+    }
+
+    @Test
     void aKilledExecutorChangesNoBit() throws Exception {
         Path fashion = EXAMPLES.resolve("fashion");
         Path list = Files.writeString(
