@@ -56,7 +56,7 @@ library libcudnn_adv.so.9
 library libcublasLt.so.13 "$objects/cublas_lt.o"
 # Nothing in these is called; but the presets, or cuDNN itself, load them, and would find a toolkit's if they were
 # missing here.
-for name in libcudnn.so.9 libcudnn_{engines_precompiled,engines_runtime_compiled,engines_tensor_ir,heuristic}.so.9 libnvrtc-builtins.so.13.1; do
+for name in libcudnn.so.9 libcudnn_{engines_precompiled,engines_runtime_compiled,engines_tensor_ir,heuristic}.so.9 libnvrtc-builtins.so.13.{0,1}; do
     library "$name"
 done
 # For real libraries on a machine without a driver: an empty libcuda.so.1, which their Java presets want to be there.

@@ -30,6 +30,10 @@ constexpr int INVALID_INPUT = 3;
 constexpr int INVALID_PROGRAM = 4;
 constexpr int INVALID_OPTION = 5;
 constexpr int COMPILATION = 6;
+constexpr int BUILTIN_OPERATION = 7;
+// A real NVRTC opens its built-in functions by this name when it compiles for the first time, and looks for them
+// neither beside itself nor where its caller found it. Here they must have been loaded.
+constexpr const char* BUILTINS = "libnvrtc-builtins.so.13.0";
 
 struct Program {
     std::string source;
@@ -109,6 +113,8 @@ EXPORT const char* nvrtcGetErrorString(int code) {
             return "NVRTC_ERROR_INVALID_OPTION";
         case COMPILATION:
             return "NVRTC_ERROR_COMPILATION";
+        case BUILTIN_OPERATION:
+            return "NVRTC_ERROR_BUILTIN_OPERATION_FAILURE";
         default:
             return "NVRTC_ERROR unknown";
     }
@@ -145,6 +151,10 @@ EXPORT int nvrtcDestroyProgram(Program** program) {
 EXPORT int nvrtcCompileProgram(Program* program, int n, const char* const* options) {
     ENTER(nvrtcCompileProgram);
     if (!alive(program, "NVRTC program", "nvrtcCompileProgram")) return INVALID_PROGRAM;
+    if (!dlopen(BUILTINS, RTLD_LAZY | RTLD_NOLOAD)) {
+        program->log = std::string("nvrtc: error: failed to open ") + BUILTINS;
+        return BUILTIN_OPERATION;
+    }
     std::string architecture;
     // The options are those that the header before every source was compiled with: else that were of no use.
     std::vector<std::string> command = {"g++", "-x", "c++", "@" + (home() / "kernel_options.txt").string()};

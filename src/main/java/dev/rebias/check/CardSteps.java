@@ -15,6 +15,7 @@ import dev.rebias.device.cuda.MomentsSpeed;
 import dev.rebias.device.cuda.ProbeRow;
 import dev.rebias.device.cuda.SelfTest;
 import dev.rebias.error.DeviceUnavailableException;
+import dev.rebias.error.RebiasException;
 import dev.rebias.model.OnnxModel;
 import dev.rebias.sweep.Reference;
 import java.io.IOException;
@@ -105,7 +106,11 @@ public final class CardSteps {
         CudaLibraries.versions().forEach(findings::fact);
         findings.fact("NVRTC compiles with", KernelCompiler.compilerVersion());
         // Opening the card loads what is loaded only when it is needed.
-        SelfTest.run(card.ordinal());
+        try {
+            SelfTest.run(card.ordinal());
+        } catch (RebiasException e) {
+            findings.failure("the card does not do its work: " + e.getMessage());
+        }
         MappedLibraries libraries = MappedLibraries.now();
         Findings.Table mapped = findings.table("CUDA libraries that are loaded", "of", "file", "version");
         for (MappedLibraries.LibraryFile file : libraries.files()) {

@@ -36,12 +36,17 @@ final class External {
 
     /** What a quick program prints, its first lines joined; empty where it cannot be run. */
     static Optional<String> firstLines(List<String> command, int lines) {
+        return firstLines(command, lines, QUICK_SECONDS);
+    }
+
+    /** The same of one that may take so many seconds. */
+    static Optional<String> firstLines(List<String> command, int lines, int seconds) {
         try {
             Process p = new ProcessBuilder(command).redirectErrorStream(true).start();
             p.getOutputStream().close();
-            if (!p.waitFor(QUICK_SECONDS, TimeUnit.SECONDS)) {
+            if (!p.waitFor(seconds, TimeUnit.SECONDS)) {
                 p.destroyForcibly();
-                return Optional.of("did not answer within " + QUICK_SECONDS + " s");
+                return Optional.of("did not answer within " + seconds + " s");
             }
             String text = new String(p.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             return Optional.of(String.join("; ", text.lines().limit(lines).toList()));

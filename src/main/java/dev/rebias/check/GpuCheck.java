@@ -1,6 +1,7 @@
 package dev.rebias.check;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.rebias.error.Failure;
 import dev.rebias.error.UsageException;
 import java.io.File;
 import java.io.IOException;
@@ -14,6 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -27,11 +29,16 @@ public final class GpuCheck {
     private static final List<String> INHERITED =
             List.of("rebias.cache", "rebias.kernels", "rebias.cuda.libraries", "rebias.cuda.home");
     private static final int DEVICE_UNAVAILABLE = 3;
+    private static final long TESTS_POOL = 8L << 30;
+    /** A first {@code import torch} reads gigabytes of libraries. */
+    private static final int TORCH_SECONDS = 90;
 
     private final Plan plan;
     private final PrintWriter say;
     private final long start = System.nanoTime();
     private Summary summary;
+    /** Whether the machine has no card that can be used. */
+    private boolean cardless;
 
     /**
      * What is asked for.
@@ -71,7 +78,7 @@ public final class GpuCheck {
             share -= step.share();
             Outcome outcome = left < LEAST_SECONDS
                     ? new Outcome(step, Outcome.Status.CUT_OFF, "no time was left", 0, 0)
-                    : run(step, limit);
+                    : outcome(step, limit);
             summary.add(outcome);
             say.println(String.format(
                     Locale.ROOT,
@@ -82,7 +89,7 @@ public final class GpuCheck {
                     outcome.limit(),
                     outcome.note()));
             say.flush();
-            if (step == Step.ENVIRONMENT && outcome.status() == Outcome.Status.FAILED) {
+            if (cardless) {
                 say.println("no other step can be run without a card: see " + log(step));
                 say.flush();
                 return DEVICE_UNAVAILABLE;
@@ -105,6 +112,17 @@ public final class GpuCheck {
         return plan.out().resolve(step.id() + ".log");
     }
 
+    /** What comes of a step; one whose results cannot be read has failed, and the others run. */
+    private Outcome outcome(Step step, double limit) {
+        double before = elapsed();
+        try {
+            return run(step, limit);
+        } catch (IOException | RuntimeException e) {
+            return new Outcome(
+                    step, Outcome.Status.FAILED, "its results: " + Failure.deepest(e), elapsed() - before, limit);
+        }
+    }
+
     private Outcome run(Step step, double limit) throws IOException {
         Files.deleteIfExists(plan.out().resolve(step.id() + ".json"));
         return switch (step) {
@@ -115,6 +133,8 @@ public final class GpuCheck {
                         List.of(
                                 "dev.rebias.oracle.DeviceContractTest",
                                 "dev.rebias.oracle.LayerGroupTest",
+                                "dev.rebias.oracle.InputErrorSumsTest",
+                                "dev.rebias.oracle.ReroundedLayersTest",
                                 "dev.rebias.oracle.ElementwiseGroupTest"));
             case GOLDENS ->
                 tests(step, limit, List.of("dev.rebias.golden.GoldenTest", "dev.rebias.golden.KerasGoldenTest"));
@@ -129,7 +149,7 @@ public final class GpuCheck {
         if (step == Step.PROBE) {
             Files.deleteIfExists(plan.out().resolve(CardSteps.PROBE_TABLE));
         }
-        List<String> command = java(System.getProperty("java.class.path"), List.of());
+        List<String> command = java(classPath(), List.of());
         command.addAll(List.of(
                 ENTRY, "gpu-check", "--run", step.id(), "--out", plan.out().toString()));
         double seconds = 0;
@@ -145,6 +165,7 @@ public final class GpuCheck {
                 && ended.exit() != DEVICE_UNAVAILABLE
                 && starts < RESTARTS
                 && seconds + LEAST_SECONDS < limit);
+        cardless |= step == Step.ENVIRONMENT && ended.exit() == DEVICE_UNAVAILABLE;
         return judged(step, ended, seconds, limit);
     }
 
@@ -195,6 +216,13 @@ public final class GpuCheck {
         return folder.isMissingNode() ? Optional.empty() : Optional.of(folder.asText());
     }
 
+    /** This program's, for processes that begin in another folder. */
+    private static String classPath() {
+        return Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
+                .map(entry -> Path.of(entry).toAbsolutePath().toString())
+                .collect(Collectors.joining(File.pathSeparator));
+    }
+
     /** The same Java, with the same options. */
     private static List<String> java(String classPath, List<String> more) {
         List<String> command = new ArrayList<>();
@@ -230,7 +258,7 @@ public final class GpuCheck {
         try (Stream<Path> files = Files.list(jars)) {
             classPath = String.join(
                     File.pathSeparator,
-                    Stream.concat(files.map(Path::toString).sorted(), Stream.of(System.getProperty("java.class.path")))
+                    Stream.concat(files.map(Path::toString).sorted(), Stream.of(classPath()))
                             .toList());
         }
         Path reports = plan.out().resolve(step.id() + "-junit");
@@ -242,13 +270,18 @@ public final class GpuCheck {
             // All of them take the emulator minutes: the pair whose samples are the fewest.
             properties.add("-Drebias.goldens.pair=OCR_W8A8");
         }
+        if (emulator.isEmpty()) {
+            // Each test opens the card: most of its memory need not be taken each time.
+            properties.add("-Drebias.cuda.pool=" + TESTS_POOL);
+            properties.add("-Drebias.goldens=brief");
+        }
         List<String> command = java(classPath, properties);
         command.addAll(List.of(
                 "org.junit.platform.console.ConsoleLauncher",
                 "execute",
                 "--disable-banner",
                 "--disable-ansi-colors",
-                "--details=tree",
+                "--details=testfeed",
                 "--fail-if-no-tests",
                 "--include-tag=cuda",
                 "--exclude-tag=emulator",
@@ -262,17 +295,21 @@ public final class GpuCheck {
             classes.forEach(c -> command.add("--select-class=" + c));
         }
         External.Ended ended = External.run(command, check, Map.of(), log(step), false, limit);
-        TestReport report = TestReport.read(reports);
+        // JUnit writes its reports when it ends.
+        TestReport report = ended.cutOff() ? TestReport.ofFeed(log(step)) : TestReport.read(reports);
         Findings findings = new Findings(plan.out().resolve(step.id() + ".json"));
         findings.fact("tests", Integer.toString(report.tests()));
         findings.fact("skipped", Integer.toString(report.skipped()));
         findings.fact("failed", Integer.toString(report.failed().size()));
         report.failed().forEach(name -> findings.failure(name));
         if (ended.cutOff()) {
+            String came = report.tests() + " tests before its time was spent";
             return new Outcome(
                     step,
-                    Outcome.Status.CUT_OFF,
-                    "its time was spent: " + log(step) + " has how far it came",
+                    report.failed().isEmpty() ? Outcome.Status.CUT_OFF : Outcome.Status.FAILED,
+                    report.failed().isEmpty()
+                            ? came
+                            : came + ", failed: " + report.failed().get(0),
                     ended.seconds(),
                     limit);
         }
@@ -297,8 +334,7 @@ public final class GpuCheck {
                     Step.TOOLS, Outcome.Status.SKIPPED, "neither compute-sanitizer nor ncu is on the PATH", 0, limit);
         }
         Findings findings = new Findings(plan.out().resolve("tools.json"));
-        External.Ended ended =
-                tools.run(findings, plan.out(), limit, options -> java(System.getProperty("java.class.path"), options));
+        External.Ended ended = tools.run(findings, plan.out(), limit, options -> java(classPath(), options));
         findings.complete();
         return judged(Step.TOOLS, ended, ended.seconds(), limit);
     }
@@ -309,7 +345,8 @@ public final class GpuCheck {
         }
         Optional<Path> python = External.onPath("python3", plan.path());
         Optional<String> torch = python.flatMap(
-                p -> External.firstLines(List.of(p.toString(), "-c", "import torch; print(torch.__version__)"), 1));
+                p -> External.firstLines(List.of(p.toString(), "-c", "import torch; print(torch.__version__)"), 1, (int)
+                        Math.min(TORCH_SECONDS, Math.max(1, limit))));
         if (torch.isEmpty() || !torch.get().matches("\\d.*")) {
             return new Outcome(
                     Step.BASELINE,

@@ -8,13 +8,13 @@ import java.util.stream.Stream;
 /** The steps of a check, in their order. */
 public enum Step {
     /** The machine, the driver, the card, and every CUDA library that is loaded. */
-    ENVIRONMENT("The machine", 60, true),
+    ENVIRONMENT("The machine", 90, true),
     /** {@code doctor --deep} twice in one process, then on another thread. */
     DOCTOR("Each kind of convolution and kernel against the CPU", 60, true),
     /** The contract of devices, layer groups and elementwise groups against the naive oracle. */
-    CONTRACT("The contract of devices, by its tests", 110, true),
+    CONTRACT("The contract of devices, by its tests", 130, true),
     /** The golden corrections of ONNX and Keras pairs. */
-    GOLDENS("Golden corrections", 150, true),
+    GOLDENS("Golden corrections", 110, true),
     /** Every kind of convolution by every algorithm. */
     PROBE("What cuDNN and cuBLAS do with each kind of convolution", 60, false),
     /** Whole corrections of networks of known shapes. */
@@ -24,7 +24,7 @@ public enum Step {
     /** How long kernels take to compile. */
     KERNELS("Compiling the kernels", 40, false),
     /** NVIDIA's checkers and profiler. */
-    TOOLS("compute-sanitizer and ncu", 60, false),
+    TOOLS("compute-sanitizer and ncu", 100, false),
     /** The same card's work in another program. */
     BASELINE("Another program on the same card", 100, false);
 

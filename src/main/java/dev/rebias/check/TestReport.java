@@ -1,6 +1,7 @@
 package dev.rebias.check;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -10,7 +11,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * What JUnit's XML reports in a folder say, taken together.
+ * What JUnit says of the tests that it has run.
  *
  * @param failed the names of tests that failed
  */
@@ -19,7 +20,29 @@ record TestReport(int tests, int skipped, List<String> failed) {
     private static final Pattern CASE =
             Pattern.compile("<testcase name=\"([^\"]*)\" classname=\"([^\"]*)\"[^>]*>\\s*<(failure|error)\\b");
 
-    /** Reads them; a folder without any has no tests. */
+    /** As its console prints the end of a test: its engine, class, method, and of several their number. */
+    private static final Pattern END = Pattern.compile("[^>]+ > (\\S.*) :: (SUCCESSFUL|FAILED|SKIPPED|ABORTED)");
+
+    /** What its console has printed of each test so far; there are no reports before it ends. */
+    static TestReport ofFeed(Path log) throws IOException {
+        int tests = 0;
+        int skipped = 0;
+        List<String> failed = new ArrayList<>();
+        for (String line : Files.readAllLines(log, StandardCharsets.ISO_8859_1)) {
+            Matcher end = END.matcher(line);
+            if (end.matches()) {
+                tests++;
+                if (end.group(2).equals("FAILED")) {
+                    failed.add(end.group(1));
+                } else if (!end.group(2).equals("SUCCESSFUL")) {
+                    skipped++;
+                }
+            }
+        }
+        return new TestReport(tests, skipped, failed);
+    }
+
+    /** Reads all XML reports in a folder; one without any has no tests. */
     static TestReport read(Path folder) throws IOException {
         int tests = 0;
         int skipped = 0;

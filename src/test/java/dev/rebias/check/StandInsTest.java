@@ -89,7 +89,8 @@ final class StandInsTest {
         List<String> calls = Files.readAllLines(folder.resolve("calls"));
         assertThat(calls).hasSize(3).allMatch(c -> c.endsWith("dev.rebias.cli.Main doctor --deep"));
         assertThat(calls.get(1)).contains("--tool initcheck --error-exitcode 9").contains("-Drebias.cuda.pool=none");
-        assertThat(calls.get(0)).doesNotContain("pool=none");
+        assertThat(calls.get(0)).contains("-Drebias.cuda.pool=none", "--report-api-errors no");
+        assertThat(calls.get(2)).doesNotContain("pool=none");
     }
 
     @Test

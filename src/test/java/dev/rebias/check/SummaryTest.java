@@ -97,6 +97,25 @@ final class SummaryTest {
     }
 
     @Test
+    void testsThatWereCutOffAreReadFromWhatTheConsoleHasPrinted() throws IOException {
+        Path log = Files.writeString(folder.resolve("contract.log"), """
+                SLF4J(W): No SLF4J providers were found.
+                JUnit Jupiter > DeviceContractTest > layersAreTheOracles(String) > [1] cuda :: STARTED
+                JUnit Jupiter > DeviceContractTest > layersAreTheOracles(String) > [1] cuda :: SUCCESSFUL
+                JUnit Jupiter > DeviceContractTest > layersAreTheOracles(String) > [2] cuda :: STARTED
+                JUnit Jupiter > DeviceContractTest > layersAreTheOracles(String) > [2] cuda :: FAILED
+                \torg.opentest4j.AssertionFailedError: expected: 1 but was: 2
+                JUnit Jupiter > DeviceContractTest > largeTensors() :: SKIPPED
+                \tReason: no room
+                JUnit Jupiter > DeviceContractTest > memory() :: STARTED
+                """);
+        TestReport report = TestReport.ofFeed(log);
+        assertThat(report.tests()).isEqualTo(3);
+        assertThat(report.skipped()).isEqualTo(1);
+        assertThat(report.failed()).containsExactly("DeviceContractTest > layersAreTheOracles(String) > [2] cuda");
+    }
+
+    @Test
     void aBaselineThatNobodyNamedIsSkippedAndSaid() throws IOException {
         StringWriter said = new StringWriter();
         int code = GpuCheck.run(

@@ -81,13 +81,13 @@ public final class CudaLibraries {
         // The presets of the others need those of driver and runtime, whose JNI library needs both.
         Optional<String> problem = load(cudart.class);
         if (problem.isEmpty()) {
-            List<Library> all = List.of(
+            return List.of(
                     driver,
                     runtime,
-                    compiler.with(load(nvrtc.class)),
+                    withParts(
+                            compiler.with(load(nvrtc.class)), "NVRTC", "libnvrtc-builtins\\.so\\." + MAJOR + "\\.\\d+"),
                     blas.with(load(cublas.class)),
-                    dnn.with(load(cudnn.class)));
-            return all.get(4).found() ? withEngines(all) : all;
+                    withParts(dnn.with(load(cudnn.class)), "cuDNN", "libcudnn_engines_\\w+\\.so\\.9"));
         }
         boolean runtimeMissing = problem.get().contains(runtime.file());
         List<Library> all = new ArrayList<>();
@@ -98,21 +98,27 @@ public final class CudaLibraries {
     }
 
     /**
-     * Loads what cuDNN itself would load later, by its name alone and so from wherever the system finds that name
-     * first: engines that the presets do not know of. They are taken from the folder of those that are loaded.
+     * Loads what a library itself would load later, by its name alone and so from wherever the system finds that name
+     * first, or nowhere: NVRTC's built-in functions, of which the presets know those of one release, and cuDNN's
+     * engines. They are taken from the folders of what is loaded.
+     *
+     * @param family as {@link MappedLibraries} calls it
+     * @param names of the parts, as a regular expression
      */
-    private static List<Library> withEngines(List<Library> all) {
-        for (Path folder : MappedLibraries.now().folders("cuDNN")) {
+    private static Library withParts(Library library, String family, String names) {
+        if (!library.found()) {
+            return library;
+        }
+        for (Path folder : MappedLibraries.now().folders(family)) {
             try (Stream<Path> files = Files.list(folder)) {
-                files.filter(f -> f.getFileName().toString().matches("libcudnn_engines_\\w+\\.so\\.9"))
+                files.filter(f -> f.getFileName().toString().matches(names))
                         .sorted()
                         .forEach(f -> System.load(f.toString()));
             } catch (IOException | UnsatisfiedLinkError e) {
-                Library dnn = all.get(4).with(Optional.of("its engines in " + folder + ": " + e.getMessage()));
-                return List.of(all.get(0), all.get(1), all.get(2), all.get(3), dnn);
+                return library.with(Optional.of("its parts in " + folder + ": " + e.getMessage()));
             }
         }
-        return all;
+        return library;
     }
 
     private static Library fromPackage(String name, String file, String debianPackage) {

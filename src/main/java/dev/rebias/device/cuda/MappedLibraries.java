@@ -43,6 +43,10 @@ public record MappedLibraries(List<LibraryFile> files) {
             return folder().equals(other.folder());
         }
 
+        private boolean isBuiltins() {
+            return path.getFileName().toString().startsWith("libnvrtc-builtins");
+        }
+
         private Path folder() {
             return path.toAbsolutePath().getParent();
         }
@@ -98,7 +102,7 @@ public record MappedLibraries(List<LibraryFile> files) {
     public Optional<String> conflict() {
         for (LibraryFile one : files) {
             for (LibraryFile other : files) {
-                if (one.family().equals(other.family()) && !one.fits(other)) {
+                if (one.family().equals(other.family()) && !one.fits(other) && !isSpare(one) && !isSpare(other)) {
                     return Optional.of("parts of two installations of " + one.family() + " are loaded, " + one.text()
                             + " and " + other.text() + ": put the folder of the one that is to be used first on "
                             + "LD_LIBRARY_PATH, or remove the other");
@@ -106,6 +110,17 @@ public record MappedLibraries(List<LibraryFile> files) {
             }
         }
         return Optional.empty();
+    }
+
+    /**
+     * Whether these are built-in functions for an NVRTC that has its own: it opens those of its release by their name,
+     * whatever others are loaded.
+     */
+    private boolean isSpare(LibraryFile file) {
+        return file.isBuiltins()
+                && files.stream()
+                        .filter(f -> f.family().equals("NVRTC") && !f.isBuiltins())
+                        .allMatch(compiler -> files.stream().anyMatch(f -> f.isBuiltins() && f.fits(compiler)));
     }
 
     /** The folders that a family's files come from. */

@@ -11,6 +11,7 @@ import dev.rebias.device.Operand;
 import dev.rebias.device.PreparedOp;
 import dev.rebias.device.Tensor;
 import dev.rebias.device.cpu.CpuDevice;
+import dev.rebias.op.IntegerLayer;
 import dev.rebias.op.LayerOp;
 import dev.rebias.op.LayerOps;
 import dev.rebias.op.OnnxOp;
@@ -21,6 +22,7 @@ import dev.rebias.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Random;
 
@@ -67,6 +69,7 @@ public final class SelfTest {
                 Device cpu = new CpuDevice()) {
             SelfTest test = new SelfTest(gpu, cpu);
             test.layers();
+            test.integerLayers();
             test.nodes();
             test.errorSums();
             test.classSums();
@@ -92,6 +95,40 @@ public final class SelfTest {
                 new long[] {2, 8, 7, 9},
                 new long[] {8, 6, 2, 2});
         layer("matrix product", node("Gemm"), new long[] {37, 65}, new long[] {65, 19});
+    }
+
+    /** On tensor cores, and without where a group has few filters. */
+    private void integerLayers() {
+        for (ElementType type : List.of(ElementType.UINT8, ElementType.INT8)) {
+            String of = " of " + type.name().toLowerCase(Locale.ROOT);
+            NodeProto conv = node("Conv", ints("pads", 1, 1, 1, 1));
+            integers("convolution 3x3" + of, type, conv, new long[] {2, 24, 13, 17}, new long[] {40, 24, 3, 3});
+            NodeProto depthwise = node("Conv", integer("group", 24), ints("pads", 1, 1, 1, 1));
+            integers("depthwise 3x3" + of, type, depthwise, new long[] {2, 24, 13, 17}, new long[] {24, 1, 3, 3});
+        }
+    }
+
+    private void integers(String name, ElementType type, NodeProto node, long[] data, long[] weights) {
+        HostTensor x = HostTensor.zeros(type, data);
+        byte[] bytes = new byte[Math.toIntExact(Shape.elements(data))];
+        random.nextBytes(bytes);
+        x.bytes().put(0, bytes);
+        float[] steps = new float[Math.toIntExact(Shape.elements(weights))];
+        for (int i = 0; i < steps.length; i++) {
+            steps[i] = random.nextInt(256) - 128;
+        }
+        float[] scale = new float[Math.toIntExact(weights[0])];
+        for (int c = 0; c < scale.length; c++) {
+            scale[c] = (1 + random.nextFloat()) / 1000;
+        }
+        compare(
+                name,
+                new IntegerLayer(LayerOps.parse(node, weights), type, 7),
+                List.of(
+                        new Operand.Variable(),
+                        new Operand.Constant(HostTensor.of(steps, weights)),
+                        new Operand.Constant(HostTensor.of(scale, scale.length))),
+                x);
     }
 
     private void nodes() {
@@ -212,7 +249,7 @@ public final class SelfTest {
                 name,
                 LayerOps.parse(node, weights),
                 List.of(new Operand.Variable(), new Operand.Constant(random(weights)), new Operand.Absent()),
-                data);
+                random(data));
     }
 
     private void one(String name, NodeProto node, long[] data) {
@@ -224,11 +261,10 @@ public final class SelfTest {
         for (int i = 0; i < operands.size(); i++) {
             complete.addInput(operands.get(i) instanceof Operand.Absent ? "" : "x" + i);
         }
-        compare(name, new OnnxOp(complete.build(), List.of(), opset()), operands, shape);
+        compare(name, new OnnxOp(complete.build(), List.of(), opset()), operands, random(shape));
     }
 
-    private void compare(String name, Op op, List<Operand> operands, long[] shape) {
-        HostTensor data = random(shape);
+    private void compare(String name, Op op, List<Operand> operands, HostTensor data) {
         HostTensor ours = run(gpu, op, operands, data);
         HostTensor theirs = run(cpu, op, operands, data);
         if (!Arrays.equals(ours.shape(), theirs.shape()) || ours.type() != theirs.type()) {

@@ -60,6 +60,7 @@ final class MappedLibrariesTest {
                 "/a/libcublas.so.13.2.0.9,/b/libcublasLt.so.12.6.4.1",
                 "/a/libcublas.so.13,/b/libcublasLt.so.13",
                 "/a/libnvrtc.so.13.1.80,/a/libnvrtc-builtins.so.13.0.88",
+                "/a/libnvrtc.so.13,/b/libnvrtc-builtins.so.13.0.88",
                 "/a/libcudart.so.13.1.80,/b/libcudart.so.13.0.96"
             })
     void twoVersionsOrInstallationsOfOneAreAConflictWithACure(String paths) {
@@ -77,6 +78,7 @@ final class MappedLibrariesTest {
                 "/a/libcudnn_cnn.so.9.19.0,/a/libcudnn_ops.so.9.19.0,/b/libcublas.so.13.2.0.9,/c/libnvrtc.so.13.1.80",
                 "/a/libcudnn_cnn.so.9.19.0,/b/libcudnn_ops.so.9.19.0",
                 "/a/libnvrtc.so.13.1.80,/b/libnvrtc-builtins.so.13.1",
+                "/a/libnvrtc.so.13,/a/libnvrtc-builtins.so.13.0,/b/libnvrtc-builtins.so.13.1",
                 "/wheels/cudnn/lib/libcudnn_cnn.so.9,/wheels/cudnn/lib/libcudnn_ops.so.9,/wheels/cu13/lib/libcublas.so.13",
                 "/a/libcudnn_cnn.so.9,/a/libcudnn_cnn.so.9"
             })
@@ -96,6 +98,7 @@ final class MappedLibrariesTest {
                         "libcuda.so.1",
                         "libcudart.so.13",
                         "libnvrtc.so.13",
+                        "libnvrtc-builtins.so.13.0",
                         "libcublas.so.13",
                         "libcublasLt.so.13",
                         "libcudnn_cnn.so.9",
