@@ -108,6 +108,8 @@ public final class CardSteps {
         // Opening the card loads what is loaded only when it is needed.
         try {
             SelfTest.run(card.ordinal());
+        } catch (DeviceUnavailableException e) {
+            throw e;
         } catch (RebiasException e) {
             findings.failure("the card does not do its work: " + e.getMessage());
         }

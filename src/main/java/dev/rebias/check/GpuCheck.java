@@ -262,6 +262,7 @@ public final class GpuCheck {
                             .toList());
         }
         Path reports = plan.out().resolve(step.id() + "-junit");
+        TestReport.delete(reports);
         Optional<String> emulator = emulator();
         boolean one = emulator.isPresent() && step == Step.GOLDENS;
         List<String> properties = new ArrayList<>(List.of("-Drebias.test.devices=cuda"));
@@ -295,8 +296,7 @@ public final class GpuCheck {
             classes.forEach(c -> command.add("--select-class=" + c));
         }
         External.Ended ended = External.run(command, check, Map.of(), log(step), false, limit);
-        // JUnit writes its reports when it ends.
-        TestReport report = ended.cutOff() ? TestReport.ofFeed(log(step)) : TestReport.read(reports);
+        TestReport report = TestReport.of(reports, log(step));
         Findings findings = new Findings(plan.out().resolve(step.id() + ".json"));
         findings.fact("tests", Integer.toString(report.tests()));
         findings.fact("skipped", Integer.toString(report.skipped()));
@@ -343,6 +343,7 @@ public final class GpuCheck {
         if (plan.baseline().isEmpty()) {
             return new Outcome(Step.BASELINE, Outcome.Status.SKIPPED, "no --baseline SCRIPT was given", 0, limit);
         }
+        double before = elapsed();
         Optional<Path> python = External.onPath("python3", plan.path());
         Optional<String> torch = python.flatMap(
                 p -> External.firstLines(List.of(p.toString(), "-c", "import torch; print(torch.__version__)"), 1, (int)
@@ -364,7 +365,8 @@ public final class GpuCheck {
             command.addAll(
                     List.of("--device", "cpu", "--quick", "--samples", "2", "--batch", "2", "--networks", "mobilenet"));
         }
-        External.Ended ended = External.run(command, plan.out(), Map.of(), log(Step.BASELINE), false, limit);
+        External.Ended ended = External.run(
+                command, plan.out(), Map.of(), log(Step.BASELINE), false, Math.max(0, limit - (elapsed() - before)));
         Findings findings = new Findings(plan.out().resolve("baseline.json"));
         if (!Files.exists(json)) {
             return ended.cutOff()

@@ -23,7 +23,13 @@ record TestReport(int tests, int skipped, List<String> failed) {
     /** As its console prints the end of a test: its engine, class, method, and of several their number. */
     private static final Pattern END = Pattern.compile("[^>]+ > (\\S.*) :: (SUCCESSFUL|FAILED|SKIPPED|ABORTED)");
 
-    /** What its console has printed of each test so far; there are no reports before it ends. */
+    /** What it has left: its reports, or where it was ended before it wrote them, what its console has printed. */
+    static TestReport of(Path reports, Path log) throws IOException {
+        TestReport whole = read(reports);
+        return whole.tests() > 0 ? whole : ofFeed(log);
+    }
+
+    /** What its console has printed of each test that has ended; not what happened between tests. */
     static TestReport ofFeed(Path log) throws IOException {
         int tests = 0;
         int skipped = 0;
@@ -47,27 +53,37 @@ record TestReport(int tests, int skipped, List<String> failed) {
         int tests = 0;
         int skipped = 0;
         List<String> failed = new ArrayList<>();
-        if (Files.isDirectory(folder)) {
-            List<Path> files;
-            try (Stream<Path> all = Files.list(folder)) {
-                files = all.filter(f -> f.getFileName().toString().matches("TEST-.*\\.xml"))
-                        .sorted()
-                        .toList();
+        for (Path file : files(folder)) {
+            String text = Files.readString(file);
+            Matcher suite = SUITE.matcher(text);
+            if (suite.find()) {
+                tests += number(suite.group(), "tests");
+                skipped += number(suite.group(), "skipped");
             }
-            for (Path file : files) {
-                String text = Files.readString(file);
-                Matcher suite = SUITE.matcher(text);
-                if (suite.find()) {
-                    tests += number(suite.group(), "tests");
-                    skipped += number(suite.group(), "skipped");
-                }
-                Matcher one = CASE.matcher(text);
-                while (one.find()) {
-                    failed.add(one.group(2).replaceAll(".*\\.", "") + "." + one.group(1));
-                }
+            Matcher one = CASE.matcher(text);
+            while (one.find()) {
+                failed.add(one.group(2).replaceAll(".*\\.", "") + "." + one.group(1));
             }
         }
         return new TestReport(tests, skipped, failed);
+    }
+
+    /** Removes the reports of an earlier run. */
+    static void delete(Path folder) throws IOException {
+        for (Path file : files(folder)) {
+            Files.delete(file);
+        }
+    }
+
+    private static List<Path> files(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            return List.of();
+        }
+        try (Stream<Path> all = Files.list(folder)) {
+            return all.filter(f -> f.getFileName().toString().matches("TEST-.*\\.xml"))
+                    .sorted()
+                    .toList();
+        }
     }
 
     private static int number(String suite, String attribute) {

@@ -97,7 +97,7 @@ final class SummaryTest {
     }
 
     @Test
-    void testsThatWereCutOffAreReadFromWhatTheConsoleHasPrinted() throws IOException {
+    void testsThatLeftNoReportsAreReadFromWhatTheConsoleHasPrinted() throws IOException {
         Path log = Files.writeString(folder.resolve("contract.log"), """
                 SLF4J(W): No SLF4J providers were found.
                 JUnit Jupiter > DeviceContractTest > layersAreTheOracles(String) > [1] cuda :: STARTED
@@ -109,10 +109,17 @@ final class SummaryTest {
                 \tReason: no room
                 JUnit Jupiter > DeviceContractTest > memory() :: STARTED
                 """);
-        TestReport report = TestReport.ofFeed(log);
+        TestReport report = TestReport.of(folder.resolve("contract-junit"), log);
         assertThat(report.tests()).isEqualTo(3);
         assertThat(report.skipped()).isEqualTo(1);
         assertThat(report.failed()).containsExactly("DeviceContractTest > layersAreTheOracles(String) > [2] cuda");
+
+        Path reports = Files.createDirectories(folder.resolve("contract-junit"));
+        Files.writeString(
+                reports.resolve("TEST-junit-jupiter.xml"), "<testsuite name=\"x\" tests=\"7\" skipped=\"0\">");
+        assertThat(TestReport.of(reports, log).tests()).isEqualTo(7);
+        TestReport.delete(reports);
+        assertThat(TestReport.of(reports, log).tests()).isEqualTo(3);
     }
 
     @Test
