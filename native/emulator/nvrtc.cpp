@@ -31,8 +31,8 @@ constexpr int INVALID_PROGRAM = 4;
 constexpr int INVALID_OPTION = 5;
 constexpr int COMPILATION = 6;
 constexpr int BUILTIN_OPERATION = 7;
-// A real NVRTC opens its built-in functions by this name when it compiles for the first time, and looks for them
-// neither beside itself nor where its caller found it. Here they must have been loaded.
+// A real NVRTC opens the built-in functions of its own release by name, here 13.0's, when it compiles for the first
+// time, and looks for them neither beside itself nor where its caller found it. Here they must have been loaded.
 constexpr const char* BUILTINS = "libnvrtc-builtins.so.13.0";
 
 struct Program {

@@ -29,7 +29,10 @@ public final class GpuCheck {
     private static final List<String> INHERITED =
             List.of("rebias.cache", "rebias.kernels", "rebias.cuda.libraries", "rebias.cuda.home");
     private static final int DEVICE_UNAVAILABLE = 3;
+    private static final String POOL = "rebias.cuda.pool";
     private static final long TESTS_POOL = 8L << 30;
+    /** JUnit's console ends with 0, with 1 where tests failed, and with 2 where there were none. */
+    private static final int MOST_OF_JUNITS_EXITS = 2;
     /** A first {@code import torch} reads gigabytes of libraries. */
     private static final int TORCH_SECONDS = 90;
 
@@ -37,7 +40,7 @@ public final class GpuCheck {
     private final PrintWriter say;
     private final long start = System.nanoTime();
     private Summary summary;
-    /** Whether the machine has no card that can be used. */
+    /** Whether the machine has no card that can be used, as the first step has found. */
     private boolean cardless;
 
     /**
@@ -112,14 +115,18 @@ public final class GpuCheck {
         return plan.out().resolve(step.id() + ".log");
     }
 
-    /** What comes of a step; one whose results cannot be read has failed, and the others run. */
+    /** What comes of a step; one that cannot be run, or its results not be read, has failed, and the others run. */
     private Outcome outcome(Step step, double limit) {
         double before = elapsed();
         try {
             return run(step, limit);
         } catch (IOException | RuntimeException e) {
             return new Outcome(
-                    step, Outcome.Status.FAILED, "its results: " + Failure.deepest(e), elapsed() - before, limit);
+                    step,
+                    Outcome.Status.FAILED,
+                    "it could not be run, or its results not be read: " + Failure.deepest(e),
+                    elapsed() - before,
+                    limit);
         }
     }
 
@@ -165,7 +172,7 @@ public final class GpuCheck {
                 && ended.exit() != DEVICE_UNAVAILABLE
                 && starts < RESTARTS
                 && seconds + LEAST_SECONDS < limit);
-        cardless |= step == Step.ENVIRONMENT && ended.exit() == DEVICE_UNAVAILABLE;
+        cardless |= step == plan.steps().get(0) && ended.exit() == DEVICE_UNAVAILABLE;
         return judged(step, ended, seconds, limit);
     }
 
@@ -273,7 +280,9 @@ public final class GpuCheck {
         }
         if (emulator.isEmpty()) {
             // Each test opens the card: most of its memory need not be taken each time.
-            properties.add("-Drebias.cuda.pool=" + TESTS_POOL);
+            if (System.getProperty(POOL) == null) {
+                properties.add("-D" + POOL + "=" + TESTS_POOL);
+            }
             properties.add("-Drebias.goldens=brief");
         }
         List<String> command = java(classPath, properties);
@@ -313,9 +322,12 @@ public final class GpuCheck {
                     ended.seconds(),
                     limit);
         }
-        findings.complete();
-        String count =
-                report.tests() + " tests, " + report.failed().size() + " failed, " + report.skipped() + " skipped";
+        boolean whole = ended.exit() <= MOST_OF_JUNITS_EXITS;
+        if (whole) {
+            findings.complete();
+        }
+        String count = report.tests() + " tests, " + report.failed().size() + " failed, " + report.skipped()
+                + " skipped" + (whole ? "" : ", then its process ended with exit " + ended.exit());
         boolean good = ended.exit() == 0 && report.failed().isEmpty() && report.tests() > report.skipped();
         return new Outcome(
                 step,
@@ -368,13 +380,14 @@ public final class GpuCheck {
         External.Ended ended = External.run(
                 command, plan.out(), Map.of(), log(Step.BASELINE), false, Math.max(0, limit - (elapsed() - before)));
         Findings findings = new Findings(plan.out().resolve("baseline.json"));
-        if (!Files.exists(json)) {
+        // What another program did not finish says nothing of this one.
+        if (ended.exit() != 0 || !Files.exists(json)) {
             return ended.cutOff()
                     ? new Outcome(Step.BASELINE, Outcome.Status.CUT_OFF, "its time was spent", ended.seconds(), limit)
                     : new Outcome(
                             Step.BASELINE,
                             Outcome.Status.SKIPPED,
-                            "the script failed: " + lastLine(log(Step.BASELINE)),
+                            "the script failed, exit " + ended.exit() + ": " + lastLine(log(Step.BASELINE)),
                             ended.seconds(),
                             limit);
         }

@@ -11,6 +11,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import javax.tools.JavaCompiler;
+import javax.tools.ToolProvider;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -222,6 +224,41 @@ final class StandInsTest {
         said = new StringWriter();
         run(Step.BASELINE, 6, Optional.of(hangs), said);
         assertThat(said.toString()).contains("baseline     cut off").contains("its time was spent");
+        // What it has written by then is of no matter, whole or not.
+        for (String written : List.of("{\\\"mobile", "{}")) {
+            Path ends = Files.writeString(folder.resolve("ends.sh"), "echo \"" + written + "\" >\"$2\"; exit 1\n");
+            said = new StringWriter();
+            assertThat(run(Step.BASELINE, 30, Optional.of(ends), said)).isEqualTo(1);
+            assertThat(said.toString()).contains("baseline     skipped").contains("the script failed, exit 1");
+        }
+    }
+
+    @Test
+    void testsWhoseProcessDiesAreCountedAndItsEndIsSaid() throws IOException {
+        Path classes = Files.createDirectories(folder.resolve("check/lib/classes"));
+        Path source = Files.writeString(folder.resolve("ConsoleLauncher.java"), """
+                package org.junit.platform.console;
+
+                public class ConsoleLauncher {
+                    public static void main(String[] arguments) {
+                        System.out.println("JUnit Jupiter > ContractTest > layers() :: SUCCESSFUL");
+                        System.out.println("JUnit Jupiter > ContractTest > groups() :: STARTED");
+                        Runtime.getRuntime().halt(134);
+                    }
+                }
+                """);
+        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+        assertThat(compiler.run(null, null, null, "-d", classes.toString(), source.toString()))
+                .isZero();
+        StringWriter said = new StringWriter();
+        assertThat(run(Step.CONTRACT, 60, Optional.empty(), said)).isEqualTo(5);
+        assertThat(said.toString())
+                .contains("contract     FAILED", "1 tests, 0 failed, 0 skipped, then its process ended with exit 134");
+        assertThat(Findings.JSON
+                        .readTree(folder.resolve("contract.json").toFile())
+                        .get("complete")
+                        .asBoolean())
+                .isFalse();
     }
 
     @Test

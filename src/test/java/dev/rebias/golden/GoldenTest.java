@@ -35,9 +35,9 @@ final class GoldenTest {
     /**
      * How much goes through, as the system property {@code rebias.goldens} says: {@code all} is every pair by both
      * references in every batch size; {@code usual} on the CPU two batch sizes by each reference, for there they all
-     * give the same bits; {@code brief} every pair but those with BatchNormalization in one batch size, one by both
-     * references and the others by one. The emulator, which takes its time, has {@code brief} where nothing is said,
-     * and everything else {@code usual}.
+     * give the same bits; {@code brief} every pair but those with BatchNormalization in one batch size, two by both
+     * references (one on the emulator) and the others by one. The emulator, which takes its time, has {@code brief}
+     * where nothing is said, and everything else {@code usual}.
      */
     private static String extent() {
         return System.getProperty("rebias.goldens", Emulator.present() ? "brief" : "usual");
